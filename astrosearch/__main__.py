@@ -1,0 +1,5 @@
+"""`python -m astrosearch`."""
+
+from astrosearch.cli import main
+
+main()

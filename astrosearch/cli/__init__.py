@@ -1,0 +1,57 @@
+"""The command line: a module a command; each one parses, calls, renders.
+
+Only click is imported here and at the top of the command modules: `astrosearch --help` must
+answer at once, so what is heavy is imported in the body of the command that needs it.
+"""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from astrosearch import __version__
+from astrosearch.cli import corpus, doctor, index, indexes, models, query, show
+from astrosearch.errors import AstrosearchError
+
+
+class _Group(click.Group):
+    """The one place where an `AstrosearchError` becomes a line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AstrosearchError as error:
+            click.echo(f"astrosearch: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt as interrupt:
+            click.echo(f"\nastrosearch: stopped. {interrupt}".rstrip(), err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            # The reader (head, less) has seen enough; keep Python from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="astrosearch")
+def main() -> None:
+    """Find astronomy papers by meaning.
+
+    \b
+    astrosearch index                        build an index of the embedded sampler
+    astrosearch query "magellanic stream"    ask it
+    """
+
+
+for _command in (
+    index.index,
+    query.query,
+    query.similar,
+    show.show,
+    indexes.indexes,
+    corpus.corpus,
+    models.models,
+    doctor.doctor,
+):
+    main.add_command(_command)

@@ -1,0 +1,194 @@
+"""`astrosearch index`."""
+
+import shlex
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.options import date_options
+
+if TYPE_CHECKING:
+    from astrosearch.encoder import EncoderSpec
+    from astrosearch.index import BuildReport
+    from astrosearch.readers import Refusal, Selection
+
+SHOWN_REFUSALS = 5
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--corpus",
+    "sources",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Kaggle snapshot or own JSON Lines, .json, .jsonl, .gz or .zip; may be repeated.",
+)
+@click.option("--category", metavar="CAT", help="Only papers of this category or archive.")
+@click.option("--primary-only", is_flag=True, help="Look at a paper's first category alone.")
+@date_options
+@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many papers.")
+@click.option("--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random.")
+@click.option("--seed", type=int, default=0, show_default=True, help="For --sample.")
+@click.option("--strict", is_flag=True, help="End at the first line that is refused.")
+@click.option(
+    "--encoder",
+    metavar="NAME",
+    help="A name of `astrosearch models`, `paper`, a hub id, a folder or a .gguf file.",
+)
+@click.option("--adapter", metavar="ID|DIR", help="A PEFT adapter for the encoder's model.")
+@click.option("--layers", type=click.IntRange(min=1), help="Run only the first layers.")
+@click.option(
+    "--pooling", type=click.Choice(["mean-without-bos", "mean"]), help="How tokens become a vector."
+)
+@click.option("--max-tokens", type=click.IntRange(min=8), help="Longer texts are cut.")
+@click.option("--quantize", type=click.Choice(["4bit"]), help="Hold the weights in 4 bits.")
+@click.option("--device", metavar="NAME", help="cuda, mps or cpu; by default the best there is.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch of the encoder.")
+@click.option("--factory", metavar="SPEC", help="FAISS index factory, as `HNSW32,SQfp16`.")
+def index(
+    name: str | None,
+    sources: tuple[Path, ...],
+    strict: bool,
+    factory: str | None,
+    device: str | None,
+    dtype: str | None,
+    batch_tokens: int | None,
+    **rest: Any,
+) -> None:
+    """Build an index, or bring it up to date.
+
+    Without arguments, index the sampler that comes with astrosearch. An index that exists is
+    brought up to date: only new and changed abstracts are encoded. A build that was stopped, or
+    killed, goes on where it was when the same command is given again.
+
+    \b
+    astrosearch index
+    astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --category astro-ph
+    astrosearch index trial --corpus arxiv-metadata-oai-snapshot.json --sample 2000
+    """
+    from astrosearch import locations, models, sampler
+    from astrosearch.cli.progress import encoding_progress
+    from astrosearch.encoders import load_encoder
+    from astrosearch.index import build
+
+    if name is None:
+        name = "main" if sources else sampler.NAME
+    folder = locations.index_folder(name)
+    paths, selection = _corpus(name, folder, list(sources), rest)
+    spec = _encoder_spec(folder, rest)
+    spec, _, _ = models.resolve(spec, _say)
+    command = shlex.join(["astrosearch", *sys.argv[1:]])
+    _say(f"Reading {', '.join(map(str, paths))}")
+    shown: list[Refusal] = []
+    try:
+        with encoding_progress(command) as progress:
+            report = build(
+                folder,
+                paths,
+                selection,
+                spec,
+                lambda wanted: load_encoder(
+                    wanted, _say, device=device, dtype=dtype, batch_tokens=batch_tokens
+                ),
+                factory=factory,
+                strict=strict,
+                say=_say,
+                refused=lambda one: shown.append(one) if len(shown) < SHOWN_REFUSALS else None,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"What was encoded is kept; to go on, give the same command again: {command}"
+        ) from None
+    _say_report(report, shown)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _corpus(
+    name: str, folder: Path, sources: list[Path], options: dict[str, Any]
+) -> "tuple[list[Path], Selection]":
+    """The files to read and what to take from them: as asked, else as last time."""
+    from astrosearch import locations, sampler
+    from astrosearch.manifest import Manifest
+    from astrosearch.readers import Selection
+
+    given = {
+        field: options[field]
+        for field in ("category", "primary_only", "since", "until", "limit", "sample", "seed")
+    }
+    selection = Selection(**given)
+    if sources:
+        return sources, selection
+    if name == sampler.NAME:
+        return [sampler.path()], selection
+    locations.recover(folder)
+    if not (folder / locations.MANIFEST).exists():
+        raise click.UsageError(f"name the papers of index {name!r} with --corpus FILE")
+    corpus = Manifest.read(folder).corpus
+    if selection == Selection():
+        recorded = dict(corpus["selection"])
+        for field in ("since", "until"):
+            if field in recorded:
+                recorded[field] = date.fromisoformat(recorded[field])
+        selection = Selection(**recorded)
+    return [Path(source) for source in corpus["sources"]], selection
+
+
+def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
+    """The encoder that was asked for, else the one of the index that is there, else the default."""
+    from astrosearch import locations, models
+    from astrosearch.errors import IndexDamaged
+    from astrosearch.manifest import Manifest
+
+    spec = models.encoder_spec(options["encoder"] or models.DEFAULT)
+    if options["encoder"] is None and (folder / locations.MANIFEST).exists():
+        try:
+            spec = Manifest.read(folder).encoder
+        except IndexDamaged as error:
+            _say(f"{error}")
+            _say(f"The encoder is the default, {spec}")
+    asked = {
+        field: options[field]
+        for field in ("adapter", "layers", "pooling", "max_tokens", "quantize")
+        if options[field] is not None
+    }
+    if asked.get("adapter") and Path(asked["adapter"]).is_dir():
+        asked["adapter"] = str(Path(asked["adapter"]).resolve())
+    if {"adapter", "layers", "pooling"} & asked.keys():
+        asked["transform"] = None  # a whitening fits only the vectors it was fitted on
+    return replace(spec, **asked)
+
+
+def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:
+    intake = report.intake
+    _say(intake.summary())
+    for refusal in shown:
+        _say(f"  {refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}")
+    if intake.refused.total() > len(shown):
+        _say("  …")
+    if shown and report.changed:
+        _say(f"  all of them: {report.folder / 'rejected.jsonl'}")
+    if not report.changed:
+        _say(f"Index {report.folder.name} is up to date: {report.count:,} papers")
+        return
+    speed = ""
+    if report.encoded:
+        speed = (
+            f", {report.encoded / report.seconds:,.1f} papers/s, "
+            f"{report.tokens / report.seconds:,.0f} tokens/s"
+        )
+    _say(
+        f"Index {report.folder.name}: {report.count:,} papers, {report.encoded:,} encoded, "
+        f"{report.reused:,} vectors reused{speed}"
+    )
+    _say(f'Ask it: astrosearch query "magellanic stream" --index {report.folder.name}')

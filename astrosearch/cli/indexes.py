@@ -1,0 +1,109 @@
+"""`astrosearch indexes`: what has been built, and whether it is sound."""
+
+import json
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def indexes(ctx: click.Context) -> None:
+    """List, inspect, verify and remove indexes.
+
+    \b
+    astrosearch indexes
+    astrosearch indexes info sampler
+    astrosearch indexes verify sampler
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_indexes)
+
+
+@indexes.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an index.")
+def list_indexes(as_json: bool) -> None:
+    """List the indexes, the one built last first."""
+    from astrosearch import locations
+    from astrosearch.cli.render import write_table
+    from astrosearch.errors import IndexDamaged, IndexMissing
+    from astrosearch.manifest import Manifest
+
+    names = locations.index_names()
+    if not names:
+        locations.existing_index(None)
+        raise IndexMissing("no index")
+    rows = []
+    for name in names:
+        folder = locations.index_folder(name)
+        try:
+            manifest = Manifest.read(folder)
+        except IndexDamaged as error:
+            click.echo(f"{name}: {error}", err=True)
+            continue
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        if as_json:
+            record = {"name": name, "count": manifest.count, "bytes": size, "built": manifest.built}
+            click.echo(json.dumps({**record, "encoder": manifest.encoder.as_record()}))
+        rows.append(
+            (
+                name,
+                f"{manifest.count:,}",
+                f"{size / 1e6:,.1f} MB",
+                manifest.built[:10],
+                str(manifest.encoder),
+            )
+        )
+    if not as_json:
+        write_table(("index", "papers", "size", "built", "encoder"), rows, right=(1, 2))
+
+
+@indexes.command()
+@click.argument("name", required=False)
+def info(name: str | None) -> None:
+    """Print an index's manifest, as JSON."""
+    from astrosearch import locations
+    from astrosearch.manifest import Manifest
+
+    folder = locations.existing_index(name)
+    Manifest.read(folder)
+    click.echo((folder / locations.MANIFEST).read_text(), nl=False)
+
+
+@indexes.command()
+@click.argument("name", required=False)
+def verify(name: str | None) -> None:
+    """Check every byte of an index against its manifest, by sha256."""
+    from astrosearch import locations
+    from astrosearch.errors import IndexDamaged
+    from astrosearch.index import Index
+
+    folder = locations.existing_index(name)
+    opened = Index(folder)
+    if damaged := opened.manifest.verify(folder):
+        raise IndexDamaged(
+            f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs); "
+            f"build it again: astrosearch index {folder.name}"
+        )
+    click.echo(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+
+
+@indexes.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(name: str, yes: bool) -> None:
+    """Delete an index and what is left of an unfinished build of it."""
+    import shutil
+
+    from astrosearch import locations
+    from astrosearch.index import locked
+
+    folder = locations.index_folder(name)
+    partial = locations.partial_folder(folder)
+    if not partial.exists():
+        folder = locations.existing_index(name)
+    if not yes:
+        click.confirm(f"Delete {folder}?", abort=True, err=True)
+    with locked(folder):
+        for one in (folder, partial, locations.replaced_folder(folder)):
+            shutil.rmtree(one, ignore_errors=True)
+    click.echo(f"Deleted {folder}", err=True)

@@ -1,0 +1,51 @@
+"""`astrosearch models`: the encoders known by name, and which are on this machine."""
+
+import click
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def models(ctx: click.Context) -> None:
+    """List the models known by name, or fetch one.
+
+    \b
+    astrosearch models
+    astrosearch models fetch minilm
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_models)
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the models known by name."""
+    from astrosearch.cli.render import write_table
+    from astrosearch.models import DEFAULT, KNOWN, is_here
+
+    rows = [
+        (
+            model.name + (" (default)" if model.name == DEFAULT else ""),
+            "yes" if is_here(model) else "no",
+            f"{model.size_mb:,} MB",
+            model.licence + (", gated" if model.gated else ""),
+            model.wheel or model.hub,
+            model.summary,
+        )
+        for model in KNOWN.values()
+    ]
+    write_table(("model", "here", "size", "licence", "from", "what"), rows, right=(2,))
+    click.echo(
+        "Any hub id (owner/name), folder or .gguf file will do too. A gated model needs an account "
+        "that has accepted its licence: hf auth login",
+        err=True,
+    )
+
+
+@models.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Fetch a model now, for work without network later."""
+    from astrosearch.models import locate
+
+    folder, revision = locate(name, lambda line: click.echo(line, err=True))
+    click.echo(f"{name} (revision {revision}) is in {folder}")

@@ -1,0 +1,90 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import click
+
+FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ids")
+
+Command = Callable[..., Any]
+
+
+class Day(click.ParamType[date]):
+    """YYYY, YYYY-MM or YYYY-MM-DD; a shorter one means its first day, or its last."""
+
+    name = "date"
+
+    def __init__(self, *, last: bool = False) -> None:
+        self._last = last
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        try:
+            parts = [int(part) for part in value.split("-")]
+            if len(parts) == 3:
+                return date(*parts)
+            year, month = [*parts, 12 if self._last else 1][:2]
+            if len(parts) > 2 or not value[:4].isdigit() or year < 1000:
+                raise ValueError
+            if not self._last:
+                return date(year, month, 1)
+            following = date(year + month // 12, month % 12 + 1, 1)
+            return date.fromordinal(following.toordinal() - 1)
+        except (ValueError, TypeError):
+            self.fail(f"{value!r} is no date: write YYYY-MM-DD, YYYY-MM or YYYY", param, ctx)
+
+
+def index_option(command: Command) -> Command:
+    return click.option(
+        "-i",
+        "--index",
+        "index_name",
+        metavar="NAME",
+        envvar="ASTROSEARCH_INDEX",
+        help="The index to ask; by default the one built last.",
+    )(command)
+
+
+def date_options(command: Command) -> Command:
+    command = click.option("--until", type=Day(last=True), help="Only papers up to this date.")(
+        command
+    )
+    return click.option("--since", type=Day(), help="Only papers from this date on.")(command)
+
+
+def filter_options(command: Command) -> Command:
+    for decorate in (
+        click.option("--author", metavar="NAME", help="Only papers of this author."),
+        click.option("--category", metavar="CAT", help="Only this category or archive."),
+        date_options,
+    ):
+        command = decorate(command)
+    return command
+
+
+def answer_options(command: Command) -> Command:
+    for decorate in (
+        click.option("--abstracts", is_flag=True, help="Show the abstracts too (table)."),
+        click.option(
+            "--format",
+            "output",
+            type=click.Choice(FORMATS),
+            default="table",
+            show_default=True,
+            help="table is tab-separated lines down a pipe.",
+        ),
+        click.option(
+            "-k",
+            "--count",
+            "k",
+            type=click.IntRange(min=1),
+            default=10,
+            show_default=True,
+            help="How many papers.",
+        ),
+    ):
+        command = decorate(command)
+    return command

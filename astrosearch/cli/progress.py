@@ -1,0 +1,70 @@
+"""How far an encoding is: a bar on a terminal, one estimate elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from astrosearch.index import Progress
+
+LONG = 60
+"""Seconds; an encoding that takes longer is announced."""
+
+
+@contextmanager
+def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
+    """Yields what `index.build` tells its progress to; `command` is how to go on after a stop."""
+    console = Console(stderr=True)
+    announced = False
+    with Bar(
+        TextColumn("Encoding"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None, speed="", visible=False)
+
+        def show(progress: Progress) -> None:
+            nonlocal announced
+            if not progress.encoded:
+                return
+            papers = progress.encoded / progress.seconds
+            tokens = progress.tokens / progress.seconds
+            left = progress.remaining / papers
+            if not announced and left > LONG:
+                click.echo(
+                    f"{progress.remaining:,} papers are left to encode, at {papers:,.1f} papers/s "
+                    f"({tokens:,.0f} tokens/s) {duration(left)}. It may be stopped at any time; "
+                    f"the same command goes on: {command}",
+                    err=True,
+                )
+            announced = True
+            bar.update(
+                task,
+                visible=True,
+                completed=progress.encoded,
+                total=progress.encoded + progress.remaining,
+                speed=f"{papers:,.1f} papers/s  {tokens:,.0f} tokens/s",
+            )
+
+        yield show
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(5000)
+    'about 1 h 23 min'
+    """
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} min"
+    return f"about {minutes // 60:,} h {minutes % 60:02} min"

@@ -1,0 +1,141 @@
+"""`astrosearch query` and `astrosearch similar`: from a question to an answer."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.options import answer_options, filter_options, index_option
+
+if TYPE_CHECKING:
+    from astrosearch.index import Index
+    from astrosearch.search import Hit
+
+
+@click.command()
+@click.argument("text", nargs=-1)
+@click.option(
+    "--batch",
+    metavar="FILE|-",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="One query a line; one JSON object a line comes out.",
+)
+@answer_options
+@filter_options
+@index_option
+def query(
+    text: tuple[str, ...],
+    batch: Path | None,
+    k: int,
+    output: str,
+    abstracts: bool,
+    index_name: str | None,
+    **filters: Any,
+) -> None:
+    """Find the papers nearest in meaning to TEXT, or to standard input if TEXT is -.
+
+    \b
+    astrosearch query "magellanic stream"
+    astrosearch query "gas stripped from a dwarf galaxy" --since 2010 --category astro-ph.GA
+    pbpaste | astrosearch query - --format bibtex
+    astrosearch query --batch questions.txt > answers.jsonl
+    """
+    if (batch is None) == (not text):
+        raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
+    asked = (
+        "" if batch else click.get_text_stream("stdin").read() if text == ("-",) else " ".join(text)
+    )
+    if batch is None and not asked.strip():
+        raise click.UsageError("the query is empty")
+
+    from astrosearch import locations, search
+    from astrosearch.corpus import Filters
+    from astrosearch.encoders import load_query_encoder
+    from astrosearch.index import Index
+
+    opened = Index(locations.existing_index(index_name))
+    wanted = Filters(**filters)
+    encoder = load_query_encoder(opened.manifest.encoder, lambda line: click.echo(line, err=True))
+    if batch is not None:
+        _answer_batch(batch, lambda texts: search.query(opened, encoder, texts, k, wanted))
+        return
+    hits = search.query(opened, encoder, [asked], k, wanted)[0]
+    if not hits:
+        raise search.nothing_found(opened, wanted)
+    _write(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
+
+
+@click.command()
+@click.argument("ids", nargs=-1, required=True)
+@answer_options
+@filter_options
+@index_option
+def similar(
+    ids: tuple[str, ...],
+    k: int,
+    output: str,
+    abstracts: bool,
+    index_name: str | None,
+    **filters: Any,
+) -> None:
+    """Find the papers nearest to one paper, or to several together.
+
+    \b
+    astrosearch similar 2503.14368
+    astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
+    """
+    from astrosearch import locations, search
+    from astrosearch.corpus import Filters
+    from astrosearch.index import Index
+    from astrosearch.papers import parse_id
+
+    normal = [parse_id(one).id for one in ids]
+    opened = Index(locations.existing_index(index_name))
+    wanted = Filters(**filters)
+    hits = search.similar(opened, normal, k, wanted)
+    if not hits:
+        raise search.nothing_found(opened, wanted)
+    _write(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
+
+
+def _answer_batch(file: Path, ask: Any) -> None:
+    """One JSON object for each line of `file`, in order, a few queries at a time."""
+    import orjson
+
+    from astrosearch.cli.render import hit_record
+
+    with click.open_file(str(file), encoding="utf-8") as stream:
+        for texts in _batches(line.strip() for line in stream):
+            answers = iter(ask([text for text in texts if text]))
+            for text in texts:
+                hits = next(answers) if text else []
+                record = {"query": text, "hits": [hit_record(hit) for hit in hits]}
+                click.echo(orjson.dumps(record).decode())
+
+
+def _batches(texts: Iterator[str], size: int = 64) -> Iterator[list[str]]:
+    from itertools import islice
+
+    while some := list(islice(texts, size)):
+        yield some
+
+
+def _write(index: "Index", hits: "list[Hit]", *, output: str, abstracts: bool, query: str) -> None:
+    from astrosearch import sampler
+    from astrosearch.cli.render import write_hits
+
+    footer = []
+    if any(hit.paper.is_summary for hit in hits):
+        footer = [
+            "The texts are astrosearch's own summaries of a few notable papers. To search the "
+            f"abstracts themselves: {sampler.THE_REAL_THING}"
+        ]
+    write_hits(
+        hits,
+        format=output,
+        footer=footer,
+        abstracts=abstracts,
+        query=query,
+        index=index.folder.name,
+    )

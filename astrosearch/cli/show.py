@@ -1,0 +1,33 @@
+"""`astrosearch show`."""
+
+import click
+
+from astrosearch.cli.options import index_option
+
+
+@click.command()
+@click.argument("paper_id", metavar="ID")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["table", "json", "bibtex"]),
+    default="table",
+    show_default=True,
+)
+@index_option
+def show(paper_id: str, output: str, index_name: str | None) -> None:
+    """Show one paper of an index.
+
+    \b
+    astrosearch show 2503.14368
+    astrosearch show https://arxiv.org/abs/astro-ph/9401008v1 --format bibtex
+    """
+    from astrosearch import locations
+    from astrosearch.cli.render import write_paper
+    from astrosearch.corpus import Corpus
+    from astrosearch.index import PAPERS
+    from astrosearch.papers import parse_id
+
+    normal = parse_id(paper_id).id
+    corpus = Corpus(locations.existing_index(index_name) / PAPERS)
+    write_paper(corpus.papers([corpus.row_of(normal)])[0], format=output)

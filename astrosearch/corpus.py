@@ -1,0 +1,328 @@
+"""The papers of an index in row order: papers.sqlite, its filters, and how papers get in."""
+
+import hashlib
+import heapq
+import json
+import sqlite3
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.errors import IndexDamaged, NothingFound
+from astrosearch.papers import Paper
+from astrosearch.readers import Intake, Refusal, Selection, read_papers
+from astrosearch.tex import to_unicode
+
+_SCHEMA = """
+CREATE TABLE papers (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    title TEXT NOT NULL,
+    abstract TEXT NOT NULL,
+    authors TEXT NOT NULL,
+    categories TEXT NOT NULL,
+    published TEXT NOT NULL,
+    updated TEXT,
+    doi TEXT,
+    version INTEGER,
+    is_summary INTEGER NOT NULL,
+    author_words TEXT NOT NULL,
+    text_sha256 BLOB NOT NULL
+)
+"""
+_FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
+
+TextHash = bytes
+"""The first 16 bytes of the sha256 of `Paper.text`."""
+
+
+def text_hash(text: str) -> TextHash:
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which papers may be an answer; None asks for nothing."""
+
+    since: date | None = None
+    """First day, by date of the first version."""
+    until: date | None = None
+    """Last day, inclusive."""
+    category: str | None = None
+    """A category or an archive: `astro-ph` takes in `astro-ph.GA`."""
+    author: str | None = None
+    """Words of one author's name in any order, as `Hofmann, F`: case and accents do not count,
+    and an initial stands for any name that begins with it."""
+
+
+class CorpusWriter:
+    """Fills a new papers.sqlite; rows are numbered 0, 1, … in order of arrival.
+
+    With `sample`, the table is a reservoir: it ends with the `sample` papers whose hash with
+    `seed` is smallest, a uniform choice that depends neither on order nor on memory.
+    """
+
+    def __init__(self, path: Path, *, sample: int | None = None, seed: int = 0) -> None:
+        path.unlink(missing_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        # The file is worthless until its build is whole, so it need not survive a crash.
+        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
+        self._db.execute("BEGIN")
+        self._sample = sample
+        self._seed = seed
+        self._largest: list[tuple[int, int]] = []  # heap of (-draw, row), for the reservoir
+        self.count = 0
+
+    def add(self, paper: Paper) -> Paper | None:
+        """Take one paper in; of two records of one paper the higher version stays.
+
+        Returns:
+            The record that lost if the paper was here before, else None.
+        """
+        row = self.count
+        if self._sample is not None:
+            draw = int.from_bytes(
+                hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
+            )
+            if len(self._largest) == self._sample:
+                largest, row = self._largest[0]
+                if draw > -largest:
+                    return None
+        found = self._db.execute(
+            f"SELECT row, {_FIELDS} FROM papers WHERE id = ?", (paper.id,)
+        ).fetchone()
+        if found is not None:
+            present = _paper(found[1:])
+            if _recency(paper) <= _recency(present):
+                return paper
+            self._write(found[0], paper)
+            return present
+        if self._sample is not None:
+            if len(self._largest) == self._sample:
+                heapq.heapreplace(self._largest, (-draw, row))
+            else:
+                heapq.heappush(self._largest, (-draw, row))
+        self._write(row, paper)
+        self.count = max(self.count, row + 1)
+        return None
+
+    def close(self) -> None:
+        self._db.execute("COMMIT")
+        self._db.close()
+
+    def _write(self, row: int, paper: Paper) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row,
+                paper.id,
+                paper.title,
+                paper.abstract,
+                json.dumps(paper.authors, ensure_ascii=False),
+                f" {' '.join(paper.categories)} ",
+                paper.published.isoformat(),
+                paper.updated.isoformat() if paper.updated else None,
+                paper.doi,
+                paper.version,
+                paper.is_summary,
+                _author_words(paper.authors),
+                text_hash(paper.text),
+            ),
+        )
+
+
+def import_papers(
+    sources: Iterable[Path],
+    selection: Selection,
+    writer: CorpusWriter,
+    refuse: Callable[[Refusal], None],
+) -> Intake:
+    """Fill `writer` with the selected papers of `sources`; a paper met twice is a refusal.
+
+    Raises:
+        CorpusError: if a file is not a corpus.
+    """
+    intake = Intake()
+    for paper, file, line in read_papers(sources, selection, intake, refuse):
+        lost = writer.add(paper)
+        if lost is not None:
+            intake.refused["duplicate id"] += 1
+            which = "the earlier line" if lost is not paper else "this line"
+            refuse(Refusal(file, line, "duplicate id", f"{paper.id} came before; {which} gave way"))
+        if selection.limit is not None and writer.count >= selection.limit:
+            break
+    return intake
+
+
+class Corpus:
+    """The papers of a built index, read-only, by row or by id."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+        try:
+            (self._count,) = self._db.execute("SELECT count(*) FROM papers").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise IndexDamaged(f"{path} is not a papers table ({error})") from None
+
+    def __len__(self) -> int:
+        return int(self._count)
+
+    def __iter__(self) -> Iterator[Paper]:
+        """All papers in row order, streamed."""
+        return map(_paper, self._db.execute(f"SELECT {_FIELDS} FROM papers ORDER BY row"))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def papers(self, rows: Sequence[int]) -> list[Paper]:
+        """The papers of `rows`, in that order."""
+        found = {}
+        for some in _chunks(rows):
+            marks = ",".join("?" * len(some))
+            query = f"SELECT row, {_FIELDS} FROM papers WHERE row IN ({marks})"
+            found.update({row: _paper(rest) for row, *rest in self._db.execute(query, some)})
+        return [found[row] for row in rows]
+
+    def row_of(self, paper_id: str) -> int:
+        """
+        Raises:
+            NothingFound: if the paper is not in this corpus.
+        """
+        found = self._db.execute("SELECT row FROM papers WHERE id = ?", (paper_id,)).fetchone()
+        if found is None:
+            raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers")
+        return int(found[0])
+
+    def text_hashes(self, rows: NDArray[np.int64]) -> list[TextHash]:
+        query = "SELECT text_sha256 FROM papers WHERE row = ?"
+        return [self._db.execute(query, (int(row),)).fetchone()[0] for row in rows]
+
+    def texts(self, rows: NDArray[np.int64]) -> list[str]:
+        return [paper.text for paper in self.papers(rows.tolist())]
+
+    def rows_with_texts_of(self, other: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows whose text stands in another papers.sqlite too: our rows, ascending, and theirs."""
+        self._db.execute("ATTACH ? AS other", (f"{other.resolve().as_uri()}?mode=ro&immutable=1",))
+        pairs = self._db.execute(
+            """
+            SELECT ours.row, min(theirs.row)
+            FROM papers AS ours JOIN other.papers AS theirs USING (text_sha256)
+            GROUP BY ours.row ORDER BY ours.row
+            """
+        ).fetchall()
+        self._db.execute("DETACH other")
+        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return both[:, 0], both[:, 1]
+
+    def rows_matching(self, filters: Filters) -> NDArray[np.int64] | None:
+        """Rows of the papers that pass, ascending; None if the filters ask for nothing."""
+        conditions, values = [], []
+        if filters.since:
+            conditions.append("published >= ?")
+            values.append(filters.since.isoformat())
+        if filters.until:
+            conditions.append("published <= ?")
+            values.append(filters.until.isoformat())
+        if filters.category:
+            conditions.append("(categories GLOB ? OR categories GLOB ?)")
+            category = _literal(filters.category)
+            values += [f"* {category} *", f"* {category}.*"]
+        if filters.author:
+            wanted = _words(filters.author)
+            longest = max(wanted, key=len, default="")
+            self._db.create_function(
+                "is_author", 1, lambda names: _names_author(names, wanted), deterministic=True
+            )
+            # The first condition spares most rows the slower second one.
+            conditions += ["author_words GLOB ?", "is_author(author_words)"]
+            values.append(f"* {longest} *" if len(longest) > 1 else "*")
+        if not conditions:
+            return None
+        query = f"SELECT row FROM papers WHERE {' AND '.join(conditions)} ORDER BY row"
+        return np.array([row for (row,) in self._db.execute(query, values)], dtype=np.int64)
+
+    def digest(self) -> str:
+        """sha256 over every field of every paper, in row order."""
+        digest = hashlib.sha256()
+        for row in self._db.execute(f"SELECT {_FIELDS} FROM papers ORDER BY row"):
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+    def span(self) -> tuple[str, str]:
+        """Days of the first and the last paper, YYYY-MM-DD."""
+        first, last = self._db.execute(
+            "SELECT min(published), max(published) FROM papers"
+        ).fetchone()
+        return first, last
+
+    def has_summaries(self) -> bool:
+        query = "SELECT EXISTS (SELECT 1 FROM papers WHERE is_summary)"
+        return bool(self._db.execute(query).fetchone()[0])
+
+
+def _paper(fields: Sequence[object]) -> Paper:
+    paper_id, title, abstract, authors, categories, published, updated, doi, version, summary = (
+        fields
+    )
+    assert isinstance(categories, str)
+    return Paper(
+        id=str(paper_id),
+        title=str(title),
+        abstract=str(abstract),
+        authors=tuple(json.loads(str(authors))),
+        categories=tuple(categories.split()),
+        published=date.fromisoformat(str(published)),
+        updated=date.fromisoformat(str(updated)) if updated else None,
+        doi=str(doi) if doi else None,
+        version=version if isinstance(version, int) else None,
+        is_summary=bool(summary),
+    )
+
+
+def _recency(paper: Paper) -> tuple[int, date]:
+    return paper.version or 0, paper.updated or paper.published
+
+
+def _words(name: str) -> list[str]:
+    """Lower-case words of a name without accents: `B. Téglas` to `["b", "teglas"]`."""
+    if any(sign in name for sign in "\\{$"):
+        name = to_unicode(name)
+    plain = "".join(
+        sign
+        for sign in unicodedata.normalize("NFKD", name.casefold())
+        if not unicodedata.combining(sign)
+    )
+    return "".join(sign if sign.isalnum() else " " for sign in plain).split()
+
+
+def _author_words(authors: Iterable[str]) -> str:
+    """One line an author, each word between spaces."""
+    return "\n".join(f" {' '.join(_words(name))} " for name in authors)
+
+
+def _names_author(lines: str, wanted: Sequence[str]) -> bool:
+    return any(
+        all(any(_same_name(word, name) for name in names) for word in wanted)
+        for names in map(str.split, lines.split("\n"))
+    )
+
+
+def _same_name(word: str, name: str) -> bool:
+    return word == name or (min(len(word), len(name)) == 1 and word[0] == name[0])
+
+
+def _literal(text: str) -> str:
+    """Escape what GLOB would take for a pattern."""
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
+
+
+def _chunks(rows: Sequence[int], size: int = 500) -> Iterator[list[int]]:
+    iterator = iter(rows)
+    while some := [int(row) for row in islice(iterator, size)]:
+        yield some

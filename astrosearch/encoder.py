@@ -1,0 +1,91 @@
+"""What an encoder is, and what an index writes down of the one that made its vectors."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, Protocol
+
+from astrosearch.errors import IndexDamaged
+from astrosearch.vectors import Vectors
+
+Pooling = Literal["mean-without-bos", "mean"]
+Say = Callable[[str], None]
+"""Takes one line for the user: what is being done, fetched or fallen back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Everything that decides a text's vector. Two equal specs give comparable vectors."""
+
+    model: str
+    """A known name (`astrosearch models`), a hub id, a folder, or a GGUF file."""
+    revision: str = ""
+    """Fingerprint of the weights; empty until they are found on this machine."""
+    adapter: str | None = None
+    """A PEFT adapter: hub id or folder."""
+    layers: int | None = None
+    """How many of the model's first layers are run; None for all of them."""
+    pooling: Pooling = "mean-without-bos"
+    """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first."""
+    transform: str | None = None
+    """Name of a whitening in `astrosearch/encoders/transforms`, applied to the pooled vector."""
+    max_tokens: int = 512
+    """Longer texts are cut; the BOS token counts."""
+    quantize: Literal["4bit"] | None = None
+    """Hold the weights in 4 bits (NF4, bitsandbytes)."""
+
+    def as_record(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, object]) -> "EncoderSpec":
+        """Read what `as_record` gave.
+
+        Raises:
+            IndexDamaged: if the record has fields this version does not know.
+        """
+        known = {field.name for field in fields(cls)}
+        if strangers := sorted(set(record) - known):
+            raise IndexDamaged(
+                f"the manifest's encoder has fields this version does not know: "
+                f"{', '.join(strangers)}; a newer astrosearch wrote it"
+            )
+        return cls(**record)  # type: ignore[arg-type]
+
+    @property
+    def key(self) -> str:
+        """A digest that changes whenever any field does."""
+        canonical = json.dumps(self.as_record(), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        parts = [self.model]
+        if self.adapter:
+            parts.append(f"adapter {self.adapter}")
+        parts.append(f"{self.layers} layers" if self.layers else "all layers")
+        parts.append(self.pooling)
+        if self.transform:
+            parts.append(self.transform)
+        if self.quantize:
+            parts.append(self.quantize)
+        return ", ".join(parts)
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into unit vectors."""
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens encoded so far, for progress."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, dimension) float32, rows of length 1, row i for text i."""
+        ...

@@ -1,0 +1,160 @@
+"""A LLaMA's forward pass in numpy, for queries.
+
+Importing torch and transformers takes seconds, a query of ten words takes milliseconds of
+arithmetic. The weights are memory-mapped, so that only the layers that run are read and two
+queries at once share them. The vectors are those of `TransformerEncoder` (a test compares them).
+
+The architecture is that of Touvron et al. 2023 (arXiv:2302.13971) with grouped key/value heads
+(arXiv:2305.13245): RMS norm, rotary positions, SwiGLU.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders.tokens import Tokens
+from astrosearch.errors import InputError
+from astrosearch.vectors import Vectors, Whitening, unit_rows
+
+Array = NDArray[np.float32]
+
+
+class LlamaEncoder:
+    """A LLaMA of one float32 safetensors file; one text at a time, on the CPU."""
+
+    def __init__(
+        self, spec: EncoderSpec, folder: Path, *, whitening: Whitening | None = None
+    ) -> None:
+        self.spec = spec
+        self.tokens_seen = 0
+        self._config = json.loads((folder / "config.json").read_bytes())
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
+        self._weights = _map_safetensors(folder / "model.safetensors")
+        self._prefix = "model." if "model.norm.weight" in self._weights else ""
+        self._whitening = whitening
+        self._layers = spec.layers or self._config["num_hidden_layers"]
+        if self._layers > self._config["num_hidden_layers"]:
+            raise InputError(
+                f"{spec.model} has {self._config['num_hidden_layers']} layers, {self._layers} "
+                "were asked for"
+            )
+
+    @staticmethod
+    def can_read(folder: Path) -> bool:
+        """Whether the folder holds what this class computes, and nothing beyond."""
+        config = json.loads((folder / "config.json").read_bytes())
+        rope = config.get("rope_parameters") or {}
+        return (
+            config.get("model_type") == "llama"
+            and config.get("dtype", config.get("torch_dtype")) == "float32"
+            and (folder / "model.safetensors").exists()
+            and config.get("hidden_act") == "silu"
+            and not config.get("attention_bias")
+            and not config.get("mlp_bias")
+            and rope.get("rope_type", "default") == "default"
+            and config.get("rope_scaling") is None
+        )
+
+    @property
+    def dimension(self) -> int:
+        if self._whitening:
+            return int(self._whitening.projection.shape[1])
+        return int(self._config["hidden_size"])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, dimension) float32 unit rows, row i for text i."""
+        pooled = np.zeros((len(texts), self._config["hidden_size"]), dtype=np.float32)
+        for row, ids in enumerate(self._tokens.ids(texts)):
+            hidden = self._forward(np.array(ids))
+            first = 1 if self.spec.pooling == "mean-without-bos" and len(ids) > 1 else 0
+            pooled[row] = hidden[first:].mean(axis=0)
+            self.tokens_seen += len(ids)
+        return self._whitening(pooled) if self._whitening else unit_rows(pooled)
+
+    def _forward(self, ids: NDArray[np.int64]) -> Array:
+        """(t,) token ids to (t, d), the last hidden states after the final norm."""
+        x: Array = self._weight("embed_tokens")[ids]
+        rotation = self._rotation(len(ids))
+        for number in range(self._layers):
+            layer = f"layers.{number}."
+            x = x + self._attention(layer, self._norm(x, layer + "input_layernorm"), rotation)
+            x = x + self._feed_forward(layer, self._norm(x, layer + "post_attention_layernorm"))
+        return self._norm(x, "norm")
+
+    def _attention(self, layer: str, x: Array, rotation: tuple[Array, Array]) -> Array:
+        heads: int = self._config["num_attention_heads"]
+        shared = heads // (self._config.get("num_key_value_heads") or heads)
+        size = self._head_size
+        q, k, v = (
+            (x @ self._weight(f"{layer}self_attn.{name}_proj").T)
+            .reshape(len(x), -1, size)
+            .transpose(1, 0, 2)  # (heads, t, size)
+            for name in "qkv"
+        )
+        q, k = _rotate(q, rotation), _rotate(k, rotation)
+        k, v = np.repeat(k, shared, axis=0), np.repeat(v, shared, axis=0)
+        scores = q @ k.transpose(0, 2, 1) * np.float32(size**-0.5)  # (heads, t, t)
+        scores += np.triu(np.full(scores.shape[1:], -np.inf, dtype=np.float32), k=1)
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        mixed = (weights @ v).transpose(1, 0, 2).reshape(len(x), heads * size)
+        return np.asarray(mixed @ self._weight(layer + "self_attn.o_proj").T, dtype=np.float32)
+
+    def _feed_forward(self, layer: str, x: Array) -> Array:
+        gate = x @ self._weight(layer + "mlp.gate_proj").T
+        up = x @ self._weight(layer + "mlp.up_proj").T
+        swish = gate / (1 + np.exp(-gate))
+        return np.asarray((swish * up) @ self._weight(layer + "mlp.down_proj").T, dtype=np.float32)
+
+    def _norm(self, x: Array, name: str) -> Array:
+        scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + self._config["rms_norm_eps"])
+        return np.asarray(x / scale * self._weight(name), dtype=np.float32)
+
+    def _rotation(self, length: int) -> tuple[Array, Array]:
+        """Cosine and sine of each position's angles, (t, size)."""
+        rope = self._config.get("rope_parameters") or {}
+        base = rope.get("rope_theta") or self._config.get("rope_theta", 10_000.0)
+        size = self._head_size
+        frequencies = base ** (-np.arange(0, size, 2) / size)
+        angles = np.outer(np.arange(length), np.concatenate([frequencies, frequencies]))
+        return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+    @property
+    def _head_size(self) -> int:
+        given = self._config.get("head_dim")
+        return int(given or self._config["hidden_size"] // self._config["num_attention_heads"])
+
+    def _weight(self, name: str) -> Array:
+        return self._weights[f"{self._prefix}{name}.weight"]
+
+
+def _rotate(x: Array, rotation: tuple[Array, Array]) -> Array:
+    cosine, sine = rotation
+    half = x.shape[-1] // 2
+    turned = np.concatenate([-x[..., half:], x[..., :half]], axis=-1)
+    return np.asarray(x * cosine + turned * sine, dtype=np.float32)
+
+
+def _map_safetensors(file: Path) -> dict[str, Array]:
+    """Tensors of a float32 safetensors file as views of the mapped file.
+
+    The format is an 8-byte header length, a JSON header, the bytes
+    (https://huggingface.co/docs/safetensors); the safetensors library would copy them.
+    """
+    mapped = np.memmap(file, dtype=np.uint8, mode="r")
+    length = int(mapped[:8].view("<u8")[0])
+    header: dict[str, Any] = json.loads(mapped[8 : 8 + length].tobytes())
+    header.pop("__metadata__", None)
+    start = 8 + length
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        if entry["dtype"] == "F32":
+            part = mapped[start + begin : start + end]
+            tensors[name] = np.asarray(part.view(np.float32).reshape(entry["shape"]))
+    return tensors

@@ -1,0 +1,196 @@
+"""Any transformer model as an encoder, with torch: the way to encode a corpus.
+
+The paper's pooling: last hidden states, mean over the real tokens, the first of them (BOS) left
+out (Nguyen et al. 2023, arXiv:2309.06126, section 3.2). Padding is kept out of it by
+construction, so a text's vector does not depend on what it is batched with.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModel
+
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders.tokens import Tokens
+from astrosearch.errors import InputError, SetupError
+from astrosearch.hugging_face import quiet_transformers
+from astrosearch.vectors import Vectors, Whitening, unit_rows
+
+BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
+"""Tokens a batch, padding included. On a CPU small batches keep the activations in the cache."""
+
+
+def mean_pool(hidden: torch.Tensor, mask: torch.Tensor, *, without_first: bool) -> torch.Tensor:
+    """Mean of the hidden states over the real tokens.
+
+    Args:
+        hidden: (b, t, d).
+        mask: (b, t), 1 for a real token; the padding may be on either side.
+        without_first: leave out the first real token, unless it is the only one.
+
+    Returns:
+        (b, d) float32.
+    """
+    mask = mask.to(torch.float32)
+    if without_first:
+        first = mask.cumsum(dim=1).eq(1) & mask.bool()
+        several = mask.sum(dim=1, keepdim=True) > 1
+        mask = mask.masked_fill(first & several, 0.0)
+    total = torch.einsum("btd,bt->bd", hidden.to(torch.float32), mask)
+    return total / mask.sum(dim=1, keepdim=True)
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Cut texts into batches of at most `budget` tokens after padding, longest texts first.
+
+    Sorted by length, so that little is padded; a text longer than the budget goes alone.
+
+    >>> list(token_batches([2, 9, 3, 8], budget=18))
+    [[1, 3], [2, 0]]
+    """
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > budget:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+class TransformerEncoder:
+    """A decoder or encoder model from a folder in transformers' format."""
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        folder: Path,
+        *,
+        adapter: Path | None = None,
+        whitening: Whitening | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
+        """
+        Args:
+            device: `cuda`, `mps` or `cpu`; by default the best there is.
+            dtype: of the weights, `float32`, `bfloat16` or `float16`; by default bfloat16 on
+                CUDA and float32 elsewhere. Pooling is always in float32.
+
+        Raises:
+            SetupError: if the device is not there.
+            InputError: if the model has fewer layers than the spec asks for.
+        """
+        self.spec = spec
+        self.tokens_seen = 0
+        self._device = _device(device)
+        self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device.type]
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
+        self._whitening = whitening
+        self._model, self._causal = _load_model(spec, folder, adapter, self._device, dtype)
+        self._width: int = self._model.config.hidden_size
+
+    @property
+    def dimension(self) -> int:
+        return self._whitening.projection.shape[1] if self._whitening else self._width
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, dimension) float32 unit rows, row i for text i."""
+        ids = self._tokens.ids(texts)
+        pooled = np.zeros((len(ids), self._width), dtype=np.float32)
+        for batch in token_batches([len(one) for one in ids], self._batch_tokens):
+            pooled[batch] = self._pool([ids[i] for i in batch])
+        self.tokens_seen += sum(map(len, ids))
+        return self._whitening(pooled) if self._whitening else unit_rows(pooled)
+
+    @torch.inference_mode()
+    def _pool(self, ids: list[list[int]]) -> Vectors:
+        longest = max(map(len, ids))
+        tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+        mask = torch.zeros(len(ids), longest, dtype=torch.long)
+        for row, one in enumerate(ids):
+            tokens[row, : len(one)] = torch.tensor(one)
+            mask[row, : len(one)] = 1
+        mask = mask.to(self._device)
+        # Behind a causal mask a real token never sees the padding to its right: the model needs
+        # no padding mask, and attention takes its fastest way.
+        padding_mask = None if self._causal else mask
+        hidden = self._model(
+            input_ids=tokens.to(self._device), attention_mask=padding_mask
+        ).last_hidden_state
+        without_first = self.spec.pooling == "mean-without-bos"
+        return mean_pool(hidden, mask, without_first=without_first).cpu().numpy()
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        name = "cpu"
+        if torch.cuda.is_available():
+            name = "cuda"
+        elif torch.backends.mps.is_available():
+            name = "mps"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"{name!r} is no device: use cuda, mps or cpu") from None
+    if (device.type == "cuda" and not torch.cuda.is_available()) or (
+        device.type == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise SetupError(
+            f"torch {torch.__version__} finds no {device.type} device; leave --device out to use "
+            "what is here"
+        )
+    return device
+
+
+def _load_model(
+    spec: EncoderSpec,
+    folder: Path,
+    adapter: Path | None,
+    device: torch.device,
+    dtype: str | None,
+) -> tuple[Any, bool]:
+    """The model without its language-modelling head, and whether its attention is causal."""
+    config = AutoConfig.from_pretrained(folder)
+    if spec.layers is not None:
+        if spec.layers > config.num_hidden_layers:
+            raise InputError(
+                f"{spec.model} has {config.num_hidden_layers} layers, {spec.layers} were asked for"
+            )
+        config.num_hidden_layers = spec.layers
+    precision = getattr(torch, dtype or ("bfloat16" if device.type == "cuda" else "float32"))
+    options: dict[str, Any] = {}
+    if spec.quantize == "4bit":
+        from transformers import BitsAndBytesConfig
+
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=precision,
+        )
+        options["device_map"] = {"": device}
+    with quiet_transformers():
+        model = AutoModel.from_pretrained(folder, config=config, dtype=precision, **options)
+        if adapter is not None:
+            model = _with_adapter(model, adapter)
+    if spec.quantize is None:
+        model = model.to(device)
+    causal = model.config.model_type in CAUSAL and getattr(model.config, "is_causal", True)
+    return model.eval(), causal
+
+
+CAUSAL = frozenset(
+    "llama mistral qwen2 qwen3 gemma gemma2 gpt2 gpt_neox phi phi3 olmo olmo2 smollm3".split()
+)
+"""Model types known to be decoders; any other is given a padding mask, which is always right."""
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, adapter).merge_and_unload()

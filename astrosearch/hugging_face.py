@@ -1,0 +1,32 @@
+"""Hugging Face libraries without their chatter: our user gets one line, and it is ours."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars, advice or warnings from transformers, PEFT and bitsandbytes inside."""
+    import transformers
+
+    # bitsandbytes warns of an optional package at the first product, long after loading.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),  # some bars are plain tqdm and cannot be turned off
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()

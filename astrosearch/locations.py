@@ -1,0 +1,113 @@
+"""Where things lie on this machine.
+
+Indexes: `$ASTROSEARCH_HOME/indexes` if that variable is set; else `./indexes` if the working folder
+is a checkout of this project; else the platform's data folder. Converted models: the platform's
+cache folder, wherever the indexes are.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from astrosearch.errors import IndexMissing, InputError
+
+MANIFEST = "manifest.json"
+
+
+def cache_folder() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("astrosearch", appauthor=False))
+
+
+def indexes_folder() -> Path:
+    if home := os.environ.get("ASTROSEARCH_HOME"):
+        return Path(home).expanduser() / "indexes"
+    here = Path.cwd()
+    if (here / "indexes" / "README.md").exists() and (here / "astrosearch").is_dir():
+        return here / "indexes"
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("astrosearch", appauthor=False)) / "indexes"
+
+
+def index_folder(name: str) -> Path:
+    """The folder of an index, whether or not it exists yet.
+
+    Raises:
+        InputError: if `name` cannot be a folder's name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"{name!r} cannot name an index: use letters, digits, '.', '_' and '-'")
+    return indexes_folder() / name
+
+
+def partial_folder(folder: Path) -> Path:
+    """Where an index is built before it is published."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def replaced_folder(folder: Path) -> Path:
+    """Where the previous index waits while the new one is renamed into place."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def publish(folder: Path) -> None:
+    """Put the finished partial folder in place of `folder`; undone by `recover` if cut short."""
+    old = replaced_folder(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    partial_folder(folder).rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(folder: Path) -> None:
+    """Bring back the previous index if a process died between the two renames of `publish`."""
+    if not folder.exists() and (replaced_folder(folder) / MANIFEST).exists():
+        replaced_folder(folder).rename(folder)
+
+
+def index_names() -> list[str]:
+    """Names of the whole indexes on this machine, the one built last first."""
+    root = indexes_folder()
+    if not root.is_dir():
+        return []
+    for left in root.glob(".*.old"):
+        recover(root / left.name[1 : -len(".old")])
+    built = [
+        ((folder / MANIFEST).stat().st_mtime, folder.name)
+        for folder in root.iterdir()
+        if not folder.name.startswith(".") and (folder / MANIFEST).exists()
+    ]
+    return [name for _, name in sorted(built, reverse=True)]
+
+
+def existing_index(name: str | None) -> Path:
+    """The folder of index `name`; without a name, of the index built last.
+
+    Raises:
+        IndexMissing: if there is none.
+    """
+    if name is None:
+        names = index_names()
+        if not names:
+            raise IndexMissing(
+                f"there is no index in {indexes_folder()} yet; build one with: astrosearch index"
+            )
+        return index_folder(names[0])
+    folder = index_folder(name)
+    recover(folder)
+    if not (folder / MANIFEST).exists():
+        known = ", ".join(index_names()) or "none"
+        unfinished = " (a build of it was begun: run it again)" if _begun(folder) else ""
+        raise IndexMissing(
+            f"there is no index {name!r} in {indexes_folder()}{unfinished}; there are: {known}; "
+            f"build it with: astrosearch index {name} --corpus FILE"
+        )
+    return folder
+
+
+def _begun(folder: Path) -> bool:
+    return partial_folder(folder).exists()

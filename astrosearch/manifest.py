@@ -1,0 +1,97 @@
+"""What an index folder says of itself. Written last: its presence means the folder is whole."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from astrosearch.encoder import EncoderSpec
+from astrosearch.errors import IndexDamaged
+from astrosearch.locations import MANIFEST
+
+FORMAT = 1
+"""Version of the on-disk format, documented in indexes/README.md."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The fields of manifest.json."""
+
+    count: int
+    """Papers, which are rows of papers.sqlite, vectors.npy and vectors.faiss alike."""
+    dimension: int
+    encoder: EncoderSpec
+    corpus: dict[str, Any]
+    """Where the papers came from: `sources`, `selection`, `sha256`, `refused` by reason."""
+    background: dict[str, Any]
+    """Cosines of random pairs: `pairs`, `mean`, `spread`, `percentiles` (101 values, 0 to 100)."""
+    factory: str
+    """The FAISS index, in the words of `faiss.index_factory`."""
+    built: str
+    """Time of the build, ISO 8601, UTC."""
+    tool: str
+    """Version of astrosearch that built it."""
+    metric: str = "cosine"
+    format: int = FORMAT
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """`bytes` and `sha256` of each other file of the folder."""
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """
+        Raises:
+            IndexDamaged: if it cannot be read, is of another format version, or if a file of
+                the folder is missing or not as long as it says.
+        """
+        path = folder / MANIFEST
+        try:
+            record = json.loads(path.read_bytes())
+            version = record["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IndexDamaged(f"{path} cannot be read ({error}); build the index again") from None
+        if version != FORMAT:
+            raise IndexDamaged(
+                f"{folder} has format version {version}, this astrosearch reads {FORMAT}; "
+                "build the index again or use the version that wrote it "
+                f"({record.get('tool', 'unknown')})"
+            )
+        try:
+            encoder = EncoderSpec.from_record(record.pop("encoder"))
+            manifest = cls(encoder=encoder, **record)
+        except (TypeError, KeyError) as error:
+            raise IndexDamaged(f"{path} is incomplete ({error}); build the index again") from None
+        for name, facts in manifest.files.items():
+            file = folder / name
+            found = file.stat().st_size if file.exists() else None
+            if found != facts["bytes"]:
+                has = "is missing" if found is None else f"has {found:,} bytes"
+                raise IndexDamaged(
+                    f"{file} {has}, the manifest says {facts['bytes']:,}; build the index again"
+                )
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        record = asdict(self)
+        (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+    def verify(self, folder: Path) -> list[str]:
+        """Names of the files whose content is not what the manifest says, by sha256."""
+        return [
+            name
+            for name, facts in self.files.items()
+            if file_sha256(folder / name) != facts["sha256"]
+        ]
+
+
+def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+    """`bytes` and `sha256` of files, as `Manifest.files` holds them."""
+    return {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": file_sha256(folder / name)}
+        for name in names
+    }
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

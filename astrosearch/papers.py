@@ -1,0 +1,144 @@
+"""A paper, and the identifiers arXiv gave it.
+
+The identifier schemes are described at https://info.arxiv.org/help/arxiv_identifier.html:
+`archive/YYMMNNN` until March 2007, `YYMM.NNNN` until December 2014, `YYMM.NNNNN` since.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from astrosearch.errors import IdentifierError
+
+# Archives that issued identifiers before April 2007 (https://arxiv.org/archive/).
+OLD_ARCHIVES = frozenset(
+    """acc-phys adap-org alg-geom ao-sci astro-ph atom-ph bayes-an chao-dyn chem-ph cmp-lg comp-gas
+    cond-mat cs dg-ga funct-an gr-qc hep-ex hep-lat hep-ph hep-th math math-ph mtrl-th nlin nucl-ex
+    nucl-th patt-sol physics plasm-ph q-alg q-bio quant-ph solv-int supr-con""".split()
+)
+
+_WRAPPING = re.compile(
+    r"""^(?:
+        https?://(?:[\w-]+\.)*arxiv\.org/(?:abs|pdf|html|format|ps|src|e-print|list)/
+      | (?:[\w-]+\.)*arxiv\.org/(?:abs|pdf|html|format|ps|src|e-print)/
+      | (?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.48550/arxiv\.
+      | oai:arxiv\.org:
+      | arxiv:\s*
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NEW = re.compile(r"^(\d\d)(\d\d)\.(\d{4,5})(?:v(\d+))?$", re.IGNORECASE)
+_OLD = re.compile(r"^([a-z-]+)(?:\.[a-z]{2})?/(\d\d)(\d\d)(\d{3})(?:v(\d+))?$", re.IGNORECASE)
+
+
+class ArxivId(NamedTuple):
+    """A normalised identifier, without version, and the version if one was named."""
+
+    id: str
+    version: int | None
+
+
+def parse_id(text: str) -> ArxivId:
+    """Normalise any common way to write an arXiv identifier.
+
+    >>> parse_id("https://arxiv.org/pdf/2309.06126v2.pdf")
+    ArxivId(id='2309.06126', version=2)
+    >>> parse_id("arXiv:astro-ph.GA/0601001")
+    ArxivId(id='astro-ph/0601001', version=None)
+
+    Raises:
+        IdentifierError: if `text` is no arXiv identifier, or one that has lost digits
+            or its archive on the way (spreadsheets and floats do that).
+    """
+    bare = text.strip()
+    bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
+    bare = _WRAPPING.sub("", bare)
+    bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
+    bare = re.sub(r"\.pdf$", "", bare, flags=re.IGNORECASE)
+
+    if match := _NEW.match(bare):
+        year, month, number, version = match.groups()
+        digits = 5 if int(year) >= 15 else 4
+        if not 1 <= int(month) <= 12 or int(year + month) < 704:
+            raise IdentifierError(f"{text!r} is not an arXiv identifier: no month {year}{month}")
+        if len(number) != digits:
+            raise IdentifierError(
+                f"{text!r} is not an arXiv identifier: 20{year} has {digits} digits after the "
+                f"point, this has {len(number)}"
+            )
+        return ArxivId(f"{year}{month}.{number}", int(version) if version else None)
+
+    if match := _OLD.match(bare):
+        archive, year, month, number, version = match.groups()
+        archive = archive.lower()
+        if archive not in OLD_ARCHIVES:
+            raise IdentifierError(f"{text!r} is not an arXiv identifier: no archive {archive!r}")
+        if not 1 <= int(month) <= 12 or not 9107 <= _century(year) * 100 + int(month) <= 10703:
+            raise IdentifierError(f"{text!r} is not an arXiv identifier: no month {year}{month}")
+        return ArxivId(f"{archive}/{year}{month}{number}", int(version) if version else None)
+
+    if re.fullmatch(r"\d{7}(v\d+)?", bare):
+        raise IdentifierError(
+            f"{text!r} lacks its archive: the number alone is not unique, write astro-ph/{bare}"
+        )
+    raise IdentifierError(
+        f"{text!r} is not an arXiv identifier: write 2309.06126 or astro-ph/0601001"
+    )
+
+
+def month_of_id(paper_id: str) -> date:
+    """First day of the month in which a normalised identifier was issued."""
+    digits = paper_id.rpartition("/")[2]
+    return date(1900 + _century(digits[:2]), int(digits[2:4]), 1)
+
+
+def _century(two_digits: str) -> int:
+    """Years since 1900 of an identifier's year; arXiv began in 1991."""
+    year = int(two_digits)
+    return year if year >= 91 else year + 100
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One paper as its metadata describe it; texts keep their TeX.
+
+    Field meanings follow the arXiv API manual (https://info.arxiv.org/help/api/user-manual.html).
+    """
+
+    id: str
+    """Normalised identifier without version: `2309.06126`, `astro-ph/0601001`."""
+    title: str
+    abstract: str
+    authors: tuple[str, ...]
+    """Names in the order of the author list, given name first."""
+    categories: tuple[str, ...]
+    """The first one is the primary category."""
+    published: date
+    """Day of the first version; the first of the month where only the month is known."""
+    updated: date | None = None
+    """Day of the last change of the record."""
+    doi: str | None = None
+    version: int | None = None
+    """Number of the version that title and abstract were taken from."""
+    is_summary: bool = False
+    """True if `abstract` holds a summary in other words than the authors'."""
+
+    @property
+    def text(self) -> str:
+        """What is encoded and trained on: the abstract alone, as in the AstroLLaMA paper."""
+        return self.abstract
+
+    @property
+    def url(self) -> str:
+        return f"https://arxiv.org/abs/{self.id}"
+
+
+def in_category(categories: tuple[str, ...], wanted: str, *, primary_only: bool = False) -> bool:
+    """Whether a paper belongs to `wanted`: equal to it, or one of its subcategories.
+
+    >>> in_category(("gr-qc", "astro-ph.HE"), "astro-ph")
+    True
+    """
+    looked_at = categories[:1] if primary_only else categories
+    return any(one == wanted or one.startswith(wanted + ".") for one in looked_at)

@@ -1,0 +1,113 @@
+"""Readers: a file or a service to a stream of papers, with what was refused and why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from astrosearch.errors import RecordError
+from astrosearch.papers import Paper, in_category
+from astrosearch.readers.json_lines import json_lines
+from astrosearch.readers.records import paper_from_record
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which of a corpus's papers are taken in."""
+
+    category: str | None = None
+    """A category or an archive: `astro-ph` takes in `astro-ph.GA`."""
+    primary_only: bool = False
+    """Whether only the first category counts."""
+    since: date | None = None
+    until: date | None = None
+    limit: int | None = None
+    """Stop after so many papers."""
+    sample: int | None = None
+    """Keep so many of them, chosen at random."""
+    seed: int = 0
+
+    def takes(self, paper: Paper) -> bool:
+        return (
+            (
+                self.category is None
+                or in_category(paper.categories, self.category, primary_only=self.primary_only)
+            )
+            and (self.since is None or paper.published >= self.since)
+            and (self.until is None or paper.published <= self.until)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A line that did not become a paper."""
+
+    file: str
+    line: int
+    reason: str
+    detail: str
+
+
+@dataclass
+class Intake:
+    """What happened to the lines of a corpus."""
+
+    lines: int = 0
+    not_selected: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> str:
+        parts = [f"{self.lines:,} lines read"]
+        if self.not_selected:
+            parts.append(f"{self.not_selected:,} not selected")
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.most_common())
+        parts.append(f"{self.refused.total():,} refused" + (f" ({reasons})" if reasons else ""))
+        return ", ".join(parts)
+
+
+def read_papers(
+    sources: Iterable[Path],
+    selection: Selection,
+    intake: Intake,
+    refuse: Callable[[Refusal], None],
+) -> Iterator[tuple[Paper, str, int]]:
+    """Stream the selected papers of some files: (paper, file, line number).
+
+    `intake` is kept up to date on the way; `limit` and `sample` are left to the caller, who
+    alone knows which papers were duplicates.
+
+    Raises:
+        CorpusError: if a file is not a corpus.
+    """
+    for source in sources:
+        name = str(source)
+        for number, record, problem in json_lines(source):
+            intake.lines += 1
+            if problem is None:
+                if _is_foreign(record, selection):
+                    intake.not_selected += 1
+                    continue
+                try:
+                    paper = paper_from_record(record)
+                except RecordError as error:
+                    problem = error
+            if problem is not None:
+                intake.refused[problem.reason] += 1
+                refuse(Refusal(name, number, problem.reason, str(problem)))
+            elif selection.takes(paper):
+                yield paper, name, number
+            else:
+                intake.not_selected += 1
+
+
+def _is_foreign(record: object, selection: Selection) -> bool:
+    """Whether a record's category alone rules it out: cheap, most lines of arXiv end here."""
+    if selection.category is None or not isinstance(record, dict):
+        return False
+    categories = record.get("categories")
+    if not isinstance(categories, str) or not categories:
+        return False
+    return not in_category(
+        tuple(categories.split()), selection.category, primary_only=selection.primary_only
+    )

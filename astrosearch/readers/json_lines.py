@@ -1,0 +1,100 @@
+"""Lines of a JSON Lines file, plain, gzipped or zipped, streamed in bounded memory."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from astrosearch.errors import AstrosearchError, CorpusError, RecordError
+
+Stream = io.BufferedReader | gzip.GzipFile | IO[bytes]
+
+LONGEST_LINE = 16 * 2**20
+"""Bytes; the longest record of arXiv has 60 kB (its author list)."""
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, object, RecordError | None]]:
+    """Each line that is not blank: its number from 1, its JSON value, or what is wrong with it.
+
+    Raises:
+        CorpusError: if the file is missing, a directory, or no JSON Lines at all.
+        AstrosearchError: if it breaks off in the middle (a truncated download).
+    """
+    number = 0
+    with _open(path) as stream:
+        try:
+            _check_beginning(path, stream)
+            while line := stream.readline(LONGEST_LINE):
+                number += 1
+                if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+                    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+                        pass
+                    yield number, None, RecordError("line too long", "longer than 16 MB")
+                    continue
+                try:
+                    yield number, orjson.loads(line), None
+                except orjson.JSONDecodeError as error:
+                    if line.strip():
+                        yield number, None, RecordError("broken JSON", str(error))
+        except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+            raise AstrosearchError(
+                f"{path} breaks off or is damaged after line {number:,} ({error}); "
+                "download it again"
+            ) from None
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Stream]:
+    """The bytes of a file; gzip and zip are told by their first bytes, not by the name."""
+    if path.is_dir():
+        raise CorpusError(f"{path} is a directory; name a .json, .jsonl, .gz or .zip file")
+    try:
+        with path.open("rb") as plain:
+            magic = plain.read(4)
+            plain.seek(0)
+            if magic[:2] == b"\x1f\x8b":
+                with gzip.open(plain) as unpacked:
+                    yield unpacked
+            elif magic == b"PK\x03\x04":
+                with zipfile.ZipFile(plain) as archive, archive.open(_member(archive)) as unpacked:
+                    yield unpacked
+            else:
+                yield plain
+    except zipfile.BadZipFile as error:
+        raise CorpusError(f"{path} is a damaged zip file ({error}); download it again") from None
+    except OSError as error:
+        if isinstance(error, gzip.BadGzipFile):
+            raise CorpusError(f"{path} is a damaged gzip file ({error})") from None
+        raise CorpusError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = [info for info in archive.infolist() if info.filename.endswith((".json", ".jsonl"))]
+    if len(members) != 1:
+        raise CorpusError(
+            f"{archive.filename} holds {len(members)} .json files, expected one: unpack it and "
+            "name the file"
+        )
+    return members[0]
+
+
+def _check_beginning(path: Path, stream: Stream) -> None:
+    """Refuse what is no JSON Lines file by its first bytes, before anything is read from it."""
+    start = stream.peek(65536)[:65536] if hasattr(stream, "peek") else b""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not text:
+        raise CorpusError(f"{path} is empty")
+    if b"\0" in start:
+        raise CorpusError(f"{path} is a binary file, not JSON Lines")
+    if text[:1] == b"<":
+        raise CorpusError(f"{path} is HTML or XML, not JSON Lines: is it a saved error page?")
+    if text[:1] == b"[":
+        raise CorpusError(f"{path} is one JSON array; write one JSON object a line (jq -c '.[]')")
+    if not any(line.lstrip()[:1] == b"{" for line in text.splitlines()):
+        raise CorpusError(f"{path} is not JSON Lines: no line of it begins with '{{'")

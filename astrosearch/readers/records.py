@@ -1,0 +1,208 @@
+"""One JSON object to one `Paper`, and back: the Kaggle snapshot's fields, and our own.
+
+Our own record holds the fields of `Paper` under their own names, dates as YYYY-MM-DD:
+
+    {"id": "2309.06126", "title": "…", "abstract": "…", "authors": ["Tuan Dung Nguyen", …],
+     "categories": ["astro-ph.IM", …], "published": "2023-09-12", "updated": null, "doi": null,
+     "version": 1}
+
+The Kaggle snapshot (https://www.kaggle.com/datasets/Cornell-University/arxiv) holds authors and
+categories as strings and dates in `versions`. `is_summary` is written only where it is true.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+from astrosearch.errors import IdentifierError, RecordError
+from astrosearch.papers import Paper, month_of_id, parse_id
+
+_WITHDRAWN = re.compile(
+    r"""^\W*(?:
+        (?:this|the|our)\s+(?:\w+\s+){0,3}?(?:is|was|has\s+been|have\s+been|had\s+been|is\s+being)
+            \s+(?:\w+\s+)?withdrawn
+      | (?:paper|article|manuscript|submission|preprint)?\s*withdrawn\b
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_BRACKETS = re.compile(r"\s*\([^()]*\)")  # innermost ones; applied until none is left
+_BETWEEN_NAMES = re.compile(r",\s*and\s+|\s+and\s+|\s*&\s+|[,;:|]\s*")
+
+
+def paper_from_record(record: object) -> Paper:
+    """Read a record in either form; which one is told by the type of `authors`.
+
+    Raises:
+        RecordError: with the reason it is counted under, if the record cannot be a paper.
+    """
+    if not isinstance(record, dict):
+        raise RecordError("not a record", f"a JSON {type(record).__name__}, not an object")
+    fields = cast(dict[str, Any], record)
+    arxiv_id = fields.get("id")
+    if arxiv_id is None or arxiv_id == "":
+        raise RecordError("no id", "the record has no id")
+    if not isinstance(arxiv_id, str):
+        raise RecordError(
+            "id not a string",
+            f"id {arxiv_id!r} is a {type(arxiv_id).__name__}: digits may be lost, "
+            "write identifiers as strings",
+        )
+    try:
+        paper_id, version = parse_id(arxiv_id)
+    except IdentifierError as error:
+        raise RecordError("bad id", str(error)) from None
+    abstract = _text(fields, "abstract")
+    if not abstract:
+        raise RecordError("no abstract", f"{paper_id} has no abstract")
+    title = _text(fields, "title")
+    if not title:
+        raise RecordError("no title", f"{paper_id} has no title")
+    if _WITHDRAWN.match(abstract) or _WITHDRAWN.match(_text(fields, "comments")):
+        raise RecordError("withdrawn", f"{paper_id} was withdrawn")
+    if isinstance(fields.get("authors"), list):
+        return _own(fields, paper_id, version, title, abstract)
+    return _kaggle(fields, paper_id, version, title, abstract)
+
+
+def record_from_paper(paper: Paper) -> dict[str, object]:
+    """The own record of a paper, ready for JSON; `paper_from_record` reads it back unchanged."""
+    record: dict[str, object] = {
+        "id": paper.id,
+        "title": paper.title,
+        "abstract": paper.abstract,
+        "authors": list(paper.authors),
+        "categories": list(paper.categories),
+        "published": paper.published.isoformat(),
+        "updated": paper.updated.isoformat() if paper.updated else None,
+        "doi": paper.doi,
+        "version": paper.version,
+    }
+    if paper.is_summary:
+        record["is_summary"] = True
+    return record
+
+
+def _own(
+    fields: Mapping[str, Any], paper_id: str, version: int | None, title: str, abstract: str
+) -> Paper:
+    categories = fields.get("categories") or []
+    return Paper(
+        id=paper_id,
+        title=title,
+        abstract=abstract,
+        authors=tuple(_fold(str(name)) for name in fields["authors"]),
+        categories=tuple(categories.split() if isinstance(categories, str) else categories),
+        published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
+        updated=_iso_date(fields, "updated", paper_id),
+        doi=_text(fields, "doi") or None,
+        version=version or _whole_number(fields.get("version")),
+        is_summary=fields.get("is_summary") is True,
+    )
+
+
+def _kaggle(
+    fields: Mapping[str, Any], paper_id: str, version: int | None, title: str, abstract: str
+) -> Paper:
+    versions = fields.get("versions") or []
+    updated = _iso_date(fields, "update_date", paper_id)
+    first = _created(versions[0], paper_id) if versions else None
+    if versions and version is None:
+        version = _whole_number(str(versions[-1].get("version", "")).lstrip("v"))
+    parsed = fields.get("authors_parsed")
+    return Paper(
+        id=paper_id,
+        title=title,
+        abstract=abstract,
+        authors=_names_from_parts(parsed) if parsed else split_authors(_text(fields, "authors")),
+        categories=tuple(_text(fields, "categories").split()),
+        published=first or updated or month_of_id(paper_id),
+        updated=updated,
+        doi=_text(fields, "doi").split(" ")[0] or None,
+        version=version,
+    )
+
+
+def split_authors(text: str) -> tuple[str, ...]:
+    """The names in arXiv's free-text author list, affiliations taken off.
+
+    >>> split_authors("A. Riess (1), B. P. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)")
+    ('A. Riess', 'B. P. Schmidt', 'C. Ahn')
+    """
+    flat = text
+    while "(" in flat and (shorter := _BRACKETS.sub("", flat)) != flat:
+        flat = shorter
+    names = _BETWEEN_NAMES.split(flat)
+    joined: list[str] = []
+    for name in filter(None, (_fold(one) for one in names)):
+        if joined and name.rstrip(".") in ("Jr", "Sr", "II", "III", "IV"):
+            joined[-1] += f" {name}"
+        else:
+            joined.append(name)
+    return tuple(joined)
+
+
+def _names_from_parts(parsed: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
+    names = []
+    for parts in parsed:
+        last, given, suffix = [*parts, "", "", ""][:3]
+        names.append(_fold(f"{given} {last} {suffix}"))
+    return tuple(filter(None, names))
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RecordError("bad field", f"{name} is a {type(value).__name__}, not a text")
+    return _fold(value)
+
+
+def _iso_date(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
+    value = _text(fields, name)
+    if not value:
+        return None
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise RecordError("bad field", f"{paper_id}: {name} {value!r} is not a date") from None
+
+
+def _created(version: Mapping[str, Any], paper_id: str) -> date | None:
+    """`{"created": "Fri, 06 May 2016 00:00:00 GMT"}` to its day."""
+    value = version.get("created")
+    if not value:
+        return None
+    # strptime takes 8 microseconds, the general parser 20; a snapshot has millions of lines.
+    try:
+        return date(int(value[12:16]), _MONTHS[value[8:11]], int(value[5:7]))
+    except (KeyError, ValueError):
+        pass
+    try:
+        parsed: datetime = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        raise RecordError("bad field", f"{paper_id}: created {value!r} is not a date") from None
+    return parsed.date()
+
+
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1
+    )
+}
+
+
+def _whole_number(value: object) -> int | None:
+    try:
+        return int(str(value))
+    except ValueError:
+        return None

@@ -1,0 +1,450 @@
+r"""TeX in titles, abstracts and names, made readable in a terminal.
+
+arXiv's metadata keep the authors' TeX, and authors write it in every way that compiles and in some
+that do not: formulas without dollars, `%` that nobody escaped, macros of their own. The result
+still has to read as a sentence, so symbols become Unicode, markup goes, and what is not understood
+stays as it was written. No word is dropped.
+
+pylatexenc parses, and knows symbols and accents. This module adds what that leaves open: sub- and
+superscripts, `~`, stray `%`, `$` and braces, and the macros of the field. pylatexenc is loaded
+with the first text that needs it; importing this module costs nothing.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+_MARKED = re.compile(r"[\\$^_{}~`]|--|''")
+_TO_PARSE = re.compile(r"[\\$^_{}]")
+
+_BELOW = dict(
+    zip(
+        "0123456789+-−=()aehijklmnoprstuvxβγρφχ",
+        "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ",
+        strict=True,
+    )
+)
+_ABOVE = dict(
+    zip(
+        "0123456789+-−=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",
+        "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ",
+        strict=True,
+    )
+)
+_ALREADY_ABOVE = {"∘": "°", "'": "′", "''": "″", "′′": "″", '"': "″"}
+
+# Macros that say how the text around them looks.
+_SILENT = frozenset(
+    r"""rm it bf sf tt sl sc em cal mit bold itshape bfseries scshape rmfamily ttfamily sffamily
+    upshape normalfont selectfont tiny scriptsize footnotesize small normalsize large Large
+    displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg bigl
+    bigr Bigl Bigr limits nolimits nonumber noindent protect xspace rlap llap mathord mathop mathrel
+    mathbin relax uppercase expandafter romannumeral ! / -""".split()
+)
+# Of AASTeX and A&A (https://journals.aas.org/aastexguide/), and what authors define for themselves.
+_OF_THE_FIELD = {
+    macro: symbol
+    for symbol, macros in {
+        "⊙": "odot sun bigodot",
+        "⊕": "earth",
+        "°": "deg degr degree arcdeg textdegree",
+        "′": "arcmin prime",
+        "″": "arcsec",
+        "μ": "upmu",
+        "μm": "micron microns",
+        "Å": "angstrom",
+        "ƛ": "lambdabar",
+        "≲": "la lsim lta simlt siml lapprox lessapprox ltsim ltorder alt",
+        "≳": "ga gsim gta simgt simg gapprox gtrapprox gtsim gtorder agt",
+        "∼": "thicksim",
+        "<": "lt textless",
+        ">": "gt textgreater",
+        "/": "over slash",
+        " ": "newline \\",
+        "∗": "ast",
+        "□": "Box",
+        "★": "bigstar",
+        "§": "S",
+        "M⊙": "msun Msun MSun MSUN Msol",
+        "L⊙": "lsun Lsun",
+        "R⊙": "rsun Rsun",
+        "Z⊙": "zsun Zsun",
+        "km/s": "kms kmps",
+        "Lyα": "lya Lya",
+        "Hα": "ha Ha halpha Halpha",
+        "Hβ": "hb Hb hbeta Hbeta",
+        "ΛCDM": "LambdaCDM lcdm LCDM",
+        "‘": "lq",
+        "’": "rq",
+        "^": "textasciicircum",
+    }.items()
+    for macro in macros.split()
+}
+# 0\farcs5 is 0.5″: the sign is set above the point.
+_ABOVE_THE_POINT = {"farcs": "″", "farcm": "′", "fdg": "°", "fh": "ʰ", "fm": "ᵐ", "fs": "ˢ"}
+
+_ROMAN = """0 I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII
+    XXIV XXV XXVI""".split()
+
+_FRACTIONS = ("frac", "tfrac", "dfrac", "nicefrac", "textfrac")
+_ACCENTS = frozenset([*"'`\"c^~Hk=b.druvt", *"dot ddot hat check acute grave tilde bar".split()])
+_LETTERS = frozenset("o O l L i j aa AA ae AE oe OE ss".split())
+_GREEK = frozenset(
+    """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
+    pi varpi rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi
+    Sigma Upsilon Phi Psi Omega partial nabla""".split()
+)
+_COMPARISONS = "∼≈≃≅≲≳≤≥≪≫⩽⩾<>±"
+_RELATIONS = _COMPARISONS + "≠≡=∝∓×"
+
+_GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+_URL = re.compile(r"https?://(?:[^\s{}$\\<>]|\\[_%#&~](?:\{\})?)+|(?<=\\url\{)[^{}]*(?=\})")
+_URL_HERE = "\ufdd0"  # a noncharacter: no text means anything by it
+
+_Spelling = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+# What would upset the pairing of braces and dollars. The order matters, here and below.
+_BEFORE_PAIRING: list[_Spelling] = [
+    (re.compile(r"\\unicode\{x([0-9A-Fa-f]{2,5})\}"), lambda m: chr(int(m[1], 16))),
+    (re.compile(r"\\verb\*?([|!+])([^\\{}$]*?)\1"), r"\2"),
+    (re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}"), " "),
+    (re.compile(r"\\\((.*?)\\\)"), r"$\1$"),
+    (re.compile(r"\\\[((?:(?!\\\]).)*(?!\\\])[\\=](?:(?!\\\]).)*)\\\]"), r" $\1$ "),
+    (re.compile(r"\\\$(?=[A-Za-z\\])([^$]{1,60}?)\\\$(?!\d)"), r"$\1$"),
+    (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),
+    (re.compile(r"(?<!\\)\$\$"), "$"),
+    # The dollar of money, and the one inside a name: US$5, $3 million
+    (re.compile(r"(?<=US)\$(?=\d)|(?<![\\$])\$(?=\d[\d.,]*\s*(?:million|billion|USD))"), r"\\$"),
+]
+_AFTER_PAIRING: list[_Spelling] = [
+    (re.compile(r"\\([][()])"), r"\1"),
+    (re.compile(r"\\(?:left|right)\s*\."), ""),
+    (re.compile(r"\\not\s*="), "≠"),
+    # 0\farcs5, 0.\!\!^{\prime\prime}5
+    (
+        re.compile(rf"\\({'|'.join(_ABOVE_THE_POINT)})(?![A-Za-z])\s*\{{?(\d*)\}}?"),
+        lambda m: (f".{m[2]}" if m[2] else "") + _ABOVE_THE_POINT[m[1]],
+    ),
+    # M_\mathrm{eff} and M_\rm BH: the whole of it is the subscript.
+    (re.compile(rf"(?<!\\)([_^])(\\[A-Za-z]+\s*(?:{_GROUP})+)"), r"\1{\2}"),
+    (re.compile(r"(?<!\\)([_^])\\(?:rm|it|bf|sf|tt|cal)\s+([A-Za-z0-9]+)"), r"\1{\2}"),
+    (re.compile(r"(?<!\\)([_^])(\\[A-Za-z]+)(?![A-Za-z{])"), r"\1{\2}"),
+    (re.compile(r"(?<!\\)\^\(([^()$\\{}]{1,12})\)"), r"^{\1}"),
+    # 10^-3 and r_max, which TeX would read otherwise than their authors do.
+    (re.compile(r"(?<!\\)([_^])([-+−]?\d+(?:\.\d+)?|[A-Za-z][A-Za-z0-9]+)"), r"\1{\2}"),
+    # A sign with nothing to set below or above is a sign.
+    (re.compile(r"(?<!\\)([_^])\s+(?=[{\\])"), r"\1"),
+    (re.compile(r"(?<!\\)_(?=[\s$}_^]|$)"), r"\_"),
+    (re.compile(r"(?<!\\)\^(?=[\s$}_^]|$)"), r"\textasciicircum{}"),
+    (re.compile(r"(?<!\\)[%&#]"), r"\\\g<0>"),
+]
+_TYPOGRAPHY: list[_Spelling] = [
+    (re.compile(r"``(.+?)(?:''|\")"), r"“\1”"),
+    (re.compile(r"(?<![\w'])''(?=\w)(.+?)(?<=\w)''(?!')"), r"“\1”"),
+    (re.compile(r"(?<![\w`])`([^`']{1,80})'(?!\w)"), r"‘\1’"),
+    (re.compile(r"(?<!-)---(?!-)"), "—"),
+    (re.compile(r"(?<!-)--(?!-)"), "–"),
+    (re.compile(r"[^\S\n]+"), " "),
+]
+
+
+def to_unicode(text: str) -> str:
+    r"""Render the TeX in `text` as Unicode; a text without TeX comes back unchanged.
+
+    >>> to_unicode(r"A $10^{9}\,M_\odot$ black hole at $z \sim 7$ in $\Lambda$CDM")
+    'A 10⁹ M⊙ black hole at z ∼ 7 in ΛCDM'
+
+    It never raises: what defeats the parser comes back as it was written.
+    """
+    if not _MARKED.search(text):
+        return text
+    try:
+        return _render(text)
+    except Exception:  # a title has to be shown whatever it holds
+        return text
+
+
+def _render(text: str) -> str:
+    urls: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        urls.append(re.sub(r"\\([_%#&~])(?:\{\})?", r"\1", match[0]))
+        return _URL_HERE
+
+    text = _URL.sub(hide, text.replace(_URL_HERE, ""))
+    text = _respell(text, _BEFORE_PAIRING)
+    text = _ties(_paired(text))
+    if _TO_PARSE.search(text):
+        text = _reader().read(_respell(text, _AFTER_PAIRING))
+    text = _respell(text, _TYPOGRAPHY).strip(" ")
+    return re.sub(_URL_HERE, lambda _: urls.pop(0), text)
+
+
+def _respell(text: str, spellings: Sequence[_Spelling]) -> str:
+    for pattern, replacement in spellings:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+_PAIRING = re.compile(r"\\.|[{}$]", re.DOTALL)
+_BOX = re.compile(r"\\(?:[mh]box|text\w*)\s*$")
+_MONEY = re.compile(
+    r"(?:(?<=\s)|(?<=[(~])|^)\$(?=\d++(?:[.,]\d++)*+[kMB]?(?:[.,;)]|\s+[A-Za-z(]|$))"
+)
+
+
+def _paired(text: str) -> str:
+    r"""Take out braces and dollars that have no partner.
+
+    >>> _paired("{\\rm km and $x_{1$")
+    '\\rm km and $x_1$'
+    """
+    if text.replace(r"\$", "").count("$") % 2:
+        text = _MONEY.sub(r"\\$", text, count=1)
+    stray: dict[int, str] = {}
+    opened: list[int] = []  # positions of the braces and dollars that wait for their partner
+    dollar: int | None = None  # where in `opened` the dollar is
+    for match in _PAIRING.finditer(text):
+        here, sign = match.start(), match[0]
+        if sign == "{":
+            opened.append(here)
+        elif sign == "}":
+            if opened and text[opened[-1]] == "{":
+                opened.pop()
+            else:
+                stray[here] = ""
+        elif sign == "$":
+            if dollar is None:
+                dollar = len(opened)
+                opened.append(here)
+            elif any(_BOX.search(text[max(0, at - 12) : at]) for at in opened[dollar + 1 :]):
+                stray[here] = ""  # a formula in a text in a formula
+            else:
+                stray.update((at, "") for at in opened[dollar + 1 :])
+                del opened[dollar:]
+                dollar = None
+    stray.update((at, r"\$" if _MONEY.match(text, at) else "") for at in opened)
+    return "".join(stray.get(i, sign) for i, sign in enumerate(text)) if stray else text
+
+
+_TILDE = re.compile(r"\\.|[$~]", re.DOTALL)
+_NUMBER_NEXT = re.compile(r"\$?\s*[-+−]?\.?\d")
+_QUANTITY = re.compile(
+    r"""(?: (?<![A-Za-z0-9])[A-Za-z]                    # z~7
+          | _\{?\w+\}?                                  # r_vir~2
+          | (?<![A-Za-z])(?:alpha|beta|gamma|delta|sigma|tau|lambda|mu|chi|Gamma|Delta|Sigma|Lambda)
+          | (?<![A-Za-z])(?:redshifts?|SFR|FWHM|SNR|kT|N_?HI?)
+          | (?:(?<![A-Za-z\\])[A-Za-z] | [}\]])\$       # $z$~7, but not $\sim$~7
+        )$""",
+    re.VERBOSE,
+)
+
+
+def _is_about(before: str, after: str, in_formula: bool, has_tex: bool) -> bool:
+    """Whether a `~` between these two texts says "about" rather than "do not break here"."""
+    if in_formula:
+        return bool(re.search(r"(?:^|[\s(])\$$", before) and re.match(r"[\d.$]", after))
+    number_next = _NUMBER_NEXT.match(after) is not None
+    if not after or after[0] == " ":
+        return not before or before[-1] in " (<>=" or re.match(r" +\d", after) is not None
+    if not before or before[-1] in " ([/<>=:,–-":
+        after_number = re.search(r"\d $", before) is not None
+        return number_next or bool(re.match(r"[\w(<>$]", after) and not after_number)
+    if not number_next:
+        return False
+    if re.search(r"(?<![A-Za-z0-9])M$", before):
+        return not re.match(r"\d{1,3}(?![\d.^]|x10)", after)  # M~87 is a galaxy
+    return _QUANTITY.search(before) is not None or (before[-1].isdigit() and not has_tex)
+
+
+def _ties(text: str) -> str:
+    """Turn each `~` that ties words into a space, and keep those that mean "about".
+
+    >>> _ties("M31~and Fig.~1 at z~7 and ~10 kpc")
+    'M31 and Fig. 1 at z~7 and ~10 kpc'
+    """
+    if "~" not in text:
+        return text
+    has_tex = "$" in text or "\\" in text
+    in_formula = False
+
+    def tie(match: re.Match[str]) -> str:
+        nonlocal in_formula
+        if match[0] == "$":
+            in_formula = not in_formula
+        if match[0] != "~":
+            return match[0]
+        before = text[max(0, match.start() - 24) : match.start()]
+        after = text[match.end() : match.end() + 12]
+        return "~" if _is_about(before, after, in_formula, has_tex) else " "
+
+    return _TILDE.sub(tie, text)
+
+
+@cache
+def _reader() -> "_Reader":
+    return _Reader()
+
+
+class _Reader:
+    """pylatexenc's parser and symbols, and how we spell what they find."""
+
+    def __init__(self) -> None:
+        from pylatexenc import latex2text, latexwalker, macrospec
+
+        self._walker = latexwalker
+        self._symbols = latex2text.LatexNodes2Text()
+        one_argument = macrospec.MacroStandardArgsParser("{")
+        self._context = latexwalker.get_default_latex_context_db().filter_context(
+            keep_which=["macros"]
+        )
+        self._context.add_context_category(
+            "astrosearch",
+            macros=[
+                macrospec.std_macro(name, "{" * count)
+                for name, count in [
+                    *[("ion", 2), ("href", 2), ("textsubscript", 1), ("textsuperscript", 1)],
+                    *[("ddot", 1), *((name, 2) for name in _FRACTIONS)],
+                ]
+            ],
+            specials=[macrospec.SpecialsSpec(sign, args_parser=one_argument) for sign in "_^"],
+            prepend=True,
+        )
+
+    def read(self, tex: str) -> str:
+        nodes, _, _ = self._walker.LatexWalker(tex, latex_context=self._context).get_latex_nodes()
+        return self._text(nodes, tex)
+
+    def _text(self, nodes: Sequence[Any], tex: str, *, in_formula: bool = False) -> str:
+        text = ""
+        for i, node in enumerate(nodes):
+            if node is None:
+                continue
+            if node.isNodeType(self._walker.LatexCharsNode):
+                text += node.chars
+            elif node.isNodeType(self._walker.LatexGroupNode):
+                text += self._text(node.nodelist, tex, in_formula=in_formula)
+            elif node.isNodeType(self._walker.LatexMathNode):
+                text += _spaced(self._text(node.nodelist, tex, in_formula=True))
+            elif node.isNodeType(self._walker.LatexSpecialsNode):
+                sign, arguments = node.specials_chars, self._arguments(node, tex, in_formula)
+                if not arguments:
+                    text += sign
+                else:
+                    text += _below(arguments[0]) if sign == "_" else _above(arguments[0])
+            elif node.isNodeType(self._walker.LatexMacroNode):
+                following = nodes[i + 1] if i + 1 < len(nodes) else None
+                word = self._macro(node, following, tex, in_formula)
+                if word[:1].isalpha() and text[-1:].isdigit() and len(word) > 1:
+                    text += " "  # 10\kms
+                text += word
+            else:
+                text += node.latex_verbatim()
+        return text
+
+    def _arguments(self, node: Any, tex: str, in_formula: bool) -> list[str]:
+        given = node.nodeargd.argnlist if node.nodeargd else []
+        return [self._text([one], tex, in_formula=in_formula) for one in given if one is not None]
+
+    def _macro(self, node: Any, following: Any, tex: str, in_formula: bool) -> str:
+        name: str = node.macroname
+        space: str = node.macro_post_space
+        if name in _SILENT:
+            return ""
+        if name in _OF_THE_FIELD:
+            return _OF_THE_FIELD[name] + space
+        if arguments := self._arguments(node, tex, in_formula):
+            return self._with_arguments(node, name, arguments)
+        known = self._symbols.latex_context.get_macro_spec(name)
+        symbol = known.simplify_repl if known else None
+        if isinstance(symbol, str) and "%s" not in symbol and name != "today":
+            word: str = self._symbols.macro_node_to_text(node)
+            after = tex[node.pos + node.len : node.pos + node.len + 12]
+            if name in _LETTERS and not in_formula:
+                return word
+            if name in _GREEK and in_formula and _starts_with_letter(after):
+                return word
+            if word.isascii() and word.isalpha() and re.match(r"[{\\\w]", after):
+                return word + (space or " ")  # \log{g}
+            return word + space
+        if not name.isalpha():
+            return name + space
+        holds_text = (
+            following is not None
+            and following.isNodeType(self._walker.LatexGroupNode)
+            and following.nodelist
+        )
+        return "" if holds_text else name + space
+
+    def _with_arguments(self, node: Any, name: str, arguments: list[str]) -> str:
+        first, last = arguments[0], arguments[-1]
+        if name in _ACCENTS and len(first.strip()) == 1:
+            return str(self._symbols.macro_node_to_text(node))
+        if name == "ion":
+            stage = int(last) if last.isdecimal() else 0
+            return f"{first} {_ROMAN[stage] if 0 < stage < len(_ROMAN) else last.upper()}"
+        if name == "textsubscript":
+            return _below(first)
+        if name == "textsuperscript":
+            return _above(first)
+        if name in _FRACTIONS:
+            return f"{_as_one(first)}/{_as_one(last)}"
+        if name == "sqrt":
+            return f"√{_as_one(last)}"
+        if name == "footnote":
+            return f" [{last}]"
+        if name == "href":
+            return f"{last} ({first})"
+        if name in ("textcolor", "texorpdfstring"):
+            return last
+        return " ".join(arguments)
+
+
+def _starts_with_letter(tex: str) -> bool:
+    r"""Whether a Greek letter before `tex` goes with it: `\Delta t`, `\mu {\rm m}`."""
+    macro = re.match(r"\{?\\([A-Za-z]+)", tex)
+    if macro:
+        return macro[1] in _GREEK or macro[1] in ("rm", "mathrm", "text", "textrm")
+    return re.match(r"\{?[A-Za-z]", tex) is not None
+
+
+def _spaced(formula: str) -> str:
+    """A formula's text with the spaces around its relations even: "z∼ 7" is z∼7."""
+    formula = re.sub(rf"(?<=\S)([{_RELATIONS}]) +(?=\S)", r"\1", formula)
+    formula = re.sub(rf"^( *[{_COMPARISONS}]) +(?=[\d.+-])", r"\1", formula)
+    formula = formula.replace("⟨ ", "⟨").replace(" ⟩", "⟩")
+    return re.sub(rf"(?<=\S) +([{_RELATIONS}])(?=[^\s{_RELATIONS}])", r"\1", formula)
+
+
+def _as_one(text: str) -> str:
+    """In brackets, unless it reads as one thing anyway."""
+    text = text.strip()
+    return text if re.fullmatch(r"[-+±−<>≲≳∼]?[^\s/+×=±<>−-]*", text) else f"({text})"
+
+
+def _below(text: str) -> str:
+    """A subscript: in Unicode where that can be, after `_` elsewhere."""
+    text = re.sub(r",\s+", ",", text.strip())
+    text = re.sub(r"(?<=[A-Za-z]) (?=[IVX]+$)", "", text)  # N_{\rm H\,I}
+    if text in ("", "⊙", "⊕", "⋆"):
+        return text
+    if _has_form(text, _BELOW):
+        return "".join(_BELOW[letter] for letter in text)
+    return f"_{_as_one(text)}"
+
+
+def _above(text: str) -> str:
+    """A superscript: in Unicode where that can be, after `^` elsewhere."""
+    text = re.sub(r",\s+", ",", text.strip())
+    text = _ALREADY_ABOVE.get(text, text)
+    if not text or (len(text) == 1 and not text.isalnum() and text not in _ABOVE):
+        return text
+    if _has_form(text, _ABOVE) or text in ("th", "st", "nd", "rd"):
+        return "".join(_ABOVE[letter] for letter in text)
+    return f"^{_as_one(text)}"
+
+
+def _has_form(text: str, forms: dict[str, str]) -> bool:
+    """Numbers and single letters: words of raised letters are hard to read."""
+    return all(letter in forms for letter in text) and sum(map(str.isalpha, text)) <= 1

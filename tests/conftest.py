@@ -1,0 +1,124 @@
+"""Small real things: a LLaMA with random weights, a corpus of invented papers, a built index."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+WORDS = (
+    "the of a in stars galaxies gas dust magnetic field stream cloud planet orbit disc wind burst "
+    "supernova pulsar quasar cluster lens survey spectrum mass radius light emission we find that "
+    "around with from observed model hydrogen Magellanic Milky Way black hole neutron white dwarf"
+).split()
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LLaMA of 4 layers, width 64, grouped heads and random weights, with a tokenizer."""
+    return make_llama(tmp_path_factory.mktemp("models") / "tiny-llama", seed=0)
+
+
+def make_llama(folder: Path, seed: int, width: int = 64) -> Path:
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    vocabulary = {"<s>": 0, "</s>": 1, "<unk>": 2}
+    for word in WORDS:
+        vocabulary.setdefault(word, len(vocabulary))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=width,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+        # Large weights, so that attention is far from uniform and padding would show.
+        initializer_range=0.3,
+    )
+    torch.manual_seed(seed)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def kaggle_line(number: int, **changes: object) -> str:
+    """A record as the Kaggle snapshot has it, invented; `number` decides all of it."""
+    words = [
+        WORDS[(number * 7 + i * (3 + number % 5)) % len(WORDS)] for i in range(8 + number % 30)
+    ]
+    record: dict[str, object] = {
+        "id": f"{10 + number % 10:02}{1 + number % 12:02}.{number:04}",
+        "submitter": None,
+        "authors": f"A. B{number}son, Carla M\\'endez and D. Wu",
+        "title": f"On the {words[3]} of\n  {words[5]} number {number}",
+        "comments": None,
+        "journal-ref": None,
+        "doi": None,
+        "report-no": None,
+        "categories": ("astro-ph.GA", "astro-ph.HE gr-qc", "gr-qc astro-ph.CO")[number % 3],
+        "license": None,
+        "abstract": "  " + " ".join(words) + f"\n we find {number} .\n",
+        "versions": [{"version": "v1", "created": "Fri, 06 May 2016 00:00:00 GMT"}],
+        "update_date": "2016-05-07",
+        "authors_parsed": [],
+    }
+    if int(str(record["id"])[:2]) >= 15:
+        record["id"] = str(record["id"]).replace(".", ".0")
+    return json.dumps({**record, **changes})
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """150 invented papers in the Kaggle snapshot's format."""
+    path = tmp_path / "snapshot.json"
+    path.write_text("\n".join(kaggle_line(number) for number in range(150)) + "\n")
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for indexes."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("ASTROSEARCH_INDEX", raising=False)
+    return folder
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(home: Path) -> Run:
+    """Calls the command line in this process: `run("query", "stars", code=4)`."""
+
+    def call(*arguments: object, code: int = 0, stdin: str | None = None) -> Result:
+        from astrosearch.cli import main
+
+        result = CliRunner().invoke(main, [str(one) for one in arguments], input=stdin)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def built(run: Run, snapshot: Path, tiny_llama: Path) -> Path:
+    """The folder of an index `main` of the snapshot, encoded with the tiny LLaMA."""
+    run("index", "--corpus", snapshot, "--encoder", tiny_llama)
+    from astrosearch import locations
+
+    return locations.index_folder("main")

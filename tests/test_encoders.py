@@ -1,0 +1,251 @@
+"""Text to vectors: the paper's pooling, whatever a text is batched with."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders import load_encoder, load_query_encoder, load_whitening, transforms
+from astrosearch.encoders.llama import LlamaEncoder
+from astrosearch.encoders.tokens import Tokens
+from astrosearch.encoders.transformer import TransformerEncoder, mean_pool, token_batches
+from astrosearch.errors import EncoderMismatch, InputError, SetupError
+from tests.conftest import WORDS, make_llama
+
+TEXTS = [
+    "gas in the Magellanic stream",
+    "black hole",
+    " ".join(WORDS * 3),
+    "a pulsar with a magnetic field around a white dwarf",
+    "dust",
+]
+
+
+def silent(line: str) -> None:
+    del line
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_llama: Path) -> TransformerEncoder:
+    return TransformerEncoder(EncoderSpec(str(tiny_llama)), tiny_llama, device="cpu")
+
+
+def by_hand(
+    folder: Path, text: str, layers: int | None = None
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """One text through transformers alone: BOS and its tokens, the mean without BOS."""
+    from tokenizers import Tokenizer
+    from transformers import LlamaModel
+
+    model = LlamaModel.from_pretrained(folder)
+    if layers:
+        model.layers = model.layers[:layers]
+    ids = [0, *Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids]
+    with torch.no_grad():
+        hidden = model(torch.tensor([ids])).last_hidden_state[0]
+    mean = hidden[1:].mean(dim=0).numpy()
+    found: np.ndarray[tuple[int], np.dtype[np.float32]] = mean / np.linalg.norm(mean)
+    return found
+
+
+def test_a_vector_is_the_mean_of_the_last_states_without_bos(
+    encoder: TransformerEncoder, tiny_llama: Path
+) -> None:
+    vectors = encoder.encode(TEXTS)
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        np.testing.assert_allclose(vector, by_hand(tiny_llama, text), atol=1e-5)
+
+
+def test_rows_are_of_length_one_and_float32(encoder: TransformerEncoder) -> None:
+    vectors = encoder.encode(TEXTS)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, encoder.dimension) == (5, 64)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_text_has_one_vector_alone_in_any_batch_and_in_any_order(
+    encoder: TransformerEncoder, tiny_llama: Path
+) -> None:
+    together = encoder.encode(TEXTS)
+    alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
+    backwards = encoder.encode(TEXTS[::-1])[::-1]
+    narrow = TransformerEncoder(encoder.spec, tiny_llama, device="cpu", batch_tokens=1)
+    for other in (alone, backwards, narrow.encode(TEXTS)):
+        np.testing.assert_allclose(together, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_pooling_leaves_out_padding_and_the_first_real_token_on_either_side(
+    side: str, tiny_llama: Path
+) -> None:
+    from tokenizers import Tokenizer
+    from transformers import LlamaModel
+
+    model = LlamaModel.from_pretrained(tiny_llama)
+    tokenizer = Tokenizer.from_file(str(tiny_llama / "tokenizer.json"))
+    ids = [[0, *tokenizer.encode(text).ids] for text in TEXTS]
+    longest = max(map(len, ids))
+    padded, mask = [], []
+    for one in ids:
+        pads = [1] * (longest - len(one))
+        padded.append(pads + one if side == "left" else one + pads)
+        real = [1] * len(one)
+        mask.append([0] * len(pads) + real if side == "left" else real + [0] * len(pads))
+    attention = torch.tensor(mask)
+    positions = (attention.cumsum(dim=1) - 1).clamp(min=0)
+    with torch.no_grad():
+        hidden = model(
+            torch.tensor(padded), attention_mask=attention, position_ids=positions
+        ).last_hidden_state
+    pooled = mean_pool(hidden, attention, without_first=True).numpy()
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    for text, vector in zip(TEXTS, pooled, strict=True):
+        np.testing.assert_allclose(vector, by_hand(tiny_llama, text), atol=1e-5)
+
+
+def test_pooling_of_three_tokens_written_out() -> None:
+    hidden = torch.tensor([[[9.0, 9.0], [1.0, 2.0], [3.0, 6.0], [7.0, 7.0]]])
+    mask = torch.tensor([[1, 1, 1, 0]])
+    assert mean_pool(hidden, mask, without_first=True).tolist() == [[2.0, 4.0]]
+    np.testing.assert_allclose(mean_pool(hidden, mask, without_first=False), [[13 / 3, 17 / 3]])
+    lonely = torch.tensor([[0, 0, 0, 1]])
+    assert mean_pool(hidden, lonely, without_first=True).tolist() == [[7.0, 7.0]]
+
+
+def test_fewer_layers_give_the_states_after_those_layers(tiny_llama: Path) -> None:
+    two = TransformerEncoder(EncoderSpec("x", layers=2), tiny_llama, device="cpu")
+    np.testing.assert_allclose(
+        two.encode(TEXTS)[0], by_hand(tiny_llama, TEXTS[0], layers=2), atol=1e-5
+    )
+    with pytest.raises(InputError, match="has 4 layers, 9 were asked for"):
+        TransformerEncoder(EncoderSpec("x", layers=9), tiny_llama, device="cpu")
+    with pytest.raises(InputError, match="has 4 layers, 9 were asked for"):
+        LlamaEncoder(EncoderSpec("x", layers=9), tiny_llama)
+
+
+@pytest.mark.parametrize("pooling", ["mean-without-bos", "mean"])
+@pytest.mark.parametrize("layers", [None, 2])
+def test_queries_get_the_same_vectors_without_torch(
+    tiny_llama: Path, layers: int | None, pooling: str
+) -> None:
+    spec = EncoderSpec(str(tiny_llama), layers=layers, pooling=pooling)  # type: ignore[arg-type]
+    light = load_query_encoder(spec, silent)
+    assert isinstance(light, LlamaEncoder)
+    full = load_encoder(spec, silent, device="cpu")
+    assert light.spec == full.spec
+    assert light.dimension == full.dimension
+    np.testing.assert_allclose(light.encode(TEXTS), full.encode(TEXTS), atol=1e-5)
+    assert light.tokens_seen == full.tokens_seen
+
+
+def test_long_texts_are_cut_at_the_token_limit(tiny_llama: Path) -> None:
+    tokens = Tokens(tiny_llama, "mean-without-bos", max_tokens=8)
+    (ids,) = tokens.ids(["gas " * 100])
+    assert len(ids) == 8
+    assert ids[0] == 0
+    assert tokens.ids([""]) == [[0]]
+
+
+def test_an_empty_text_has_a_finite_vector(encoder: TransformerEncoder, tiny_llama: Path) -> None:
+    assert np.isfinite(encoder.encode([""])).all()
+    assert np.isfinite(LlamaEncoder(encoder.spec, tiny_llama).encode([""])).all()
+
+
+def test_batches_keep_within_the_token_budget_and_hold_every_text_once() -> None:
+    assert list(token_batches([2, 9, 3, 8], budget=18)) == [[1, 3], [2, 0]]
+    assert list(token_batches([50, 1], budget=18)) == [[0], [1]]
+    assert list(token_batches([], budget=18)) == []
+    lengths = np.random.default_rng(0).integers(1, 500, 300).tolist()
+    batches = list(token_batches(lengths, budget=1024))
+    assert sorted(i for batch in batches for i in batch) == list(range(300))
+    assert max(len(batch) * max(lengths[i] for i in batch) for batch in batches) <= 1024
+
+
+def test_an_encoder_with_bidirectional_attention_ignores_padding(tmp_path: Path) -> None:
+    """A tiny BERT: its tokens see both ways, so padding must be masked in attention too."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
+    vocabulary = {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2}
+    for word in WORDS:
+        vocabulary.setdefault(word, len(vocabulary))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=48,
+            initializer_range=0.3,
+        )
+    ).save_pretrained(tmp_path)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    bert = load_encoder(EncoderSpec(str(tmp_path), pooling="mean"), silent, device="cpu")
+    together = bert.encode(TEXTS)
+    alone = np.concatenate([bert.encode([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert isinstance(
+        load_query_encoder(EncoderSpec(str(tmp_path), pooling="mean"), silent), TransformerEncoder
+    )
+
+
+def test_an_adapter_changes_the_vectors_and_the_revision(tiny_llama: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaModel
+
+    torch.manual_seed(1)
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(LlamaModel.from_pretrained(tiny_llama), config).save_pretrained(tmp_path)
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu")
+    spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path))
+    adapted = load_encoder(spec, silent, device="cpu")
+    assert adapted.spec.revision.startswith(plain.spec.revision + "+")
+    assert not np.allclose(plain.encode(TEXTS), adapted.encode(TEXTS), atol=1e-2)
+
+
+def test_four_bits_are_close_to_full_precision(tiny_llama: Path) -> None:
+    full = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu")
+    spec = EncoderSpec(str(tiny_llama), quantize="4bit")
+    small = load_encoder(spec, silent, device="cpu").encode(TEXTS)
+    cosines = (small * full.encode(TEXTS)).sum(axis=1)
+    assert not np.allclose(small, full.encode(TEXTS), atol=1e-4)
+    assert cosines.mean() > 0.8
+
+
+def test_weights_of_another_revision_are_refused_with_both(tiny_llama: Path) -> None:
+    with pytest.raises(EncoderMismatch, match=r"of revision 0123, this machine has [0-9a-f]{16}"):
+        load_encoder(EncoderSpec(str(tiny_llama), revision="0123"), silent)
+
+
+def test_two_trainings_of_one_shape_have_two_revisions(tiny_llama: Path, tmp_path: Path) -> None:
+    other = make_llama(tmp_path / "other", seed=1)
+    first = load_query_encoder(EncoderSpec(str(tiny_llama)), silent)
+    second = load_query_encoder(EncoderSpec(str(other)), silent)
+    assert first.spec.revision != second.spec.revision
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_named(tiny_llama: Path) -> None:
+    with pytest.raises(SetupError, match="finds no cuda device"):
+        load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cuda")
+
+
+def test_shipped_transforms_give_unit_rows_and_unknown_ones_are_named() -> None:
+    names = [path.stem for path in transforms().glob("*.safetensors")]
+    assert names
+    for name in names:
+        whitening = load_whitening(name)
+        assert whitening is not None
+        rows = np.random.default_rng(0).normal(size=(3, len(whitening.mean)))
+        assert whitening(rows).shape == (3, whitening.projection.shape[1])
+        np.testing.assert_allclose(np.linalg.norm(whitening(rows), axis=1), 1, atol=1e-6)
+    with pytest.raises(InputError, match="there is no transform 'nope'; there are: "):
+        load_whitening("nope")

@@ -1,0 +1,381 @@
+"""An index folder: built, killed, brought up to date, refused, searched."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from astrosearch import locations
+from astrosearch.corpus import Filters
+from astrosearch.encoder import Encoder, EncoderSpec
+from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.errors import (
+    AstrosearchError,
+    CorpusError,
+    EncoderMismatch,
+    IndexBusy,
+    IndexDamaged,
+    NothingFound,
+)
+from astrosearch.index import SHARD, BuildReport, Index, Progress, build, locked
+from astrosearch.models import resolve
+from astrosearch.readers import Selection
+from astrosearch.search import query, similar
+from astrosearch.vectors import Vectors
+from tests.conftest import Run, kaggle_line
+
+
+def silent(line: str) -> None:
+    del line
+
+
+@pytest.fixture
+def spec(tiny_llama: Path) -> EncoderSpec:
+    return resolve(EncoderSpec(str(tiny_llama)), silent)[0]
+
+
+def load(spec: EncoderSpec) -> Encoder:
+    return load_encoder(spec, silent, device="cpu")
+
+
+def make(folder: Path, source: Path, spec: EncoderSpec, **options: Any) -> BuildReport:
+    return build(folder, [source], options.pop("selection", Selection()), spec, load, **options)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        file.name: file.read_bytes()
+        for file in folder.iterdir()
+        if file.name not in ("manifest.json", "papers.sqlite")
+    }
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_row_i_is_paper_i_everywhere(tmp_path: Path, snapshot: Path, spec: EncoderSpec) -> None:
+    report = make(tmp_path / "one", snapshot, spec)
+    index = Index(tmp_path / "one")
+    assert report.count == report.encoded == len(index) == 150
+    expected = load(spec).encode([paper.text for paper in index.corpus])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+    assert index.vectors.dtype == np.float16
+    scores, rows = index.search(expected[:20], k=1)
+    assert [int(found[0]) for found in rows] == list(range(20))
+    np.testing.assert_allclose(np.concatenate(scores), 1, atol=2e-3)
+
+
+def test_the_manifest_tells_the_whole_story(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec, selection=Selection(category="gr-qc", limit=30))
+    manifest = json.loads((tmp_path / "one/manifest.json").read_text())
+    assert manifest["format"] == 1
+    assert (manifest["count"], manifest["dimension"]) == (30, 64)
+    assert manifest["encoder"] == spec.as_record()
+    assert manifest["corpus"]["sources"] == [str(snapshot)]
+    assert manifest["corpus"]["selection"] == {"category": "gr-qc", "limit": 30}
+    assert set(manifest["files"]) == {
+        "papers.sqlite",
+        "vectors.npy",
+        "vectors.faiss",
+        "rejected.jsonl",
+    }
+    assert len(manifest["background"]["percentiles"]) == 101
+    assert not (tmp_path / ".one.partial").exists()
+
+
+def test_an_index_that_is_up_to_date_stays_as_it_is(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    before = (tmp_path / "one/manifest.json").stat().st_mtime_ns
+
+    def never(wanted: EncoderSpec) -> Encoder:
+        raise AssertionError(f"{wanted} was loaded for nothing")
+
+    report = build(tmp_path / "one", [snapshot], Selection(), spec, never)
+    assert not report.changed
+    assert (tmp_path / "one/manifest.json").stat().st_mtime_ns == before
+
+
+def test_only_new_and_changed_texts_are_encoded_again(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    old = Index(tmp_path / "one").vectors.copy()
+    lines = snapshot.read_text().splitlines()
+    lines[7] = kaggle_line(7, abstract="gas around a white dwarf")  # changed text
+    lines[8] = kaggle_line(8, title="Another title")  # changed title, same text
+    lines[100] = kaggle_line(500)  # another paper
+    snapshot.write_text("\n".join([kaggle_line(600), *lines]))
+    report = make(tmp_path / "one", snapshot, spec)
+    assert (report.encoded, report.reused, report.count) == (3, 148, 151)
+    index = Index(tmp_path / "one")
+    kept = [row for row in range(150) if row not in (7, 100)]
+    np.testing.assert_array_equal(index.vectors[np.array(kept) + 1], old[kept])
+    expected = load(spec).encode([paper.text for paper in index.corpus])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+    assert index.corpus.papers([9])[0].title == "Another title"
+
+
+def test_another_encoder_encodes_everything_again_and_says_so(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, tiny_llama: Path
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    said: list[str] = []
+    other = resolve(EncoderSpec(str(tiny_llama), layers=2), silent)[0]
+    report = make(tmp_path / "one", snapshot, other, say=said.append)
+    assert report.encoded == 150
+    assert "all layers" in said[0]
+    assert "2 layers" in said[0]
+
+
+def test_an_interrupted_build_goes_on_and_ends_bit_for_bit_the_same(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "whole", snapshot, spec)
+
+    def stop_after_two(progress: Progress) -> None:
+        if progress.encoded == 2 * SHARD:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        make(tmp_path / "cut", snapshot, spec, progress=stop_after_two)
+    assert not (tmp_path / "cut").exists()
+    report = make(tmp_path / "cut", snapshot, spec)
+    assert (report.encoded, report.reused) == (150 - 2 * SHARD, 2 * SHARD)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+def test_shards_of_an_interrupted_build_serve_another_corpus(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    def stop(progress: Progress) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        make(tmp_path / "one", snapshot, spec, progress=stop)
+    lines = snapshot.read_text().splitlines()
+    snapshot.write_text("\n".join([kaggle_line(700), *lines[::-1]]))
+    report = make(tmp_path / "one", snapshot, spec)
+    assert (report.encoded, report.reused) == (151 - SHARD, SHARD)
+    index = Index(tmp_path / "one")
+    expected = load(spec).encode([paper.text for paper in index.corpus])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+
+
+def test_sigkill_in_mid_build_costs_at_most_a_shard(
+    run: Run, home: Path, tmp_path: Path, tiny_llama: Path
+) -> None:
+    source = tmp_path / "many.json"
+    source.write_text("\n".join(kaggle_line(n) for n in range(3000)))
+    arguments = ["index", "many", "--corpus", str(source), "--encoder", str(tiny_llama)]
+    command = [sys.executable, "-m", "astrosearch", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    shards = home / "indexes/.many.partial/shards"
+    deadline = time.monotonic() + 60
+    while len(list(shards.glob("*/*.npz"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(shards.glob("*/*.npz")))
+    assert 3 <= done < 3000 // SHARD
+    assert not (home / "indexes/many").exists()
+    run("query", "gas", "--index", "many", code=3)
+    result = run(*arguments)
+    assert f"{3000 - done * SHARD:,} encoded, {done * SHARD:,} vectors reused" in result.stderr
+    run("index", "whole", *arguments[2:])
+    assert files(home / "indexes/many") == files(home / "indexes/whole")
+
+
+def test_a_crash_between_the_two_renames_loses_nothing(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    folder = tmp_path / "one"
+    make(folder, snapshot, spec)
+    folder.rename(locations.replaced_folder(folder))
+    locations.recover(folder)
+    assert len(Index(folder)) == 150
+
+
+def test_a_failed_build_leaves_the_old_index_in_place(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    snapshot.write_text("<html>")
+    with pytest.raises(CorpusError, match="is HTML"):
+        make(tmp_path / "one", snapshot, spec)
+    assert len(Index(tmp_path / "one")) == 150
+
+
+def test_vectors_that_are_not_finite_end_the_build(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    class Broken:
+        dimension, tokens_seen = 8, 0
+
+        def __init__(self, spec: EncoderSpec) -> None:
+            self.spec = spec
+
+        def encode(self, texts: Sequence[str]) -> Vectors:
+            return np.full((len(texts), 8), np.nan, dtype=np.float32)
+
+    with pytest.raises(AstrosearchError, match=r"no finite vector for 1001.0000"):
+        build(tmp_path / "one", [snapshot], Selection(), spec, Broken)
+    assert not (tmp_path / "one").exists()
+
+
+def test_two_builds_of_one_index_do_not_meet(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    with locked(tmp_path / "one"), pytest.raises(IndexBusy, match="by another process"):
+        make(tmp_path / "one", snapshot, spec)
+
+
+def test_refused_lines_stand_in_rejected_jsonl_and_strict_stops(
+    tmp_path: Path, spec: EncoderSpec
+) -> None:
+    source = tmp_path / "some.json"
+    source.write_text(
+        "\n".join([kaggle_line(1), "{broken", kaggle_line(2, id=1.5), kaggle_line(3)])
+    )
+    make(tmp_path / "one", source, spec)
+    rejected = [
+        json.loads(line) for line in (tmp_path / "one/rejected.jsonl").read_text().splitlines()
+    ]
+    assert [(one["line"], one["reason"]) for one in rejected] == [
+        (2, "broken JSON"),
+        (3, "id not a string"),
+    ]
+    with pytest.raises(CorpusError, match=r"some.json:2: broken JSON"):
+        make(tmp_path / "two", source, spec, strict=True)
+    assert not (tmp_path / "two").exists()
+
+
+def test_nothing_selected_is_nothing_found_and_nothing_usable_is_no_corpus(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    with pytest.raises(NothingFound, match="150 not selected"):
+        make(tmp_path / "one", snapshot, spec, selection=Selection(category="math"))
+    snapshot.write_text('{"id": 1}\n')
+    with pytest.raises(CorpusError, match="1 id not a string"):
+        make(tmp_path / "one", snapshot, spec)
+
+
+def test_every_inverted_list_factory_finds_what_the_exact_one_finds_under_a_filter(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "exact", snapshot, spec)
+    make(tmp_path / "lists", snapshot, spec, factory="IVF4,SQfp16")
+    exact, lists = Index(tmp_path / "exact"), Index(tmp_path / "lists")
+    allowed = np.arange(0, 150, 7)
+    vectors = exact.vectors[:5].astype(np.float32)
+    expected = exact.search(vectors, 30, allowed)
+    found = lists.search(vectors, 30, allowed)
+    for one, other in zip(expected[1], found[1], strict=True):
+        assert set(one.tolist()) == set(other.tolist()) == set(allowed.tolist())
+    with pytest.raises(CorpusError, match="'Nonsense' is no FAISS index"):
+        make(tmp_path / "exact", snapshot, spec, factory="Nonsense")
+
+
+def test_filters_are_applied_before_the_search(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    index, encoder = Index(tmp_path / "one"), load_query_encoder(spec, silent)
+    (hits,) = query(index, encoder, ["gas"], k=200, filters=Filters(category="gr-qc"))
+    assert len(hits) == 100
+    assert [hit.rank for hit in hits] == list(range(1, 101))
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+    for name in ("B7son", "b7SON, A", "B7son, A."):
+        (hits,) = query(index, encoder, ["gas"], k=10, filters=Filters(author=name))
+        assert [hit.paper.id for hit in hits] == ["1708.00007"], name
+    (hits,) = query(index, encoder, ["gas"], k=200, filters=Filters(author="Carla Mendez"))
+    assert len(hits) == 150
+    (hits,) = query(index, encoder, ["gas"], k=5, filters=Filters(author="Carla B7son"))
+    assert hits == []
+    (hits,) = query(index, encoder, ["gas"], k=5, filters=Filters(since=date(2017, 1, 1)))
+    assert hits == []
+
+
+def test_similar_leaves_out_what_it_was_asked_with(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    index = Index(tmp_path / "one")
+    ids = [paper.id for paper in index.corpus.papers([3, 9])]
+    hits = similar(index, ids, k=150)
+    assert len(hits) == 148
+    assert not {hit.paper.id for hit in hits} & set(ids)
+    vectors = index.vectors.astype(np.float32)
+    centre = vectors[[3, 9]].mean(axis=0)
+    scores = vectors @ (centre / np.linalg.norm(centre))
+    scores[[3, 9]] = -2
+    assert hits[0].paper == index.corpus.papers([int(scores.argmax())])[0]
+    assert hits[0].score == pytest.approx(scores.max(), abs=2e-3)
+    with pytest.raises(NothingFound, match=r"2309.06126 is not in this index of 150 papers"):
+        similar(index, ["2309.06126"])
+
+
+def test_queries_of_another_encoder_or_dimension_are_refused_with_both(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, tiny_llama: Path
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    index = Index(tmp_path / "one")
+    other = load_query_encoder(EncoderSpec(str(tiny_llama), layers=2), silent)
+    with pytest.raises(EncoderMismatch, match=r"all layers.* 2 layers"):
+        query(index, other, ["gas"])
+    with pytest.raises(EncoderMismatch, match="has 64 dimensions, the query has 32"):
+        index.search(np.zeros((1, 32), dtype=np.float32), 1)
+
+
+def test_a_folder_that_disagrees_with_its_manifest_is_refused(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+
+    def damaged(name: str) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(tmp_path / "one", folder)
+        return folder
+
+    def edit(folder: Path, **changes: object) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
+
+    folder = damaged("format")
+    edit(folder, format=9)
+    with pytest.raises(IndexDamaged, match="format version 9, this astrosearch reads 1"):
+        Index(folder)
+    folder = damaged("count")
+    edit(folder, count=149)
+    with pytest.raises(IndexDamaged, match="150 rows of 64 dimensions, the manifest says 149"):
+        Index(folder)
+    folder = damaged("short")
+    os.truncate(folder / "vectors.npy", 1000)
+    with pytest.raises(IndexDamaged, match="has 1,000 bytes, the manifest says 19,328"):
+        Index(folder)
+    folder = damaged("missing")
+    (folder / "vectors.faiss").unlink()
+    with pytest.raises(IndexDamaged, match=r"vectors.faiss is missing"):
+        Index(folder)
+    folder = damaged("nonsense")
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(IndexDamaged, match="cannot be read"):
+        Index(folder)
+    folder = damaged("newer")
+    edit(folder, encoder={**spec.as_record(), "prompt": "x"})
+    with pytest.raises(IndexDamaged, match="fields this version does not know: prompt"):
+        Index(folder)

@@ -1,0 +1,267 @@
+"""Files to papers: formats, dates, selections, and lines that are refused."""
+
+import gzip
+import json
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astrosearch.corpus import Corpus, CorpusWriter, import_papers
+from astrosearch.errors import AstrosearchError, CorpusError, RecordError
+from astrosearch.papers import Paper
+from astrosearch.readers import Intake, Refusal, Selection
+from astrosearch.readers.records import paper_from_record, record_from_paper, split_authors
+from tests.conftest import kaggle_line
+
+
+def take(
+    path: Path, tmp_path: Path, selection: Selection | None = None
+) -> tuple[list[Paper], Intake, list[Refusal]]:
+    """Everything a build would keep of `path`, and what it would refuse."""
+    selection = selection or Selection()
+    writer = CorpusWriter(tmp_path / "papers.sqlite", sample=selection.sample, seed=selection.seed)
+    refused: list[Refusal] = []
+    intake = import_papers([path], selection, writer, refused.append)
+    writer.close()
+    return list(Corpus(tmp_path / "papers.sqlite")), intake, refused
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(kaggle_line(4))
+    return {**made, **changes}
+
+
+def test_a_kaggle_record_becomes_a_paper() -> None:
+    paper = paper_from_record(
+        record(
+            id="1605.01938",
+            title=" The  final spin\n  of holes",
+            authors="Fabian Hofmann, Enrico Barausse and Luciano Rezzolla",
+            categories="gr-qc astro-ph.CO",
+            abstract="  We revisit\n  the problem. ",
+            doi="10.1000/1 10.1000/2",
+            versions=[
+                {"version": "v1", "created": "Fri, 6 May 2016 10:00:00 GMT"},
+                {"version": "v3", "created": "Sat, 07 Oct 2017 00:00:00 GMT"},
+            ],
+            update_date="2017-10-08",
+        )
+    )
+    assert paper == Paper(
+        id="1605.01938",
+        title="The final spin of holes",
+        abstract="We revisit the problem.",
+        authors=("Fabian Hofmann", "Enrico Barausse", "Luciano Rezzolla"),
+        categories=("gr-qc", "astro-ph.CO"),
+        published=date(2016, 5, 6),
+        updated=date(2017, 10, 8),
+        doi="10.1000/1",
+        version=3,
+    )
+    assert paper.text == "We revisit the problem."
+
+
+def test_the_date_is_of_the_first_version_else_of_the_update_else_of_the_month() -> None:
+    dated = record(
+        id="1406.0001", versions=[{"version": "v1", "created": "Mon, 2 Jun 2014 01:02:03 GMT"}]
+    )
+    assert paper_from_record(dated).published == date(2014, 6, 2)
+    assert paper_from_record({**dated, "versions": []}).published == date(2016, 5, 7)
+    undated = {**dated, "versions": [], "update_date": None}
+    assert paper_from_record(undated).published == date(2014, 6, 1)
+
+
+def test_parsed_authors_are_preferred_and_free_lists_lose_their_affiliations() -> None:
+    parsed = record(authors_parsed=[["Hofmann", "Fabian", ""], ["King", "M. L.", "Jr"]])
+    assert paper_from_record(parsed).authors == ("Fabian Hofmann", "M. L. King Jr")
+    assert split_authors("A. Riess (1), B. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)") == (
+        "A. Riess",
+        "B. Schmidt",
+        "C. Ahn",
+    )
+    assert split_authors("M. L. King, Jr., P. Dirac") == ("M. L. King Jr.", "P. Dirac")
+    assert split_authors("A. B|C. D") == ("A. B", "C. D")
+
+
+def test_an_own_record_comes_back_unchanged() -> None:
+    paper = paper_from_record(record(id="astro-ph/9311034v2", doi="10.1/x"))
+    again = paper_from_record(json.loads(json.dumps(record_from_paper(paper))))
+    assert again == paper
+    assert again.version == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": None}, "no id"),
+        ({"id": 704.0001}, "id not a string"),
+        ({"id": "0601001"}, "bad id"),
+        ({"abstract": " \n"}, "no abstract"),
+        ({"abstract": None}, "no abstract"),
+        ({"title": ""}, "no title"),
+        ({"abstract": "This paper has been withdrawn by the author."}, "withdrawn"),
+        ({"abstract": "Withdrawn due to an error in equation 3."}, "withdrawn"),
+        ({"comments": "This submission has been withdrawn by arXiv administrators"}, "withdrawn"),
+        ({"title": ["a"]}, "bad field"),
+        ({"versions": [{"created": "yesterday"}]}, "bad field"),
+        ({"update_date": "2016-99-99"}, "bad field"),
+    ],
+)
+def test_a_record_that_is_no_paper_is_refused_with_its_reason(
+    changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(RecordError) as caught:
+        paper_from_record(record(**changes))
+    assert caught.value.reason == reason
+
+
+def test_a_star_that_has_withdrawn_is_not_a_withdrawn_paper() -> None:
+    text = "The claim that the planet was real was withdrawn in 1992; we observe it again."
+    assert paper_from_record(record(abstract=text)).abstract == text
+
+
+def test_bad_lines_are_counted_and_named_and_the_others_kept(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.json"
+    lines = [
+        kaggle_line(1),
+        '{"id": "1001.0002", "title": ',
+        "",
+        kaggle_line(2, id=None),
+        kaggle_line(1, title="Again"),
+        "[1, 2]",
+        "x" * 100,
+        kaggle_line(3),
+    ]
+    path.write_text("\n".join(lines))
+    papers, intake, refused = take(path, tmp_path)
+    assert [paper.id for paper in papers] == ["1102.0001", "1304.0003"]
+    assert [(one.line, one.reason) for one in refused] == [
+        (2, "broken JSON"),
+        (4, "no id"),
+        (5, "duplicate id"),
+        (6, "not a record"),
+        (7, "broken JSON"),
+    ]
+    assert intake.refused == {
+        "broken JSON": 2,
+        "no id": 1,
+        "duplicate id": 1,
+        "not a record": 1,
+    }
+
+
+def test_of_two_records_the_later_version_stays(tmp_path: Path) -> None:
+    path = tmp_path / "two.json"
+    second = [{"version": "v2", "created": "Fri, 06 May 2016 00:00:00 GMT"}]
+    path.write_text(
+        "\n".join(
+            [kaggle_line(1), kaggle_line(2), kaggle_line(1, abstract="Revised.", versions=second)]
+        )
+    )
+    papers, intake, refused = take(path, tmp_path)
+    assert papers[0].abstract == "Revised."
+    assert [paper.id for paper in papers] == ["1102.0001", "1203.0002"]
+    assert intake.refused == {"duplicate id": 1}
+    assert "the earlier line gave way" in refused[0].detail
+
+
+def test_gzip_and_zip_are_read_without_unpacking_whatever_their_name(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    plain, _, _ = take(snapshot, tmp_path)
+    assert len(plain) == 150
+    packed = tmp_path / "snapshot.bin"
+    packed.write_bytes(gzip.compress(snapshot.read_bytes()))
+    assert take(packed, tmp_path)[0] == plain
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.write(snapshot, "arxiv-metadata-oai-snapshot.json")
+        zipped.writestr("LICENSE.txt", "CC0")
+    assert take(archive, tmp_path)[0] == plain
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        (b"", "is empty"),
+        (b"<!DOCTYPE html><html>", "is HTML or XML"),
+        (b"[{}, {}]", "is one JSON array"),
+        (b"{\x00\x01\x02", "is a binary file"),
+        (b"id,title\n1,2\n", "no line of it begins with '{'"),
+    ],
+)
+def test_a_file_that_is_no_corpus_is_refused_at_once(
+    content: bytes, fact: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "claims.json"
+    path.write_bytes(content)
+    with pytest.raises(CorpusError, match=fact):
+        take(path, tmp_path)
+
+
+def test_a_directory_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="is a directory"):
+        take(tmp_path, tmp_path)
+    with pytest.raises(CorpusError, match="No such file"):
+        take(tmp_path / "nowhere.json", tmp_path)
+
+
+def test_a_truncated_download_says_after_which_line(snapshot: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "cut.json.gz"
+    packed.write_bytes(gzip.compress(snapshot.read_bytes())[:-2000])
+    with pytest.raises(AstrosearchError, match=r"breaks off or is damaged after line \d+"):
+        take(packed, tmp_path)
+
+
+def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "long.json"
+    path.write_text(kaggle_line(1) + "\n{" + " " * (17 * 2**20) + "}\n" + kaggle_line(2))
+    papers, intake, _ = take(path, tmp_path)
+    assert len(papers) == 2
+    assert intake.refused == {"line too long": 1}
+
+
+def test_categories_are_selected_anywhere_or_in_first_place(snapshot: Path, tmp_path: Path) -> None:
+    anywhere, intake, _ = take(snapshot, tmp_path, Selection(category="gr-qc"))
+    assert len(anywhere) == 100
+    assert intake.not_selected == 50
+    first, _, _ = take(snapshot, tmp_path, Selection(category="gr-qc", primary_only=True))
+    assert len(first) == 50
+    assert len(take(snapshot, tmp_path, Selection(category="astro-ph"))[0]) == 150
+
+
+def test_dates_and_limit_select(tmp_path: Path) -> None:
+    path = tmp_path / "dated.json"
+    path.write_text(
+        "\n".join(
+            kaggle_line(n, versions=[], update_date=f"20{10 + n:02}-06-15") for n in range(10)
+        )
+    )
+    selection = Selection(since=date(2012, 6, 15), until=date(2015, 6, 15))
+    found, _, _ = take(path, tmp_path, selection)
+    assert [paper.published.year for paper in found] == [2012, 2013, 2014, 2015]
+    assert len(take(path, tmp_path, Selection(limit=3))[0]) == 3
+
+
+def test_a_sample_depends_on_the_seed_and_not_on_the_order(snapshot: Path, tmp_path: Path) -> None:
+    def ids(path: Path, seed: int) -> set[str]:
+        papers, _, _ = take(path, tmp_path, Selection(sample=20, seed=seed))
+        assert len(papers) == 20
+        return {paper.id for paper in papers}
+
+    backwards = tmp_path / "backwards.json"
+    backwards.write_text("\n".join(reversed(snapshot.read_text().splitlines())))
+    assert ids(snapshot, 0) == ids(backwards, 0)
+    assert ids(snapshot, 0) != ids(snapshot, 1)
+
+
+def test_the_real_records_are_all_papers(tmp_path: Path) -> None:
+    real = Path(__file__).parents[2] / "shared/data/arxiv-metadata-astro.json.gz"
+    if not real.exists():
+        pytest.skip("the real abstracts are not on this machine")
+    papers, intake, _ = take(real, tmp_path, Selection(limit=3000))
+    assert len(papers) == 3000
+    assert intake.refused.total() == 0

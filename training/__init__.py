@@ -1,0 +1,1 @@
+"""Fine-tuning: from a corpus and a base model to an adapter that `astrosearch` can use."""

@@ -1,0 +1,12 @@
+"""Which papers are held out, for good: decided by the identifier alone."""
+
+import hashlib
+
+HELD_OUT_SHARE = 5
+"""One paper in five, as in the AstroLLaMA paper (arXiv:2309.06126, section 2.1)."""
+
+
+def is_held_out(paper_id: str) -> bool:
+    """True for one identifier in five, the same ones on every machine and in every corpus."""
+    digest = hashlib.sha256(paper_id.encode()).digest()
+    return int.from_bytes(digest[:8]) % HELD_OUT_SHARE == 0
