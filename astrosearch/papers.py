@@ -52,10 +52,11 @@ def parse_id(text: str) -> ArxivId:
             or its archive on the way (spreadsheets and floats do that).
     """
     bare = text.strip()
-    bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
-    bare = _WRAPPING.sub("", bare)
-    bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
-    bare = re.sub(r"\.pdf$", "", bare, flags=re.IGNORECASE)
+    if not _NEW.match(bare):  # the form of nearly all of them needs no unwrapping
+        bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
+        bare = _WRAPPING.sub("", bare)
+        bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
+        bare = re.sub(r"\.pdf$", "", bare, flags=re.IGNORECASE)
 
     if match := _NEW.match(bare):
         year, month, number, version = match.groups()

@@ -84,8 +84,13 @@ _OF_THE_FIELD = {
 # 0\farcs5 is 0.5″: the sign is set above the point.
 _ABOVE_THE_POINT = {"farcs": "″", "farcm": "′", "fdg": "°", "fh": "ʰ", "fm": "ᵐ", "fs": "ˢ"}
 
-_ROMAN = """0 I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII
-    XXIV XXV XXVI""".split()
+_ROMAN = dict(
+    enumerate(
+        """I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII
+        XXIV XXV XXVI""".split(),
+        start=1,
+    )
+)
 
 _FRACTIONS = ("frac", "tfrac", "dfrac", "nicefrac", "textfrac")
 _ACCENTS = frozenset([*"'`\"c^~Hk=b.druvt", *"dot ddot hat check acute grave tilde bar".split()])
@@ -107,17 +112,20 @@ _Spelling = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 # What would upset the pairing of braces and dollars. The order matters, here and below.
 _BEFORE_PAIRING: list[_Spelling] = [
     (re.compile(r"\\unicode\{x([0-9A-Fa-f]{2,5})\}"), lambda m: chr(int(m[1], 16))),
-    (re.compile(r"\\verb\*?([|!+])([^\\{}$]*?)\1"), r"\2"),
+    (re.compile(r"\\verb\*?([|!+])([^\\{}$]{0,200}?)\1"), r"\2"),
     (re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}"), " "),
-    (re.compile(r"\\\((.*?)\\\)"), r"$\1$"),
-    (re.compile(r"\\\[((?:(?!\\\]).)*(?!\\\])[\\=](?:(?!\\\]).)*)\\\]"), r" $\1$ "),
+    (re.compile(r"\\\((.{0,400}?)\\\)"), r"$\1$"),
+    (
+        re.compile(r"\\\[(.{0,400}?)\\\]"),  # a displayed formula, unless it is an escaped [OIII]
+        lambda m: f" ${m[1]}$ " if re.search(r"[\\=]", m[1]) else m[0],
+    ),
     (re.compile(r"\\\$(?=[A-Za-z\\])([^$]{1,60}?)\\\$(?!\d)"), r"$\1$"),
-    (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),
     (re.compile(r"(?<!\\)\$\$"), "$"),
     # The dollar of money, and the one inside a name: US$5, $3 million
     (re.compile(r"(?<=US)\$(?=\d)|(?<![\\$])\$(?=\d[\d.,]*\s*(?:million|billion|USD))"), r"\\$"),
 ]
 _AFTER_PAIRING: list[_Spelling] = [
+    (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),  # \sqrtα
     (re.compile(r"\\([][()])"), r"\1"),
     (re.compile(r"\\(?:left|right)\s*\."), ""),
     (re.compile(r"\\not\s*="), "≠"),
@@ -136,12 +144,12 @@ _AFTER_PAIRING: list[_Spelling] = [
     # A sign with nothing to set below or above is a sign.
     (re.compile(r"(?<!\\)([_^])\s+(?=[{\\])"), r"\1"),
     (re.compile(r"(?<!\\)_(?=[\s$}_^]|$)"), r"\_"),
-    (re.compile(r"(?<!\\)\^(?=[\s$}_^]|$)"), r"\textasciicircum{}"),
+    (re.compile(r"(?<!\\)\^(?=[\s$}_^]|$)"), r"\\textasciicircum{}"),
     (re.compile(r"(?<!\\)[%&#]"), r"\\\g<0>"),
 ]
 _TYPOGRAPHY: list[_Spelling] = [
-    (re.compile(r"``(.+?)(?:''|\")"), r"“\1”"),
-    (re.compile(r"(?<![\w'])''(?=\w)(.+?)(?<=\w)''(?!')"), r"“\1”"),
+    (re.compile(r"``(.{1,200}?)(?:''|\")"), r"“\1”"),
+    (re.compile(r"(?<![\w'])''(?=\w)(.{1,200}?)(?<=\w)''(?!')"), r"“\1”"),
     (re.compile(r"(?<![\w`])`([^`']{1,80})'(?!\w)"), r"‘\1’"),
     (re.compile(r"(?<!-)---(?!-)"), "—"),
     (re.compile(r"(?<!-)--(?!-)"), "–"),
@@ -160,7 +168,7 @@ def to_unicode(text: str) -> str:
     if not _MARKED.search(text):
         return text
     try:
-        return _render(text)
+        return _render(text) or text
     except Exception:  # a title has to be shown whatever it holds
         return text
 
@@ -357,9 +365,8 @@ class _Reader:
         if arguments := self._arguments(node, tex, in_formula):
             return self._with_arguments(node, name, arguments)
         known = self._symbols.latex_context.get_macro_spec(name)
-        symbol = known.simplify_repl if known else None
-        if isinstance(symbol, str) and "%s" not in symbol and name != "today":
-            word: str = self._symbols.macro_node_to_text(node)
+        word = known.simplify_repl if known else None
+        if isinstance(word, str) and "%" not in word and name != "today":
             after = tex[node.pos + node.len : node.pos + node.len + 12]
             if name in _LETTERS and not in_formula:
                 return word
@@ -378,26 +385,26 @@ class _Reader:
         return "" if holds_text else name + space
 
     def _with_arguments(self, node: Any, name: str, arguments: list[str]) -> str:
-        first, last = arguments[0], arguments[-1]
-        if name in _ACCENTS and len(first.strip()) == 1:
-            return str(self._symbols.macro_node_to_text(node))
-        if name == "ion":
-            stage = int(last) if last.isdecimal() else 0
-            return f"{first} {_ROMAN[stage] if 0 < stage < len(_ROMAN) else last.upper()}"
-        if name == "textsubscript":
-            return _below(first)
-        if name == "textsuperscript":
-            return _above(first)
-        if name in _FRACTIONS:
-            return f"{_as_one(first)}/{_as_one(last)}"
-        if name == "sqrt":
-            return f"√{_as_one(last)}"
-        if name == "footnote":
-            return f" [{last}]"
-        if name == "href":
-            return f"{last} ({first})"
-        if name in ("textcolor", "texorpdfstring"):
-            return last
+        match arguments:
+            case [letter] if name in _ACCENTS and len(letter.strip()) == 1:
+                return str(self._symbols.macro_node_to_text(node))
+            case [script] if name == "textsubscript":
+                return _below(script)
+            case [script] if name == "textsuperscript":
+                return _above(script)
+            case [element, stage] if name == "ion":
+                number = int(stage) if stage.isdecimal() else 0
+                return f"{element} {_ROMAN.get(number, stage.upper())}"
+            case [above, below] if name in _FRACTIONS:
+                return f"{_as_one(above)}/{_as_one(below)}"
+            case [*_, radicand] if name == "sqrt":
+                return f"√{_as_one(radicand)}"
+            case [*_, note] if name == "footnote":
+                return f" [{note}]"
+            case [url, words] if name == "href":
+                return f"{words} ({url})"
+            case [_, words] if name in ("textcolor", "texorpdfstring"):
+                return words
         return " ".join(arguments)
 
 

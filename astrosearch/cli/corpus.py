@@ -1,17 +1,19 @@
 """`astrosearch corpus`: get papers to index."""
 
 import shlex
-import sys
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from astrosearch.readers.oai import Checkpoint
+from astrosearch.cli.options import Day, selection_options
+from astrosearch.errors import AstrosearchError, CorpusError, InputError, NothingFound
 
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+if TYPE_CHECKING:
+    from astrosearch.readers import Intake, Refusal, Selection
+    from astrosearch.readers.oai import Checkpoint
 
 
 @click.group()
@@ -19,11 +21,90 @@ def corpus() -> None:
     """Get papers to index."""
 
 
+@corpus.command("import")
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@selection_options
+def import_(
+    sources: tuple[Path, ...], out: Path, force: bool, strict: bool, **selection: Any
+) -> None:
+    """Select papers of large files once, into one small file.
+
+    \b
+    astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl
+    astrosearch corpus import astro.jsonl harvest.jsonl --out astro.jsonl --force
+
+    Reads what `astrosearch index` reads. Of two records of one paper the newer one stays.
+    """
+    from astrosearch.readers import Selection
+
+    _check_out(out, force)
+    intake, count = _import(sources, out, Selection(**selection), strict)
+    listed = f"; listed in {_rejected(out)}" if intake.refused else ""
+    click.echo(f"{intake.summary()}{listed}", err=True)
+    click.echo(f"{_count(count, 'paper')}; {_next_step(out)}", err=True)
+
+
+def _import(
+    sources: tuple[Path, ...], out: Path, selection: "Selection", strict: bool
+) -> "tuple[Intake, int]":
+    """Write the selected papers to `out`: what became of the lines, and how many papers it has."""
+    import sqlite3
+    from contextlib import closing
+    from tempfile import TemporaryDirectory
+
+    import orjson
+
+    from astrosearch.corpus import Corpus, CorpusWriter, import_papers
+    from astrosearch.readers.records import record_from_paper
+
+    try:
+        with TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent) as folder:
+            papers, lines, rejected = (
+                Path(folder) / name for name in ("sqlite", "out", "rejected")
+            )
+            writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
+            with closing(writer), rejected.open("wb") as stream:
+
+                def refuse(one: "Refusal") -> None:
+                    if strict:
+                        raise CorpusError(f"{one.file}:{one.line}: {one.reason}: {one.detail}")
+                    stream.write(orjson.dumps(one) + b"\n")
+
+                intake = import_papers(sources, selection, writer, refuse)
+            if writer.count == 0:
+                where = ", ".join(map(str, sources))
+                if intake.refused and not intake.not_selected:
+                    raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")
+                raise NothingFound(f"{where}: no paper is selected: {intake.summary()}")
+            with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
+                stream.writelines(orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus)
+            if intake.refused:
+                rejected.replace(_rejected(out))
+            else:
+                _rejected(out).unlink(missing_ok=True)
+            lines.replace(out)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise AstrosearchError(f"cannot write {out}: {error}") from error
+    return intake, writer.count
+
+
 @corpus.command()
 @click.option(
-    "--from", "since", type=_DAY, required=True, metavar="DATE", help="First day, YYYY-MM-DD."
+    "--from", "since", type=Day(), required=True, metavar="DATE", help="First day, YYYY-MM-DD."
 )
-@click.option("--until", type=_DAY, metavar="DATE", help="Last day, YYYY-MM-DD; now if absent.")
+@click.option(
+    "--until", type=Day(last=True), metavar="DATE", help="Last day, YYYY-MM-DD; now if absent."
+)
 @click.option(
     "--set",
     "set_spec",
@@ -37,7 +118,7 @@ def corpus() -> None:
     metavar="FILE",
     help="Where to write; harvest-FROM-UNTIL.jsonl if absent.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option(
     "--base-url",
     envvar="ASTROSEARCH_OAI_URL",
@@ -55,8 +136,8 @@ def corpus() -> None:
     help="Wait between requests; arXiv's terms of use ask for 3.",
 )
 def harvest(
-    since: datetime,
-    until: datetime | None,
+    since: date,
+    until: date | None,
     set_spec: str,
     out: Path | None,
     force: bool,
@@ -73,45 +154,27 @@ def harvest(
     Stopped in the middle, the same command goes on from where it was.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from astrosearch.readers import oai
 
     if until is not None and since > until:
-        raise click.UsageError(f"--from {since:%Y-%m-%d} is later than --until {until:%Y-%m-%d}")
-    selection = oai.Selection(since.date(), until.date() if until else None, set_spec, base_url)
-    if out is None:
-        last_day = selection.until or datetime.now(UTC).date()
-        out = Path(f"harvest-{selection.since}-{last_day}.jsonl")
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-    task = bar.add_task("asking for the first page", total=None)
-
-    def show(done: oai.Checkpoint) -> None:
-        seen = done.papers + sum(done.refused.values())
-        of_all = f" of {done.list_size:,} records" if done.list_size else ""
-        text = f"{_count(done.pages, 'page')}, {_count(done.papers, 'paper')}{of_all}"
-        bar.update(task, description=text, completed=seen, total=done.list_size)
-
-    def say(line: str) -> None:
-        bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
+        raise click.UsageError(f"--from {since} is later than --until {until}")
+    request = oai.HarvestRequest(since, until, set_spec, base_url)
+    out = out or Path(f"harvest-{since}-{until or datetime.now(UTC).date()}.jsonl")
+    _check_out(out, force)
+    console = Console(stderr=True)
     try:
-        with bar:
+        with console.status("asking for the first page") as status:
             done = oai.harvest(
-                selection,
+                request,
                 out,
-                force=force,
                 etiquette=oai.Etiquette(pause=pause),
-                notice=say,
-                on_page=show,
+                notice=lambda line: console.print(
+                    line, markup=False, highlight=False, soft_wrap=True
+                ),
+                on_page=lambda done: status.update(
+                    f"{_count(done.pages, 'page')}, {_count(done.papers, 'paper')}"
+                ),
             )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -124,13 +187,25 @@ def _summary(done: "Checkpoint", out: Path) -> str:
     """`1,234 papers, 12 refused: 8 withdrawn, 4 deleted; listed in …; index them: …`"""
     text = _count(done.papers, "paper")
     if done.refused:
-        most_first = sorted(done.refused.items(), key=lambda item: (-item[1], item[0]))
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in most_first)
-        total = sum(done.refused.values())
-        text += f", {total:,} refused: {reasons}; listed in {out}.rejected.jsonl"
-    if done.papers:
-        text += f"; index them: astrosearch index astro --corpus {shlex.quote(str(out))}"
-    return text
+        refused = Counter(done.refused)
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
+        text += f", {refused.total():,} refused: {reasons}; listed in {_rejected(out)}"
+    return f"{text}; {_next_step(out)}" if done.papers else text
+
+
+def _check_out(out: Path, force: bool) -> None:
+    if out.exists() and not force:
+        raise InputError(f"{out} exists: give another --out, or --force to replace it")
+    if not out.parent.is_dir():
+        raise InputError(f"there is no folder {out.parent}: create it first")
+
+
+def _rejected(out: Path) -> Path:
+    return out.with_name(f"{out.name}.rejected.jsonl")
+
+
+def _next_step(out: Path) -> str:
+    return f"index them: astrosearch index astro --corpus {shlex.quote(str(out))}"
 
 
 def _count(number: int, noun: str) -> str:

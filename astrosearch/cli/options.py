@@ -55,6 +55,25 @@ def date_options(command: Command) -> Command:
     return click.option("--since", type=Day(), help="Only papers from this date on.")(command)
 
 
+def selection_options(command: Command) -> Command:
+    """The fields of `readers.Selection`, and `strict`."""
+    for decorate in (
+        click.option("--strict", is_flag=True, help="End at the first line that is refused."),
+        click.option("--seed", type=int, default=0, show_default=True, help="For --sample."),
+        click.option(
+            "--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random."
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help="Stop after so many papers."),
+        date_options,
+        click.option(
+            "--primary-only", is_flag=True, help="Look at a paper's first category alone."
+        ),
+        click.option("--category", metavar="CAT", help="Only papers of this category or archive."),
+    ):
+        command = decorate(command)
+    return command
+
+
 def filter_options(command: Command) -> Command:
     for decorate in (
         click.option("--author", metavar="NAME", help="Only papers of this author."),

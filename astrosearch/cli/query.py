@@ -1,5 +1,6 @@
 """`astrosearch query` and `astrosearch similar`: from a question to an answer."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,7 @@ def query(
     """
     if (batch is None) == (not text):
         raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
-    asked = (
-        "" if batch else click.get_text_stream("stdin").read() if text == ("-",) else " ".join(text)
-    )
+    asked = sys.stdin.read() if text == ("-",) else " ".join(text)
     if batch is None and not asked.strip():
         raise click.UsageError("the query is empty")
 

@@ -128,6 +128,8 @@ def _kaggle(
 def split_authors(text: str) -> tuple[str, ...]:
     """The names in arXiv's free-text author list, affiliations taken off.
 
+    White space must be folded already.
+
     >>> split_authors("A. Riess (1), B. P. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)")
     ('A. Riess', 'B. P. Schmidt', 'C. Ahn')
     """
@@ -136,7 +138,7 @@ def split_authors(text: str) -> tuple[str, ...]:
         flat = shorter
     names = _BETWEEN_NAMES.split(flat)
     joined: list[str] = []
-    for name in filter(None, (_fold(one) for one in names)):
+    for name in filter(None, map(str.strip, names)):
         if joined and name.rstrip(".") in ("Jr", "Sr", "II", "III", "IV"):
             joined[-1] += f" {name}"
         else:

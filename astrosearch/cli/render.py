@@ -1,0 +1,243 @@
+"""How answers look: a table on a terminal, plain lines down a pipe, and the formats of programs."""
+
+import csv
+import re
+import sys
+from collections.abc import Sequence
+
+import click
+import orjson
+from rich import box
+from rich.console import Console, Group
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from astrosearch import bibtex
+from astrosearch.papers import Paper
+from astrosearch.search import Hit
+from astrosearch.tex import to_unicode
+
+WIDE = 110
+"""Columns from which on a table shows all categories of a paper."""
+
+READABLE = 88
+"""Columns beyond which running text gets hard to read."""
+
+
+def write_hits(
+    hits: Sequence[Hit],
+    *,
+    format: str,
+    query: str,
+    index: str,
+    abstracts: bool = False,
+    footer: Sequence[str] = (),
+) -> None:
+    """Print an answer to standard output, and what is to be said of it to standard error."""
+    match format:
+        case "json":
+            record = {"query": query, "index": index, "hits": [hit_record(hit) for hit in hits]}
+            click.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
+        case "jsonl":
+            for hit in hits:
+                click.echo(orjson.dumps(hit_record(hit)).decode())
+        case "csv":
+            _write_csv(hits)
+        case "bibtex":
+            click.echo("\n\n".join(bibtex.entry(hit.paper) for hit in hits))
+        case "ids":
+            click.echo("\n".join(hit.paper.id for hit in hits))
+        case _ if _on_terminal():
+            console = Console()
+            console.print(hits_table(hits, abstracts=abstracts, width=console.width))
+        case _:
+            for hit in hits:
+                click.echo("\t".join(_plain_fields(hit, abstracts=abstracts)))
+    for line in footer:
+        click.echo(line, err=True)
+
+
+def write_paper(paper: Paper, *, format: str) -> None:
+    """Print one paper to standard output."""
+    if format == "json":
+        click.echo(orjson.dumps(paper_record(paper), option=orjson.OPT_INDENT_2).decode())
+    elif format == "bibtex":
+        click.echo(bibtex.entry(paper))
+    elif _on_terminal():
+        console = Console()
+        console.print(paper_view(paper), width=min(console.width, READABLE))
+    else:
+        click.echo("\n".join(_paper_lines(paper)))
+
+
+def write_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """A small table on a terminal, tab-separated rows without a head down a pipe.
+
+    Args:
+        right: columns of numbers, to be set flush right.
+    """
+    if not _on_terminal():
+        for row in rows:
+            click.echo("\t".join(_one_line(field) for field in row))
+        return
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column, name in enumerate(head):
+        table.add_column(
+            name,
+            justify="right" if column in right else "left",
+            no_wrap=column == 0 or column in right,
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*(Text(_one_line(field)) for field in row))
+    Console().print(table)
+
+
+def hit_record(hit: Hit) -> dict[str, object]:
+    """A hit as JSON has it; texts as they are stored, with their TeX."""
+    return {"rank": hit.rank, "score": round(hit.score, 4), **paper_record(hit.paper)}
+
+
+def paper_record(paper: Paper) -> dict[str, object]:
+    return {
+        "id": paper.id,
+        "title": paper.title,
+        "authors": list(paper.authors),
+        "categories": list(paper.categories),
+        "published": paper.published.isoformat(),
+        "year": paper.published.year,
+        "abstract": paper.abstract,
+        "url": paper.url,
+        "doi": paper.doi,
+        "version": paper.version,
+        "is_summary": paper.is_summary,
+    }
+
+
+def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
+    """The table of an answer for a terminal of `width` columns."""
+    wide = width >= WIDE
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 1 if not wide else 2, 0, 0),
+        expand=True,
+    )
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("score", justify="right", style="green", no_wrap=True)
+    table.add_column("id", no_wrap=True)
+    table.add_column("year", no_wrap=True)
+    table.add_column("first author", max_width=26 if wide else 14, overflow="fold")
+    table.add_column("title", ratio=1, overflow="fold")
+    table.add_column("categories" if wide else "category", style="dim", no_wrap=not wide)
+    for hit in hits:
+        paper = hit.paper
+        title = Text(_readable(paper.title), style="bold")
+        cell = Group(title, Text(_readable(paper.abstract)), Text()) if abstracts else title
+        table.add_row(
+            str(hit.rank),
+            f"{hit.score:.3f}",
+            Text(paper.id, style=Style(color="cyan", link=paper.url)),
+            str(paper.published.year),
+            first_author(paper),
+            cell,
+            Text(" ".join(paper.categories if wide else paper.categories[:1])),
+        )
+    return table
+
+
+def paper_view(paper: Paper) -> Group:
+    """One paper for a terminal."""
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(paper):
+        link = Style(link=value) if name == "url" else Style()
+        facts.add_row(name, Text(value, style=link))
+    note = [Text(_SUMMARY, style="dim italic")] if paper.is_summary else []
+    return Group(
+        Text(_readable(paper.title), style="bold"),
+        Text(),
+        facts,
+        Text(),
+        Text(_readable(paper.abstract)),
+        *note,
+    )
+
+
+_SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
+
+
+def _paper_lines(paper: Paper) -> list[str]:
+    lines = [_readable(paper.title), *(f"{name}: {value}" for name, value in _facts(paper)), ""]
+    lines.append(_readable(paper.abstract))
+    return [*lines, _SUMMARY] if paper.is_summary else lines
+
+
+def _facts(paper: Paper) -> list[tuple[str, str]]:
+    names = [_readable(name) for name in paper.authors]
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+    facts = [
+        ("authors", shown),
+        ("id", paper.id + (f"v{paper.version}" if paper.version else "")),
+        ("date", paper.published.isoformat()),
+        ("categories", " ".join(paper.categories)),
+        ("doi", paper.doi or ""),
+        ("url", paper.url),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def first_author(paper: Paper) -> str:
+    """`Hofmann et al.`; empty if the record names nobody."""
+    if not paper.authors:
+        return ""
+    name = bibtex.last_name(_readable(paper.authors[0]))
+    return f"{name} et al." if len(paper.authors) > 1 else name
+
+
+def _plain_fields(hit: Hit, *, abstracts: bool) -> list[str]:
+    paper = hit.paper
+    fields = [
+        str(hit.rank),
+        f"{hit.score:.4f}",
+        paper.id,
+        str(paper.published.year),
+        first_author(paper),
+        _readable(paper.title),
+        " ".join(paper.categories),
+    ]
+    return [*fields, _readable(paper.abstract)] if abstracts else fields
+
+
+def _write_csv(hits: Sequence[Hit]) -> None:
+    """RFC 4180, one header line, authors separated by semicolons."""
+    writer = None
+    for hit in hits:
+        record = hit_record(hit)
+        record["authors"] = "; ".join(hit.paper.authors)
+        record["categories"] = " ".join(hit.paper.categories)
+        if writer is None:
+            writer = csv.DictWriter(sys.stdout, list(record))
+            writer.writeheader()
+        writer.writerow(record)
+
+
+def _readable(text: str) -> str:
+    return _one_line(to_unicode(text))
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def _one_line(text: str) -> str:
+    """Without control characters: a title must not be able to move the cursor or break a line."""
+    return _CONTROL.sub(" ", text)
+
+
+def _on_terminal() -> bool:
+    return Console().is_terminal

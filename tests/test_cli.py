@@ -1,0 +1,232 @@
+"""What a user sees: answers, formats, exit codes, and one line for every mistake."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, kaggle_line
+
+FIRST = "1001.0000"  # the paper of kaggle_line(0)
+
+
+@pytest.mark.usefixtures("built")
+class TestAnswers:
+    def test_a_query_down_a_pipe_is_tab_separated_lines(self, run: Run) -> None:
+        lines = run("query", "gas", "in", "a", "stream", "-k", 3).stdout.splitlines()
+        assert [line.split("\t")[0] for line in lines] == ["1", "2", "3"]
+        _, score, paper_id, year, author, title, categories = lines[0].split("\t")
+        assert -1 <= float(score) <= 1
+        assert paper_id.count(".") == 1
+        assert year == "2016"
+        assert author.endswith("son et al.")
+        assert title.startswith("On the ")
+        assert categories
+
+    def test_every_format_holds_the_same_papers(self, run: Run) -> None:
+        def ask(form: str) -> str:
+            return run("query", "gas", "--format", form, "-k", 4).stdout
+
+        ids = ask("ids").split()
+        assert len(ids) == 4
+        document = json.loads(ask("json"))
+        assert document["query"] == "gas"
+        assert document["index"] == "main"
+        assert [hit["id"] for hit in document["hits"]] == ids
+        assert [hit["rank"] for hit in document["hits"]] == [1, 2, 3, 4]
+        assert [json.loads(line)["id"] for line in ask("jsonl").splitlines()] == ids
+        assert [row["id"] for row in csv.DictReader(io.StringIO(ask("csv")))] == ids
+        assert ask("bibtex").count("@misc{") == 4
+        assert all(f"eprint = {{{one}}}" in ask("bibtex") for one in ids)
+        assert [line.split("\t")[2] for line in ask("table").splitlines()] == ids
+
+    def test_the_query_may_come_from_standard_input(self, run: Run) -> None:
+        piped = run("query", "-", "--format", "ids", stdin="gas in\n a stream\n")
+        assert piped.stdout == run("query", "gas in a stream", "--format", "ids").stdout
+        run("query", "-", stdin=" \n", code=2)
+        run("query", "  ", code=2)
+        run("query", code=2)
+
+    def test_a_batch_answers_line_by_line_as_single_queries_do(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        questions = tmp_path / "questions.txt"
+        questions.write_text("gas in a stream\nblack hole\n\ndust")
+        answers = [
+            json.loads(line)
+            for line in run("query", "--batch", questions, "-k", 3).stdout.splitlines()
+        ]
+        assert [one["query"] for one in answers] == ["gas in a stream", "black hole", "", "dust"]
+        assert [len(one["hits"]) for one in answers] == [3, 3, 0, 3]
+        single = json.loads(run("query", "black hole", "-k", 3, "--format", "json").stdout)
+        assert answers[1]["hits"] == single["hits"]
+        piped = run("query", "--batch", "-", "-k", 3, stdin="dust\n").stdout
+        assert json.loads(piped) == answers[3]
+        run("query", "gas", "--batch", questions, code=2)
+
+    def test_filters_leave_k_answers_whenever_there_are_k(self, run: Run) -> None:
+        def ask(*filters: object) -> list[dict[str, object]]:
+            found = run("query", "gas", "-k", 60, "--format", "json", *filters)
+            hits: list[dict[str, object]] = json.loads(found.stdout)["hits"]
+            return hits
+
+        assert len(ask("--category", "astro-ph.HE")) == 50
+        assert len(ask("--since", "2016-05-06", "--until", "2016-05")) == 60
+        assert [hit["authors"] for hit in ask("--author", "B77son")] == [
+            ["A. B77son", "Carla M\\'endez", "D. Wu"]
+        ]
+        nothing = run("query", "gas", "--since", "2020", code=4)
+        assert "none of the 150 papers" in nothing.stderr
+        assert "since 2020-01-01" in nothing.stderr
+        assert nothing.stdout == ""
+
+    def test_similar_takes_ids_in_any_form_and_leaves_them_out(self, run: Run) -> None:
+        urls = [f"https://arxiv.org/abs/{FIRST}v2", "arXiv:1102.0001"]
+        ids = run("similar", *urls, "-k", 200, "--format", "ids").stdout.split()
+        assert len(ids) == 148
+        assert not {FIRST, "1102.0001"} & set(ids)
+        assert "not in this index" in run("similar", "2309.06126", code=4).stderr
+        assert "not an arXiv identifier" in run("similar", "Andromeda", code=2).stderr
+
+    def test_show_prints_one_paper(self, run: Run) -> None:
+        shown = run("show", f"arXiv:{FIRST}").stdout
+        assert FIRST in shown
+        assert "Carla Méndez" in shown
+        record = json.loads(run("show", FIRST, "--format", "json").stdout)
+        assert record["authors"] == ["A. B0son", "Carla M\\'endez", "D. Wu"]
+        assert run("show", FIRST, "--format", "bibtex").stdout.startswith("@misc{")
+        assert "2309.06126 is not in this index" in run("show", "2309.06126", code=4).stderr
+
+    def test_indexes_are_listed_described_verified_and_removed(self, run: Run, built: Path) -> None:
+        assert "main\t150\t" in run("indexes").stdout
+        assert json.loads(run("indexes", "info", "main").stdout)["count"] == 150
+        assert "150 papers, 4 files, sound" in run("indexes", "verify", "main").stdout
+        vectors = bytearray((built / "vectors.npy").read_bytes())
+        vectors[-1] ^= 1
+        (built / "vectors.npy").write_bytes(vectors)
+        assert "vectors.npy changed since" in run("indexes", "verify", "main", code=1).stderr
+        run("indexes", "remove", "main", "--yes")
+        assert not built.exists()
+        run("indexes", "remove", "main", "--yes", code=3)
+        assert "there is no index" in run("query", "gas", code=3).stderr
+
+    def test_an_index_is_brought_up_to_date_without_naming_its_corpus(
+        self, run: Run, snapshot: Path
+    ) -> None:
+        assert "up to date: 150 papers" in run("index", "main").stderr
+        snapshot.write_text(snapshot.read_text() + kaggle_line(900) + "\n")
+        report = run("index", "main").stderr
+        assert "151 papers, 1 encoded, 150 vectors reused" in report
+
+    def test_the_encoder_stays_that_of_the_index_until_another_is_named(
+        self, run: Run, tiny_llama: Path
+    ) -> None:
+        before = run("query", "gas").stdout
+        report = run("index", "main", "--encoder", tiny_llama, "--layers", 1).stderr
+        assert "The encoder changes from" in report
+        assert run("query", "gas").stdout != before
+        assert "up to date" in run("index", "main").stderr
+
+    def test_doctor_says_what_is_there_and_what_is_missing(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+        found = run("doctor", code=3)
+        assert "index main\tok\t150 papers" in found.stdout
+        assert "model smollm2-135m\tmissing\tastrosearch models fetch smollm2-135m" in found.stdout
+        assert "1 to mend: model smollm2-135m" in found.stderr
+
+
+def test_the_index_asked_is_the_one_named_else_the_one_built_last(
+    run: Run, snapshot: Path, tiny_llama: Path, home: Path
+) -> None:
+    for name, limit in (("small", 10), ("large", 20)):
+        run("index", name, "--corpus", snapshot, "--encoder", tiny_llama, "--limit", limit)
+    os.utime(home / "indexes/small/manifest.json", (1, 1))
+    count = {
+        name: ("query", "gas", "-k", 99, "--format", "ids", *name) for name in [(), ("-i", "small")]
+    }
+    assert len(run(*count[()]).stdout.split()) == 20
+    assert len(run(*count["-i", "small"]).stdout.split()) == 10
+    assert "there are: large, small" in run("query", "gas", "--index", "other", code=3).stderr
+    assert "cannot name an index" in run("query", "gas", "--index", "../x", code=2).stderr
+
+
+def test_mistakes_are_one_line_and_a_documented_exit_code(
+    run: Run, tmp_path: Path, tiny_llama: Path, snapshot: Path
+) -> None:
+    html = tmp_path / "page.json"
+    html.write_text("<html>")
+    with_encoder = ("--encoder", tiny_llama)
+    for arguments, code, fact in (
+        (("query", "gas"), 3, "build one with: astrosearch index"),
+        (("index", "x"), 2, "--corpus"),
+        (("index", "x", "--corpus", html, *with_encoder), 2, "is HTML or XML"),
+        (("index", "x", "--corpus", tmp_path, *with_encoder), 2, "is a directory"),
+        (("index", "x", "--corpus", tmp_path / "no", *with_encoder), 2, "No such file"),
+        (("index", "x", "--corpus", snapshot, "--encoder", "nope"), 2, "see: astrosearch models"),
+        (("index", "x", "--corpus", snapshot, "--encoder", tmp_path), 2, "no config.json"),
+        (("index", "x", "--corpus", snapshot, *with_encoder, "--layers", 9), 2, "has 4 layers"),
+        (("index", "x", "--corpus", snapshot, *with_encoder, "--since", "May"), 2, "is no date"),
+        (("index", "x", "--corpus", snapshot, "--encoder", "a/b"), 3, "hf download a/b"),
+        (("models", "fetch", "nope"), 2, "see: astrosearch models"),
+    ):
+        result = run(*arguments, code=code)
+        last = result.stderr.strip().splitlines()[-1]
+        assert fact in last, result.stderr
+        assert "Traceback" not in result.output
+        assert result.stdout == ""
+    assert not (tmp_path / "home/indexes/x").exists()
+
+
+def test_refused_lines_are_shown_with_their_numbers(
+    run: Run, tmp_path: Path, tiny_llama: Path
+) -> None:
+    source = tmp_path / "some.json"
+    bad = ["{broken", kaggle_line(2, id=1.5), kaggle_line(1), *["{"] * 4]
+    source.write_text("\n".join([kaggle_line(1), *bad, kaggle_line(3)]))
+    arguments = ("index", "x", "--corpus", source, "--encoder", tiny_llama)
+    report = run(*arguments).stderr
+    assert "9 lines read, 7 refused (5 broken JSON, " in report
+    assert f"{source}:2: broken JSON" in report
+    assert f"{source}:3: id not a string" in report
+    assert f"{source}:4: duplicate id" in report
+    assert "rejected.jsonl" in report
+    assert f"{source}:2: broken JSON" in run(*arguments, "--strict", code=2).stderr
+
+
+def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path, tiny_llama: Path) -> None:
+    source = tmp_path / "many.json"
+    source.write_text("\n".join(kaggle_line(n) for n in range(5000)))
+    arguments = ["index", "many", "--corpus", str(source), "--encoder", str(tiny_llama)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "astrosearch", *arguments], stderr=subprocess.PIPE, text=True
+    )
+    shards = home / "indexes/.many.partial/shards"
+    while process.poll() is None and not list(shards.glob("*/*.npz")):
+        pass
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert f"give the same command again: astrosearch index many --corpus {source}" in said
+
+
+def test_an_answer_cut_short_by_its_reader_is_no_error(built: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "astrosearch", "query", "gas", "-k", "150", "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert "Exception" not in said

@@ -1,0 +1,130 @@
+"""`astrosearch corpus import`: large files to one small file of own records."""
+
+import gzip
+import json
+from datetime import date
+from pathlib import Path
+
+from astrosearch.papers import Paper
+from astrosearch.readers.records import record_from_paper
+from tests.conftest import Run, kaggle_line
+
+
+def own(abstract: str, updated: date, version: int | None = None) -> dict[str, object]:
+    paper = Paper(
+        "2401.00001",
+        "On lamps",
+        abstract,
+        ("A. Doe",),
+        ("astro-ph.GA",),
+        published=date(2024, 1, 5),
+        updated=updated,
+        version=version,
+    )
+    return record_from_paper(paper)
+
+
+def write(file: Path, *records: dict[str, object]) -> Path:
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return file
+
+
+def read(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_the_selected_papers_are_written_as_own_records(run: Run, tmp_path: Path) -> None:
+    snapshot, out = tmp_path / "snapshot.json.gz", tmp_path / "small.jsonl"
+    lines = [
+        kaggle_line(0, doi="10.1000/182"),
+        kaggle_line(1, categories="gr-qc astro-ph.CO"),
+        kaggle_line(2, categories="hep-th"),
+        kaggle_line(3, versions=[{"version": "v1", "created": "Mon, 02 May 2016 00:00:00 GMT"}]),
+        kaggle_line(6, abstract=""),
+        "{",
+    ]
+    snapshot.write_bytes(gzip.compress("\n".join(lines).encode()))
+    selection = "--category astro-ph --primary-only --since 2016-05-03"
+    result = run("corpus", "import", snapshot, "--out", out, *selection.split())
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == [
+        "6 lines read, 3 not selected, 2 refused (1 no abstract, 1 broken JSON); "
+        f"listed in {out}.rejected.jsonl",
+        f"1 paper; index them: astrosearch index astro --corpus {out}",
+    ]
+    assert read(out) == [
+        {
+            "id": "1001.0000",
+            "title": "On the field of wind number 0",
+            "abstract": "the in gas field planet wind pulsar lens we find 0 .",
+            "authors": ["A. B0son", "Carla M\\'endez", "D. Wu"],
+            "categories": ["astro-ph.GA"],
+            "published": "2016-05-06",
+            "updated": "2016-05-07",
+            "doi": "10.1000/182",
+            "version": 1,
+        }
+    ]
+    rejected = read(tmp_path / "small.jsonl.rejected.jsonl")
+    assert [(one["file"], one["line"], one["reason"]) for one in rejected] == [
+        (str(snapshot), 5, "no abstract"),
+        (str(snapshot), 6, "broken JSON"),
+    ]
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "snapshot.json.gz",
+        "small.jsonl",
+        "small.jsonl.rejected.jsonl",
+    }
+
+
+def test_what_was_harvested_replaces_the_older_records_of_a_file(run: Run, tmp_path: Path) -> None:
+    first, second = own("First.", date(2024, 1, 6), 1), own("Second.", date(2024, 3, 8), 2)
+    third = own("Third.", date(2024, 5, 9), 2)
+    papers = write(tmp_path / "papers.jsonl", first)
+    harvest = write(tmp_path / "harvest.jsonl", second, third)
+    result = run("corpus", "import", papers, harvest, "--out", papers, "--force")
+    assert read(papers) == [third]
+    assert result.stderr.splitlines() == [
+        f"3 lines read, 2 refused (2 duplicate id); listed in {papers}.rejected.jsonl",
+        f"1 paper; index them: astrosearch index astro --corpus {papers}",
+    ]
+    run("corpus", "import", papers, "--out", papers, "--force")
+    assert read(papers) == [third]
+    assert not (tmp_path / "papers.jsonl.rejected.jsonl").exists()
+
+
+def test_a_sample_is_chosen_by_the_seed(run: Run, snapshot: Path, tmp_path: Path) -> None:
+    def sample(name: str, *options: object) -> set[object]:
+        run("corpus", "import", snapshot, "--out", tmp_path / name, "--sample", 20, *options)
+        return {record["id"] for record in read(tmp_path / name)}
+
+    chosen = sample("one.jsonl")
+    assert len(chosen) == 20
+    assert sample("two.jsonl") == chosen
+    assert sample("three.jsonl", "--seed", 1) != chosen
+    run("corpus", "import", snapshot, "--out", tmp_path / "four.jsonl", "--limit", 3)
+    assert [record["id"] for record in read(tmp_path / "four.jsonl")] == [
+        "1001.0000",
+        "1102.0001",
+        "1203.0002",
+    ]
+
+
+def test_a_failed_import_leaves_what_was_there(run: Run, snapshot: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "small.jsonl"
+    out.parent.mkdir()
+    out.write_text("mine\n")
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(kaggle_line(0) + "\n{\n")
+    nothing = write(tmp_path / "nothing.jsonl", {"id": 1})
+    for options, code, told in (
+        ([snapshot], 2, f"{out} exists: give another --out, or --force to replace it"),
+        ([broken, "--force", "--strict"], 2, f"{broken}:2: broken JSON: "),
+        ([tmp_path / "no.json", "--force"], 2, "no.json cannot be read: No such file"),
+        ([nothing, "--force"], 2, "no line is a paper: 1 lines read, 1 refused"),
+        ([snapshot, "--force", "--category", "cs"], 4, "no paper is selected: 150 lines read"),
+    ):
+        result = run("corpus", "import", "--out", out, *options, code=code)
+        assert told in result.stderr
+        assert out.read_text() == "mine\n"
+        assert list(out.parent.iterdir()) == [out]

