@@ -1,98 +1,182 @@
-"""A paper as a BibTeX entry, in the fields arXiv asks for.
+r"""Papers as BibTeX.
 
-`eprint`, `archivePrefix` and `primaryClass` are those of https://info.arxiv.org/help/hypertex/bibstyles.
+An entry has to survive what reads it next: BibTeX counts braces whatever TeX makes of them, and
+LaTeX stops at a `_` or `%` that arXiv's titles carry freely. So a title keeps its TeX, and what
+would break the entry or the document is escaped.
 """
 
 import re
 import unicodedata
+from typing import NamedTuple
 
 from astrosearch.papers import Paper
-from astrosearch.tex import to_unicode
+from astrosearch.tex import paired, to_unicode, without_ties
 
-_GROUP_OF_PEOPLE = re.compile(
-    r"\b(?:collaboration|consortium|team|group|project|survey|network|and)\b", re.IGNORECASE
-)
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+_GROUP = re.compile(
+    r"\b(collaborations?|consortium|team|group|project|survey|network|observatory|members)\b",
+    re.IGNORECASE,
+)
+_SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
+_PARTICLES = frozenset(
+    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los te ten
+    ter ter van von vom zu zum zur 't""".split()
+)
+# Letters that are no base letter with an accent, so that decomposition does not help.
+_ASCII = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i"}
+    | {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+)
+
+
+class _Name(NamedTuple):
+    given: str
+    family: str
+    suffix: str
 
 
 def key(paper: Paper) -> str:
-    """A key that depends on this paper alone, and that no other paper has.
+    """The citation key: first author, year, identifier, in ASCII.
 
-    >>> key(paper)  # by Fabian Hofmann and others, 1605.01938
-    'hofmann2016_1605.01938'
+    It depends on this paper alone, and no two papers share one, so files written on different
+    days can be joined.
+
+    >>> key(Paper("astro-ph/0601001", "", "", ("Łucja Nowak",), (), date(2006, 1, 1)))
+    'nowak2006_astro-ph-0601001'
     """
-    name = last_name(to_unicode(paper.authors[0])) if paper.authors else ""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    letters = re.sub(r"[^a-z]", "", plain) or "arxiv"
-    return f"{letters}{paper.published.year}_{paper.id.replace('/', '-')}"
+    family = family_name(paper.authors[0]) if paper.authors else ""
+    if _GROUP.search(family):
+        family = _GROUP.sub("", family.lower().removeprefix("the "))
+    letters = unicodedata.normalize("NFKD", to_unicode(family).translate(_ASCII))
+    name = re.sub(r"[^a-z]", "", letters.lower()) or "arxiv"
+    return f"{name}{paper.published.year}_{paper.id.replace('/', '-')}"
 
 
 def entry(paper: Paper) -> str:
-    """The paper as `@misc`; TeX in its title stays TeX, made safe where it is broken."""
+    r"""A `@misc` entry in the form arXiv itself exports.
+
+    >>> print(entry(paper))
+    @misc{nowak2024_2401.00001,
+      author        = {Łucja Nowak and {Lighthouse Collaboration}},
+      title         = {{Dust at $z \sim 7$}},
+      year          = {2024},
+      month         = jan,
+      eprint        = {2401.00001},
+      archivePrefix = {arXiv},
+      primaryClass  = {astro-ph.GA},
+      url           = {https://arxiv.org/abs/2401.00001},
+    }
+    """
     fields = {
-        "author": " and ".join(_author(name) for name in paper.authors),
-        "title": f"{{{_safe(paper.title)}}}",
-        "year": str(paper.published.year),
+        "author": "{" + " and ".join(_author(name) for name in paper.authors) + "}",
+        "title": "{{" + _safe(paper.title) + "}}",
+        "year": f"{{{paper.published.year}}}",
         "month": _MONTHS[paper.published.month - 1],
-        "eprint": paper.id,
-        "archivePrefix": "arXiv",
-        "primaryClass": paper.categories[0] if paper.categories else "",
-        "doi": paper.doi or "",
-        "url": paper.url,
+        "eprint": f"{{{paper.id}}}",
+        "archivePrefix": "{arXiv}",
+        "primaryClass": f"{{{paper.categories[0]}}}" if paper.categories else "",
+        "doi": f"{{{_doi(paper.doi)}}}" if paper.doi else "",
+        "url": f"{{{paper.url}}}",
     }
     lines = [
-        f"  {name} = {value if name == 'month' else f'{{{value}}}'},"
-        for name, value in fields.items()
-        if value
+        f"  {name:<13} = {value}," for name, value in fields.items() if value not in ("", "{}")
     ]
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
-def last_name(name: str) -> str:
-    """The family name of a name written given name first, with its particles.
+def family_name(name: str) -> str:
+    """What a paper is called after: the family name with its particles, or the collaboration.
 
-    >>> last_name("Ewine F. van Dishoeck")
-    'van Dishoeck'
+    >>> family_name("Maartje van der Berg"), family_name("Lighthouse Collaboration")
+    ('van der Berg', 'Lighthouse Collaboration')
     """
-    words = name.split()
-    if not words or _GROUP_OF_PEOPLE.search(name):
-        return name
-    if len(words) > 1 and words[-1].rstrip(".") in ("Jr", "Sr", "II", "III", "IV"):
-        words = words[:-1]
-    start = len(words) - 1
-    while start > 1 and words[start - 1].islower():
-        start -= 1
-    return " ".join(words[start:])
+    return _split(name).family
+
+
+def _split(name: str) -> _Name:
+    words = name.replace("~", " ").split()
+    if "," in name:  # already "Family, Given"
+        family, _, given = name.partition(",")
+        return _Name(given.strip(), family.strip(), "")
+    if _GROUP.search(name):
+        return _Name("", " ".join(words), "")
+    suffix = words.pop() if len(words) > 1 and words[-1] in _SUFFIXES else ""
+    first = len(words) - 1
+    while first > 0 and words[first - 1].lower() in _PARTICLES:
+        # "Di Wang" and "Le Thi Hoa" begin with a given name, "van Dyk" does not.
+        if first == 1 and not words[0].islower():
+            break
+        first -= 1
+    return _Name(" ".join(words[:first]), " ".join(words[max(first, 0) :]), suffix)
 
 
 def _author(name: str) -> str:
-    safe = _safe(name)
-    return f"{{{safe}}}" if _GROUP_OF_PEOPLE.search(name) or "," in name else safe
+    given, family, suffix = _split(name)
+    given, family = _safe(given), _safe(family)
+    if not given:
+        return f"{{{family}}}" if " " in family else family
+    if re.search(r"(?i)\band\b", f"{given} {family}"):  # would read as two authors
+        return f"{{{given} {family}}}"
+    if suffix:
+        return f"{family}, {suffix}, {given}"
+    # BibTeX takes lower-case particles for part of the family name, others not.
+    first_word = family.split(" ")[0]
+    if "," in name or (first_word != family and not first_word.islower()):
+        return f"{family}, {given}"
+    return f"{given} {family}"
+
+
+def _doi(doi: str) -> str:
+    """A DOI as hyperlinks take it; braces would end the field."""
+    bare = re.sub(r"\\([_%#&])", r"\1", "".join(doi.split()))
+    return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
+
+
+_OUTSIDE = re.compile(
+    r"""(?P<kept> \\. | \$[^$]*\$ )
+      | (?P<script> [_^] (?: \{[^{}$]*\} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
+                          | [A-Za-z*](?![A-Za-z0-9]) | [-+](?!\w) ) )
+      | (?P<raised> \^[A-Za-z]+ )
+      | (?P<sign> [_^] )""",
+    re.VERBOSE | re.DOTALL,
+)
 
 
 def _safe(text: str) -> str:
-    r"""Text that BibTeX and TeX can read: pairs of braces and dollars, no bare `%`, `&`, `#`, `_`.
+    r"""The same TeX, without what would break a field or a document.
 
-    >>> _safe("100% of $M_\\odot$ in A_B & {C")
-    '100\\% of $M_\\odot$ in A\\_B \\& C'
+    >>> _safe("50% of A_B & {x at 10^{-3}")
+    '50\\% of A\\_B \\& x at 10$^{-3}$'
     """
-    text = re.sub(r"\\(?=\s|$)", " ", text)  # a lone backslash would eat what follows
-    braces = re.sub(r"\\.", "", text)
-    if _unbalanced(braces):
-        text = re.sub(r"(?<!\\)[{}]", "", text).replace(r"\{", "").replace(r"\}", "")
-    if braces.count("$") % 2:
-        text = re.sub(r"(?<!\\)\$", r"\\$", text)
-    parts = re.split(r"((?<!\\)\$[^$]*(?<!\\)\$)", text)
-    parts[::2] = [re.sub(r"(?<!\\)[%&#_]", r"\\\g<0>", part) for part in parts[::2]]
-    parts[::2] = [re.sub(r"(?<!\\)\^", r"\\^{}", part) for part in parts[::2]]
-    parts[1::2] = [re.sub(r"(?<!\\)[%&#]", r"\\\g<0>", part) for part in parts[1::2]]
-    return "".join(parts)
+    text = " ".join(text.split())
+    text = paired("".join(sign for sign in text if unicodedata.category(sign) != "Cc"))
+    text = without_ties(text, tie="~", about=r"$\sim$")
+    text = _OUTSIDE.sub(_in_a_formula, text)
+    text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
+    if not _braces_balance(text):
+        text = re.sub(r"\\([{}])", _spelt_brace, text)
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", text).strip()
 
 
-def _unbalanced(text: str) -> bool:
+def _in_a_formula(match: re.Match[str]) -> str:
+    if match["kept"]:
+        return match["kept"]
+    if match["sign"]:
+        return r"\_" if match["sign"] == "_" else r"\textasciicircum{}"
+    sign, body = match[0][0], match[0][1:]
+    return f"${sign}{body if body.startswith('{') else '{' + body + '}'}$"
+
+
+def _braces_balance(text: str) -> bool:
+    """Whether braces pair up for BibTeX, to which a backslash before one means nothing."""
     depth = 0
     for sign in text:
         depth += (sign == "{") - (sign == "}")
         if depth < 0:
-            return True
-    return depth != 0
+            return False
+    return depth == 0
+
+
+def _spelt_brace(match: re.Match[str]) -> str:
+    return r"\ensuremath{\lbrace}" if match[1] == "{" else r"\ensuremath{\rbrace}"

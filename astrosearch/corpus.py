@@ -6,6 +6,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -15,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from astrosearch.errors import IndexDamaged, NothingFound
+from astrosearch.errors import CorpusError, IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 from astrosearch.readers import Intake, Refusal, Selection, read_papers
 from astrosearch.tex import to_unicode
@@ -156,25 +157,52 @@ class CorpusWriter:
 
 
 def import_papers(
-    sources: Iterable[Path],
+    sources: Sequence[Path],
     selection: Selection,
-    writer: CorpusWriter,
-    refuse: Callable[[Refusal], None],
+    papers: Path,
+    rejected: Path,
+    *,
+    strict: bool = False,
+    refused: Callable[[Refusal], None] = lambda refusal: None,
 ) -> Intake:
-    """Fill `writer` with the selected papers of `sources`; a paper met twice is a refusal.
+    """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
+
+    Args:
+        rejected: where the refused lines are listed, one JSON object each.
+        strict: whether the first refused line ends it.
+        refused: told of every refused line.
 
     Raises:
-        CorpusError: if a file is not a corpus.
+        CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
+            a line was refused.
+        NothingFound: if no paper is selected.
     """
     intake = Intake()
-    for paper, file, line in read_papers(sources, selection, intake, refuse):
-        lost = writer.add(paper)
-        if lost is not None:
-            intake.refused["duplicate id"] += 1
-            which = "the earlier line" if lost is not paper else "this line"
-            refuse(Refusal(file, line, "duplicate id", f"{paper.id} came before; {which} gave way"))
-        if selection.limit is not None and writer.count >= selection.limit:
-            break
+    writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
+    with closing(writer), rejected.open("wb") as stream:
+
+        def refuse(refusal: Refusal) -> None:
+            if strict:
+                raise CorpusError(
+                    f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
+                )
+            stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
+            refused(refusal)
+
+        for paper, file, line in read_papers(sources, selection, intake, refuse):
+            lost = writer.add(paper)
+            if lost is not None:
+                intake.refused["duplicate id"] += 1
+                which = "this line" if lost is paper else "the earlier line"
+                detail = f"{paper.id} came before; {which} gave way"
+                refuse(Refusal(file, line, "duplicate id", detail))
+            if selection.limit is not None and writer.count >= selection.limit:
+                break
+    if writer.count == 0:
+        where = ", ".join(map(str, sources))
+        if intake.refused.total() and not intake.not_selected:
+            raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")
+        raise NothingFound(f"{where}: no paper is selected: {intake.summary()}")
     return intake
 
 

@@ -6,9 +6,9 @@ the end the folder is renamed into place. indexes/README.md documents the bytes.
 """
 
 import hashlib
-import json
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__, locations
-from astrosearch.corpus import Corpus, CorpusWriter, TextHash, import_papers
+from astrosearch.corpus import Corpus, TextHash, import_papers
 from astrosearch.encoder import Encoder, EncoderSpec, Say
 from astrosearch.errors import (
     AstrosearchError,
@@ -31,7 +31,6 @@ from astrosearch.errors import (
     EncoderMismatch,
     IndexBusy,
     IndexDamaged,
-    NothingFound,
 )
 from astrosearch.manifest import Manifest, describe_files
 from astrosearch.readers import Intake, Refusal, Selection
@@ -207,14 +206,21 @@ def build(
         IndexBusy: if another process is building it.
         CorpusError: if a source is not a corpus, or `strict` and a line was refused.
         NothingFound: if no paper is left to index.
+        AstrosearchError: if the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    with _written(folder), locked(folder):
         locations.recover(folder)
         partial = locations.partial_folder(folder)
         partial.mkdir(exist_ok=True)
         (partial / locations.MANIFEST).unlink(missing_ok=True)
-        intake = _write_papers(partial, sources, selection, strict, refused)
+        intake = import_papers(
+            sources,
+            selection,
+            partial / PAPERS,
+            partial / REJECTED,
+            strict=strict,
+            refused=refused,
+        )
         corpus = Corpus(partial / PAPERS)
         digest = corpus.digest()
         previous = _previous(folder, say)
@@ -273,6 +279,19 @@ def build(
 
 
 @contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that may not be written to is the user's to mend, not a bug."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise AstrosearchError(
+            f"cannot write {locations.partial_folder(folder)} ({error}); what was encoded is "
+            "kept, the same command goes on"
+        ) from error
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock under which an index is built or removed.
 
@@ -301,34 +320,6 @@ def _previous(folder: Path, say: Say) -> Index | None:
     except IndexDamaged as error:
         say(f"The index that was there cannot be used, all texts are encoded again: {error}")
         return None
-
-
-def _write_papers(
-    partial: Path,
-    sources: list[Path],
-    selection: Selection,
-    strict: bool,
-    refused: Callable[[Refusal], None],
-) -> Intake:
-    writer = CorpusWriter(partial / PAPERS, sample=selection.sample, seed=selection.seed)
-    with (partial / REJECTED).open("w") as rejected:
-
-        def refuse(refusal: Refusal) -> None:
-            if strict:
-                raise CorpusError(
-                    f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
-                )
-            rejected.write(json.dumps(asdict(refusal), ensure_ascii=False) + "\n")
-            refused(refusal)
-
-        intake = import_papers(sources, selection, writer, refuse)
-    writer.close()
-    if writer.count == 0:
-        where = ", ".join(map(str, sources))
-        if intake.refused.total() and not intake.not_selected:
-            raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")
-        raise NothingFound(f"{where}: no paper is selected: {intake.summary()}")
-    return intake
 
 
 def _selection_record(selection: Selection) -> dict[str, object]:

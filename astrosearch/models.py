@@ -51,7 +51,7 @@ KNOWN = {
     for model in (
         KnownModel(
             name=DEFAULT,
-            summary="SmolLM2-135M-Instruct, a small LLaMA for machines without a GPU: the default",
+            summary="SmolLM2-135M-Instruct, a small LLaMA",
             licence="Apache-2.0",
             size_mb=93,
             spec=EncoderSpec(DEFAULT, layers=1, transform="smollm2-135m-layer1"),
@@ -61,7 +61,7 @@ KNOWN = {
         ),
         KnownModel(
             name="minilm",
-            summary="all-MiniLM-L6-v2, a general sentence encoder, for comparison",
+            summary="all-MiniLM-L6-v2, for comparison",
             licence="Apache-2.0",
             size_mb=84,
             spec=EncoderSpec("minilm", pooling="mean", max_tokens=256),
@@ -71,7 +71,7 @@ KNOWN = {
         ),
         KnownModel(
             name="astrollama",
-            summary="AstroLLaMA, LLaMA-2 7B trained on astro-ph abstracts (needs a GPU)",
+            summary="AstroLLaMA 7B, needs a GPU",
             licence="Llama 2 Community License",
             size_mb=13_500,
             spec=EncoderSpec("astrollama"),
@@ -79,7 +79,7 @@ KNOWN = {
         ),
         KnownModel(
             name="llama-2-7b",
-            summary="LLaMA-2 7B, the base of AstroLLaMA (needs a GPU)",
+            summary="its base, needs a GPU",
             licence="Llama 2 Community License",
             size_mb=13_500,
             spec=EncoderSpec("llama-2-7b"),

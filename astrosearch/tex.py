@@ -78,6 +78,9 @@ _OF_THE_FIELD = {
         "‘": "lq",
         "’": "rq",
         "^": "textasciicircum",
+        "~": "textasciitilde",
+        "{": "lbrace textbraceleft",
+        "}": "rbrace textbraceright",
     }.items()
     for macro in macros.split()
 }
@@ -122,7 +125,7 @@ _BEFORE_PAIRING: list[_Spelling] = [
     (re.compile(r"\\\$(?=[A-Za-z\\])([^$]{1,60}?)\\\$(?!\d)"), r"$\1$"),
     (re.compile(r"(?<!\\)\$\$"), "$"),
     # The dollar of money, and the one inside a name: US$5, $3 million
-    (re.compile(r"(?<=US)\$(?=\d)|(?<![\\$])\$(?=\d[\d.,]*\s*(?:million|billion|USD))"), r"\\$"),
+    (re.compile(r"(?<=US)\$(?=\d)|(?<![^\s(~])\$(?=\d[\d.,]*\s*(?:million|billion|USD))"), r"\\$"),
 ]
 _AFTER_PAIRING: list[_Spelling] = [
     (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),  # \sqrtα
@@ -182,7 +185,7 @@ def _render(text: str) -> str:
 
     text = _URL.sub(hide, text.replace(_URL_HERE, ""))
     text = _respell(text, _BEFORE_PAIRING)
-    text = _ties(_paired(text))
+    text = without_ties(paired(text))
     if _TO_PARSE.search(text):
         text = _reader().read(_respell(text, _AFTER_PAIRING))
     text = _respell(text, _TYPOGRAPHY).strip(" ")
@@ -202,10 +205,10 @@ _MONEY = re.compile(
 )
 
 
-def _paired(text: str) -> str:
-    r"""Take out braces and dollars that have no partner.
+def paired(text: str) -> str:
+    r"""Take out braces and dollars that have no partner; a dollar of money is escaped.
 
-    >>> _paired("{\\rm km and $x_{1$")
+    >>> paired("{\\rm km and $x_{1$")
     '\\rm km and $x_1$'
     """
     if text.replace(r"\$", "").count("$") % 2:
@@ -266,10 +269,10 @@ def _is_about(before: str, after: str, in_formula: bool, has_tex: bool) -> bool:
     return _QUANTITY.search(before) is not None or (before[-1].isdigit() and not has_tex)
 
 
-def _ties(text: str) -> str:
+def without_ties(text: str, *, tie: str = " ", about: str = "~") -> str:
     """Turn each `~` that ties words into a space, and keep those that mean "about".
 
-    >>> _ties("M31~and Fig.~1 at z~7 and ~10 kpc")
+    >>> without_ties("M31~and Fig.~1 at z~7 and ~10 kpc")
     'M31 and Fig. 1 at z~7 and ~10 kpc'
     """
     if "~" not in text:
@@ -277,7 +280,7 @@ def _ties(text: str) -> str:
     has_tex = "$" in text or "\\" in text
     in_formula = False
 
-    def tie(match: re.Match[str]) -> str:
+    def replaced(match: re.Match[str]) -> str:
         nonlocal in_formula
         if match[0] == "$":
             in_formula = not in_formula
@@ -285,9 +288,9 @@ def _ties(text: str) -> str:
             return match[0]
         before = text[max(0, match.start() - 24) : match.start()]
         after = text[match.end() : match.end() + 12]
-        return "~" if _is_about(before, after, in_formula, has_tex) else " "
+        return about if _is_about(before, after, in_formula, has_tex) else tie
 
-    return _TILDE.sub(tie, text)
+    return _TILDE.sub(replaced, text)
 
 
 @cache

@@ -237,6 +237,25 @@ def test_vectors_that_are_not_finite_end_the_build(
     assert not (tmp_path / "one").exists()
 
 
+def test_a_full_disk_is_a_line_and_the_work_goes_on_later(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    """The limit on a file's size stands in for the disk's: the kernel refuses the write alike."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+        with pytest.raises(AstrosearchError, match=r"cannot write .*one\.partial"):
+            make(tmp_path / "one", snapshot, spec)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "one").exists()
+    assert make(tmp_path / "one", snapshot, spec).count == 150
+
+
 def test_two_builds_of_one_index_do_not_meet(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:

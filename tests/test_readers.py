@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from astrosearch.corpus import Corpus, CorpusWriter, import_papers
+from astrosearch.corpus import Corpus, import_papers
 from astrosearch.errors import AstrosearchError, CorpusError, RecordError
 from astrosearch.papers import Paper
 from astrosearch.readers import Intake, Refusal, Selection
@@ -21,12 +21,16 @@ def take(
     path: Path, tmp_path: Path, selection: Selection | None = None
 ) -> tuple[list[Paper], Intake, list[Refusal]]:
     """Everything a build would keep of `path`, and what it would refuse."""
-    selection = selection or Selection()
-    writer = CorpusWriter(tmp_path / "papers.sqlite", sample=selection.sample, seed=selection.seed)
     refused: list[Refusal] = []
-    intake = import_papers([path], selection, writer, refused.append)
-    writer.close()
-    return list(Corpus(tmp_path / "papers.sqlite")), intake, refused
+    papers = tmp_path / "papers.sqlite"
+    intake = import_papers(
+        [path],
+        selection or Selection(),
+        papers,
+        tmp_path / "rejected.jsonl",
+        refused=refused.append,
+    )
+    return list(Corpus(papers)), intake, refused
 
 
 def record(**changes: Any) -> dict[str, Any]:

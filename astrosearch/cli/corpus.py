@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.options import Day, selection_options
-from astrosearch.errors import AstrosearchError, CorpusError, InputError, NothingFound
+from astrosearch.errors import AstrosearchError, InputError
 
 if TYPE_CHECKING:
-    from astrosearch.readers import Intake, Refusal, Selection
+    from astrosearch.readers import Intake, Selection
     from astrosearch.readers.oai import Checkpoint
 
 
@@ -64,7 +64,7 @@ def _import(
 
     import orjson
 
-    from astrosearch.corpus import Corpus, CorpusWriter, import_papers
+    from astrosearch.corpus import Corpus, import_papers
     from astrosearch.readers.records import record_from_paper
 
     try:
@@ -72,22 +72,10 @@ def _import(
             papers, lines, rejected = (
                 Path(folder) / name for name in ("sqlite", "out", "rejected")
             )
-            writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
-            with closing(writer), rejected.open("wb") as stream:
-
-                def refuse(one: "Refusal") -> None:
-                    if strict:
-                        raise CorpusError(f"{one.file}:{one.line}: {one.reason}: {one.detail}")
-                    stream.write(orjson.dumps(one) + b"\n")
-
-                intake = import_papers(sources, selection, writer, refuse)
-            if writer.count == 0:
-                where = ", ".join(map(str, sources))
-                if intake.refused and not intake.not_selected:
-                    raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")
-                raise NothingFound(f"{where}: no paper is selected: {intake.summary()}")
+            intake = import_papers(sources, selection, papers, rejected, strict=strict)
             with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
                 stream.writelines(orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus)
+                count = len(corpus)
             if intake.refused:
                 rejected.replace(_rejected(out))
             else:
@@ -95,7 +83,7 @@ def _import(
             lines.replace(out)
     except (OSError, sqlite3.OperationalError) as error:
         raise AstrosearchError(f"cannot write {out}: {error}") from error
-    return intake, writer.count
+    return intake, count
 
 
 @corpus.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import date_options
+from astrosearch.cli.options import selection_options
 
 if TYPE_CHECKING:
     from astrosearch.encoder import EncoderSpec
@@ -29,13 +29,7 @@ SHOWN_REFUSALS = 5
     type=click.Path(path_type=Path),
     help="Kaggle snapshot or own JSON Lines, .json, .jsonl, .gz or .zip; may be repeated.",
 )
-@click.option("--category", metavar="CAT", help="Only papers of this category or archive.")
-@click.option("--primary-only", is_flag=True, help="Look at a paper's first category alone.")
-@date_options
-@click.option("--limit", type=click.IntRange(min=1), help="Stop after so many papers.")
-@click.option("--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For --sample.")
-@click.option("--strict", is_flag=True, help="End at the first line that is refused.")
+@selection_options
 @click.option(
     "--encoder",
     metavar="NAME",

@@ -19,7 +19,7 @@ from astrosearch.search import Hit
 from astrosearch.tex import to_unicode
 
 WIDE = 110
-"""Columns from which on a table shows all categories of a paper."""
+"""Columns from which on every fact of a paper has a column of its own."""
 
 READABLE = 88
 """Columns beyond which running text gets hard to read."""
@@ -118,35 +118,43 @@ def paper_record(paper: Paper) -> dict[str, object]:
 
 
 def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
-    """The table of an answer for a terminal of `width` columns."""
+    """The table of an answer for a terminal of `width` columns.
+
+    A narrow one sets what does not fit beside the title under it.
+    """
     wide = width >= WIDE
     table = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold",
         pad_edge=False,
-        padding=(0, 1 if not wide else 2, 0, 0),
-        expand=True,
+        padding=(0, 2, 0, 0),
+        expand=wide,
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", style="green", no_wrap=True)
-    table.add_column("id", no_wrap=True)
-    table.add_column("year", no_wrap=True)
-    table.add_column("first author", max_width=26 if wide else 14, overflow="fold")
-    table.add_column("title", ratio=1, overflow="fold")
-    table.add_column("categories" if wide else "category", style="dim", no_wrap=not wide)
+    if wide:
+        table.add_column("id", no_wrap=True)
+        table.add_column("year", no_wrap=True)
+        table.add_column("first author", max_width=26, overflow="fold")
+    table.add_column("title" if wide else "paper", ratio=1, overflow="fold")
+    if wide:
+        table.add_column("categories", style="dim", max_width=24)
     for hit in hits:
         paper = hit.paper
-        title = Text(_readable(paper.title), style="bold")
-        cell = Group(title, Text(_readable(paper.abstract)), Text()) if abstracts else title
-        table.add_row(
-            str(hit.rank),
-            f"{hit.score:.3f}",
-            Text(paper.id, style=Style(color="cyan", link=paper.url)),
-            str(paper.published.year),
-            first_author(paper),
-            cell,
-            Text(" ".join(paper.categories if wide else paper.categories[:1])),
-        )
+        identifier = Text(paper.id, style=Style(color="cyan", link=paper.url))
+        year, author = str(paper.published.year), first_author(paper)
+        categories = " ".join(paper.categories)
+        lines = [Text(_readable(paper.title), style="bold")]
+        if not wide:
+            under = " · ".join(filter(None, [year, author, categories]))
+            lines.append(Text.assemble(identifier, " ", (under, "dim")))
+        if abstracts:
+            lines += [Text(_readable(paper.abstract)), Text()]
+        cells = [str(hit.rank), f"{hit.score:.3f}"]
+        if wide:
+            table.add_row(*cells, identifier, year, author, Group(*lines), Text(categories))
+        else:
+            table.add_row(*cells, Group(*lines))
     return table
 
 
@@ -196,7 +204,7 @@ def first_author(paper: Paper) -> str:
     """`Hofmann et al.`; empty if the record names nobody."""
     if not paper.authors:
         return ""
-    name = bibtex.last_name(_readable(paper.authors[0]))
+    name = _readable(bibtex.family_name(paper.authors[0]))
     return f"{name} et al." if len(paper.authors) > 1 else name
 
 

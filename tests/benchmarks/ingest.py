@@ -1,7 +1,7 @@
 """Reading a snapshot in which most lines are not astronomy, against Hugging Face `datasets`.
 
 A snapshot is made by repeating real records under new identifiers, four of five with a foreign
-category. Ours: `import_papers` into papers.sqlite, with every check (identifiers, withdrawn,
+category. Ours: `import_papers`, into papers.sqlite, with every check (identifiers, withdrawn,
 duplicates). The peer: `load_dataset("json")` and `filter` on the same categories, which checks
 nothing. Each runs in a process of its own; time is the whole process, memory its peak.
 
@@ -22,14 +22,12 @@ from astrosearch.readers.json_lines import json_lines
 OURS = """
 import sys
 from pathlib import Path
-from astrosearch.corpus import CorpusWriter, import_papers
+from astrosearch.corpus import Corpus, import_papers
 from astrosearch.readers import Selection
-writer = CorpusWriter(Path(sys.argv[2]) / "papers.sqlite")
-intake = import_papers(
-    [Path(sys.argv[1])], Selection(category="astro-ph"), writer, lambda refusal: None
-)
-writer.close()
-print(writer.count)
+papers = Path(sys.argv[2]) / "papers.sqlite"
+rejected = Path(sys.argv[2]) / "rejected.jsonl"
+import_papers([Path(sys.argv[1])], Selection(category="astro-ph"), papers, rejected)
+print(len(Corpus(papers)))
 """
 
 PEER = """
