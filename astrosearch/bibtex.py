@@ -20,8 +20,8 @@ _GROUP = re.compile(
 )
 _SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
 _PARTICLES = frozenset(
-    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los te ten
-    ter ter van von vom zu zum zur 't""".split()
+    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los ten
+    ter van von vom zu zum zur 't""".split()
 )
 # Letters that are no base letter with an accent, so that decomposition does not help.
 _ASCII = str.maketrans(
@@ -58,14 +58,14 @@ def entry(paper: Paper) -> str:
 
     >>> print(entry(paper))
     @misc{nowak2024_2401.00001,
-      author        = {Łucja Nowak and {Lighthouse Collaboration}},
-      title         = {{Dust at $z \sim 7$}},
-      year          = {2024},
-      month         = jan,
-      eprint        = {2401.00001},
+      author = {Łucja Nowak and {Lighthouse Collaboration}},
+      title = {{Dust at $z \sim 7$}},
+      year = {2024},
+      month = jan,
+      eprint = {2401.00001},
       archivePrefix = {arXiv},
-      primaryClass  = {astro-ph.GA},
-      url           = {https://arxiv.org/abs/2401.00001},
+      primaryClass = {astro-ph.GA},
+      url = {https://arxiv.org/abs/2401.00001},
     }
     """
     fields = {
@@ -75,13 +75,11 @@ def entry(paper: Paper) -> str:
         "month": _MONTHS[paper.published.month - 1],
         "eprint": f"{{{paper.id}}}",
         "archivePrefix": "{arXiv}",
-        "primaryClass": f"{{{paper.categories[0]}}}" if paper.categories else "",
+        "primaryClass": f"{{{_safe(paper.categories[0])}}}" if paper.categories else "",
         "doi": f"{{{_doi(paper.doi)}}}" if paper.doi else "",
         "url": f"{{{paper.url}}}",
     }
-    lines = [
-        f"  {name:<13} = {value}," for name, value in fields.items() if value not in ("", "{}")
-    ]
+    lines = [f"  {name} = {value}," for name, value in fields.items() if value not in ("", "{}")]
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
@@ -129,7 +127,7 @@ def _author(name: str) -> str:
 
 def _doi(doi: str) -> str:
     """A DOI as hyperlinks take it; braces would end the field."""
-    bare = re.sub(r"\\([_%#&])", r"\1", "".join(doi.split()))
+    bare = re.sub(r"\\([_%#&])", r"\1", _without_controls(doi).replace(" ", ""))
     return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
 
 
@@ -149,14 +147,17 @@ def _safe(text: str) -> str:
     >>> _safe("50% of A_B & {x at 10^{-3}")
     '50\\% of A\\_B \\& x at 10$^{-3}$'
     """
-    text = " ".join(text.split())
-    text = paired("".join(sign for sign in text if unicodedata.category(sign) != "Cc"))
+    text = paired(_without_controls(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
     if not _braces_balance(text):
         text = re.sub(r"\\([{}])", _spelt_brace, text)
     return re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", text).strip()
+
+
+def _without_controls(text: str) -> str:
+    return "".join(sign for sign in " ".join(text.split()) if unicodedata.category(sign) != "Cc")
 
 
 def _in_a_formula(match: re.Match[str]) -> str:

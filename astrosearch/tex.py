@@ -124,8 +124,6 @@ _BEFORE_PAIRING: list[_Spelling] = [
     ),
     (re.compile(r"\\\$(?=[A-Za-z\\])([^$]{1,60}?)\\\$(?!\d)"), r"$\1$"),
     (re.compile(r"(?<!\\)\$\$"), "$"),
-    # The dollar of money, and the one inside a name: US$5, $3 million
-    (re.compile(r"(?<=US)\$(?=\d)|(?<![^\s(~])\$(?=\d[\d.,]*\s*(?:million|billion|USD))"), r"\\$"),
 ]
 _AFTER_PAIRING: list[_Spelling] = [
     (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),  # \sqrtα
@@ -200,9 +198,9 @@ def _respell(text: str, spellings: Sequence[_Spelling]) -> str:
 
 _PAIRING = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BOX = re.compile(r"\\(?:[mh]box|text\w*)\s*$")
-_MONEY = re.compile(
-    r"(?:(?<=\s)|(?<=[(~])|^)\$(?=\d++(?:[.,]\d++)*+[kMB]?(?:[.,;)]|\s+[A-Za-z(]|$))"
-)
+# The dollar of money: where it can be nothing else, and where a dollar too many needs an excuse.
+_CLEAR_MONEY = re.compile(r"(?<=US)\$(?=\d)|(?<![^\s(~])\$(?=\d[\d.,]*\s*(?:million|billion|USD))")
+_MONEY = re.compile(r"(?<![^\s(~])\$(?=\d++(?:[.,]\d++)*+[kMB]?(?:[.,;)]|\s+[A-Za-z(]|$))")
 
 
 def paired(text: str) -> str:
@@ -211,6 +209,7 @@ def paired(text: str) -> str:
     >>> paired("{\\rm km and $x_{1$")
     '\\rm km and $x_1$'
     """
+    text = _CLEAR_MONEY.sub(r"\\$", text)
     if text.replace(r"\$", "").count("$") % 2:
         text = _MONEY.sub(r"\\$", text, count=1)
     stray: dict[int, str] = {}

@@ -211,6 +211,27 @@ def test_an_adapter_changes_the_vectors_and_the_revision(tiny_llama: Path, tmp_p
     assert not np.allclose(plain.encode(TEXTS), adapted.encode(TEXTS), atol=1e-2)
 
 
+def test_an_adapter_of_another_base_is_refused_in_a_line(tiny_llama: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import LlamaModel
+
+    wide = make_llama(tmp_path / "wide", seed=0, width=128)
+    config = LoraConfig(r=4, target_modules=["q_proj"])
+    get_peft_model(LlamaModel.from_pretrained(wide), config).save_pretrained(tmp_path / "adapter")
+    spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path / "adapter"))
+    with pytest.raises(InputError, match="adapter cannot be loaded: "):
+        load_encoder(spec, silent, device="cpu")
+
+
+def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((tiny_llama / name).read_bytes())
+    with pytest.raises(InputError, match=r"cannot be loaded: .*no file named"):
+        load_encoder(EncoderSpec(str(tmp_path)), silent, device="cpu")
+
+
 def test_four_bits_are_close_to_full_precision(tiny_llama: Path) -> None:
     full = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu")
     spec = EncoderSpec(str(tiny_llama), quantize="4bit")

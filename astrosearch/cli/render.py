@@ -3,6 +3,7 @@
 import csv
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 
 import click
@@ -21,6 +22,9 @@ from astrosearch.tex import to_unicode
 WIDE = 110
 """Columns from which on every fact of a paper has a column of its own."""
 
+ROOMY = 130
+"""Columns from which on that includes all of its categories, not the primary one alone."""
+
 READABLE = 88
 """Columns beyond which running text gets hard to read."""
 
@@ -29,19 +33,30 @@ def write_hits(
     hits: Sequence[Hit],
     *,
     format: str,
-    query: str,
+    query: str | None,
     index: str,
     abstracts: bool = False,
     footer: Sequence[str] = (),
 ) -> None:
-    """Print an answer to standard output, and what is to be said of it to standard error."""
+    """Print an answer to standard output, and what is to be said of it to standard error.
+
+    `write_hits(hits, format="ids", query="magellanic stream", index="main")` prints
+
+        2503.14368
+        astro-ph/9401008
+
+    Args:
+        format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
+            becomes tab-separated lines: rank, score, id, year, first author, title, categories,
+            and with `abstracts` the abstract.
+    """
     match format:
         case "json":
             record = {"query": query, "index": index, "hits": [hit_record(hit) for hit in hits]}
-            click.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
+            click.echo(_json(record, indent=True))
         case "jsonl":
             for hit in hits:
-                click.echo(orjson.dumps(hit_record(hit)).decode())
+                click.echo(_json(hit_record(hit)))
         case "csv":
             _write_csv(hits)
         case "bibtex":
@@ -59,9 +74,9 @@ def write_hits(
 
 
 def write_paper(paper: Paper, *, format: str) -> None:
-    """Print one paper to standard output."""
+    """Print one paper to standard output: as a page to read, as JSON or as BibTeX."""
     if format == "json":
-        click.echo(orjson.dumps(paper_record(paper), option=orjson.OPT_INDENT_2).decode())
+        click.echo(_json(paper_record(paper), indent=True))
     elif format == "bibtex":
         click.echo(bibtex.entry(paper))
     elif _on_terminal():
@@ -120,42 +135,62 @@ def paper_record(paper: Paper) -> dict[str, object]:
 def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     """The table of an answer for a terminal of `width` columns.
 
-    A narrow one sets what does not fit beside the title under it.
+    Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
+    to be read, a hit is a block instead, so that no title is squeezed:
+
+         #  score  paper
+        ───────────────────────────────────────────────────────────
+         1  0.743  Mass assembly and morphological transformations
+                   1606.04952 · 2016 · Huertas-Company et al. · …
     """
-    wide = width >= WIDE
     table = Table(
-        box=box.SIMPLE_HEAD,
-        header_style="bold",
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        expand=wide,
+        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 2, 0, 0)
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", style="green", no_wrap=True)
-    if wide:
-        table.add_column("id", no_wrap=True)
-        table.add_column("year", no_wrap=True)
-        table.add_column("first author", max_width=26, overflow="fold")
-    table.add_column("title" if wide else "paper", ratio=1, overflow="fold")
-    if wide:
-        table.add_column("categories", style="dim", max_width=24)
+    if abstracts or width < WIDE:
+        table.add_column("paper", max_width=READABLE, overflow="fold")
+        for hit in hits:
+            table.add_row(str(hit.rank), f"{hit.score:.3f}", _block(hit.paper, abstracts=abstracts))
+        return table
+    table.expand = True
+    table.add_column("id", no_wrap=True)
+    table.add_column("year", no_wrap=True)
+    table.add_column("first author", max_width=22, overflow="fold")
+    table.add_column("title", ratio=1, overflow="fold")
+    table.add_column("categories", style="dim", max_width=24, overflow="fold")
     for hit in hits:
         paper = hit.paper
-        identifier = Text(paper.id, style=Style(color="cyan", link=paper.url))
-        year, author = str(paper.published.year), first_author(paper)
-        categories = " ".join(paper.categories)
-        lines = [Text(_readable(paper.title), style="bold")]
-        if not wide:
-            under = " · ".join(filter(None, [year, author, categories]))
-            lines.append(Text.assemble(identifier, " ", (under, "dim")))
-        if abstracts:
-            lines += [Text(_readable(paper.abstract)), Text()]
-        cells = [str(hit.rank), f"{hit.score:.3f}"]
-        if wide:
-            table.add_row(*cells, identifier, year, author, Group(*lines), Text(categories))
-        else:
-            table.add_row(*cells, Group(*lines))
+        table.add_row(
+            str(hit.rank),
+            f"{hit.score:.3f}",
+            _identifier(paper),
+            str(paper.published.year),
+            Text(first_author(paper)),
+            Text(_readable(paper.title), style="bold"),
+            Text(_categories(paper, only_primary=width < ROOMY)),
+        )
     return table
+
+
+def _block(paper: Paper, *, abstracts: bool) -> Group:
+    """A hit where columns would be too narrow: title, facts, abstract, one under the other."""
+    facts = [str(paper.published.year), first_author(paper), _categories(paper, only_primary=True)]
+    lines = [
+        Text(_readable(paper.title), style="bold"),
+        Text.assemble(_identifier(paper), (" · " + " · ".join(filter(None, facts)), "dim")),
+    ]
+    if abstracts:
+        lines += [Text(_readable(paper.abstract)), Text()]
+    return Group(*lines)
+
+
+def _identifier(paper: Paper) -> Text:
+    return Text(paper.id, style=Style(color="cyan", link=paper.url), no_wrap=True)
+
+
+def _categories(paper: Paper, *, only_primary: bool = False) -> str:
+    return _one_line(" ".join(paper.categories[:1] if only_primary else paper.categories))
 
 
 def paper_view(paper: Paper) -> Group:
@@ -181,9 +216,25 @@ _SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
 
 
 def _paper_lines(paper: Paper) -> list[str]:
-    lines = [_readable(paper.title), *(f"{name}: {value}" for name, value in _facts(paper)), ""]
-    lines.append(_readable(paper.abstract))
-    return [*lines, _SUMMARY] if paper.is_summary else lines
+    """The same down a pipe: no colours, no columns, lines short enough to be read."""
+    return [
+        *_wrapped(_readable(paper.title)),
+        "",
+        *(line for name, value in _facts(paper) for line in _wrapped(f"{name}: {value}", hang=2)),
+        "",
+        *_wrapped(_readable(paper.abstract)),
+        *([_SUMMARY] if paper.is_summary else []),
+    ]
+
+
+def _wrapped(text: str, hang: int = 0) -> list[str]:
+    return textwrap.wrap(
+        text,
+        READABLE,
+        subsequent_indent=" " * hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _facts(paper: Paper) -> list[tuple[str, str]]:
@@ -193,8 +244,8 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
         ("authors", shown),
         ("id", paper.id + (f"v{paper.version}" if paper.version else "")),
         ("date", paper.published.isoformat()),
-        ("categories", " ".join(paper.categories)),
-        ("doi", paper.doi or ""),
+        ("categories", _categories(paper)),
+        ("doi", _one_line(paper.doi or "")),
         ("url", paper.url),
     ]
     return [(name, value) for name, value in facts if value]
@@ -217,7 +268,7 @@ def _plain_fields(hit: Hit, *, abstracts: bool) -> list[str]:
         str(paper.published.year),
         first_author(paper),
         _readable(paper.title),
-        " ".join(paper.categories),
+        _categories(paper),
     ]
     return [*fields, _readable(paper.abstract)] if abstracts else fields
 
@@ -232,19 +283,31 @@ def _write_csv(hits: Sequence[Hit]) -> None:
         if writer is None:
             writer = csv.DictWriter(sys.stdout, list(record))
             writer.writeheader()
-        writer.writerow(record)
+        writer.writerow(
+            {
+                name: _one_line(value) if isinstance(value, str) else value
+                for name, value in record.items()
+            }
+        )
 
 
 def _readable(text: str) -> str:
     return _one_line(to_unicode(text))
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# C0 and C1 controls, line separators, and the signs that turn the direction of writing.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def _one_line(text: str) -> str:
     """Without control characters: a title must not be able to move the cursor or break a line."""
     return _CONTROL.sub(" ", text)
+
+
+def _json(record: object, *, indent: bool = False) -> str:
+    """JSON with every control character escaped, also those that the standard lets through."""
+    text = orjson.dumps(record, option=orjson.OPT_INDENT_2 if indent else None).decode()
+    return re.sub(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def _on_terminal() -> bool:

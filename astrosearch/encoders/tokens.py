@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from astrosearch.encoder import Pooling
-from astrosearch.errors import ModelMissing
+from astrosearch.errors import InputError
 
 
 class Tokens:
@@ -37,15 +37,17 @@ class Tokens:
 
 def _load(folder: Path) -> Tokenizer:
     file = folder / "tokenizer.json"
-    if file.exists():
-        return Tokenizer.from_file(str(file))
-    from transformers import AutoTokenizer
+    try:
+        if file.exists():
+            return Tokenizer.from_file(str(file))
+        from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)  # converts SentencePiece models
-    if not hasattr(tokenizer, "backend_tokenizer"):
-        raise ModelMissing(f"{folder} has no tokenizer.json, and its tokenizer cannot give one")
-    backend: Tokenizer = tokenizer.backend_tokenizer
-    return backend
+        # Converts what SentencePiece left.
+        backend: Tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
+        return backend
+    except Exception as error:  # the tokenizers library raises nothing more precise
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"{folder} has no tokenizer that can be read: {what}") from error
 
 
 def _bos_id(folder: Path, tokenizer: Tokenizer) -> int:
@@ -60,4 +62,4 @@ def _bos_id(folder: Path, tokenizer: Tokenizer) -> int:
         content = token.get("content") if isinstance(token, dict) else token
         if content and (found := tokenizer.token_to_id(content)) is not None:
             return int(found)
-    raise ModelMissing(f"{folder} names no BOS token; use --pooling mean")
+    raise InputError(f"{folder} names no BOS token; use --pooling mean")

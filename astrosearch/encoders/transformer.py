@@ -6,6 +6,7 @@ construction, so a text's vector does not depend on what it is batched with.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from transformers import AutoConfig, AutoModel
 
 from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders.tokens import Tokens
-from astrosearch.errors import InputError, SetupError
+from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 
@@ -102,8 +103,14 @@ class TransformerEncoder:
         """(n, dimension) float32 unit rows, row i for text i."""
         ids = self._tokens.ids(texts)
         pooled = np.zeros((len(ids), self._width), dtype=np.float32)
-        for batch in token_batches([len(one) for one in ids], self._batch_tokens):
-            pooled[batch] = self._pool([ids[i] for i in batch])
+        try:
+            for batch in token_batches([len(one) for one in ids], self._batch_tokens):
+                pooled[batch] = self._pool([ids[i] for i in batch])
+        except torch.OutOfMemoryError:
+            raise AstrosearchError(
+                f"{self._device} has too little memory for a batch of {self._batch_tokens:,} "
+                f"tokens; try --batch-tokens {self._batch_tokens // 4}"
+            ) from None
         self.tokens_seen += sum(map(len, ids))
         return self._whitening(pooled) if self._whitening else unit_rows(pooled)
 
@@ -155,7 +162,8 @@ def _load_model(
     dtype: str | None,
 ) -> tuple[Any, bool]:
     """The model without its language-modelling head, and whether its attention is causal."""
-    config = AutoConfig.from_pretrained(folder)
+    with _loading(folder):
+        config = AutoConfig.from_pretrained(folder)
     if spec.layers is not None:
         if spec.layers > config.num_hidden_layers:
             raise InputError(
@@ -174,14 +182,28 @@ def _load_model(
             bnb_4bit_compute_dtype=precision,
         )
         options["device_map"] = {"": device}
-    with quiet_transformers():
+    with _loading(folder):
         model = AutoModel.from_pretrained(folder, config=config, dtype=precision, **options)
-        if adapter is not None:
+    if adapter is not None:
+        with _loading(adapter):
             model = _with_adapter(model, adapter)
     if spec.quantize is None:
         model = model.to(device)
     causal = model.config.model_type in CAUSAL and getattr(model.config, "is_causal", True)
     return model.eval(), causal
+
+
+@contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """What the libraries say of a folder they cannot read, in a line."""
+    try:
+        with quiet_transformers():
+            yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"{folder} cannot be loaded: {what}") from error
 
 
 CAUSAL = frozenset(
