@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from astrosearch.errors import CorpusError, IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 from astrosearch.readers import Intake, Refusal, Selection, read_papers
-from astrosearch.tex import to_unicode
 
 _SCHEMA = """
 CREATE TABLE papers (
@@ -341,15 +340,18 @@ def _author_words(authors: Iterable[str]) -> str:
     >>> _author_words(["B. Téglas", "C. L. van Loon"])
     ' b teglas \n c l van loon '
     """
-    lines = "\n".join(f" {name} " for name in authors)
+    lines = "\n".join(f" {name} " for name in authors).casefold()
     if "\\" in lines or "{" in lines:
-        lines = "\n".join(f" {to_unicode(name)} " for name in authors)
-    lines = lines.casefold()
+        lines = _TEX_ACCENTS.sub("", lines)
     if not lines.isascii():
-        lines = _ACCENTS.sub("", unicodedata.normalize("NFKD", lines))
+        lines = unicodedata.normalize("NFKD", lines).translate(_BARE_LETTERS)
+        lines = _ACCENTS.sub("", lines)
     return _NO_WORD.sub(" ", lines)
 
 
+# \'e, {\"u}, \v{c}, \o: what is left is the bare letter. (The lines are in lower case.)
+_TEX_ACCENTS = re.compile(r"\\[^a-z\s]|\\[cvuhkrbdt](?=[\s{])\s*|[\\{}]")
+_BARE_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
 _ACCENTS = re.compile("[\u0300-\u036f]")  # what NFKD splits off a letter
 _NO_WORD = re.compile(r"(?:[^\w\n]|_)+")
 

@@ -329,6 +329,34 @@ def test_filters_are_applied_before_the_search(
     assert hits == []
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("Anders J{\\o}rgensen", "Jørgensen"),
+        ("Anders Jørgensen", "jorgensen, a"),
+        ("B. T\\'eglas", "Téglas"),
+        ('Hans M{\\"u}ller', "Muller"),
+        ("Ivan \\v{C}ernohorsky", "Černohorský"),
+        ("Ł. Wyrzykowski", "Lukasz Wyrzykowski"),
+        ("K. El-Badry", "el-badry"),
+        ("M. van der Berg", "van der Berg"),
+    ],
+)
+def test_an_author_is_found_however_the_accents_are_written(
+    tmp_path: Path, spec: EncoderSpec, written: str, asked: str
+) -> None:
+    source = tmp_path / "one.json"
+    source.write_text(
+        "\n".join([kaggle_line(1, authors=f"{written}, A. Lee"), kaggle_line(2, authors="J. Li")])
+    )
+    make(tmp_path / "one", source, spec)
+    corpus = Index(tmp_path / "one").corpus
+    for name, rows in ((asked, [0]), ("Le", [])):
+        found = corpus.rows_matching(Filters(author=name))
+        assert found is not None
+        assert found.tolist() == rows
+
+
 def test_similar_leaves_out_what_it_was_asked_with(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:

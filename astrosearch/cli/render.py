@@ -19,11 +19,8 @@ from astrosearch.papers import Paper
 from astrosearch.search import Hit
 from astrosearch.tex import to_unicode
 
-WIDE = 110
+WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
-
-ROOMY = 130
-"""Columns from which on that includes all of its categories, not the primary one alone."""
 
 READABLE = 88
 """Columns beyond which running text gets hard to read."""
@@ -144,7 +141,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
                    1606.04952 · 2016 · Huertas-Company et al. · …
     """
     table = Table(
-        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 2, 0, 0)
+        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("score", justify="right", style="green", no_wrap=True)
@@ -158,7 +155,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     table.add_column("year", no_wrap=True)
     table.add_column("first author", max_width=22, overflow="fold")
     table.add_column("title", ratio=1, overflow="fold")
-    table.add_column("categories", style="dim", max_width=24, overflow="fold")
+    table.add_column("categories", style="dim", max_width=16, overflow="fold")
     for hit in hits:
         paper = hit.paper
         table.add_row(
@@ -168,17 +165,19 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
             str(paper.published.year),
             Text(first_author(paper)),
             Text(_readable(paper.title), style="bold"),
-            Text(_categories(paper, only_primary=width < ROOMY)),
+            Text(_categories(paper)),
         )
     return table
 
 
 def _block(paper: Paper, *, abstracts: bool) -> Group:
     """A hit where columns would be too narrow: title, facts, abstract, one under the other."""
-    facts = [str(paper.published.year), first_author(paper), _categories(paper, only_primary=True)]
+    facts = [str(paper.published.year), first_author(paper), *paper.categories[:1]]
     lines = [
         Text(_readable(paper.title), style="bold"),
-        Text.assemble(_identifier(paper), (" · " + " · ".join(filter(None, facts)), "dim")),
+        Text.assemble(
+            _identifier(paper), ("".join(f" · {_one_line(fact)}" for fact in facts if fact), "dim")
+        ),
     ]
     if abstracts:
         lines += [Text(_readable(paper.abstract)), Text()]
@@ -189,8 +188,8 @@ def _identifier(paper: Paper) -> Text:
     return Text(paper.id, style=Style(color="cyan", link=paper.url), no_wrap=True)
 
 
-def _categories(paper: Paper, *, only_primary: bool = False) -> str:
-    return _one_line(" ".join(paper.categories[:1] if only_primary else paper.categories))
+def _categories(paper: Paper) -> str:
+    return _one_line(" ".join(paper.categories))
 
 
 def paper_view(paper: Paper) -> Group:

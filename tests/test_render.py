@@ -1,0 +1,327 @@
+"""What an answer looks like: on terminals of two widths, down a pipe, and to other programs."""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from astrosearch.cli import render
+from astrosearch.papers import Paper
+from astrosearch.search import Hit
+
+ESCAPE = "\x1b"
+
+
+def a_paper(
+    title: str = r"Cold gas around $z \sim 3$ galaxies",
+    *,
+    id: str = "2401.00001",
+    authors: tuple[str, ...] = ("Maartje van der Berg", r"B. T\'etl\'as"),
+    abstract: str = r"We weigh H$_2$ in $10^{10}\,M_\odot$ galaxies.",
+    categories: tuple[str, ...] = ("astro-ph.GA", "astro-ph.CO"),
+    doi: str | None = None,
+    is_summary: bool = False,
+) -> Paper:
+    return Paper(
+        id,
+        title,
+        abstract,
+        authors,
+        categories,
+        date(2024, 1, 2),
+        doi=doi,
+        version=2,
+        is_summary=is_summary,
+    )
+
+
+HITS = [
+    Hit(1, 0.74312, a_paper(doi="10.1000/x")),
+    Hit(
+        2,
+        0.7,
+        a_paper(
+            "A long look at the stars, the gas and the dust of one small and otherwise quite "
+            "ordinary galaxy",
+            id="astro-ph/0601001",
+            authors=("The Lighthouse Collaboration",),
+            categories=("astro-ph",),
+        ),
+    ),
+]
+
+
+def drawn(what: RenderableType, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(what)
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert all(cell_len(line) <= width for line in lines)
+    return lines
+
+
+def test_at_80_columns_a_hit_is_a_title_and_a_line_of_facts() -> None:
+    assert drawn(render.hits_table(HITS, abstracts=False, width=80), 80) == [
+        "",
+        "  #  score  paper",
+        " ───────────────────────────────────────────────────────────────────────────────",
+        "  1  0.743  Cold gas around z ∼ 3 galaxies",
+        "            2401.00001 · 2024 · van der Berg et al. · astro-ph.GA",
+        "  2  0.700  A long look at the stars, the gas and the dust of one small and",
+        "            otherwise quite ordinary galaxy",
+        "            astro-ph/0601001 · 2024 · The Lighthouse Collaboration · astro-ph",
+        "",
+    ]
+
+
+def test_at_140_columns_every_fact_has_a_column() -> None:
+    lines = drawn(render.hits_table(HITS, abstracts=False, width=140), 140)
+    assert re.split(r" {2,}", lines[1].strip()) == [
+        *("#", "score", "id", "year", "first author", "title", "categories")
+    ]
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[3:]]
+    assert rows == [
+        [
+            *("1", "0.743", "2401.00001", "2024", "van der Berg et al."),
+            *("Cold gas around z ∼ 3 galaxies", "astro-ph.GA"),
+        ],
+        ["astro-ph.CO"],
+        [
+            *("2", "0.700", "astro-ph/0601001", "2024", "The Lighthouse"),
+            *("A long look at the stars, the gas and the dust of one", "astro-ph"),
+        ],
+        ["Collaboration", "small and otherwise quite ordinary galaxy"],
+        [""],
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_abstracts_follow_their_titles(width: int) -> None:
+    lines = drawn(render.hits_table(HITS[:1], abstracts=True, width=width), width)
+    assert lines[3:] == [
+        "  1  0.743  Cold gas around z ∼ 3 galaxies",
+        "            2401.00001 · 2024 · van der Berg et al. · astro-ph.GA",
+        "            We weigh H₂ in 10¹⁰ M⊙ galaxies.",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_abstracts_are_wrapped_to_a_readable_length(width: int) -> None:
+    hit = Hit(1, 0.5, a_paper(abstract="word " * 200))
+    lines = drawn(render.hits_table([hit], abstracts=True, width=width), width)
+    assert max(len(line.strip()) for line in lines if "word" in line) <= render.READABLE
+    assert sum(line.count("word") for line in lines) == 200
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 140, 200])
+def test_identifiers_are_never_cut(width: int) -> None:
+    text = "\n".join(drawn(render.hits_table(HITS, abstracts=False, width=width), width))
+    assert "2401.00001" in text
+    assert "astro-ph/0601001" in text
+
+
+def test_rich_markup_in_a_title_is_shown_as_it_is_written() -> None:
+    title = "[/bold] of [NII] and [red]x[/red] :star:"
+    for width in (80, 140):
+        lines = drawn(
+            render.hits_table([Hit(1, 0.5, a_paper(title))], abstracts=False, width=width), width
+        )
+        assert title in lines[3]
+
+
+HOSTILE = a_paper(
+    "A \x1b[2Jtitle\x07 with\tcontrols\u202e\x9b31m",
+    authors=("Eve \x1b]0;owned\x07Mal",),
+    abstract="An abstract\x1b[1A\x85",
+    categories=("astro-ph\x1b[31m",),
+    doi="10.1000/\x1b[2Jx",
+)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv", "bibtex", "ids"])
+@pytest.mark.parametrize("force_color", ["", "1"])
+def test_control_characters_never_reach_the_terminal(
+    form: str,
+    force_color: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", force_color)
+    hits = [Hit(1, 0.5, HOSTILE)]
+    render.write_hits(hits, format=form, query="q", index="main", abstracts=True)
+    render.write_paper(HOSTILE, format=form)
+    written = capsys.readouterr().out
+    # What rich itself writes: colours, and hyperlinks to arXiv.
+    ours = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;(?:id=\d+;https://arxiv\.org/[\w./-]+|;)\x1b\\")
+    allowed = "\n\r\t" if form in ("table", "csv") and not force_color else "\n\r"
+    left = set(ours.sub("", written)) - set(allowed)
+    assert not [sign for sign in left if unicodedata.category(sign) in ("Cc", "Cf")]
+
+
+@pytest.fixture
+def written(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    def write(form: str, **options: bool) -> str:
+        render.write_hits(HITS, format=form, query="cold gas", index="main", **options)
+        out, err = capsys.readouterr()
+        assert err == ""
+        return out
+
+    return write
+
+
+def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
+    written: Callable[..., str],
+) -> None:
+    first = [
+        *("1", "0.7431", "2401.00001", "2024", "van der Berg et al."),
+        *("Cold gas around z ∼ 3 galaxies", "astro-ph.GA astro-ph.CO"),
+    ]
+    assert written("table").splitlines()[0].split("\t") == first
+    with_abstracts = written("table", abstracts=True).splitlines()
+    assert with_abstracts[0].split("\t") == [*first, "We weigh H₂ in 10¹⁰ M⊙ galaxies."]
+    assert len(with_abstracts) == 2
+
+
+FIRST = {
+    "rank": 1,
+    "score": 0.7431,
+    "id": "2401.00001",
+    "title": r"Cold gas around $z \sim 3$ galaxies",
+    "authors": ["Maartje van der Berg", r"B. T\'etl\'as"],
+    "categories": ["astro-ph.GA", "astro-ph.CO"],
+    "published": "2024-01-02",
+    "year": 2024,
+    "abstract": r"We weigh H$_2$ in $10^{10}\,M_\odot$ galaxies.",
+    "url": "https://arxiv.org/abs/2401.00001",
+    "doi": "10.1000/x",
+    "version": 2,
+    "is_summary": False,
+}
+
+
+def test_json_is_one_document_with_the_texts_as_stored(written: Callable[..., str]) -> None:
+    document = json.loads(written("json"))
+    assert (document["query"], document["index"]) == ("cold gas", "main")
+    assert document["hits"][0] == FIRST
+    assert [hit["rank"] for hit in document["hits"]] == [1, 2]
+
+
+def test_jsonl_is_one_hit_a_line(written: Callable[..., str]) -> None:
+    lines = written("jsonl").splitlines()
+    assert [json.loads(line)["id"] for line in lines] == ["2401.00001", "astro-ph/0601001"]
+    assert json.loads(lines[0]) == FIRST
+
+
+def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture[str]) -> None:
+    paper = a_paper('A "quoted", comma-ridden\ntitle')
+    render.write_hits([Hit(1, 0.5, paper)], format="csv", query=None, index="main")
+    out = capsys.readouterr().out
+    assert out.startswith("rank,score,id,title,authors,categories,")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["title"] == 'A "quoted", comma-ridden title'
+    assert row["authors"] == r"Maartje van der Berg; B. T\'etl\'as"
+    assert row["categories"] == "astro-ph.GA astro-ph.CO"
+    assert row["doi"] == ""
+
+
+def test_ids_and_bibtex_are_the_papers_alone(written: Callable[..., str]) -> None:
+    assert written("ids") == "2401.00001\nastro-ph/0601001\n"
+    entries = written("bibtex").split("\n\n")
+    assert [entry.splitlines()[0] for entry in entries] == [
+        "@misc{vanderberg2024_2401.00001,",
+        "@misc{lighthouse2024_astro-ph-0601001,",
+    ]
+
+
+def test_the_footer_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    render.write_hits(HITS, format="ids", query="q", index="main", footer=["Mind the gap."])
+    out, err = capsys.readouterr()
+    assert (out.count("\n"), err) == (2, "Mind the gap.\n")
+
+
+class TestColour:
+    @pytest.fixture
+    def shown(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[..., str]:
+        def show(**environment: str) -> str:
+            for name in ("FORCE_COLOR", "NO_COLOR"):
+                monkeypatch.delenv(name, raising=False)
+            for name, value in {"TERM": "xterm", "COLUMNS": "80", **environment}.items():
+                monkeypatch.setenv(name, value)
+            render.write_hits(HITS, format="table", query="q", index="main")
+            return capsys.readouterr().out
+
+        return show
+
+    def test_a_pipe_gets_none_unless_it_is_forced(self, shown: Callable[..., str]) -> None:
+        assert ESCAPE not in shown()
+        assert f"{ESCAPE}[32m0.743" in shown(FORCE_COLOR="1")
+
+    def test_no_color_is_honoured(self, shown: Callable[..., str]) -> None:
+        assert not re.search(r"\x1b\[[\d;]*3[0-7]m", shown(FORCE_COLOR="1", NO_COLOR="1"))
+
+    def test_an_identifier_links_to_its_page(self, shown: Callable[..., str]) -> None:
+        assert "https://arxiv.org/abs/astro-ph/0601001" in shown(FORCE_COLOR="1")
+
+
+def test_a_paper_is_shown_with_its_facts_and_its_abstract() -> None:
+    assert drawn(render.paper_view(a_paper(doi="10.1000/x")), 80) == [
+        "Cold gas around z ∼ 3 galaxies",
+        "",
+        "authors     Maartje van der Berg, B. Tétlás",
+        "id          2401.00001v2",
+        "date        2024-01-02",
+        "categories  astro-ph.GA astro-ph.CO",
+        "doi         10.1000/x",
+        "url         https://arxiv.org/abs/2401.00001",
+        "",
+        "We weigh H₂ in 10¹⁰ M⊙ galaxies.",
+    ]
+
+
+def test_a_paper_down_a_pipe_is_plain_wrapped_text(capsys: pytest.CaptureFixture[str]) -> None:
+    authors = tuple(f"Author {letter}" for letter in "ABCDEFGHIJKL")
+    paper = a_paper(authors=authors, abstract="word " * 60, is_summary=True)
+    render.write_paper(paper, format="table")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "Cold gas around z ∼ 3 galaxies",
+        "",
+        "authors: Author A, Author B, Author C, Author D, Author E, Author F, Author G, Author H,",
+        "  Author I, Author J and 2 more",
+    ]
+    assert lines[-1] == "(A summary by astrosearch, not the authors' abstract.)"
+    assert max(map(len, lines)) <= 88
+    assert "\n".join(lines).count("word") == 60
+
+
+def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
+    render.write_paper(HITS[0].paper, format="json")
+    record = json.loads(capsys.readouterr().out)
+    assert {"rank": 1, "score": 0.7431, **record} == FIRST
+    render.write_paper(HITS[0].paper, format="bibtex")
+    assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")
+
+
+@pytest.mark.parametrize(
+    ("authors", "shown"),
+    [
+        ((), ""),
+        (("Ana Sol",), "Sol"),
+        (("Ana Sol", "Di Wang"), "Sol et al."),
+        ((r"B. T\'etl\'as",), "Tétlás"),
+        (("A. de la Costa", "B"), "de la Costa et al."),
+    ],
+)
+def test_the_first_author_stands_for_all(authors: tuple[str, ...], shown: str) -> None:
+    assert render.first_author(a_paper(authors=authors)) == shown
