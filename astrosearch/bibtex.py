@@ -10,7 +10,7 @@ import unicodedata
 from typing import NamedTuple
 
 from astrosearch.papers import Paper
-from astrosearch.tex import paired, to_unicode, without_ties
+from astrosearch.tex import one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
@@ -127,7 +127,7 @@ def _author(name: str) -> str:
 
 def _doi(doi: str) -> str:
     """A DOI as hyperlinks take it; braces would end the field."""
-    bare = re.sub(r"\\([_%#&])", r"\1", _without_controls(doi).replace(" ", ""))
+    bare = re.sub(r"\\([_%#&])", r"\1", one_line(doi).replace(" ", ""))
     return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
 
 
@@ -147,17 +147,13 @@ def _safe(text: str) -> str:
     >>> _safe("50% of A_B & {x at 10^{-3}")
     '50\\% of A\\_B \\& x at 10$^{-3}$'
     """
-    text = paired(_without_controls(text))
+    text = paired(" ".join(one_line(text).split()))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
     if not _braces_balance(text):
         text = re.sub(r"\\([{}])", _spelt_brace, text)
     return re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", text).strip()
-
-
-def _without_controls(text: str) -> str:
-    return "".join(sign for sign in " ".join(text.split()) if unicodedata.category(sign) != "Cc")
 
 
 def _in_a_formula(match: re.Match[str]) -> str:

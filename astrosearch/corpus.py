@@ -344,16 +344,18 @@ def _author_words(authors: Iterable[str]) -> str:
     if "\\" in lines or "{" in lines:
         lines = _TEX_ACCENTS.sub("", lines)
     if not lines.isascii():
-        lines = unicodedata.normalize("NFKD", lines).translate(_BARE_LETTERS)
-        lines = _ACCENTS.sub("", lines)
-    return _NO_WORD.sub(" ", lines)
+        lines = unicodedata.normalize("NFKD", lines)
+    return lines.translate(_BARE_LETTERS)
 
 
 # \'e, {\"u}, \v{c}, \o: what is left is the bare letter. (The lines are in lower case.)
 _TEX_ACCENTS = re.compile(r"\\[^a-z\s]|\\[cvuhkrbdt](?=[\s{])\s*|[\\{}]")
-_BARE_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
-_ACCENTS = re.compile("[\u0300-\u036f]")  # what NFKD splits off a letter
-_NO_WORD = re.compile(r"(?:[^\w\n]|_)+")
+_BARE_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"}
+    | dict.fromkeys(map(chr, range(0x300, 0x370)), "")  # the accents that NFKD split off
+    | {sign: " " for sign in map(chr, range(128)) if not sign.isalnum() and sign != "\n"}
+    | dict.fromkeys(map(chr, range(0x2010, 0x2020)), " ")  # dashes and quotation marks
+)
 
 
 def _names_author(lines: str, wanted: Sequence[str]) -> bool:

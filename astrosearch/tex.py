@@ -52,7 +52,10 @@ _OF_THE_FIELD = {
         "′": "arcmin prime",
         "″": "arcsec",
         "μ": "upmu",
-        "μm": "micron microns",
+        "μm": "micron microns mum",
+        "≠": "ne",
+        "⊥": "bot",
+        "−": "textminus",
         "Å": "angstrom",
         "ƛ": "lambdabar",
         "≲": "la lsim lta simlt siml lapprox lessapprox ltsim ltorder alt",
@@ -61,7 +64,7 @@ _OF_THE_FIELD = {
         "<": "lt textless",
         ">": "gt textgreater",
         "/": "over slash",
-        " ": "newline \\",
+        " ": "newline thinspace \\",
         "∗": "ast",
         "□": "Box",
         "★": "bigstar",
@@ -172,6 +175,20 @@ def to_unicode(text: str) -> str:
         return _render(text) or text
     except Exception:  # a title has to be shown whatever it holds
         return text
+
+
+# Tabs and line ends of every kind; other controls, and signs that turn the direction of writing.
+_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+
+
+def one_line(text: str) -> str:
+    r"""A text that can neither break a line nor move the cursor of a terminal.
+
+    >>> one_line("two\nlines\x1b[2J")
+    'two lines[2J'
+    """
+    return _CONTROLS.sub("", _BREAKS.sub(" ", text))
 
 
 def _render(text: str) -> str:
@@ -429,7 +446,11 @@ def _spaced(formula: str) -> str:
 def _as_one(text: str) -> str:
     """In brackets, unless it reads as one thing anyway."""
     text = text.strip()
-    return text if re.fullmatch(r"[-+±−<>≲≳∼]?[^\s/+×=±<>−-]*", text) else f"({text})"
+    return (
+        text
+        if len(text) == 1 or re.fullmatch(r"[-+±−<>≲≳∼]?[^\s/+×=±<>−-]*", text)
+        else f"({text})"
+    )
 
 
 def _below(text: str) -> str:

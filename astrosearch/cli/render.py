@@ -17,7 +17,7 @@ from rich.text import Text
 from astrosearch import bibtex
 from astrosearch.papers import Paper
 from astrosearch.search import Hit
-from astrosearch.tex import to_unicode
+from astrosearch.tex import one_line, to_unicode
 
 WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
@@ -93,7 +93,7 @@ def write_table(
     """
     if not _on_terminal():
         for row in rows:
-            click.echo("\t".join(_one_line(field) for field in row))
+            click.echo("\t".join(one_line(field) for field in row))
         return
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column, name in enumerate(head):
@@ -104,7 +104,7 @@ def write_table(
             overflow="fold",
         )
     for row in rows:
-        table.add_row(*(Text(_one_line(field)) for field in row))
+        table.add_row(*(Text(one_line(field)) for field in row))
     Console().print(table)
 
 
@@ -176,7 +176,7 @@ def _block(paper: Paper, *, abstracts: bool) -> Group:
     lines = [
         Text(_readable(paper.title), style="bold"),
         Text.assemble(
-            _identifier(paper), ("".join(f" · {_one_line(fact)}" for fact in facts if fact), "dim")
+            _identifier(paper), ("".join(f" · {one_line(fact)}" for fact in facts if fact), "dim")
         ),
     ]
     if abstracts:
@@ -189,7 +189,7 @@ def _identifier(paper: Paper) -> Text:
 
 
 def _categories(paper: Paper) -> str:
-    return _one_line(" ".join(paper.categories))
+    return one_line(" ".join(paper.categories))
 
 
 def paper_view(paper: Paper) -> Group:
@@ -244,7 +244,7 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
         ("id", paper.id + (f"v{paper.version}" if paper.version else "")),
         ("date", paper.published.isoformat()),
         ("categories", _categories(paper)),
-        ("doi", _one_line(paper.doi or "")),
+        ("doi", one_line(paper.doi or "")),
         ("url", paper.url),
     ]
     return [(name, value) for name, value in facts if value]
@@ -284,23 +284,14 @@ def _write_csv(hits: Sequence[Hit]) -> None:
             writer.writeheader()
         writer.writerow(
             {
-                name: _one_line(value) if isinstance(value, str) else value
+                name: one_line(value) if isinstance(value, str) else value
                 for name, value in record.items()
             }
         )
 
 
 def _readable(text: str) -> str:
-    return _one_line(to_unicode(text))
-
-
-# C0 and C1 controls, line separators, and the signs that turn the direction of writing.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-
-
-def _one_line(text: str) -> str:
-    """Without control characters: a title must not be able to move the cursor or break a line."""
-    return _CONTROL.sub(" ", text)
+    return one_line(to_unicode(text))
 
 
 def _json(record: object, *, indent: bool = False) -> str:

@@ -19,8 +19,8 @@ LONGEST_LINE = 16 * 2**20
 """Bytes; the longest record of arXiv has 60 kB (its author list)."""
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, object, RecordError | None]]:
-    """Each line that is not blank: its number from 1, its JSON value, or what is wrong with it.
+def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each line that is not blank, with its number from 1; one that is too long comes cut.
 
     Raises:
         CorpusError: if the file is missing, a directory, or no JSON Lines at all.
@@ -35,18 +35,26 @@ def json_lines(path: Path) -> Iterator[tuple[int, object, RecordError | None]]:
                 if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                     while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
                         pass
-                    yield number, None, RecordError("line too long", "longer than 16 MB")
-                    continue
-                try:
-                    yield number, orjson.loads(line), None
-                except orjson.JSONDecodeError as error:
-                    if line.strip():
-                        yield number, None, RecordError("broken JSON", str(error))
+                if not line.isspace():
+                    yield number, line
         except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
             raise AstrosearchError(
                 f"{path} breaks off or is damaged after line {number:,} ({error}); "
                 "download it again"
             ) from None
+
+
+def parsed(line: bytes) -> object:
+    """
+    Raises:
+        RecordError: if the line is no JSON, or too long to be a record.
+    """
+    if len(line) >= LONGEST_LINE:
+        raise RecordError("line too long", f"longer than {LONGEST_LINE // 2**20} MB")
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise RecordError("broken JSON", str(error)) from None
 
 
 @contextmanager

@@ -30,6 +30,7 @@ _WITHDRAWN = re.compile(
 
 _BRACKETS = re.compile(r"\s*\([^()]*\)")  # innermost ones; applied until none is left
 _BETWEEN_NAMES = re.compile(r",\s*and\s+|\s+and\s+|\s*&\s+|[,;:|]\s*")
+_LISTED_OTHERWISE = re.compile(r"\band\b|[&;:|]|,\S|,$")  # than with commas and spaces alone
 
 
 def paper_from_record(record: object) -> Paper:
@@ -60,7 +61,7 @@ def paper_from_record(record: object) -> Paper:
     title = _text(fields, "title")
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
-    if _WITHDRAWN.match(abstract) or _WITHDRAWN.match(_text(fields, "comments")):
+    if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     if isinstance(fields.get("authors"), list):
         return _own(fields, paper_id, version, title, abstract)
@@ -136,7 +137,7 @@ def split_authors(text: str) -> tuple[str, ...]:
     flat = text
     while "(" in flat and (shorter := _BRACKETS.sub("", flat)) != flat:
         flat = shorter
-    names = _BETWEEN_NAMES.split(flat)
+    names = _BETWEEN_NAMES.split(flat) if _LISTED_OTHERWISE.search(flat) else flat.split(", ")
     joined: list[str] = []
     for name in filter(None, map(str.strip, names)):
         if joined and name.rstrip(".") in ("Jr", "Sr", "II", "III", "IV"):
@@ -155,8 +156,14 @@ def _names_from_parts(parsed: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(filter(None, names))
 
 
+def _is_withdrawn(text: str) -> bool:
+    return "ithdrawn" in text and _WITHDRAWN.match(text) is not None
+
+
 def _fold(text: str) -> str:
-    return " ".join(text.split())
+    if "\n" in text or "  " in text or "\t" in text or "\r" in text:
+        return " ".join(text.split())
+    return text.strip()
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
