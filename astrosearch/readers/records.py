@@ -152,8 +152,8 @@ def _names_from_parts(parsed: Sequence[Sequence[str]]) -> tuple[str, ...]:
     names = []
     for parts in parsed:
         last, given, suffix = [*parts, "", "", ""][:3]
-        names.append(_fold(f"{given} {last} {suffix}"))
-    return tuple(filter(None, names))
+        names.append(f"{given} {last} {suffix}" if suffix else f"{given} {last}")
+    return tuple(filter(None, map(_fold, names)))
 
 
 def _is_withdrawn(text: str) -> bool:
