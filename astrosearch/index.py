@@ -423,7 +423,7 @@ class _Encoding:
                 )
             vectors.update(zip(missing, fresh.astype(np.float16), strict=True))
             self.encoded += len(missing)
-        self._todo -= len(rows) - len(missing)
+        self._todo -= len(rows)
         _write_whole(
             file,
             hashes=np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 16),

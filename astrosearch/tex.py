@@ -133,6 +133,7 @@ _AFTER_PAIRING: list[_Spelling] = [
     (re.compile(r"\\([][()])"), r"\1"),
     (re.compile(r"\\(?:left|right)\s*\."), ""),
     (re.compile(r"\\not\s*="), "≠"),
+    (re.compile(r"\\href\s*(\{[^{}]*\})\s*+(?!\{)"), r"\1 "),  # a link that lost its words
     # 0\farcs5, 0.\!\!^{\prime\prime}5
     (
         re.compile(rf"\\({'|'.join(_ABOVE_THE_POINT)})(?![A-Za-z])\s*\{{?(\d*)\}}?"),

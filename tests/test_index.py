@@ -65,7 +65,14 @@ class Interrupted(Exception):
 
 
 def test_row_i_is_paper_i_everywhere(tmp_path: Path, snapshot: Path, spec: EncoderSpec) -> None:
-    report = make(tmp_path / "one", snapshot, spec)
+    seen: list[tuple[int, int]] = []
+    report = make(
+        tmp_path / "one",
+        snapshot,
+        spec,
+        progress=lambda one: seen.append((one.encoded, one.remaining)),
+    )
+    assert seen == [(64, 86), (128, 22), (150, 0)]
     index = Index(tmp_path / "one")
     assert report.count == report.encoded == len(index) == 150
     expected = load(spec).encode([paper.text for paper in index.corpus])

@@ -115,6 +115,8 @@ def test_names_get_their_accents(tex: str, text: str) -> None:
         (r"A \& B, \#1, a\_b, \{x\}", "A & B, #1, a_b, {x}"),
         (r"see \url{https://example.org/~me/a_b%20c}.", "see https://example.org/~me/a_b%20c."),
         ("at https://example.org/a_b~c $x$", "at https://example.org/a_b~c x"),
+        (r"\href{https://a.org/x_y}{our page}", "our page (https://a.org/x_y)"),
+        (r"\href{https://a.org/x_y}{our pa", "https://a.org/x_y our pa"),
     ],
 )
 def test_markup_goes_and_its_words_stay(tex: str, text: str) -> None:
