@@ -340,7 +340,7 @@ def _author_words(authors: Iterable[str]) -> str:
     >>> _author_words(["B. Téglas", "C. L. van Loon"])
     ' b teglas \n c l van loon '
     """
-    lines = "\n".join(f" {name} " for name in authors).casefold()
+    lines = (" " + " \n ".join(authors) + " ").casefold()
     if "\\" in lines or "{" in lines:
         lines = _TEX_ACCENTS.sub("", lines)
     if not lines.isascii():
