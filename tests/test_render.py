@@ -73,7 +73,7 @@ def test_at_80_columns_a_hit_is_a_title_and_a_line_of_facts() -> None:
         " #  score  paper",
         " ──────────────────────────────────────────────────────────────────────────────",
         " 1  0.743  Cold gas around z ∼ 3 galaxies",
-        "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA",
+        "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA astro-ph.CO",
         " 2  0.700  A long look at the stars, the gas and the dust of one small and",
         "           otherwise quite ordinary galaxy",
         "           astro-ph/0601001 · 2024 · The Lighthouse Collaboration · astro-ph",
@@ -107,7 +107,7 @@ def test_abstracts_follow_their_titles(width: int) -> None:
     lines = drawn(render.hits_table(HITS[:1], abstracts=True, width=width), width)
     assert lines[3:] == [
         " 1  0.743  Cold gas around z ∼ 3 galaxies",
-        "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA",
+        "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA astro-ph.CO",
         "           We weigh H₂ in 10¹⁰ M⊙ galaxies.",
         "",
         "",

@@ -138,7 +138,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
          #  score  paper
         ───────────────────────────────────────────────────────────
          1  0.743  Mass assembly and morphological transformations
-                   1606.04952 · 2016 · Huertas-Company et al. · …
+                   1606.04952 · 2016 · Huertas-Company et al. · astro-ph.GA
     """
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
@@ -172,12 +172,10 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
 
 def _block(paper: Paper, *, abstracts: bool) -> Group:
     """A hit where columns would be too narrow: title, facts, abstract, one under the other."""
-    facts = [str(paper.published.year), first_author(paper), *paper.categories[:1]]
+    facts = [str(paper.published.year), first_author(paper), _categories(paper)]
     lines = [
         Text(_readable(paper.title), style="bold"),
-        Text.assemble(
-            _identifier(paper), ("".join(f" · {one_line(fact)}" for fact in facts if fact), "dim")
-        ),
+        Text.assemble(_identifier(paper), ("".join(f" · {fact}" for fact in facts if fact), "dim")),
     ]
     if abstracts:
         lines += [Text(_readable(paper.abstract)), Text()]

@@ -24,7 +24,7 @@ from astrosearch.readers import Intake, Selection, read_papers
 
 def peer(folder: Path, layers: int | None, max_tokens: int) -> Any:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
     body = Transformer(str(folder), max_seq_length=max_tokens)
     if layers:
