@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from astrosearch import locations
+from astrosearch.build import SHARD, BuildReport, Progress, build, locked
 from astrosearch.corpus import Filters
 from astrosearch.encoder import Encoder, EncoderSpec
 from astrosearch.encoders import load_encoder, load_query_encoder
@@ -27,7 +28,7 @@ from astrosearch.errors import (
     IndexDamaged,
     NothingFound,
 )
-from astrosearch.index import SHARD, BuildReport, Index, Progress, build, locked
+from astrosearch.index import Index
 from astrosearch.models import resolve
 from astrosearch.readers import Selection
 from astrosearch.search import query, similar

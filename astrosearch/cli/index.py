@@ -12,8 +12,8 @@ import click
 from astrosearch.cli.options import selection_options
 
 if TYPE_CHECKING:
+    from astrosearch.build import BuildReport
     from astrosearch.encoder import EncoderSpec
-    from astrosearch.index import BuildReport
     from astrosearch.readers import Refusal, Selection
 
 SHOWN_REFUSALS = 5
@@ -68,9 +68,9 @@ def index(
     astrosearch index trial --corpus arxiv-metadata-oai-snapshot.json --sample 2000
     """
     from astrosearch import locations, models, sampler
+    from astrosearch.build import build
     from astrosearch.cli.progress import encoding_progress
     from astrosearch.encoders import load_encoder
-    from astrosearch.index import build
 
     if name is None:
         name = "main" if sources else sampler.NAME

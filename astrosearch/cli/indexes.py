@@ -95,7 +95,7 @@ def remove(name: str, yes: bool) -> None:
     import shutil
 
     from astrosearch import locations
-    from astrosearch.index import locked
+    from astrosearch.build import locked
 
     folder = locations.index_folder(name)
     partial = locations.partial_folder(folder)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from astrosearch.index import Progress
+from astrosearch.build import Progress
 
 LONG = 60
 """Seconds; an encoding that takes longer is announced."""
@@ -16,7 +16,7 @@ LONG = 60
 
 @contextmanager
 def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
-    """Yields what `index.build` tells its progress to; `command` is how to go on after a stop."""
+    """Yields what `build` tells its progress to; `command` is how to go on after a stop."""
     console = Console(stderr=True)
     announced = False
     with Bar(

@@ -1,0 +1,379 @@
+"""Building an index so that a kill at any moment costs little.
+
+A build works in `.NAME.partial`. Vectors are encoded in shards, each a file that is written
+whole or not at all; the next build takes up every shard whose texts and encoder are the same. At
+the end the folder is renamed into place.
+"""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import faiss
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch import __version__, locations
+from astrosearch.corpus import Corpus, TextHash, import_papers
+from astrosearch.encoder import Encoder, EncoderSpec, Say
+from astrosearch.errors import AstrosearchError, CorpusError, IndexBusy, IndexDamaged
+from astrosearch.index import FAISS, PAPERS, REJECTED, VECTORS, Index
+from astrosearch.manifest import Manifest, describe_files
+from astrosearch.readers import Intake, Refusal, Selection
+from astrosearch.vectors import unit_rows
+
+EXACT_UP_TO = 500_000
+"""Papers up to which every vector is compared; a scan of so many takes about 0.1 s."""
+
+BLOCK = 16_384
+"""Rows that are held in memory at a time."""
+
+SHARD = 64
+"""Papers a shard: what a kill may cost, and the window in which texts are sorted by length."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the encoding is."""
+
+    encoded: int
+    """Texts encoded in this run."""
+    remaining: int
+    tokens: int
+    seconds: float
+    """Spent in the encoder."""
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did."""
+
+    folder: Path
+    count: int
+    intake: Intake
+    encoded: int
+    """Texts that went through the encoder in this run."""
+    reused: int
+    """Vectors taken from the previous index or from an interrupted build."""
+    tokens: int
+    seconds: float
+    """Spent in the encoder."""
+    changed: bool
+    """False if the index was up to date already and stayed as it was."""
+
+
+def build(
+    folder: Path,
+    sources: list[Path],
+    selection: Selection,
+    spec: EncoderSpec,
+    load: Callable[[EncoderSpec], Encoder],
+    *,
+    factory: str | None = None,
+    strict: bool = False,
+    say: Say = lambda line: None,
+    refused: Callable[[Refusal], None] = lambda refusal: None,
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> BuildReport:
+    """Build the index in `folder`, or bring it up to date; only new and changed texts are encoded.
+
+    Args:
+        spec: the encoder, with the revision of its weights.
+        load: makes the encoder; called only if there is something to encode.
+        factory: FAISS index in the words of `faiss.index_factory`; by default exact up to
+            `EXACT_UP_TO` papers and inverted lists beyond, on float16 both.
+        strict: whether the first refused line ends the build.
+        refused: told of every refused line.
+
+    Raises:
+        IndexBusy: if another process is building it.
+        CorpusError: if a source is not a corpus, or `strict` and a line was refused.
+        NothingFound: if no paper is left to index.
+        AstrosearchError: if the folder cannot be written.
+    """
+    with _written(folder), locked(folder):
+        locations.recover(folder)
+        partial = locations.partial_folder(folder)
+        partial.mkdir(exist_ok=True)
+        (partial / locations.MANIFEST).unlink(missing_ok=True)
+        intake = import_papers(
+            sources,
+            selection,
+            partial / PAPERS,
+            partial / REJECTED,
+            strict=strict,
+            refused=refused,
+        )
+        corpus = Corpus(partial / PAPERS)
+        digest = corpus.digest()
+        previous = _previous(folder, say)
+        if previous and previous.manifest.encoder != spec:
+            say(
+                f"The encoder changes from {previous.manifest.encoder} to {spec}: "
+                "all texts are encoded again"
+            )
+        factory = factory or _factory(len(corpus))
+        if (
+            previous
+            and previous.manifest.encoder == spec
+            and previous.manifest.corpus["sha256"] == digest
+            and previous.manifest.factory == factory
+        ):
+            shutil.rmtree(partial)
+            return BuildReport(folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False)
+
+        encoding = _Encoding(partial, corpus, spec, load, progress)
+        encoding.run(previous if previous and previous.manifest.encoder == spec else None)
+        vectors = np.load(partial / VECTORS, mmap_mode="r")
+        _write_faiss(partial / FAISS, vectors, factory)
+        names = [PAPERS, VECTORS, FAISS, REJECTED]
+        manifest = Manifest(
+            count=len(corpus),
+            dimension=vectors.shape[1],
+            encoder=spec,
+            corpus={
+                "sources": [str(source.resolve()) for source in sources],
+                "selection": _selection_record(selection),
+                "sha256": digest,
+                "lines": intake.lines,
+                "not_selected": intake.not_selected,
+                "refused": dict(intake.refused),
+            },
+            background=random_pair_cosines(vectors),
+            factory=factory,
+            built=datetime.now(UTC).isoformat(timespec="seconds"),
+            tool=__version__,
+            files=describe_files(partial, names),
+        )
+        shutil.rmtree(partial / "shards", ignore_errors=True)
+        manifest.write(partial)
+        corpus.close()
+        locations.publish(folder)
+    return BuildReport(
+        folder,
+        manifest.count,
+        intake,
+        encoding.encoded,
+        manifest.count - encoding.encoded,
+        encoding.tokens,
+        encoding.seconds,
+        changed=True,
+    )
+
+
+@contextmanager
+def _written(folder: Path) -> Iterator[None]:
+    """A full disk or a folder that may not be written to is the user's to mend, not a bug."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise AstrosearchError(
+            f"cannot write {locations.partial_folder(folder)} ({error}); what was encoded is "
+            "kept, the same command goes on"
+        ) from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock under which an index is built or removed.
+
+    Raises:
+        IndexBusy: if another process holds it.
+    """
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise IndexBusy(
+            f"index {folder.name} is being built by another process (it holds {lock.lock_file}); "
+            "wait for it, or stop it: what it encoded is kept"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _previous(folder: Path, say: Say) -> Index | None:
+    if not (folder / locations.MANIFEST).exists():
+        return None
+    try:
+        return Index(folder)
+    except IndexDamaged as error:
+        say(f"The index that was there cannot be used, all texts are encoded again: {error}")
+        return None
+
+
+def _selection_record(selection: Selection) -> dict[str, object]:
+    return {
+        name: str(value) if name in ("since", "until") else value
+        for name, value in asdict(selection).items()
+        if value not in (None, False)
+    }
+
+
+class _Encoding:
+    """The texts of a corpus to vectors.npy, shard by shard."""
+
+    def __init__(
+        self,
+        partial: Path,
+        corpus: Corpus,
+        spec: EncoderSpec,
+        load: Callable[[EncoderSpec], Encoder],
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self._partial = partial
+        self._corpus = corpus
+        self._shards = partial / "shards" / spec.key
+        self._spec = spec
+        self._load = load
+        self._progress = progress
+        self._encoder: Encoder | None = None
+        self.encoded = 0
+        self.tokens = 0
+        self.seconds = 0.0
+
+    def run(self, previous: Index | None) -> None:
+        """Write vectors.npy: rows from `previous` where the text is the same, else encoded."""
+        self._shards.mkdir(parents=True, exist_ok=True)
+        count = len(self._corpus)
+        rows = np.arange(count)
+        if previous:
+            kept, theirs = self._corpus.rows_with_texts_of(previous.folder / PAPERS)
+            rows = np.setdiff1d(rows, kept, assume_unique=True)
+        shards = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
+        # A shard is named for its texts, so a run with the same corpus cuts the same shards, and
+        # its batches, and so its vectors to the last bit, are those of an uninterrupted run.
+        files = [self._shard_file(shard) for shard in shards]
+        here = {file for file in files if file.exists()}
+        self._todo = sum(len(s) for s, f in zip(shards, files, strict=True) if f not in here)
+        elsewhere = self._vectors_of_other_shards(here) if self._todo else {}
+        for shard, file in zip(shards, files, strict=True):
+            if file not in here:
+                self._encode_shard(shard, file, elsewhere)
+        dimension = (
+            np.load(files[0])["vectors"].shape[1] if files else previous.manifest.dimension  # type: ignore[union-attr]
+        )
+        vectors = np.lib.format.open_memmap(
+            self._partial / VECTORS, mode="w+", dtype=np.float16, shape=(count, dimension)
+        )
+        if previous:
+            for start in range(0, len(kept), BLOCK):
+                some = slice(start, start + BLOCK)
+                vectors[kept[some]] = previous.vectors[theirs[some]]
+        for shard, file in zip(shards, files, strict=True):
+            vectors[shard] = np.load(file)["vectors"]
+        vectors.flush()
+
+    def _shard_file(self, rows: NDArray[np.int64]) -> Path:
+        digest = hashlib.sha256(b"".join(self._corpus.text_hashes(rows)))
+        return self._shards / f"{digest.hexdigest()[:32]}.npz"
+
+    def _vectors_of_other_shards(self, here: set[Path]) -> dict[TextHash, tuple[Path, int]]:
+        """Where an interrupted build of another corpus left vectors of texts we may need."""
+        found: dict[TextHash, tuple[Path, int]] = {}
+        for file in sorted(set(self._shards.glob("*.npz")) - here):
+            hashes = np.load(file)["hashes"]
+            found.update({one.tobytes(): (file, row) for row, one in enumerate(hashes)})
+        return found
+
+    def _encode_shard(
+        self, rows: NDArray[np.int64], file: Path, elsewhere: dict[TextHash, tuple[Path, int]]
+    ) -> None:
+        hashes = self._corpus.text_hashes(rows)
+        missing = [i for i, one in enumerate(hashes) if one not in elsewhere]
+        vectors: dict[int, NDArray[np.float16]] = {}
+        for i, one in enumerate(hashes):
+            if one in elsewhere:
+                other, row = elsewhere[one]
+                vectors[i] = np.load(other)["vectors"][row]
+        if missing:
+            if self._encoder is None:
+                self._encoder = self._load(self._spec)
+            texts = self._corpus.texts(rows[missing])
+            start, tokens = time.perf_counter(), self._encoder.tokens_seen
+            fresh = self._encoder.encode(texts)
+            self.seconds += time.perf_counter() - start
+            self.tokens += self._encoder.tokens_seen - tokens
+            bad = ~np.isfinite(fresh).all(axis=1)
+            if bad.any():
+                paper = self._corpus.papers(rows[missing][bad].tolist())[0]
+                raise AstrosearchError(
+                    f"the encoder gave no finite vector for {paper.id}; with half precision try "
+                    "--dtype float32"
+                )
+            vectors.update(zip(missing, fresh.astype(np.float16), strict=True))
+            self.encoded += len(missing)
+        self._todo -= len(rows)
+        _write_whole(
+            file,
+            hashes=np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 16),
+            vectors=np.stack([vectors[i] for i in range(len(rows))]),
+        )
+        self._progress(Progress(self.encoded, self._todo, self.tokens, self.seconds))
+
+
+def _write_whole(file: Path, **arrays: NDArray[Any]) -> None:
+    """Write an .npz so that a file of this name is always whole, also after a power cut."""
+    work = file.with_suffix(f".{os.getpid()}.tmp")
+    with work.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays)
+        stream.flush()
+        os.fsync(stream.fileno())
+    work.rename(file)
+
+
+def _factory(count: int) -> str:
+    if count <= EXACT_UP_TO:
+        return "SQfp16"
+    # Lists of about √n/4 rows each way: https://github.com/facebookresearch/faiss/wiki
+    return f"IVF{int(4 * count**0.5)},SQfp16"
+
+
+def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
+    try:
+        index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise CorpusError(f"{factory!r} is no FAISS index: {str(error).splitlines()[-1]}") from None
+    if not index.is_trained:
+        sample = np.random.default_rng(0).choice(
+            len(vectors), size=min(len(vectors), 262_144), replace=False
+        )
+        index.train(unit_rows(vectors[np.sort(sample)]))
+    for start in range(0, len(vectors), BLOCK):
+        index.add(unit_rows(vectors[start : start + BLOCK]))
+    faiss.write_index(index, str(path))
+
+
+def random_pair_cosines(
+    vectors: NDArray[np.float16], pairs: int = 50_000, seed: int = 0
+) -> dict[str, Any]:
+    """The cosines that random pairs of this index have: what a raw cosine must be read against."""
+    rng = np.random.default_rng(seed)
+    if len(vectors) < 2:
+        return {"pairs": 0, "mean": None, "spread": None, "percentiles": []}
+    left = rng.integers(0, len(vectors), pairs)
+    right = (left + rng.integers(1, len(vectors), pairs)) % len(vectors)  # never itself
+    cosines = np.concatenate(
+        [
+            np.einsum("ij,ij->i", unit_rows(vectors[left[some]]), unit_rows(vectors[right[some]]))
+            for some in np.array_split(np.arange(pairs), max(1, pairs // BLOCK))
+        ]
+    )
+    return {
+        "pairs": pairs,
+        "mean": round(float(cosines.mean()), 4),
+        "spread": round(float(cosines.std()), 4),
+        "percentiles": [round(float(q), 4) for q in np.percentile(cosines, range(101))],
+    }
