@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from astrosearch import __version__, locations
 from astrosearch.corpus import Corpus, TextHash, import_papers
 from astrosearch.encoder import Encoder, EncoderSpec, Say
-from astrosearch.errors import AstrosearchError, CorpusError, IndexBusy, IndexDamaged
-from astrosearch.index import FAISS, PAPERS, REJECTED, VECTORS, Index
+from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
+from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, Index
 from astrosearch.manifest import Manifest, describe_files
 from astrosearch.readers import Intake, Refusal, Selection
 from astrosearch.vectors import unit_rows
@@ -34,8 +34,7 @@ from astrosearch.vectors import unit_rows
 EXACT_UP_TO = 500_000
 """Papers up to which every vector is compared; a scan of so many takes about 0.1 s."""
 
-BLOCK = 16_384
-"""Rows that are held in memory at a time."""
+SHARDS = "shards"
 
 SHARD = 64
 """Papers a shard: what a kill may cost, and the window in which texts are sorted by length."""
@@ -95,16 +94,15 @@ def build(
         refused: told of every refused line.
 
     Raises:
+        InputError: if `factory` is none.
         IndexBusy: if another process is building it.
         CorpusError: if a source is not a corpus, or `strict` and a line was refused.
         NothingFound: if no paper is left to index.
         AstrosearchError: if the folder cannot be written.
     """
-    with _written(folder), locked(folder):
-        locations.recover(folder)
-        partial = locations.partial_folder(folder)
-        partial.mkdir(exist_ok=True)
-        (partial / locations.MANIFEST).unlink(missing_ok=True)
+    if factory:
+        _make_faiss(factory, 11_520)  # a dimension that nearly any quantiser divides
+    with _written(folder), locked(folder), _partial(folder) as partial:
         intake = import_papers(
             sources,
             selection,
@@ -114,47 +112,45 @@ def build(
             refused=refused,
         )
         corpus = Corpus(partial / PAPERS)
-        digest = corpus.digest()
+        described: dict[str, Any] = {
+            "sources": [str(source.resolve()) for source in sources],
+            "selection": _selection_record(selection),
+            "sha256": corpus.digest(),
+            "lines": intake.lines,
+            "not_selected": intake.not_selected,
+            "refused": dict(intake.refused),
+        }
         previous = _previous(folder, say)
+        factory = factory or _factory(len(corpus), previous)
         if previous and previous.manifest.encoder != spec:
             say(
                 f"The encoder changes from {previous.manifest.encoder} to {spec}: "
                 "all texts are encoded again"
             )
-        factory = factory or _factory(len(corpus))
-        if (
-            previous
-            and previous.manifest.encoder == spec
-            and previous.manifest.corpus["sha256"] == digest
-            and previous.manifest.factory == factory
+            previous = None
+        if previous and (previous.manifest.corpus, previous.manifest.factory) == (
+            described,
+            factory,
         ):
             shutil.rmtree(partial)
             return BuildReport(folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False)
 
         encoding = _Encoding(partial, corpus, spec, load, progress)
-        encoding.run(previous if previous and previous.manifest.encoder == spec else None)
+        encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
         _write_faiss(partial / FAISS, vectors, factory)
-        names = [PAPERS, VECTORS, FAISS, REJECTED]
         manifest = Manifest(
             count=len(corpus),
             dimension=vectors.shape[1],
             encoder=spec,
-            corpus={
-                "sources": [str(source.resolve()) for source in sources],
-                "selection": _selection_record(selection),
-                "sha256": digest,
-                "lines": intake.lines,
-                "not_selected": intake.not_selected,
-                "refused": dict(intake.refused),
-            },
+            corpus=described,
             background=random_pair_cosines(vectors),
             factory=factory,
             built=datetime.now(UTC).isoformat(timespec="seconds"),
             tool=__version__,
-            files=describe_files(partial, names),
+            files=describe_files(partial, [PAPERS, VECTORS, FAISS, REJECTED]),
         )
-        shutil.rmtree(partial / "shards", ignore_errors=True)
+        shutil.rmtree(partial / SHARDS, ignore_errors=True)
         manifest.write(partial)
         corpus.close()
         locations.publish(folder)
@@ -181,6 +177,21 @@ def _written(folder: Path) -> Iterator[None]:
             f"cannot write {locations.partial_folder(folder)} ({error}); what was encoded is "
             "kept, the same command goes on"
         ) from error
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """Where `folder` is built; left behind by a failure only if something was encoded there."""
+    locations.recover(folder)
+    partial = locations.partial_folder(folder)
+    partial.mkdir(exist_ok=True)
+    (partial / locations.MANIFEST).unlink(missing_ok=True)
+    try:
+        yield partial
+    except BaseException:
+        if not any(partial.glob(f"{SHARDS}/*/*")):
+            shutil.rmtree(partial)
+        raise
 
 
 @contextmanager
@@ -235,7 +246,7 @@ class _Encoding:
     ) -> None:
         self._partial = partial
         self._corpus = corpus
-        self._shards = partial / "shards" / spec.key
+        self._shards = partial / SHARDS / spec.key
         self._spec = spec
         self._load = load
         self._progress = progress
@@ -334,18 +345,25 @@ def _write_whole(file: Path, **arrays: NDArray[Any]) -> None:
     work.rename(file)
 
 
-def _factory(count: int) -> str:
+def _factory(count: int, previous: Index | None = None) -> str:
+    """The one chosen by hand for the previous index, else the one that suits `count`."""
+    if previous and previous.manifest.factory != _factory(len(previous)):
+        return previous.manifest.factory
     if count <= EXACT_UP_TO:
         return "SQfp16"
     # Lists of about √n/4 rows each way: https://github.com/facebookresearch/faiss/wiki
     return f"IVF{int(4 * count**0.5)},SQfp16"
 
 
-def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
+def _make_faiss(factory: str, dimension: int) -> Any:
     try:
-        index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise CorpusError(f"{factory!r} is no FAISS index: {str(error).splitlines()[-1]}") from None
+        raise InputError(f"{factory!r} is no FAISS index: {str(error).splitlines()[-1]}") from None
+
+
+def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
+    index = _make_faiss(factory, vectors.shape[1])
     if not index.is_trained:
         sample = np.random.default_rng(0).choice(
             len(vectors), size=min(len(vectors), 262_144), replace=False

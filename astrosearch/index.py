@@ -15,6 +15,9 @@ from astrosearch.vectors import Vectors, unit_rows
 
 PAPERS, VECTORS, FAISS, REJECTED = "papers.sqlite", "vectors.npy", "vectors.faiss", "rejected.jsonl"
 
+BLOCK = 16_384
+"""Rows of float32 vectors that are held in memory at a time."""
+
 
 class Index:
     """A built index, open for searching."""
@@ -97,10 +100,14 @@ class Index:
             )
         k = min(k, len(self) if allowed is None else len(allowed))
         if k == 0:
-            empty = np.zeros(0, np.float32), np.zeros(0, np.int64)
-            return [empty[0]] * len(vectors), [empty[1]] * len(vectors)
-        scores, rows = self._faiss.search(vectors, k, params=self._parameters(allowed))
-        found = rows >= 0
+            return [np.zeros(0, np.float32)] * len(vectors), [np.zeros(0, np.int64)] * len(vectors)
+        if isinstance(self._faiss, faiss.IndexIVF | faiss.IndexScalarQuantizer | faiss.IndexFlat):
+            scores, rows = self._faiss.search(vectors, k, params=self._parameters(allowed))
+        elif allowed is None:
+            scores, rows = self._faiss.search(vectors, k)
+        else:
+            scores, rows = self._compare(vectors, k, allowed)
+        found = rows >= 0  # an approximate index may find fewer
         return (
             [line[keep] for line, keep in zip(scores, found, strict=True)],
             [line[keep] for line, keep in zip(rows, found, strict=True)],
@@ -118,3 +125,18 @@ class Index:
             nprobe = self._faiss.nlist if allowed is not None else max(16, self._faiss.nlist // 32)
             return faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
         return faiss.SearchParameters(sel=selector)
+
+    def _compare(
+        self, vectors: Vectors, k: int, allowed: NDArray[np.int64]
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """The nearest of the allowed rows by comparing them all, for graphs and other indexes of
+        FAISS that take no filter, or lose answers to it."""
+        scores = np.concatenate(
+            [
+                vectors @ unit_rows(self.vectors[allowed[start : start + BLOCK]]).T
+                for start in range(0, len(allowed), BLOCK)
+            ],
+            axis=1,
+        )
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(scores, best, axis=1), allowed[best]

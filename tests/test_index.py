@@ -26,6 +26,7 @@ from astrosearch.errors import (
     EncoderMismatch,
     IndexBusy,
     IndexDamaged,
+    InputError,
     NothingFound,
 )
 from astrosearch.index import Index
@@ -116,6 +117,18 @@ def test_an_index_that_is_up_to_date_stays_as_it_is(
     report = build(tmp_path / "one", [snapshot], Selection(), spec, never)
     assert not report.changed
     assert (tmp_path / "one/manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_corpus_that_moved_is_remembered_though_nothing_is_encoded(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec, factory="HNSW8,SQfp16")
+    moved = snapshot.rename(tmp_path / "moved.json")
+    report = make(tmp_path / "one", moved, spec)
+    assert (report.changed, report.encoded) == (True, 0)
+    manifest = Index(tmp_path / "one").manifest
+    assert manifest.corpus["sources"] == [str(moved)]
+    assert manifest.factory == "HNSW8,SQfp16"
 
 
 def test_only_new_and_changed_texts_are_encoded_again(
@@ -226,6 +239,7 @@ def test_a_failed_build_leaves_the_old_index_in_place(
     with pytest.raises(CorpusError, match="is HTML"):
         make(tmp_path / "one", snapshot, spec)
     assert len(Index(tmp_path / "one")) == 150
+    assert not (tmp_path / ".one.partial").exists()
 
 
 def test_vectors_that_are_not_finite_end_the_build(
@@ -301,20 +315,31 @@ def test_nothing_selected_is_nothing_found_and_nothing_usable_is_no_corpus(
         make(tmp_path / "one", snapshot, spec)
 
 
-def test_every_inverted_list_factory_finds_what_the_exact_one_finds_under_a_filter(
-    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+@pytest.mark.parametrize("factory", ["IVF4,SQfp16", "HNSW8,SQfp16", "PCA16,SQ8", "Flat"])
+def test_every_kind_of_index_finds_under_a_filter_what_the_exact_one_finds(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, factory: str
 ) -> None:
     make(tmp_path / "exact", snapshot, spec)
-    make(tmp_path / "lists", snapshot, spec, factory="IVF4,SQfp16")
-    exact, lists = Index(tmp_path / "exact"), Index(tmp_path / "lists")
+    make(tmp_path / "other", snapshot, spec, factory=factory)
+    exact, other = Index(tmp_path / "exact"), Index(tmp_path / "other")
     allowed = np.arange(0, 150, 7)
     vectors = exact.vectors[:5].astype(np.float32)
-    expected = exact.search(vectors, 30, allowed)
-    found = lists.search(vectors, 30, allowed)
-    for one, other in zip(expected[1], found[1], strict=True):
-        assert set(one.tolist()) == set(other.tolist()) == set(allowed.tolist())
-    with pytest.raises(CorpusError, match="'Nonsense' is no FAISS index"):
-        make(tmp_path / "exact", snapshot, spec, factory="Nonsense")
+    expected, found = exact.search(vectors, 30, allowed), other.search(vectors, 30, allowed)
+    for row, (scores, rows) in enumerate(zip(*expected, strict=True)):
+        assert sorted(rows) == allowed.tolist()
+        assert sorted(found[1][row]) == allowed.tolist()
+        np.testing.assert_allclose(found[0][row], scores, atol=2e-3)
+    assert [len(rows) for rows in other.search(vectors, 10)[1]] == [10] * 5
+
+
+def test_a_factory_that_faiss_does_not_know_is_refused(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    def never(wanted: EncoderSpec) -> Encoder:
+        raise AssertionError(f"{wanted} was loaded before the refusal")
+
+    with pytest.raises(InputError, match="'Nonsense' is no FAISS index"):
+        build(tmp_path / "one", [snapshot], Selection(), spec, never, factory="Nonsense")
 
 
 def test_filters_are_applied_before_the_search(

@@ -60,7 +60,8 @@ def index(
 
     Without arguments, index the sampler that comes with astrosearch. An index that exists is
     brought up to date: only new and changed abstracts are encoded. A build that was stopped, or
-    killed, goes on where it was when the same command is given again.
+    killed, goes on where it was when the same command is given again. With a
+    corpus and no NAME, the index is called main.
 
     \b
     astrosearch index
