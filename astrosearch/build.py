@@ -359,7 +359,8 @@ def _make_faiss(factory: str, dimension: int) -> Any:
     try:
         return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
     except RuntimeError as error:
-        raise InputError(f"{factory!r} is no FAISS index: {str(error).splitlines()[-1]}") from None
+        reason = str(error).strip().rpartition(": ")[2]  # behind the C++ function and file
+        raise InputError(f"{factory!r} is no FAISS index: {reason}") from None
 
 
 def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
