@@ -112,6 +112,12 @@ def test_an_own_record_comes_back_unchanged() -> None:
         ({"title": ["a"]}, "bad field"),
         ({"versions": [{"created": "yesterday"}]}, "bad field"),
         ({"update_date": "2016-99-99"}, "bad field"),
+        ({"versions": "v1"}, "bad field"),
+        ({"versions": [None]}, "bad field"),
+        ({"authors_parsed": [None]}, "bad field"),
+        ({"categories": 5}, "bad field"),
+        ({"categories": [5]}, "bad field"),
+        ({"authors": [None]}, "bad field"),
     ],
 )
 def test_a_record_that_is_no_paper_is_refused_with_its_reason(
@@ -218,6 +224,27 @@ def test_a_truncated_download_says_after_which_line(snapshot: Path, tmp_path: Pa
     packed.write_bytes(gzip.compress(snapshot.read_bytes())[:-2000])
     with pytest.raises(AstrosearchError, match=r"breaks off or is damaged after line \d+"):
         take(packed, tmp_path)
+
+
+def test_line_ends_of_windows_and_a_byte_order_mark_do_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "windows.json"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(map(kaggle_line, range(5))).encode() + b"\r\n")
+    papers, intake, _ = take(path, tmp_path)
+    assert (len(papers), intake.lines, intake.refused.total()) == (5, 5, 0)
+    assert len(take(path, tmp_path, Selection(category="gr-qc"))[0]) == 3
+
+
+def test_an_own_record_may_lack_what_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    least = {"id": "2309.06126", "title": "T", "abstract": "A", "published": "2023-09-12"}
+    path.write_text(
+        json.dumps(least) + "\n" + json.dumps({**least, "id": "2309.06127", "published": None})
+    )
+    papers, _, _ = take(path, tmp_path)
+    assert [(one.authors, one.categories, one.published) for one in papers] == [
+        ((), (), date(2023, 9, 12)),
+        ((), (), date(2023, 9, 1)),
+    ]
 
 
 def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> None:

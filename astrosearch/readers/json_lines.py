@@ -18,6 +18,8 @@ Stream = io.BufferedReader | gzip.GzipFile | IO[bytes]
 LONGEST_LINE = 16 * 2**20
 """Bytes; the longest record of arXiv has 60 kB (its author list)."""
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 BLOCK = 2**20
 """Bytes read at a time."""
 
@@ -46,7 +48,8 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
     """Lines without their ends, cut from large blocks: four times as fast as readline."""
     _check_beginning(path, stream)
     rest = b""
-    while block := stream.read(BLOCK):
+    block = stream.read(BLOCK).removeprefix(BYTE_ORDER_MARK)
+    while block:
         *lines, block = block.split(b"\n")
         if lines:
             lines[0] = rest + lines[0]
@@ -54,6 +57,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
             yield from lines
         elif len(rest) < LONGEST_LINE:
             rest += block
+        block = stream.read(BLOCK)
     if rest:
         yield rest
 
@@ -109,7 +113,7 @@ def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 def _check_beginning(path: Path, stream: Stream) -> None:
     """Refuse what is no JSON Lines file by its first bytes, before anything is read from it."""
     start = stream.peek(65536)[:65536] if hasattr(stream, "peek") else b""
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not text:
         raise CorpusError(f"{path} is empty")
     if b"\0" in start:

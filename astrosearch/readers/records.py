@@ -34,7 +34,7 @@ _LISTED_OTHERWISE = re.compile(r"\band\b|[&;:|]|,\S|,$")  # than with commas and
 
 
 def paper_from_record(record: object) -> Paper:
-    """Read a record in either form; which one is told by the type of `authors`.
+    """Read a record in either form; ours is told by its lists, or its date `published`.
 
     Raises:
         RecordError: with the reason it is counted under, if the record cannot be a paper.
@@ -63,9 +63,14 @@ def paper_from_record(record: object) -> Paper:
         raise RecordError("no title", f"{paper_id} has no title")
     if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
-    if isinstance(fields.get("authors"), list):
-        return _own(fields, paper_id, version, title, abstract)
-    return _kaggle(fields, paper_id, version, title, abstract)
+    is_own = "published" in fields or any(
+        isinstance(fields.get(name), list) for name in ("authors", "categories")
+    )
+    read = _own if is_own else _kaggle
+    try:
+        return read(fields, paper_id, version, title, abstract)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise RecordError("bad field", f"{paper_id}: a field of an odd kind ({error})") from None
 
 
 def record_from_paper(paper: Paper) -> dict[str, object]:
@@ -89,13 +94,17 @@ def record_from_paper(paper: Paper) -> dict[str, object]:
 def _own(
     fields: Mapping[str, Any], paper_id: str, version: int | None, title: str, abstract: str
 ) -> Paper:
-    categories = fields.get("categories") or []
+    authors, categories = fields.get("authors") or [], fields.get("categories") or []
+    if isinstance(authors, str):
+        authors = split_authors(_fold(authors))
+    if isinstance(categories, str):
+        categories = categories.split()
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=tuple(_fold(str(name)) for name in fields["authors"]),
-        categories=tuple(categories.split() if isinstance(categories, str) else categories),
+        authors=tuple(_fold(name) for name in authors),
+        categories=tuple(name.strip() for name in categories),
         published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
         updated=_iso_date(fields, "updated", paper_id),
         doi=_text(fields, "doi") or None,
