@@ -124,9 +124,12 @@ class CorpusWriter:
         self._replace(row, paper)
         return present
 
-    def close(self) -> None:
+    def finish(self) -> None:
+        """Make the file whole; one that was not finished holds nothing."""
         self._db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
         self._db.execute("COMMIT")
+
+    def close(self) -> None:
         self._db.close()
 
     def _replace(self, row: int, paper: Paper) -> None:
@@ -198,6 +201,7 @@ def import_papers(
                 refuse(Refusal(file, line, "duplicate id", detail))
             if selection.limit is not None and writer.count >= selection.limit:
                 break
+        writer.finish()
     if writer.count == 0:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:
