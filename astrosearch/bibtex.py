@@ -110,6 +110,8 @@ def _split(name: str) -> _Name:
 
 
 def _author(name: str) -> str:
+    if name.rstrip(".") == "et al":
+        return "others"  # BibTeX's own word for them
     given, family, suffix = _split(name)
     given, family = _safe(given), _safe(family)
     if not given:

@@ -117,6 +117,11 @@ def test_names_are_written_so_that_bibtex_splits_them_rightly(
     assert f"  author = {{{field}}}," in entry(a_paper(authors=authors)).splitlines()
 
 
+def test_an_author_list_cut_short_ends_with_others() -> None:
+    fields = fields_of(a_paper(authors=("Łucja Nowak", "et al.")))
+    assert fields["author"] == "Łucja Nowak and others"
+
+
 def test_a_doi_cannot_end_its_field() -> None:
     assert fields_of(a_paper(doi=r"10.1000/a}b{c\_d"))["doi"] == "10.1000/a%7Db%7Bc_d"
 

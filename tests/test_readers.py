@@ -87,6 +87,10 @@ def test_parsed_authors_are_preferred_and_free_lists_lose_their_affiliations() -
         "C. Ahn",
     )
     assert split_authors("M. L. King, Jr., P. Dirac") == ("M. L. King Jr.", "P. Dirac")
+    assert split_authors("Authors: A. Riess (1), C. Ahn (1 and 2) ((1) STScI, (2) A") == (
+        "A. Riess",
+        "C. Ahn",
+    )
     assert split_authors("A. B|C. D") == ("A. B", "C. D")
 
 

@@ -29,6 +29,13 @@ def test_every_paper_is_marked_as_a_summary_of_80_to_140_words() -> None:
     assert len({paper.id for paper in found}) == len(found)
 
 
+def test_author_lists_are_names_and_nothing_else() -> None:
+    """Lists in other forms than the usual one would show as lone family names and initials."""
+    for paper in papers():
+        odd = [name for name in paper.authors if " " not in name or set(name) & set("()|\\{")]
+        assert len(odd) <= 1, (paper.id, odd)
+
+
 def test_all_decades_and_all_six_categories_are_there() -> None:
     found = papers()
     decades = Counter(paper.published.year // 10 * 10 for paper in found)

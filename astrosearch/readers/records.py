@@ -143,7 +143,7 @@ def split_authors(text: str) -> tuple[str, ...]:
     >>> split_authors("A. Riess (1), B. P. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)")
     ('A. Riess', 'B. P. Schmidt', 'C. Ahn')
     """
-    flat = text
+    flat = text.removeprefix("Authors:").partition("((")[0]  # behind it come the affiliations
     while "(" in flat and (shorter := _BRACKETS.sub("", flat)) != flat:
         flat = shorter
     names = _BETWEEN_NAMES.split(flat) if _LISTED_OTHERWISE.search(flat) else flat.split(", ")
