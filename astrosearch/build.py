@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -183,6 +184,11 @@ def _written(folder: Path) -> Iterator[None]:
 def _partial(folder: Path) -> Iterator[Path]:
     """Where `folder` is built; left behind by a failure only if something was encoded there."""
     locations.recover(folder)
+    if folder.exists() and not (folder / locations.MANIFEST).exists():
+        raise InputError(
+            f"{folder} is there and is no index (it has no {locations.MANIFEST}): remove it, or "
+            "choose another name"
+        )
     partial = locations.partial_folder(folder)
     partial.mkdir(exist_ok=True)
     (partial / locations.MANIFEST).unlink(missing_ok=True)
@@ -219,10 +225,13 @@ def _previous(folder: Path, say: Say) -> Index | None:
     if not (folder / locations.MANIFEST).exists():
         return None
     try:
-        return Index(folder)
-    except IndexDamaged as error:
+        index = Index(folder)
+        if damaged := index.manifest.verify(folder):
+            raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
+    except (IndexDamaged, sqlite3.DatabaseError) as error:
         say(f"The index that was there cannot be used, all texts are encoded again: {error}")
         return None
+    return index
 
 
 def _selection_record(selection: Selection) -> dict[str, object]:
@@ -267,7 +276,7 @@ class _Encoding:
         # A shard is named for its texts, so a run with the same corpus cuts the same shards, and
         # its batches, and so its vectors to the last bit, are those of an uninterrupted run.
         files = [self._shard_file(shard) for shard in shards]
-        here = {file for file in files if file.exists()}
+        here = {file for file in files if _is_sound(file)}
         self._todo = sum(len(s) for s, f in zip(shards, files, strict=True) if f not in here)
         elsewhere = self._vectors_of_other_shards(here) if self._todo else {}
         for shard, file in zip(shards, files, strict=True):
@@ -294,7 +303,7 @@ class _Encoding:
     def _vectors_of_other_shards(self, here: set[Path]) -> dict[TextHash, tuple[Path, int]]:
         """Where an interrupted build of another corpus left vectors of texts we may need."""
         found: dict[TextHash, tuple[Path, int]] = {}
-        for file in sorted(set(self._shards.glob("*.npz")) - here):
+        for file in filter(_is_sound, sorted(set(self._shards.glob("*.npz")) - here)):
             hashes = np.load(file)["hashes"]
             found.update({one.tobytes(): (file, row) for row, one in enumerate(hashes)})
         return found
@@ -335,6 +344,15 @@ class _Encoding:
         self._progress(Progress(self.encoded, self._todo, self.tokens, self.seconds))
 
 
+def _is_sound(file: Path) -> bool:
+    """Whether a shard is there and can be read; one that cannot is as good as none."""
+    try:
+        with file.open("rb") as stream, np.load(stream) as shard:
+            return len(shard["hashes"]) == len(shard["vectors"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return False
+
+
 def _write_whole(file: Path, **arrays: NDArray[Any]) -> None:
     """Write an .npz so that a file of this name is always whole, also after a power cut."""
     work = file.with_suffix(f".{os.getpid()}.tmp")
@@ -364,7 +382,16 @@ def _make_faiss(factory: str, dimension: int) -> Any:
 
 
 def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
-    index = _make_faiss(factory, vectors.shape[1])
+    try:
+        _fill_faiss(path, vectors, _make_faiss(factory, vectors.shape[1]))
+    except RuntimeError as error:
+        reason = str(error).strip().rpartition(": ")[2]
+        raise InputError(
+            f"{factory!r} does not suit {len(vectors):,} papers: {reason}; choose another --factory"
+        ) from None
+
+
+def _fill_faiss(path: Path, vectors: NDArray[np.float16], index: Any) -> None:
     if not index.is_trained:
         sample = np.random.default_rng(0).choice(
             len(vectors), size=min(len(vectors), 262_144), replace=False

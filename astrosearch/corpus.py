@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from astrosearch.errors import CorpusError, IndexDamaged, NothingFound
-from astrosearch.papers import Paper
+from astrosearch.errors import CorpusError, IndexDamaged, InputError, NothingFound
+from astrosearch.papers import Paper, normal_category
 from astrosearch.readers import Intake, Refusal, Selection, read_papers
 
 _SCHEMA = """
@@ -59,7 +59,15 @@ class Filters:
     """A category or an archive: `astro-ph` takes in `astro-ph.GA`."""
     author: str | None = None
     """Words of one author's name in any order, as `Hofmann, F`: case and accents do not count,
-    and an initial stands for any name that begins with it."""
+    and an initial stands for any name that begins with it. One word must stand in full."""
+
+    def __post_init__(self) -> None:
+        if self.category is not None:
+            object.__setattr__(self, "category", normal_category(self.category))
+        if self.author is not None and not any(len(word) > 1 for word in _name_words(self.author)):
+            raise InputError(f"{self.author!r} names no author: write a family name")
+        if self.since and self.until and self.since > self.until:
+            raise InputError(f"--since {self.since} is later than --until {self.until}")
 
 
 class CorpusWriter:
@@ -284,14 +292,15 @@ class Corpus:
             category = _literal(filters.category)
             values += [f"* {category} *", f"* {category}.*"]
         if filters.author:
-            wanted = _author_words([filters.author]).split()
-            longest = max(wanted, key=len, default="")
+            wanted = _name_words(filters.author)
+            whole = [word for word in wanted if len(word) > 1]
             self._db.create_function(
                 "is_author", 1, lambda names: _names_author(names, wanted), deterministic=True
             )
             # The first condition spares most rows the slower second one.
-            conditions += ["author_words GLOB ?", "is_author(author_words)"]
-            values.append(f"* {longest} *" if len(longest) > 1 else "*")
+            conditions.append(f"({' OR '.join(['author_words GLOB ?'] * len(whole))})")
+            conditions.append("is_author(author_words)")
+            values += [f"* {word} *" for word in whole]
         if not conditions:
             return None
         # Unordered, so that SQLite reads the filters' index alone and no abstract.
@@ -311,10 +320,6 @@ class Corpus:
             "SELECT min(published), max(published) FROM papers"
         ).fetchone()
         return first, last
-
-    def has_summaries(self) -> bool:
-        query = "SELECT EXISTS (SELECT 1 FROM papers WHERE is_summary)"
-        return bool(self._db.execute(query).fetchone()[0])
 
 
 def _paper(fields: Sequence[object]) -> Paper:
@@ -364,15 +369,32 @@ _BARE_LETTERS = str.maketrans(
 )
 
 
+def _name_words(name: str) -> list[str]:
+    return _author_words([name.encode(errors="replace").decode()]).split()
+
+
 def _names_author(lines: str, wanted: Sequence[str]) -> bool:
-    return any(
-        all(any(_same_name(word, name) for name in names) for word in wanted)
-        for names in map(str.split, lines.split("\n"))
-    )
+    return any(_is_name(wanted, line.split()) for line in lines.split("\n"))
 
 
-def _same_name(word: str, name: str) -> bool:
-    return word == name or (min(len(word), len(name)) == 1 and word[0] == name[0])
+def _is_name(wanted: Sequence[str], name: list[str]) -> bool:
+    """Whether each wanted word has a word of the name to itself: the same, or an initial of it."""
+    if not any(word in name for word in wanted if len(word) > 1):
+        return False
+    shortened = []
+    for word in wanted:
+        if word in name:
+            name.remove(word)
+        else:
+            shortened.append(word)
+    for word in shortened:
+        for other in name:
+            if min(len(word), len(other)) == 1 and word[0] == other[0]:
+                name.remove(other)
+                break
+        else:
+            return False
+    return True
 
 
 def _literal(text: str) -> str:

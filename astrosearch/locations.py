@@ -14,6 +14,8 @@ from astrosearch.errors import IndexMissing, InputError
 
 MANIFEST = "manifest.json"
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
 
 def cache_folder() -> Path:
     import platformdirs
@@ -23,7 +25,10 @@ def cache_folder() -> Path:
 
 def indexes_folder() -> Path:
     if home := os.environ.get("ASTROSEARCH_HOME"):
-        return Path(home).expanduser() / "indexes"
+        try:
+            return Path(home).expanduser() / "indexes"
+        except RuntimeError as error:
+            raise InputError(f"ASTROSEARCH_HOME is {home!r}: {error}") from None
     here = Path.cwd()
     if (here / "indexes" / "README.md").exists() and (here / "astrosearch").is_dir():
         return here / "indexes"
@@ -38,8 +43,10 @@ def index_folder(name: str) -> Path:
     Raises:
         InputError: if `name` cannot be a folder's name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise InputError(f"{name!r} cannot name an index: use letters, digits, '.', '_' and '-'")
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name!r} cannot name an index: use up to 100 letters, digits, '.', '_' and '-'"
+        )
     return indexes_folder() / name
 
 
@@ -79,7 +86,7 @@ def index_names() -> list[str]:
     built = [
         ((folder / MANIFEST).stat().st_mtime, folder.name)
         for folder in root.iterdir()
-        if not folder.name.startswith(".") and (folder / MANIFEST).exists()
+        if _NAME.fullmatch(folder.name) and (folder / MANIFEST).exists()
     ]
     return [name for _, name in sorted(built, reverse=True)]
 
@@ -101,13 +108,10 @@ def existing_index(name: str | None) -> Path:
     recover(folder)
     if not (folder / MANIFEST).exists():
         known = ", ".join(index_names()) or "none"
-        unfinished = " (a build of it was begun: run it again)" if _begun(folder) else ""
+        begun = partial_folder(folder).exists()
+        unfinished = " (a build of it was begun: run it again)" if begun else ""
         raise IndexMissing(
             f"there is no index {name!r} in {indexes_folder()}{unfinished}; there are: {known}; "
             f"build it with: astrosearch index {name} --corpus FILE"
         )
     return folder
-
-
-def _begun(folder: Path) -> bool:
-    return partial_folder(folder).exists()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class Manifest:
     """`bytes` and `sha256` of each other file of the folder."""
 
     @classmethod
-    def read(cls, folder: Path) -> "Manifest":
+    def read(cls, folder: Path, *, check_files: bool = True) -> "Manifest":
         """
         Raises:
             IndexDamaged: if it cannot be read, is of another format version, or if a file of
@@ -59,21 +60,31 @@ class Manifest:
         try:
             encoder = EncoderSpec.from_record(record.pop("encoder"))
             manifest = cls(encoder=encoder, **record)
-        except (TypeError, KeyError) as error:
+            date.fromisoformat(manifest.built[:10])
+            sizes = {name: int(facts["bytes"]) for name, facts in manifest.files.items()}
+            sums = [facts["sha256"] for facts in manifest.files.values()]
+            whole = all(isinstance(one, int) for one in (manifest.count, manifest.dimension))
+            whole = whole and all(isinstance(one, str) for one in [*sums, encoder.model])
+            whole = whole and isinstance(manifest.corpus["selection"], dict)
+            whole = whole and all(name == Path(name).name for name in sizes)
+            if not whole:
+                raise ValueError("a field of an odd kind")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise IndexDamaged(f"{path} is incomplete ({error}); build the index again") from None
-        for name, facts in manifest.files.items():
+        for name, size in sizes.items() if check_files else ():
             file = folder / name
             found = file.stat().st_size if file.exists() else None
-            if found != facts["bytes"]:
+            if found != size:
                 has = "is missing" if found is None else f"has {found:,} bytes"
                 raise IndexDamaged(
-                    f"{file} {has}, the manifest says {facts['bytes']:,}; build the index again"
+                    f"{file} {has}, the manifest says {size:,}; build the index again: "
+                    f"astrosearch index {folder.name}"
                 )
         return manifest
 
     def write(self, folder: Path) -> None:
         record = asdict(self)
-        (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n")
 
     def verify(self, folder: Path) -> list[str]:
         """Names of the files whose content is not what the manifest says, by sha256."""

@@ -134,7 +134,11 @@ def locate(name: str, say: Say) -> tuple[Path, str]:
         folder = cache_folder() / "models" / f"gguf-{digest[:16]}"
         if not folder.exists():
             say(f"Converting {path.name} to safetensors in {folder} (once)")
-            _publish(folder, lambda work: _convert_gguf(path, work))
+            try:
+                _publish(folder, lambda work: _convert_gguf(path, work))
+            except (KeyError, RuntimeError, ValueError, NotImplementedError) as error:
+                what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise InputError(f"{path} cannot be converted: {what}") from error
         return folder, digest[:16]
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
         return _from_hub(name, say)

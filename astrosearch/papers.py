@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from astrosearch.errors import IdentifierError
+from astrosearch.errors import IdentifierError, InputError
 
 # Archives that issued identifiers before April 2007 (https://arxiv.org/archive/).
 OLD_ARCHIVES = frozenset(
@@ -28,8 +28,10 @@ _WRAPPING = re.compile(
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
-_NEW = re.compile(r"^(\d\d)(\d\d)\.(\d{4,5})(?:v(\d+))?$", re.IGNORECASE)
-_OLD = re.compile(r"^([a-z-]+)(?:\.[a-z]{2})?/(\d\d)(\d\d)(\d{3})(?:v(\d+))?$", re.IGNORECASE)
+_NEW = re.compile(r"^(\d\d)(\d\d)\.(\d{4,5})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII)
+_OLD = re.compile(
+    r"^([a-z-]+)(?:\.[a-z]{2})?/(\d\d)(\d\d)(\d{3})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII
+)
 
 
 class ArxivId(NamedTuple):
@@ -133,6 +135,21 @@ class Paper:
     @property
     def url(self) -> str:
         return f"https://arxiv.org/abs/{self.id}"
+
+
+def normal_category(text: str) -> str:
+    """A category or archive as arXiv spells it.
+
+    >>> normal_category(" ASTRO-PH.ga")
+    'astro-ph.GA'
+
+    Raises:
+        InputError: if it is empty, or more than one.
+    """
+    archive, dot, rest = text.strip().partition(".")
+    if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", rest):
+        raise InputError(f"{text!r} is no category: write one, as astro-ph or astro-ph.GA")
+    return archive.lower() + (dot and rest and "." + (rest.upper() if len(rest) == 2 else rest))
 
 
 def in_category(categories: tuple[str, ...], wanted: str, *, primary_only: bool = False) -> bool:

@@ -75,6 +75,8 @@ def nothing_found(index: Index, filters: Filters) -> NothingFound:
         for name in ("author", "category", "since", "until")
         if (value := getattr(filters, name)) is not None
     )
+    if not asked:
+        return NothingFound(f"index {index.folder.name} has no other papers than those named")
     first, last = index.corpus.span()
     return NothingFound(
         f"none of the {len(index):,} papers of index {index.folder.name} ({first} to {last}) "

@@ -176,6 +176,9 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
         (("index", "x", "--corpus", snapshot, *with_encoder, "--since", "May"), 2, "is no date"),
         (("index", "x", "--corpus", snapshot, "--encoder", "a/b"), 3, "hf download a/b"),
         (("models", "fetch", "nope"), 2, "see: astrosearch models"),
+        (("query", "--batch", tmp_path / "no"), 2, "does not exist"),
+        (("query", "--batch", html, "--format", "csv"), 2, "leave --format"),
+        (("index", "x", "--corpus", snapshot, "--limit", 1, "--sample", 1), 2, "give one"),
     ):
         result = run(*arguments, code=code)
         last = result.stderr.strip().splitlines()[-1]
@@ -183,6 +186,15 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
         assert "Traceback" not in result.output
         assert result.stdout == ""
     assert not (tmp_path / "home/indexes/x").exists()
+
+
+def test_an_index_whose_files_are_damaged_is_built_again_from_what_it_remembers(
+    run: Run, built: Path
+) -> None:
+    (built / "vectors.faiss").unlink()
+    assert "build the index again: astrosearch index main" in run("query", "gas", code=1).stderr
+    assert "all texts are encoded again" in run("index", "main").stderr
+    run("query", "gas")
 
 
 def test_refused_lines_are_shown_with_their_numbers(

@@ -390,6 +390,91 @@ def test_an_author_is_found_however_the_accents_are_written(
         assert found.tolist() == rows
 
 
+def test_an_author_is_one_person(tmp_path: Path, spec: EncoderSpec) -> None:
+    source = tmp_path / "some.json"
+    names = ["Jie Wang", "W. Wang", "Kendrick Smith, S. Basak", "Y. Chen, C. Adams", "P. Barge"]
+    source.write_text("\n".join(kaggle_line(n, authors=one) for n, one in enumerate(names)))
+    make(tmp_path / "one", source, spec)
+    corpus = Index(tmp_path / "one").corpus
+    for asked, expected in (
+        ("Wang, W", [1]),
+        ("Wang", [0, 1]),
+        ("Smith, S", []),
+        ("Chen, C", []),
+        ("Pierre Barge", [4]),
+    ):
+        found = corpus.rows_matching(Filters(author=asked))
+        assert found is not None
+        assert found.tolist() == expected, asked
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"author": "..."},
+        {"author": ""},
+        {"category": ""},
+        {"category": "astro-ph.GA gr-qc"},
+        {"since": date(2022, 1, 1), "until": date(2020, 1, 1)},
+    ],
+)
+def test_a_filter_that_says_nothing_is_refused(filters: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        Filters(**filters)
+
+
+def test_categories_are_found_however_they_are_spelt() -> None:
+    assert Filters(category=" ASTRO-PH.ga").category == "astro-ph.GA"
+    assert Selection(category="Cond-Mat.mes-hall").category == "cond-mat.mes-hall"
+
+
+def test_damaged_vectors_are_neither_kept_nor_called_up_to_date(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    make(tmp_path / "one", snapshot, spec)
+    good = files(tmp_path / "one")
+    for name in ("vectors.npy", "papers.sqlite"):
+        file = tmp_path / "one" / name
+        content = bytearray(file.read_bytes())
+        content[5000:9000] = bytes(4000)
+        file.write_bytes(content)
+        said: list[str] = []
+        report = make(tmp_path / "one", snapshot, spec, say=said.append)
+        assert (report.changed, report.encoded) == (True, 150)
+        assert name in said[0]
+        assert files(tmp_path / "one") == good
+
+
+def test_a_damaged_shard_is_encoded_again(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    def stop(progress: Progress) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        make(tmp_path / "one", snapshot, spec, progress=stop)
+    (shard,) = (tmp_path / ".one.partial/shards").glob("*/*.npz")
+    os.truncate(shard, 2000)
+    assert make(tmp_path / "one", snapshot, spec).encoded == 150
+
+
+def test_a_folder_that_is_no_index_is_left_alone(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("precious")
+    with pytest.raises(InputError, match="is no index"):
+        make(tmp_path / "mine", snapshot, spec)
+    assert (tmp_path / "mine/notes.txt").read_text() == "precious"
+
+
+def test_a_factory_that_does_not_suit_is_one_line(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    with pytest.raises(InputError, match="'IVF1000,Flat' does not suit 150 papers"):
+        make(tmp_path / "one", snapshot, spec, factory="IVF1000,Flat")
+
+
 def test_similar_leaves_out_what_it_was_asked_with(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:

@@ -117,6 +117,10 @@ def test_an_own_record_comes_back_unchanged() -> None:
         ({"versions": [{"created": "yesterday"}]}, "bad field"),
         ({"update_date": "2016-99-99"}, "bad field"),
         ({"versions": "v1"}, "bad field"),
+        ({"versions": [{"created": "6 May 2016 00:00:00 +99999999999999999999"}]}, "bad field"),
+        ({"id": "2002.09998v" + "9" * 5000}, "bad id"),
+        ({"id": "２００２.０９９９７"}, "bad id"),
+        ({"abstract": "The authors have withdrawn this paper."}, "withdrawn"),
         ({"versions": [None]}, "bad field"),
         ({"authors_parsed": [None]}, "bad field"),
         ({"categories": 5}, "bad field"),
@@ -130,6 +134,15 @@ def test_a_record_that_is_no_paper_is_refused_with_its_reason(
     with pytest.raises(RecordError) as caught:
         paper_from_record(record(**changes))
     assert caught.value.reason == reason
+
+
+def test_control_characters_do_not_get_in() -> None:
+    assert paper_from_record(record(title="A \x1b[31mred\x07 star\x00")).title == "A [31mred star"
+
+
+def test_a_version_out_of_all_bounds_is_cut_to_what_a_table_holds() -> None:
+    paper = paper_from_record(record(versions=[{"version": "v" + "9" * 30, "created": None}]))
+    assert paper.version == 999_999_999
 
 
 def test_a_star_that_has_withdrawn_is_not_a_withdrawn_paper() -> None:

@@ -4,6 +4,7 @@ Only click is imported here and at the top of the command modules: `astrosearch 
 answer at once, so what is heavy is imported in the body of the command that needs it.
 """
 
+import errno
 import os
 import sys
 from typing import Any
@@ -31,6 +32,23 @@ class _Group(click.Group):
             # The reader (head, less) has seen enough; keep Python from complaining at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            click.echo(f"astrosearch: the answer cannot be written: {error.strerror}", err=True)
+            ctx.exit(1)
+        except Exception as error:
+            import sqlite3
+
+            if not isinstance(error, sqlite3.DatabaseError):
+                raise
+            click.echo(
+                f"astrosearch: the index's papers.sqlite is damaged ({error}); build the index "
+                "again: astrosearch index NAME",
+                err=True,
+            )
+            ctx.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -182,6 +182,8 @@ def _summary(done: "Checkpoint", out: Path) -> str:
 
 
 def _check_out(out: Path, force: bool) -> None:
+    if out.exists() and not out.is_file():
+        raise InputError(f"{out} is no ordinary file: give another --out")
     if out.exists() and not force:
         raise InputError(f"{out} exists: give another --out, or --force to replace it")
     if not out.parent.is_dir():

@@ -14,7 +14,7 @@ Finding = tuple[str, bool, str]
 def doctor() -> None:
     """Say what is installed, found and missing, and the command that mends it.
 
-    Exits with 3 if something is missing that `index` or `query` needs.
+    Exits with 3 if something is missing.
     """
     from astrosearch.cli.render import write_table
     from astrosearch.errors import SetupError

@@ -129,13 +129,15 @@ def _corpus(
     locations.recover(folder)
     if not (folder / locations.MANIFEST).exists():
         raise click.UsageError(f"name the papers of index {name!r} with --corpus FILE")
-    corpus = Manifest.read(folder).corpus
+    corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
         recorded = dict(corpus["selection"])
         for field in ("since", "until"):
             if field in recorded:
                 recorded[field] = date.fromisoformat(recorded[field])
         selection = Selection(**recorded)
+    elif corpus["selection"]:
+        _say(f"What was selected last time no longer counts: {corpus['selection']}")
     return [Path(source) for source in corpus["sources"]], selection
 
 
@@ -148,7 +150,7 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
     spec = models.encoder_spec(options["encoder"] or models.DEFAULT)
     if options["encoder"] is None and (folder / locations.MANIFEST).exists():
         try:
-            spec = Manifest.read(folder).encoder
+            spec = Manifest.read(folder, check_files=False).encoder
         except IndexDamaged as error:
             _say(f"{error}")
             _say(f"The encoder is the default, {spec}")

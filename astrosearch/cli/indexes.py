@@ -25,13 +25,12 @@ def list_indexes(as_json: bool) -> None:
     """List the indexes, the one built last first."""
     from astrosearch import locations
     from astrosearch.cli.render import write_table
-    from astrosearch.errors import IndexDamaged, IndexMissing
+    from astrosearch.errors import IndexDamaged
     from astrosearch.manifest import Manifest
 
     names = locations.index_names()
     if not names:
-        locations.existing_index(None)
-        raise IndexMissing("no index")
+        locations.existing_index(None)  # says so
     rows = []
     for name in names:
         folder = locations.index_folder(name)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -23,12 +24,12 @@ class Day(click.ParamType[date]):
         if isinstance(value, date):
             return value
         try:
+            if not re.fullmatch(r"\d{4}(-\d\d?){0,2}", value, re.ASCII):
+                raise ValueError
             parts = [int(part) for part in value.split("-")]
             if len(parts) == 3:
                 return date(*parts)
             year, month = [*parts, 12 if self._last else 1][:2]
-            if len(parts) > 2 or not value[:4].isdigit() or year < 1000:
-                raise ValueError
             if not self._last:
                 return date(year, month, 1)
             following = date(year + month // 12, month % 12 + 1, 1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch",
     metavar="FILE|-",
-    type=click.Path(path_type=Path, allow_dash=True),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     help="One query a line; one JSON object a line comes out.",
 )
 @answer_options
@@ -44,7 +44,10 @@ def query(
     """
     if (batch is None) == (not text):
         raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
+    if batch is not None and (output != "table" or abstracts):
+        raise click.UsageError("--batch writes JSON lines: leave --format and --abstracts out")
     asked = sys.stdin.read() if text == ("-",) else " ".join(text)
+    asked = asked.encode(errors="replace").decode()  # what is no UTF-8 becomes question marks
     if batch is None and not asked.strip():
         raise click.UsageError("the query is empty")
 
@@ -100,20 +103,19 @@ def similar(
 
 def _answer_batch(file: Path, ask: Any) -> None:
     """One JSON object for each line of `file`, in order, a few queries at a time."""
-    import orjson
+    from astrosearch.cli.render import as_json, hit_record
 
-    from astrosearch.cli.render import hit_record
-
-    with click.open_file(str(file), encoding="utf-8") as stream:
-        for texts in _batches(line.strip() for line in stream):
+    size = 1 if str(file) == "-" else 64  # who pipes a question may wait for its answer
+    with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
+        for texts in _batches((line.strip() for line in stream), size):
             answers = iter(ask([text for text in texts if text]))
             for text in texts:
                 hits = next(answers) if text else []
                 record = {"query": text, "hits": [hit_record(hit) for hit in hits]}
-                click.echo(orjson.dumps(record).decode())
+                click.echo(as_json(record))
 
 
-def _batches(texts: Iterator[str], size: int = 64) -> Iterator[list[str]]:
+def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
     from itertools import islice
 
     while some := list(islice(texts, size)):

@@ -50,10 +50,10 @@ def write_hits(
     match format:
         case "json":
             record = {"query": query, "index": index, "hits": [hit_record(hit) for hit in hits]}
-            click.echo(_json(record, indent=True))
+            click.echo(as_json(record, indent=True))
         case "jsonl":
             for hit in hits:
-                click.echo(_json(hit_record(hit)))
+                click.echo(as_json(hit_record(hit)))
         case "csv":
             _write_csv(hits)
         case "bibtex":
@@ -73,7 +73,7 @@ def write_hits(
 def write_paper(paper: Paper, *, format: str) -> None:
     """Print one paper to standard output: as a page to read, as JSON or as BibTeX."""
     if format == "json":
-        click.echo(_json(paper_record(paper), indent=True))
+        click.echo(as_json(paper_record(paper), indent=True))
     elif format == "bibtex":
         click.echo(bibtex.entry(paper))
     elif _on_terminal():
@@ -292,11 +292,11 @@ def _readable(text: str) -> str:
     return one_line(to_unicode(text))
 
 
-def _json(record: object, *, indent: bool = False) -> str:
+def as_json(record: object, *, indent: bool = False) -> str:
     """JSON with every control character escaped, also those that the standard lets through."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2 if indent else None).decode()
     return re.sub(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
 def _on_terminal() -> bool:
-    return Console().is_terminal
+    return Console().is_terminal  # FORCE_COLOR makes it one

@@ -190,6 +190,12 @@ def _load_model(
     if spec.quantize is None:
         model = model.to(device)
     causal = model.config.model_type in CAUSAL and getattr(model.config, "is_causal", True)
+    longest = getattr(config, "max_position_embeddings", None)
+    if not causal and longest and spec.max_tokens > longest:  # rotary positions have no end
+        raise InputError(
+            f"{spec.model} takes {longest:,} tokens at most, {spec.max_tokens:,} were asked for: "
+            f"--max-tokens {longest}"
+        )
     return model.eval(), causal
 
 

@@ -1,13 +1,14 @@
 """Readers: a file or a service to a stream of papers, with what was refused and why."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from astrosearch.errors import RecordError
-from astrosearch.papers import Paper, in_category
+from astrosearch.errors import InputError, RecordError
+from astrosearch.papers import Paper, in_category, normal_category
 from astrosearch.readers.json_lines import json_lines, parsed
 from astrosearch.readers.records import paper_from_record
 
@@ -27,6 +28,14 @@ class Selection:
     sample: int | None = None
     """Keep so many of them, chosen at random."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.category is not None:
+            object.__setattr__(self, "category", normal_category(self.category))
+        if self.since and self.until and self.since > self.until:
+            raise InputError(f"--since {self.since} is later than --until {self.until}")
+        if self.limit and self.sample:
+            raise InputError("--limit takes the first papers, --sample any of them: give one")
 
     def takes(self, paper: Paper) -> bool:
         return (
@@ -84,7 +93,7 @@ def read_papers(
     # One that is cut short is left to the parser, to be refused.
     wanted = (selection.category or "").encode()
     for source in sources:
-        name = str(source)
+        name = os.fsencode(source).decode(errors="backslashreplace")
         for number, line in json_lines(source):
             intake.lines += 1
             if wanted not in line and line.endswith((b"}", b"}\r")):

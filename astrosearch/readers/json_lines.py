@@ -94,6 +94,8 @@ def _open(path: Path) -> Iterator[Stream]:
                 yield plain
     except zipfile.BadZipFile as error:
         raise CorpusError(f"{path} is a damaged zip file ({error}); download it again") from None
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an odd way
+        raise CorpusError(f"{path} is a zip file that cannot be read: {error}") from None
     except OSError as error:
         if isinstance(error, gzip.BadGzipFile):
             raise CorpusError(f"{path} is a damaged gzip file ({error})") from None

@@ -23,6 +23,7 @@ _WITHDRAWN = re.compile(
     r"""^\W*(?:
         (?:this|the|our)\s+(?:\w+\s+){0,3}?(?:is|was|has\s+been|have\s+been|had\s+been|is\s+being)
             \s+(?:\w+\s+)?withdrawn
+      | the\s+authors?\s+(?:has|have)\s+withdrawn\s+th
       | (?:paper|article|manuscript|submission|preprint)?\s*withdrawn\b
     )""",
     re.IGNORECASE | re.VERBOSE,
@@ -31,6 +32,7 @@ _WITHDRAWN = re.compile(
 _BRACKETS = re.compile(r"\s*\([^()]*\)")  # innermost ones; applied until none is left
 _BETWEEN_NAMES = re.compile(r",\s*and\s+|\s+and\s+|\s*&\s+|[,;:|]\s*")
 _LISTED_OTHERWISE = re.compile(r"\band\b|[&;:|]|,\S|,$")  # than with commas and spaces alone
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def paper_from_record(record: object) -> Paper:
@@ -63,13 +65,15 @@ def paper_from_record(record: object) -> Paper:
         raise RecordError("no title", f"{paper_id} has no title")
     if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
-    is_own = "published" in fields or any(
-        isinstance(fields.get(name), list) for name in ("authors", "categories")
+    is_own = (
+        "published" in fields
+        or isinstance(fields.get("authors"), list)
+        or (isinstance(fields.get("categories"), list) and "versions" not in fields)
     )
     read = _own if is_own else _kaggle
     try:
         return read(fields, paper_id, version, title, abstract)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise RecordError("bad field", f"{paper_id}: a field of an odd kind ({error})") from None
 
 
@@ -170,9 +174,10 @@ def _is_withdrawn(text: str) -> bool:
 
 
 def _fold(text: str) -> str:
-    if "\n" in text or "  " in text or "\t" in text or "\r" in text:
-        return " ".join(text.split())
-    return text.strip()
+    """White space folded, control characters gone: they could take over a terminal."""
+    if text.isprintable() and "  " not in text:
+        return text.strip()
+    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
@@ -221,6 +226,7 @@ _MONTHS = {
 
 def _whole_number(value: object) -> int | None:
     try:
-        return int(str(value))
+        number = int(str(value)[:9])  # no paper has so many versions
     except ValueError:
         return None
+    return number if number > 0 else None
