@@ -51,7 +51,7 @@ def similar(
     Raises:
         NothingFound: if one of the papers is not in the index.
     """
-    given = np.array([index.corpus.row_of(paper_id) for paper_id in ids])
+    given = np.unique([index.corpus.row_of(paper_id) for paper_id in ids])
     centre = unit_rows(np.mean([index.vector(row) for row in given], axis=0, keepdims=True))
     allowed = index.corpus.rows_matching(filters or Filters())
     if allowed is None:

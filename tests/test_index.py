@@ -482,6 +482,7 @@ def test_similar_leaves_out_what_it_was_asked_with(
     index = Index(tmp_path / "one")
     ids = [paper.id for paper in index.corpus.papers([3, 9])]
     hits = similar(index, ids, k=150)
+    assert similar(index, [*ids, ids[0]], k=150) == hits
     assert len(hits) == 148
     assert not {hit.paper.id for hit in hits} & set(ids)
     vectors = index.vectors.astype(np.float32)
