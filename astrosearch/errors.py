@@ -39,7 +39,7 @@ class RecordError(InputError):
     """A record that cannot become a `Paper`.
 
     Attributes:
-        reason: one of `astrosearch.readers.REASONS`, the word it is counted under.
+        reason: the word it is counted under, as `broken JSON` or `withdrawn`.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
