@@ -5,6 +5,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from astrosearch.errors import InputError
+
+# bitsandbytes warns of an optional package when it is imported and at the first product.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 @contextmanager
@@ -12,8 +18,6 @@ def quiet_transformers() -> Iterator[None]:
     """No progress bars, advice or warnings from transformers, PEFT and bitsandbytes inside."""
     import transformers
 
-    # bitsandbytes warns of an optional package at the first product, long after loading.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.logging.is_progress_bar_enabled()
     transformers.logging.set_verbosity_error()
@@ -30,3 +34,18 @@ def quiet_transformers() -> Iterator[None]:
         transformers.logging.set_verbosity(verbosity)
         if bars:
             transformers.logging.enable_progress_bar()
+
+
+@contextmanager
+def loading(folder: Path) -> Iterator[None]:
+    """What the libraries say of a folder they cannot read, in a line."""
+    import torch
+
+    try:
+        with quiet_transformers():
+            yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"{folder} cannot be loaded: {what}") from error

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 
 from astrosearch.encoder import EncoderSpec, Say
@@ -153,15 +154,40 @@ def resolve(spec: EncoderSpec, say: Say) -> tuple[EncoderSpec, Path, Path | None
     folder, revision = locate(spec.model, say)
     adapter_folder = None
     if spec.adapter:
-        adapter_folder = Path(spec.adapter)
-        if adapter_folder.is_dir():
-            if not (adapter_folder / "adapter_config.json").exists():
-                raise InputError(f"{adapter_folder} holds no adapter_config.json: not an adapter")
-            revision += "+" + _fingerprint(adapter_folder)
-        else:
-            adapter_folder, adapter_revision = _from_hub(spec.adapter, say)
-            revision += "+" + adapter_revision
+        adapter_folder, adapter_revision = locate_adapter(spec.adapter, say)
+        revision += "+" + adapter_revision
     return replace(spec, revision=revision), folder, adapter_folder
+
+
+def locate_adapter(name: str, say: Say) -> tuple[Path, str]:
+    """The folder of a PEFT adapter and its fingerprint: one that ships with astrosearch, a folder,
+    or a hub id.
+
+    Raises:
+        ModelMissing: if it is not here and cannot be had from here.
+        InputError: if `name` names nothing.
+    """
+    if name in shipped_adapters():
+        folder = _adapters() / name
+        return folder, _fingerprint(folder)
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "adapter_config.json").exists():
+            raise InputError(f"{folder} holds no adapter_config.json: not an adapter")
+        return folder, _fingerprint(folder)
+    if name.count("/") == 1 and not folder.is_absolute() and not name.startswith("."):
+        return _from_hub(name, say)
+    known = ", ".join(shipped_adapters())
+    raise InputError(f"{name!r} is no adapter's folder or hub id (owner/name), nor one of: {known}")
+
+
+def shipped_adapters() -> list[str]:
+    """Names of the adapters that are part of astrosearch."""
+    return sorted(file.parent.name for file in _adapters().glob("*/adapter_config.json"))
+
+
+def _adapters() -> Path:
+    return Path(str(files("astrosearch"))) / "adapters"
 
 
 def _from_wheel(model: KnownModel, say: Say) -> tuple[Path, str]:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
+from astrosearch.split import is_held_out
 from astrosearch.vectors import Vectors, Whitening, unit_rows
-from tests.conftest import kaggle_line
-from training.__main__ import main
-from training.split import is_held_out
+from tests.conftest import Run, kaggle_line
 from training.whitening import split_papers, title_to_abstract
 
 
@@ -51,13 +49,12 @@ def test_ranks_of_four_titles_written_out() -> None:
     assert title_to_abstract(vectors, abstracts) == found
 
 
-def test_the_command_fits_judges_and_writes(tmp_path: Path, tiny_llama: Path) -> None:
+def test_the_command_fits_judges_and_writes(run: Run, tmp_path: Path, tiny_llama: Path) -> None:
     path = tmp_path / "papers.json"
     path.write_text("\n".join(kaggle_line(n) for n in range(400)))
     out = tmp_path / "white.safetensors"
     arguments = [str(path), "--model", str(tiny_llama), "--layers", "2", "--dimension", "16"]
-    result = CliRunner().invoke(main, ["whiten", *arguments, "--held-out", "50", "--out", str(out)])
-    assert result.exit_code == 0, result.output
+    result = run("train", "whiten", *arguments, "--held-out", 50, "--out", out)
     assert "50 held out" in result.output
     assert "as encoded" in result.output
     assert Whitening.load(out).projection.shape == (64, 16)

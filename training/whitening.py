@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from astrosearch.encoder import Encoder
 from astrosearch.papers import Paper
 from astrosearch.readers import Intake, Selection, read_papers
+from astrosearch.split import is_held_out
 from astrosearch.vectors import Vectors, Whitening, unit_rows
-from training.split import is_held_out
 
 POWER = 0.7
 """Between PCA (0) and full whitening (1); the best of .7 and 1 on training papers' titles."""

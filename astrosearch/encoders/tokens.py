@@ -18,12 +18,10 @@ class Tokens:
     """
 
     def __init__(self, folder: Path, pooling: Pooling, max_tokens: int) -> None:
-        self._tokenizer = _load(folder)
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        self._tokenizer = load_tokenizer(folder)
         self._template = pooling == "mean"
         self._max_tokens = max_tokens
-        self._bos = None if self._template else _bos_id(folder, self._tokenizer)
+        self._bos = None if self._template else bos_id(folder, self._tokenizer)
         if self._template:
             self._tokenizer.enable_truncation(max_tokens)
 
@@ -35,31 +33,52 @@ class Tokens:
         return [[self._bos, *one.ids[: self._max_tokens - 1]] for one in encoded]
 
 
-def _load(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model's folder, set to pad and cut nothing.
+
+    Raises:
+        InputError: if there is none that can be read.
+    """
     file = folder / "tokenizer.json"
     try:
         if file.exists():
-            return Tokenizer.from_file(str(file))
-        from transformers import AutoTokenizer
+            tokenizer = Tokenizer.from_file(str(file))
+        else:
+            from transformers import AutoTokenizer
 
-        # Converts what SentencePiece left.
-        backend: Tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
-        return backend
+            # Converts what SentencePiece left.
+            tokenizer = AutoTokenizer.from_pretrained(folder).backend_tokenizer
     except Exception as error:  # the tokenizers library raises nothing more precise
         what = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"{folder} has no tokenizer that can be read: {what}") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
-def _bos_id(folder: Path, tokenizer: Tokenizer) -> int:
-    """The id that begins a text: of the BOS token, else CLS, else EOS."""
+def special_id(folder: Path, tokenizer: Tokenizer, name: str) -> int | None:
+    """The id of the token that a model's folder names as `bos`, `eos`, `cls` or `pad`."""
     config = json.loads((folder / "config.json").read_bytes())
-    if isinstance(config.get("bos_token_id"), int):
-        return int(config["bos_token_id"])
+    found = config.get(f"{name}_token_id")
+    if isinstance(found, list):  # some models end in several ways; the first is the plain one
+        found = found[0]
+    if isinstance(found, int):
+        return found
     names = folder / "tokenizer_config.json"
     described = json.loads(names.read_bytes()) if names.exists() else {}
-    for name in ("bos_token", "cls_token", "eos_token"):
-        token = described.get(name)
-        content = token.get("content") if isinstance(token, dict) else token
-        if content and (found := tokenizer.token_to_id(content)) is not None:
-            return int(found)
+    token = described.get(f"{name}_token")
+    content = token.get("content") if isinstance(token, dict) else token
+    given = tokenizer.token_to_id(content) if content else None
+    return None if given is None else int(given)
+
+
+def bos_id(folder: Path, tokenizer: Tokenizer) -> int:
+    """The id that begins a text: of the BOS token, else CLS, else EOS.
+
+    Raises:
+        InputError: if the model names none of them.
+    """
+    for name in ("bos", "cls", "eos"):
+        if (found := special_id(folder, tokenizer, name)) is not None:
+            return found
     raise InputError(f"{folder} names no BOS token; use --pooling mean")

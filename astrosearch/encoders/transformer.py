@@ -6,7 +6,6 @@ construction, so a text's vector does not depend on what it is batched with.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel
 
+from astrosearch.devices import pick_device
 from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders.tokens import Tokens
-from astrosearch.errors import AstrosearchError, InputError, SetupError
-from astrosearch.hugging_face import quiet_transformers
+from astrosearch.errors import AstrosearchError, InputError
+from astrosearch.hugging_face import loading
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
@@ -88,7 +88,7 @@ class TransformerEncoder:
         """
         self.spec = spec
         self.tokens_seen = 0
-        self._device = _device(device)
+        self._device = pick_device(device)
         self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device.type]
         self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
         self._whitening = whitening
@@ -133,27 +133,6 @@ class TransformerEncoder:
         return mean_pool(hidden, mask, without_first=without_first).cpu().numpy()
 
 
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        name = "cpu"
-        if torch.cuda.is_available():
-            name = "cuda"
-        elif torch.backends.mps.is_available():
-            name = "mps"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"{name!r} is no device: use cuda, mps or cpu") from None
-    if (device.type == "cuda" and not torch.cuda.is_available()) or (
-        device.type == "mps" and not torch.backends.mps.is_available()
-    ):
-        raise SetupError(
-            f"torch {torch.__version__} finds no {device.type} device; leave --device out to use "
-            "what is here"
-        )
-    return device
-
-
 def _load_model(
     spec: EncoderSpec,
     folder: Path,
@@ -162,7 +141,7 @@ def _load_model(
     dtype: str | None,
 ) -> tuple[Any, bool]:
     """The model without its language-modelling head, and whether its attention is causal."""
-    with _loading(folder):
+    with loading(folder):
         config = AutoConfig.from_pretrained(folder)
     if spec.layers is not None:
         if spec.layers > config.num_hidden_layers:
@@ -182,10 +161,10 @@ def _load_model(
             bnb_4bit_compute_dtype=precision,
         )
         options["device_map"] = {"": device}
-    with _loading(folder):
+    with loading(folder):
         model = AutoModel.from_pretrained(folder, config=config, dtype=precision, **options)
     if adapter is not None:
-        with _loading(adapter):
+        with loading(adapter):
             model = _with_adapter(model, adapter)
     if spec.quantize is None:
         model = model.to(device)
@@ -197,19 +176,6 @@ def _load_model(
             f"--max-tokens {longest}"
         )
     return model.eval(), causal
-
-
-@contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """What the libraries say of a folder they cannot read, in a line."""
-    try:
-        with quiet_transformers():
-            yield
-    except torch.OutOfMemoryError:
-        raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"{folder} cannot be loaded: {what}") from error
 
 
 CAUSAL = frozenset(

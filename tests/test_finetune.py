@@ -1,0 +1,514 @@
+"""Fine-tuning on a tiny LLaMA with random weights: the blocks, the run, the adapter, the kill."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from astrosearch.errors import InputError
+from astrosearch.language_model import attach_adapter, load_language_model
+from astrosearch.split import is_held_out
+from tests.conftest import Run, kaggle_line, make_llama
+from training.abstracts import Prepared, blocks_of, held_out_abstracts
+from training.finetune import collate, steps_of
+from training.log import Log, Row
+from training.packing import BLOCK, pack
+from training.perplexity import Losses, losses_of, reduction
+from training.settings import FinetuneSettings
+
+CPU = torch.device("cpu")
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "papers.json"
+    path.write_text("\n".join(kaggle_line(number) for number in range(400)) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, corpus: Path, tiny_llama: Path) -> Path:
+    """The corpus's blocks, for the tiny LLaMA."""
+    from astrosearch.readers import Selection
+    from training.abstracts import prepare
+
+    out = tmp_path_factory.mktemp("data") / "blocks"
+    prepare([corpus], out, str(tiny_llama), Selection(), silent)
+    return out
+
+
+Finetune = Callable[..., Path]
+
+
+@pytest.fixture
+def finetune(run: Run, tmp_path: Path, tiny_llama: Path, data: Path) -> Finetune:
+    """Calls `train finetune` for a few short steps; the adapter's folder."""
+
+    def call(*options: object, base: Path = tiny_llama, code: int = 0) -> Path:
+        out = tmp_path / "adapter"
+        common = ("--base", base, "--data", data, "--out", out, "--dtype", "float32")
+        small = ("--rank", 4, "--batch", 4, "--max-tokens", 8 * BLOCK)
+        run("train", "finetune", *common, *small, *options, code=code)
+        return out
+
+    return call
+
+
+# Blocks
+
+
+def test_abstracts_run_on_from_block_to_block_and_the_rest_is_kept() -> None:
+    abstracts = [[0, 7, 8, 9, 1], [0, 5, 1], [0, 3, 4, 1]]
+    assert list(pack(abstracts, pad=1, block=8)) == [
+        ([0, 7, 8, 9, 1, 0, 5, 1], 8),
+        ([0, 3, 4, 1, 1, 1, 1, 1], 4),
+    ]
+    assert list(pack([[1] * 16], pad=0, block=8)) == [([1] * 8, 8), ([1] * 8, 8)]
+
+
+def test_a_whole_block_of_the_data(data: Path, corpus: Path, tiny_llama: Path) -> None:
+    vocabulary = json.loads((tiny_llama / "tokenizer.json").read_bytes())["model"]["vocab"]
+    tokens: list[int] = []
+    for line in corpus.read_text().splitlines():
+        record = json.loads(line)
+        if not is_held_out(record["id"]):
+            words = record["abstract"].split()
+            tokens += [0, *(vocabulary.get(word, vocabulary["<unk>"]) for word in words), 1]
+    blocks = blocks_of(data, "train")
+    assert blocks[0]["input_ids"] == tokens[:BLOCK]
+    assert blocks[1]["input_ids"] == tokens[BLOCK : 2 * BLOCK]
+    rest = len(tokens) % BLOCK
+    assert blocks[len(blocks) - 1] == {
+        "input_ids": tokens[-rest:] + [1] * (BLOCK - rest),
+        "length": rest,
+    }
+    assert Prepared.read(data).train.tokens == len(tokens) == sum(blocks["length"])
+
+
+def test_no_paper_is_in_both_splits(data: Path, corpus: Path) -> None:
+    ids = {json.loads(line)["id"] for line in corpus.read_text().splitlines()}
+    held_out = set(held_out_abstracts(data)["id"])
+    assert held_out == {one for one in ids if is_held_out(one)}
+    prepared = Prepared.read(data)
+    assert prepared.test.papers == len(held_out)
+    assert prepared.train.papers == len(ids) - len(held_out)
+
+
+def test_prepare_prints_the_papers_table(
+    run: Run, corpus: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "blocks"
+    lines = dict(
+        line.split("\t")
+        for line in run(
+            "train", "prepare", corpus, "--base", tiny_llama, "--out", out
+        ).stdout.splitlines()
+    )
+    assert lines["papers"] == "400"
+    assert (lines["first month"], lines["last month"]) == ("2016-05", "2016-05")
+    prepared = Prepared.read(out)
+    assert lines["tokens"] == f"{prepared.tokens:,}"
+    assert lines["training papers"] == f"{prepared.train.papers:,}"
+    assert prepared.median_tokens == float(
+        np.median(
+            [len(json.loads(one)["abstract"].split()) for one in corpus.read_text().splitlines()]
+        )
+    )
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_labels_are_the_inputs_and_padding_has_none() -> None:
+    full = {"input_ids": list(range(10, 18)), "length": 8}
+    rest = {"input_ids": [5, 6, 7, 1, 1, 1, 1, 1], "length": 4}  # its EOS, 1, is real once
+    batch = collate([full, rest])
+    assert batch["input_ids"].tolist() == [full["input_ids"], rest["input_ids"]]
+    assert batch["labels"].tolist() == [
+        full["input_ids"],
+        [5, 6, 7, 1, -100, -100, -100, -100],
+    ]
+
+
+def test_padding_changes_no_loss(tiny_llama: Path) -> None:
+    model = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32).model
+    short = collate([{"input_ids": [0, 5, 6, 7, 1], "length": 5}])
+    padded = collate([{"input_ids": [0, 5, 6, 7, 1, 1, 1, 1], "length": 5}])
+    with torch.no_grad():
+        assert model(**padded).loss.item() == pytest.approx(model(**short).loss.item(), rel=1e-6)
+
+
+# The run
+
+
+def test_the_schedule_is_the_papers(finetune: Finetune) -> None:
+    out = finetune("--max-tokens", 20 * 4 * BLOCK, "--epochs", 100)
+    rates = [row.learning_rate for row in Log(out / "log.csv").rows() if row.loss is not None]
+    assert len(rates) == 20
+    # 2 of 20 steps are warm-up; then a cosine from 3e-4 to 3e-5 over 18.
+    assert rates[:3] == pytest.approx([0, 1.5e-4, 3e-4])
+    assert rates[2 + 9] == pytest.approx(1.65e-4)  # half way: the mean of the two
+    assert rates[2 + 6] == pytest.approx(3e-5 + 2.7e-4 * 0.75)  # cos(60°) = 1/2
+    assert rates[19] == pytest.approx(3e-5 + 2.7e-4 * (1 + math.cos(math.pi * 17 / 18)) / 2)
+
+
+def test_steps_are_counted_from_epochs_or_tokens() -> None:
+    assert steps_of(FinetuneSettings("base", batch=32, epochs=3), blocks=100) == 12
+    assert steps_of(FinetuneSettings("base", batch=32, max_tokens=20_000), blocks=10_000) == 2
+    assert steps_of(FinetuneSettings("base", batch=32, max_tokens=1), blocks=10_000) == 1
+
+
+def test_loss_falls_on_what_can_be_memorised(finetune: Finetune) -> None:
+    out = finetune("--max-tokens", 12 * 4 * BLOCK, "--epochs", 100, "--learning-rate", 0.05)
+    rows = Log(out / "log.csv").rows()
+    losses = [row.loss for row in rows if row.loss is not None]
+    assert losses[-1] < losses[0] - 1
+    held_out = [row.held_out_loss for row in rows if row.held_out_loss is not None]
+    assert held_out[-1] < held_out[0] - 0.5
+
+
+def test_the_adapter_folder_says_what_it_is(
+    finetune: Finetune, tiny_llama: Path, data: Path
+) -> None:
+    out = finetune("--seed", 3)
+    record = json.loads((out / "training.json").read_bytes())
+    assert record["settings"]["seed"] == 3
+    assert record["settings"]["beta2"] == 0.95
+    assert record["data"]["corpus"] == Prepared.read(data).corpus
+    assert record["outcome"]["steps"] == 2
+    assert record["outcome"]["tokens"] == 8 * BLOCK
+    card = (out / "README.md").read_text()
+    assert "4,096 tokens in 2 steps" in card
+    assert "perplexity went from" in card
+    config = json.loads((out / "adapter_config.json").read_bytes())
+    assert (config["r"], config["lora_alpha"], config["lora_dropout"]) == (4, 32, 0.05)
+    assert config["base_model_name_or_path"] == str(tiny_llama)
+    assert not list(out.parent.glob(".*partial"))
+
+
+def test_an_adapter_gives_the_same_logits_attached_merged_and_after_a_round_trip(
+    finetune: Finetune, tiny_llama: Path, tmp_path: Path
+) -> None:
+    out = finetune("--learning-rate", 0.02)
+    ids = torch.tensor([[0, 5, 9, 12, 4, 1]])
+
+    def logits(model: Any) -> torch.Tensor:
+        with torch.no_grad():
+            found: torch.Tensor = model(input_ids=ids).logits
+        return found
+
+    base = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
+    bare = logits(base.model)
+    attached = attach_adapter(base.model, base.name, base.revision, str(out), silent)
+    with_adapter = logits(attached)
+    assert (with_adapter - bare).abs().max() > 0.01
+    attached.save_pretrained(tmp_path / "again")
+    again = load_language_model(
+        str(tiny_llama),
+        silent,
+        adapter=str(tmp_path / "again"),
+        device="cpu",
+        dtype=torch.float32,
+    )
+    assert torch.equal(logits(again.model), with_adapter)
+    merged = logits(again.model.merge_and_unload())
+    assert torch.allclose(merged, with_adapter, atol=1e-4)
+
+
+def test_four_bits_on_the_cpu_learn_nearly_what_full_precision_learns(
+    finetune: Finetune, tmp_path: Path
+) -> None:
+    options = ("--max-tokens", 6 * 4 * BLOCK, "--epochs", 9, "--learning-rate", 0.05)
+    plain = _losses(finetune(*options))
+    (tmp_path / "adapter").rename(tmp_path / "plain")
+    # The held-out blocks are read before and between the steps: that must not spoil a gradient.
+    quantized = _losses(finetune(*options, "--quantize", "4bit"))
+    assert plain[0] - plain[-1] > 0.5
+    assert quantized[0] - quantized[-1] == pytest.approx(plain[0] - plain[-1], rel=0.3)
+
+
+def test_gradient_checkpointing_changes_no_loss(finetune: Finetune, tmp_path: Path) -> None:
+    plain = [row.loss for row in Log(finetune() / "log.csv").rows()]
+    (tmp_path / "adapter").rename(tmp_path / "plain")
+    saving = [row.loss for row in Log(finetune("--gradient-checkpointing") / "log.csv").rows()]
+    assert saving == plain
+
+
+def test_a_pause_goes_on_with_the_same_command(
+    finetune: Finetune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--max-tokens", 6 * 4 * BLOCK, "--epochs", 9)
+    whole = finetune(*options)
+    weights = (whole / "adapter_model.safetensors").read_bytes()
+    losses = [row.loss for row in Log(whole / "log.csv").rows()]
+    whole.rename(tmp_path / "whole")
+    paused = finetune(*options, "--max-minutes", 1e-6)
+    assert not paused.exists()
+    assert [row.step for row in Log(tmp_path / ".adapter.partial" / "log.csv").rows()][-1] == 1
+    finetune(*options)
+    assert [row.loss for row in Log(paused / "log.csv").rows()] == losses
+    assert (paused / "adapter_model.safetensors").read_bytes() == weights
+
+
+# Processes of their own
+
+
+def _command(tiny_llama: Path, data: Path, out: Path, *options: str) -> list[str]:
+    return [
+        *("finetune", "--base", str(tiny_llama), "--data", str(data), "--out", str(out)),
+        *("--dtype", "float32", "--rank", "4", "--batch", "4", "--epochs", "100"),
+        *("--max-tokens", str(12 * 4 * BLOCK), *options),
+    ]
+
+
+def _start(*arguments: str) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], env=environment, stderr=subprocess.PIPE
+    )
+
+
+def test_killed_at_any_step_it_ends_at_the_same_losses(
+    tiny_llama: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "adapter"
+    command = _command(tiny_llama, data, out, "--checkpoint-minutes", "0")
+    log = Log(tmp_path / ".adapter.partial" / "log.csv")
+    with _start("training", *command) as running:
+        for _ in _seconds(100):
+            if any(row.step >= 5 for row in log.rows()):
+                break
+        running.send_signal(signal.SIGKILL)
+    assert not out.exists()
+    # What a kill in the middle of a save leaves behind is not taken for a checkpoint.
+    cut_short = tmp_path / ".adapter.partial" / "checkpoint-11"
+    cut_short.mkdir()
+    (cut_short / "trainer_state.json").write_text("{")
+    with _start("training", *command) as again:
+        assert again.stderr is not None
+        said = again.stderr.read().decode()
+    assert again.returncode == 0, said
+    assert "Going on from step" in said
+    with _start("training", *_command(tiny_llama, data, tmp_path / "whole")) as whole:
+        assert whole.wait() == 0
+    assert _losses(out) == _losses(tmp_path / "whole")
+    weights = [one / "adapter_model.safetensors" for one in (out, tmp_path / "whole")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
+    for processes in (1, 2):
+        out = tmp_path / f"of-{processes}"
+        command = _command(tiny_llama, data, out, "--dropout", "0", "--learning-rate", "0.01")
+        launch = ("torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0")
+        with _start(*launch, "-m", "training", *command) as running:
+            assert running.stderr is not None
+            said = running.stderr.read().decode()
+        assert running.returncode == 0, said
+        assert said.count("Wrote") == 1
+    one, two = (_losses(tmp_path / f"of-{processes}") for processes in (1, 2))
+    assert two == pytest.approx(one, rel=1e-4)
+    assert one[0] - one[-1] > 0.1  # so that equal means learned alike
+
+
+def _losses(adapter: Path) -> list[float]:
+    return [row.loss for row in Log(adapter / "log.csv").rows() if row.loss is not None]
+
+
+def _seconds(limit: float) -> Iterator[None]:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.05)
+    raise AssertionError("it did not come so far in time")
+
+
+# Perplexity
+
+
+def test_losses_are_the_models_own(tiny_llama: Path) -> None:
+    model = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
+    texts = [[0, 5, 9, 12, 1], [0, 7, 7]]
+    found = losses_of(model, texts, lambda done: None)
+    assert found.tokens.tolist() == [4, 2]
+    for text, total in zip(texts, found.total, strict=True):
+        ids = torch.tensor([text])
+        with torch.no_grad():
+            mean = model.model(input_ids=ids, labels=ids).loss.item()
+        assert total == pytest.approx(mean * (len(text) - 1), rel=1e-5)
+    assert found.perplexity == pytest.approx(math.exp(found.total.sum() / 6))
+
+
+def test_a_reduction_has_its_interval() -> None:
+    tokens = np.full(50, 100)
+    base = Losses(np.linspace(330, 370, 50), tokens)
+    same_drop = Losses(base.total - 40, tokens)  # 0.4 nats a token for every text
+    share, low, high = reduction(base, same_drop)
+    assert (share, low, high) == pytest.approx((1 - math.exp(-0.4),) * 3)
+    rng = np.random.default_rng(0)
+    noisy = Losses(base.total - rng.normal(40, 20, 50), tokens)
+    share, low, high = reduction(base, noisy)
+    assert low < share < high
+    assert high - low == pytest.approx(4 * 0.2 / 50**0.5 * (1 - share), rel=0.4)
+
+
+def test_perplexity_of_base_and_adapter_in_one_table(
+    run: Run, finetune: Finetune, tiny_llama: Path, data: Path, tmp_path: Path
+) -> None:
+    out = finetune("--max-tokens", 12 * 4 * BLOCK, "--epochs", 100, "--learning-rate", 0.05)
+    figure = tmp_path / "figure.svg"
+    common = ("train", "perplexity", "--base", tiny_llama, "--data", data, "--adapter", out)
+    result = run(*common, "--papers", 20, "--plot", figure, "--dtype", "float32")
+    header, base, adapter = (line.split("\t") for line in result.stdout.splitlines())
+    assert header == ["model", "blocks", "lower by", "abstracts", "lower by"]
+    assert base[0] == str(tiny_llama)
+    for place in (1, 3):
+        lower = 1 - float(adapter[place]) / float(base[place])
+        assert lower > 0.2
+        assert adapter[place + 1].startswith(f"{lower:.1%} [")
+    drawn = figure.read_text()
+    assert "<svg" in drawn
+    # The same figure twice, to the last byte.
+    run(*common, "--papers", 20, "--plot", tmp_path / "again.svg", "--dtype", "float32")
+    assert (tmp_path / "again.svg").read_text() == drawn
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (0, "is empty"),
+        (3, "less than one block of 512; give a larger corpus"),
+    ],
+)
+def test_a_corpus_that_is_too_small_is_a_line(
+    run: Run, tmp_path: Path, tiny_llama: Path, lines: int, said: str
+) -> None:
+    path = tmp_path / "few.json"
+    path.write_text("".join(kaggle_line(number) + "\n" for number in range(lines)))
+    result = run(
+        *("train", "prepare", path, "--base", tiny_llama, "--out", tmp_path / "blocks"), code=2
+    )
+    assert said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "blocks").exists()
+    assert not (tmp_path / ".blocks.partial").exists()
+
+
+def test_a_base_without_a_padding_token_is_padded_with_eos(
+    run: Run, tmp_path: Path, corpus: Path
+) -> None:
+    base = make_llama(tmp_path / "llama", seed=1)
+    config = json.loads((base / "config.json").read_bytes())
+    (base / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
+    result = run("train", "prepare", corpus, "--base", base, "--out", tmp_path / "blocks")
+    assert "has no padding token: EOS fills the last block" in result.stderr
+    assert Prepared.read(tmp_path / "blocks").pad == 1
+
+
+def test_a_base_without_an_end_is_refused(run: Run, tmp_path: Path, corpus: Path) -> None:
+    base = make_llama(tmp_path / "llama", seed=1)
+    config = json.loads((base / "config.json").read_bytes())
+    (base / "config.json").write_text(json.dumps({**config, "eos_token_id": None}))
+    result = run("train", "prepare", corpus, "--base", base, "--out", tmp_path / "out", code=2)
+    assert "names no EOS token" in result.stderr
+
+
+def test_an_adapter_of_another_base_is_refused(
+    run: Run, finetune: Finetune, data: Path, tmp_path: Path, tiny_llama: Path, corpus: Path
+) -> None:
+    out = finetune()
+    other = make_llama(tmp_path / "other", seed=7)
+    run("train", "prepare", corpus, "--base", other, "--out", tmp_path / "blocks")
+    asked = ("--adapter", out, "--data", tmp_path / "blocks")
+    result = run("train", "perplexity", "--base", other, *asked, code=2)
+    assert f"adapter {out} was trained on {tiny_llama}" in result.stderr
+    result = run("train", "perplexity", "--base", other, "--data", data, code=2)
+    assert "prepare the data for it" in result.stderr
+    finetune("--out", tmp_path / "new", base=other, code=2)
+
+
+def test_an_unfinished_run_of_other_settings_is_not_mixed_in(
+    run: Run, finetune: Finetune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finetune("--max-minutes", 1e-6)
+    unfinished = tmp_path / ".adapter.partial" / "settings.json"
+    before = unfinished.read_bytes()
+    finetune("--learning-rate", 0.01, code=2)
+    assert unfinished.read_bytes() == before
+    out = finetune("--learning-rate", 0.01, "--restart")
+    assert json.loads((out / "training.json").read_bytes())["settings"]["learning_rate"] == 0.01
+    finetune(code=2)  # it is there already
+
+
+def test_a_batch_that_cannot_be_cut_is_a_line(
+    run: Run, tiny_llama: Path, data: Path, tmp_path: Path
+) -> None:
+    asked = ("train", "finetune", "--base", tiny_llama, "--data", data, "--out", tmp_path / "a")
+    result = run(*asked, "--batch", 6, "--micro-batch", 4, code=2)
+    assert "choose a --batch that 4 divides" in result.stderr
+
+
+@pytest.mark.parametrize("stage", ["prepare", "finetune"])
+def test_a_full_disk_is_a_line_and_leaves_nothing_for_whole(
+    stage: str, tiny_llama: Path, corpus: Path, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = {
+        "prepare": ["prepare", str(corpus), "--base", str(tiny_llama), "--out", str(out)],
+        "finetune": _command(tiny_llama, data, out, "--checkpoint-minutes", "0"),
+    }[stage]
+    # No file may grow beyond 20 kB: the system refuses as it does when a disk is full.
+    program = (
+        "import resource, sys\n"
+        "from training import cli, finetune, perplexity\n"
+        "from astrosearch.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        f"main(['train', *{arguments!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "is full" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+    assert not list(tmp_path.rglob("whole"))
+
+
+def test_data_that_are_not_there_are_a_line(run: Run, tmp_path: Path, tiny_llama: Path) -> None:
+    asked = ("train", "finetune", "--base", tiny_llama, "--out", tmp_path / "a")
+    result = run(*asked, "--data", tmp_path, code=2)
+    assert "make it with: astrosearch train prepare" in result.stderr
+
+
+def test_a_log_that_a_kill_has_cut_is_read_to_its_last_whole_line(tmp_path: Path) -> None:
+    log = Log(tmp_path / "log.csv")
+    for step in (1, 2, 3):
+        log.add(Row(step, step * 10, step * 1.5, loss=2.0 / step))
+    with log.path.open("a") as stream:
+        stream.write("4,40")
+    assert [row.step for row in log.rows()] == [1, 2, 3]
+    assert log.cut(2) == 3.0
+    assert log.rows() == [Row(1, 10, 1.5, loss=2.0), Row(2, 20, 3.0, loss=1.0)]
+
+
+def test_a_data_folder_of_another_format_is_refused(data: Path, tmp_path: Path) -> None:
+    record = json.loads((data / "prepared.json").read_bytes())
+    (tmp_path / "prepared.json").write_text(json.dumps({**record, "format": 99}))
+    with pytest.raises(InputError, match="has format 99"):
+        Prepared.read(tmp_path)

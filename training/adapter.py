@@ -1,0 +1,123 @@
+"""The folder of a trained adapter: PEFT's files, the settings, the log and a card."""
+
+import json
+import math
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from astrosearch import __version__
+from astrosearch.language_model import TRAINED_ON
+from training.abstracts import Prepared
+from training.log import Log
+from training.settings import FinetuneSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run."""
+
+    steps: int
+    tokens: int
+    training_loss: float
+    """Mean over the steps, in nats a token."""
+    seconds: float
+    machine: str
+
+
+def machine(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
+    name = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if cpus.exists():
+        for line in cpus.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}"
+
+
+def write_adapter(
+    folder: Path,
+    model: Any,
+    settings: FinetuneSettings,
+    prepared: Prepared,
+    outcome: Outcome,
+    log: Log,
+) -> None:
+    """Save the adapter of a `PeftModel`, its weights rounded to float16: half the size, and far
+    below what one step of training changes."""
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = settings.base  # not where it lies on this machine
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.float16)
+    model.save_pretrained(folder)
+    record = {
+        "settings": settings.as_record(),
+        "base_revision": prepared.base_revision,
+        "data": asdict(prepared),
+        "outcome": asdict(outcome),
+        "versions": {
+            "astrosearch": __version__,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+        },
+    }
+    (folder / TRAINED_ON).write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "log.csv").write_bytes(log.path.read_bytes())
+    (folder / "README.md").write_text(_card(settings, prepared, outcome, log))
+
+
+def _card(settings: FinetuneSettings, prepared: Prepared, outcome: Outcome, log: Log) -> str:
+    held_out = [row for row in log.rows() if row.held_out_loss is not None]
+    losses = ""
+    if held_out:
+        before, after = held_out[0], held_out[-1]
+        losses = (
+            f"On {settings.evaluation_blocks} held-out blocks the perplexity went from "
+            f"{before.perplexity:.2f} to {after.perplexity:.2f} "
+            f"({1 - after.perplexity / before.perplexity:.1%} lower). "
+        )
+    listed = "\n".join(f"| {name} | {value} |" for name, value in settings.as_record().items())
+    return f"""---
+base_model: {settings.base}
+library_name: peft
+tags: [lora, astronomy]
+---
+
+# A LoRA adapter for astronomy abstracts
+
+Made by `astrosearch train finetune` from {settings.base} (revision {prepared.base_revision}), the
+way of the AstroLLaMA paper (arXiv:2309.06126): causal language modelling on abstracts, packed
+into blocks of {prepared.block} tokens. It continues abstracts; it does not know facts, and it
+invents numbers.
+
+## Data
+
+{prepared.papers:,} papers of arXiv, {prepared.first} to {prepared.last}; one in five is held out
+by a hash of its identifier. Training: {prepared.train.papers:,} papers,
+{prepared.train.tokens:,} tokens, {prepared.train.blocks:,} blocks. Held out:
+{prepared.test.papers:,} papers, {prepared.test.tokens:,} tokens.
+
+## Result
+
+{outcome.tokens:,} tokens in {outcome.steps:,} steps; mean training loss
+{outcome.training_loss:.4f} nats a token (perplexity {math.exp(outcome.training_loss):.2f}).
+{losses}`log.csv` has every step.
+
+{outcome.seconds / 60:,.0f} minutes on {outcome.machine}.
+
+## Settings
+
+| setting | value |
+|---|---|
+{listed}
+"""

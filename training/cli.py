@@ -1,0 +1,402 @@
+"""`astrosearch train …`, which is `python -m training …`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.options import selection_options
+from astrosearch.models import DEFAULT
+
+if TYPE_CHECKING:
+    from training.finetune import Progress
+
+corpus_argument = click.argument(
+    "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+base_option = click.option(
+    "--base", metavar="MODEL", default=DEFAULT, show_default=True, help="The model to begin from."
+)
+data_option = click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder made by `train prepare`.",
+)
+
+
+@click.group()
+def train() -> None:
+    """The commands behind `astrosearch train`."""
+
+
+@train.command()
+@corpus_argument
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="A new folder for the blocks."
+)
+@base_option
+@selection_options
+def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **selection: Any) -> None:
+    """Turn abstracts into blocks of 512 tokens to train on.
+
+    One paper in five is held out for good, by a hash of its identifier.
+
+    \b
+    astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
+    """
+    from astrosearch.readers import Selection
+    from training.abstracts import prepare as run
+
+    with _bar("Tokenizing", "papers") as show:
+        found = run(list(corpus), out, base, Selection(**selection), _say, show, strict=strict)
+    _table(
+        (
+            ("papers", f"{found.papers:,}"),
+            ("first month", found.first),
+            ("last month", found.last),
+            ("tokens", f"{found.tokens:,}"),
+            ("median tokens an abstract", f"{found.median_tokens:,.0f}"),
+            ("training papers", f"{found.train.papers:,}"),
+            ("training tokens", f"{found.train.tokens:,}"),
+            ("training blocks", f"{found.train.blocks:,}"),
+            ("held-out papers", f"{found.test.papers:,}"),
+            ("held-out tokens", f"{found.test.tokens:,}"),
+            ("held-out blocks", f"{found.test.blocks:,}"),
+        ),
+    )
+    refused = sum(found.refused.values())
+    if refused:
+        _say(f"{refused:,} records were refused; they are listed in {out / 'rejected.jsonl'}")
+    _say(f"Wrote {out}. Next: astrosearch train finetune --data {out} --out ADAPTER")
+
+
+@train.command()
+@base_option
+@data_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter's folder.")
+@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="LoRA's r.")
+@click.option("--alpha", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.05, show_default=True)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-4, show_default=True
+)
+@click.option("--weight-decay", type=click.FloatRange(0), default=0.1, show_default=True)
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Blocks a step."
+)
+@click.option(
+    "--micro-batch",
+    type=click.IntRange(min=1),
+    help="Blocks at once in memory; by default 1 on a CPU, 8 on a GPU.",
+)
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
+@click.option("--max-tokens", type=click.IntRange(min=1), help="End after so many tokens.")
+@click.option(
+    "--max-minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Pause after so long; the same command goes on.",
+)
+@click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="How often to save.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--quantize",
+    type=click.Choice(["4bit", "8bit", "none"]),
+    help="How to hold the base; by default 4bit on CUDA, none elsewhere.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Of the products; by default bfloat16 where the hardware is made for it.",
+)
+@click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third slower.")
+@click.option("--device", help="cuda, mps or cpu; by default the best there is.")
+@click.option("--restart", is_flag=True, help="Throw away what an unfinished run has left.")
+def finetune(
+    base: str,
+    data: Path,
+    out: Path,
+    micro_batch: int | None,
+    quantize: str | None,
+    dtype: str | None,
+    max_minutes: float | None,
+    checkpoint_minutes: float,
+    device: str | None,
+    restart: bool,
+    **settings: Any,
+) -> None:
+    """Train a LoRA adapter to continue abstracts, the AstroLLaMA paper's way.
+
+    It may be killed at any time: the same command goes on from the last checkpoint. The defaults
+    are the paper's.
+
+    \b
+    astrosearch train finetune --data blocks --out adapter
+    torchrun --nproc-per-node 4 -m training finetune --data blocks --out adapter
+    """
+    from astrosearch.devices import fast_dtype
+    from training.finetune import Stops, process_device
+    from training.finetune import finetune as run
+    from training.settings import FinetuneSettings
+
+    place = process_device(device)
+    chosen: dict[str, Any] = {
+        "micro_batch": micro_batch or (8 if place.type == "cuda" else 1),
+        "quantize": quantize or ("4bit" if place.type == "cuda" else "none"),
+        "dtype": dtype or str(fast_dtype(place)).removeprefix("torch."),
+    }
+    outcome = run(
+        FinetuneSettings(base, **settings, **chosen),
+        data,
+        out,
+        _say,
+        device=place,
+        stops=Stops(checkpoint_minutes, max_minutes),
+        progress=_Told(),
+        restart=restart,
+    )
+    if outcome is None:
+        _say("Paused. The same command goes on.")
+    else:
+        _say(f"Wrote {out}. Next: astrosearch train perplexity --data {data} --adapter {out}")
+
+
+@train.command()
+@base_option
+@click.option(
+    "--adapter", "adapters", multiple=True, help="An adapter's name or folder; may be repeated."
+)
+@data_option
+@click.option(
+    "--papers",
+    type=click.IntRange(min=2),
+    default=200,
+    show_default=True,
+    help="Held-out abstracts, drawn at random.",
+)
+@click.option(
+    "--blocks",
+    type=click.IntRange(min=2),
+    default=64,
+    show_default=True,
+    help="Held-out blocks, drawn at random.",
+)
+@click.option("--all", "everything", is_flag=True, help="All held-out abstracts and blocks.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    help="Draw perplexity over tokens seen: .png, .svg or .pdf.",
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option("--device", help="cuda, mps or cpu; by default the best there is.")
+def perplexity(
+    base: str,
+    adapters: tuple[str, ...],
+    data: Path,
+    papers: int,
+    blocks: int,
+    everything: bool,
+    seed: int,
+    plot: Path | None,
+    dtype: str | None,
+    device: str | None,
+) -> None:
+    """Perplexity on held-out papers, of the base and of each adapter.
+
+    \b
+    astrosearch train perplexity --data blocks --adapter astro-smollm2-135m --plot figure1.png
+    """
+    import torch
+
+    from astrosearch.devices import fast_dtype, pick_device
+    from astrosearch.errors import InputError
+    from training import perplexity as module
+
+    if plot and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
+    if plot and not adapters:
+        raise InputError("--plot draws the training of an adapter: give --adapter")
+    logs = [(name, module.log_of(name, _say)) for name in adapters] if plot else []
+    place = pick_device(device)
+    with _bar("Reading", "texts") as show:
+        lines = module.perplexity(
+            base,
+            adapters,
+            data,
+            _say,
+            device=place,
+            dtype=getattr(torch, dtype) if dtype else fast_dtype(place),
+            papers=None if everything else papers,
+            blocks=None if everything else blocks,
+            seed=seed,
+            progress=show,
+        )
+
+    def lower(share: tuple[float, float, float] | None) -> str:
+        return "{:.1%} [{:.1%}, {:.1%}]".format(*share) if share else ""
+
+    _table(
+        [
+            (
+                line.name,
+                f"{line.blocks:.2f}",
+                lower(line.blocks_reduction),
+                f"{line.abstracts:.2f}",
+                lower(line.abstracts_reduction),
+            )
+            for line in lines
+        ],
+        header=("model", "blocks", "lower by", "abstracts", "lower by"),
+    )
+    if plot:
+        module.plot(logs, base, plot)
+        _say(f"Wrote {plot}")
+
+
+@train.command()
+@corpus_argument
+@click.option("--model", metavar="MODEL", default=DEFAULT, show_default=True)
+@click.option("--layers", type=click.IntRange(min=1), help="Run only the first layers.")
+@click.option("--dimension", type=click.IntRange(min=1), help="By default the model's width.")
+@click.option("--papers", default=8000, show_default=True, help="Training papers to fit on.")
+@click.option("--held-out", default=3000, show_default=True, help="Held-out papers to judge on.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the whitening here.")
+def whiten(
+    corpus: tuple[Path, ...],
+    model: str,
+    layers: int | None,
+    dimension: int | None,
+    papers: int,
+    held_out: int,
+    out: Path | None,
+) -> None:
+    """Fit a whitening on training papers and judge it on held-out ones."""
+    from astrosearch.encoder import EncoderSpec
+    from astrosearch.encoders import load_encoder
+    from training.whitening import fit, judge, split_papers
+
+    spec = EncoderSpec(model, layers=layers)
+    encoder = load_encoder(spec, _say)
+    fitted_on, judged_on = split_papers(list(corpus), papers, held_out)
+    whitening = fit(encoder, fitted_on, dimension or encoder.dimension)
+    click.echo(f"{spec}; fitted on {len(fitted_on):,} papers, {len(judged_on):,} held out")
+    for name, found in judge(encoder, judged_on, whitening).items():
+        figures = (
+            ("R@1", found.recall_at_1),
+            ("R@10", found.recall_at_10),
+            ("MRR", found.reciprocal_rank),
+        )
+        shown = "  ".join(
+            f"{what} {value:.3f} [{a:.3f}, {b:.3f}]" for what, (value, a, b) in figures
+        )
+        click.echo(f"{name:12}{shown}")
+    if out:
+        whitening.save(out)
+        click.echo(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
+def _say(line: str) -> None:
+    import os
+
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first one speaks
+        click.echo(line, err=True)
+
+
+class _Told:
+    """A training's progress: a bar on a terminal, and a line for each look at held-out blocks."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("Training"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", facts="")
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, progress: "Progress") -> None:
+        from astrosearch.cli.progress import duration
+
+        row = progress.row
+        done = progress.step >= progress.steps
+        if row.held_out_loss is not None:
+            self._bar.stop()
+            _say(
+                f"step {row.step:,} of {progress.steps:,}, {row.tokens:,} tokens, "
+                f"{row.seconds / 60:,.1f} min: held-out perplexity {row.perplexity:.2f}"
+            )
+        else:
+            if self._first is None:
+                self._first = (row.step, row.seconds)
+            steps, seconds = row.step - self._first[0], row.seconds - self._first[1]
+            left = seconds / steps * (progress.steps - row.step) if steps else None
+            facts = (
+                f"loss {row.loss:.3f}  perplexity {row.perplexity:.1f}  "
+                f"{row.tokens_per_second:,.0f} tokens/s"
+            )
+            if left is not None:
+                facts += f"  {duration(left)} left"
+            self._bar.update(self._task, completed=progress.step, total=progress.steps, facts=facts)
+            if self._console.is_terminal and not done:
+                self._bar.start()
+
+
+@contextmanager
+def _bar(doing: str, things: str) -> Iterator[Callable[[int, int], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(doing),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(things),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _table(rows: Any, header: tuple[str, ...] = ()) -> None:
+    """A table on a terminal, tab-separated lines down a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        for row in ([header] if header else []) + list(rows):
+            click.echo("\t".join(row))
+        return
+    table = Table(show_header=bool(header), box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for place in range(len(rows[0])):
+        table.add_column(header[place] if header else "", justify="left" if place == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,30 @@
+"""Abstracts into blocks of one length, so that no product is spent on padding."""
+
+from collections.abc import Iterable, Iterator
+
+BLOCK = 512
+"""Tokens a block (arXiv:2309.06126, section 2.2)."""
+
+
+def pack(
+    abstracts: Iterable[list[int]], pad: int, block: int = BLOCK
+) -> Iterator[tuple[list[int], int]]:
+    """Run token lists together and cut them into blocks.
+
+    An abstract goes on in the next block where one ends. What is left at the end becomes a last
+    block too, filled up with `pad`, so that no token is lost.
+
+    Yields:
+        `block` token ids, and how many of them are real: `block` for all but the last.
+
+    >>> list(pack([[1, 5, 6, 2], [1, 7, 2]], pad=0, block=5))
+    [([1, 5, 6, 2, 1], 5), ([7, 2, 0, 0, 0], 2)]
+    """
+    row: list[int] = []
+    for abstract in abstracts:
+        row += abstract
+        while len(row) >= block:
+            yield row[:block], block
+            row = row[block:]
+    if row:
+        yield row + [pad] * (block - len(row)), len(row)

@@ -1,0 +1,219 @@
+"""Perplexity on held-out papers: of the base and of each adapter, and the paper's Figure 1."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from astrosearch.encoder import Say
+from astrosearch.errors import InputError
+from astrosearch.language_model import LanguageModel, attach_adapter, load_language_model
+from astrosearch.models import locate_adapter
+from training.abstracts import Prepared, blocks_of, held_out_abstracts
+from training.log import Log
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Cross-entropy of some texts under one model, text by text."""
+
+    total: NDArray[np.float64]
+    """(n,) nats, summed over a text's tokens."""
+    tokens: NDArray[np.int64]
+    """(n,) tokens that were predicted: all but the first."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss of a token (arXiv:2309.06126, section 3.1)."""
+        return math.exp(self.total.sum() / self.tokens.sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One model's line of the table."""
+
+    name: str
+    blocks: float
+    """Perplexity on packed blocks, [BOS] and [EOS] counted."""
+    abstracts: float
+    """Perplexity of abstracts one at a time behind [BOS], their [EOS] not counted."""
+    blocks_reduction: tuple[float, float, float] | None
+    """Against the base, as a share: value and 95 % interval over blocks. None for the base."""
+    abstracts_reduction: tuple[float, float, float] | None
+    """The same over papers."""
+
+
+def perplexity(
+    base: str,
+    adapters: Sequence[str],
+    data: Path,
+    say: Say,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    papers: int | None = 200,
+    blocks: int | None = 64,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, texts: None,
+) -> list[Line]:
+    """A line for the base and one for each adapter, on the same held-out texts.
+
+    Args:
+        papers: how many held-out abstracts, drawn by `seed`; None for all.
+        blocks: how many held-out blocks; None for all.
+
+    Raises:
+        InputError: if the data are not this base's, or an adapter is another base's.
+    """
+    prepared = Prepared.read(data)
+    model = load_language_model(base, say, device=device, dtype=dtype)
+    if model.revision != prepared.base_revision:
+        raise InputError(
+            f"{data} was prepared for {prepared.base} of revision {prepared.base_revision}, the "
+            f"base is {base} of revision {model.revision}; prepare the data for it"
+        )
+    packed = [
+        row["input_ids"][: row["length"]] for row in _some(blocks_of(data, "test"), blocks, seed)
+    ]
+    single = [row["input_ids"][:-1] for row in _some(held_out_abstracts(data), papers, seed)]
+    texts = packed + single
+    in_all = len(texts) * (1 + len(adapters))
+    first = len(packed)
+    bare = losses_of(model, texts, lambda done: progress(done, in_all))
+    lines = [Line(base, *_both(bare, first), None, None)]
+    for number, name in enumerate(adapters, start=1):
+        before = number * len(texts)
+        attached = attach_adapter(model.model, base, model.revision, name, say).eval()
+        losses = losses_of(
+            replace(model, model=attached),
+            texts,
+            lambda done, before=before: progress(before + done, in_all),  # type: ignore[misc]
+        )
+        lines.append(
+            Line(
+                name,
+                *_both(losses, first),
+                reduction(_part(bare, 0, first), _part(losses, 0, first), seed),
+                reduction(_part(bare, first), _part(losses, first), seed),
+            )
+        )
+        attached.unload()  # the next adapter gets the bare base
+    return lines
+
+
+@torch.inference_mode()
+def losses_of(
+    model: LanguageModel, texts: Sequence[Sequence[int]], progress: Callable[[int], None]
+) -> Losses:
+    """The loss of each text, one at a time, so that nothing is padded."""
+    total = np.zeros(len(texts))
+    model.model.eval()
+    for number, text in enumerate(texts):
+        ids = torch.tensor([list(text)], device=model.device)
+        logits = model.model(input_ids=ids).logits[0, :-1].float()
+        losses = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
+        total[number] = losses.double().sum().item()
+        progress(number + 1)
+    return Losses(total, np.array([len(text) - 1 for text in texts]))
+
+
+def reduction(base: Losses, other: Losses, seed: int = 0) -> tuple[float, float, float]:
+    """How much lower `other`'s perplexity is than the base's, as a share of it.
+
+    Returns:
+        The share with its 95 % percentile interval from a bootstrap over texts, the same texts
+        for both (Efron and Tibshirani 1993, chapter 13).
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(base.total), (RESAMPLES, len(base.total)))
+    tokens = base.tokens[drawn].sum(axis=1)
+    shares = 1 - np.exp((other.total[drawn].sum(axis=1) - base.total[drawn].sum(axis=1)) / tokens)
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return 1 - other.perplexity / base.perplexity, float(low), float(high)
+
+
+def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
+    """Figure 1 of the paper: perplexity over tokens seen, and the base as a line across.
+
+    Args:
+        logs: name and log.csv of each adapter.
+        out: .png, .svg or .pdf.
+
+    Raises:
+        InputError: if a log is missing or has no held-out losses.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Okabe and Ito's colours, which the colour-blind can tell apart.
+    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+    with rc_context({"font.size": 9, "svg.hashsalt": "astrosearch"}):
+        figure = Figure(figsize=(5.0, 3.3), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        for (name, path), colour in zip(logs, colours * len(logs), strict=False):
+            rows = Log(path).rows()
+            held_out = [row for row in rows if row.held_out_loss is not None]
+            if not held_out:
+                raise InputError(f"{path} has no held-out losses to draw")
+            steps = [row for row in rows if row.loss is not None]
+            axes.plot(
+                [row.tokens / 1e6 for row in steps],
+                [row.perplexity for row in steps],
+                color=colour,
+                alpha=0.3,
+                linewidth=0.8,
+                label=f"{name}, training batches",
+            )
+            axes.plot(
+                [row.tokens / 1e6 for row in held_out],
+                [row.perplexity for row in held_out],
+                color=colour,
+                marker="o",
+                markersize=3,
+                label=f"{name}, held-out papers",
+            )
+        axes.axhline(
+            held_out[0].perplexity, color="0.3", linestyle="--", label=f"{base}, held-out papers"
+        )
+        axes.set_xlabel("Tokens seen (millions)")
+        axes.set_ylabel("Perplexity")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        figure.savefig(out, dpi=200, metadata={"Date": None} if out.suffix == ".svg" else None)
+
+
+def log_of(adapter: str, say: Say) -> Path:
+    """An adapter's log.csv.
+
+    Raises:
+        InputError: if it has none.
+    """
+    folder, _ = locate_adapter(adapter, say)
+    path = folder / "log.csv"
+    if not path.exists():
+        raise InputError(f"{adapter} holds no log.csv: not an adapter of `train finetune`")
+    return path
+
+
+def _some(rows: Any, count: int | None, seed: int) -> list[Any]:
+    if count is None or count >= len(rows):
+        return list(rows)
+    drawn = np.random.default_rng(seed).choice(len(rows), size=count, replace=False)
+    return list(rows.select(np.sort(drawn)))
+
+
+def _part(losses: Losses, first: int, last: int | None = None) -> Losses:
+    return Losses(losses.total[first:last], losses.tokens[first:last])
+
+
+def _both(losses: Losses, first: int) -> tuple[float, float]:
+    return _part(losses, 0, first).perplexity, _part(losses, first).perplexity
