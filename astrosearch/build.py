@@ -27,10 +27,11 @@ from astrosearch import __version__, locations
 from astrosearch.corpus import Corpus, TextHash, import_papers
 from astrosearch.encoder import Encoder, EncoderSpec, Say
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
-from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, Index
+from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, WORDS, Index
 from astrosearch.manifest import Manifest, describe_files
 from astrosearch.readers import Intake, Refusal, Selection
 from astrosearch.vectors import unit_rows
+from astrosearch.words import WordsWriter
 
 EXACT_UP_TO = 500_000
 """Papers up to which every vector is compared; a scan of so many takes about 0.1 s."""
@@ -140,6 +141,7 @@ def build(
         encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
         _write_faiss(partial / FAISS, vectors, factory)
+        words = _write_words(partial / WORDS, corpus)
         manifest = Manifest(
             count=len(corpus),
             dimension=vectors.shape[1],
@@ -149,7 +151,7 @@ def build(
             factory=factory,
             built=datetime.now(UTC).isoformat(timespec="seconds"),
             tool=__version__,
-            files=describe_files(partial, [PAPERS, VECTORS, FAISS, REJECTED]),
+            files=describe_files(partial, [PAPERS, VECTORS, FAISS, REJECTED, *words]),
         )
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
         manifest.write(partial)
@@ -400,6 +402,19 @@ def _fill_faiss(path: Path, vectors: NDArray[np.float16], index: Any) -> None:
     for start in range(0, len(vectors), BLOCK):
         index.add(unit_rows(vectors[start : start + BLOCK]))
     faiss.write_index(index, str(path))
+
+
+def _write_words(folder: Path, corpus: Corpus) -> list[str]:
+    """Write the words of all papers; returns the files' names as the manifest has them.
+
+    What an interrupted build left is written anew: it takes a few minutes for a whole archive.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    writer = WordsWriter(folder)
+    for row, paper in enumerate(corpus):
+        writer.add(row, paper.title, paper.abstract, paper.authors)
+    writer.finish()
+    return sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
 
 
 def random_pair_cosines(

@@ -1,7 +1,8 @@
 """A built index: opened, checked, searched. indexes/README.md documents the bytes."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
@@ -13,7 +14,11 @@ from astrosearch.errors import EncoderMismatch, IndexDamaged
 from astrosearch.manifest import Manifest
 from astrosearch.vectors import Vectors, unit_rows
 
+if TYPE_CHECKING:
+    from astrosearch.words import Words
+
 PAPERS, VECTORS, FAISS, REJECTED = "papers.sqlite", "vectors.npy", "vectors.faiss", "rejected.jsonl"
+WORDS = "words"
 
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
@@ -53,6 +58,23 @@ class Index:
 
     def __len__(self) -> int:
         return self.manifest.count
+
+    @cached_property
+    def words(self) -> "Words":
+        """The words of the papers, opened when they are first asked for.
+
+        Raises:
+            IndexDamaged: if they cannot be read, or are those of another number of papers.
+        """
+        from astrosearch.words import Words
+
+        words = Words(self.folder / WORDS)
+        if len(words) != len(self):
+            raise IndexDamaged(
+                f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest says "
+                f"{len(self):,}; build the index again"
+            )
+        return words
 
     def vector(self, row: int) -> Vectors:
         """(dimension,) float32, length 1."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,8 +12,10 @@ from astrosearch.encoder import EncoderSpec
 from astrosearch.errors import IndexDamaged
 from astrosearch.locations import MANIFEST
 
-FORMAT = 1
+FORMAT = 2
 """Version of the on-disk format, documented in indexes/README.md."""
+
+_FILE = re.compile(r"(?:words/)?[\w.-]*\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Manifest:
     """The fields of manifest.json."""
 
     count: int
-    """Papers, which are rows of papers.sqlite, vectors.npy and vectors.faiss alike."""
+    """Papers, which are rows of papers.sqlite, vectors.npy, vectors.faiss and words/ alike."""
     dimension: int
     encoder: EncoderSpec
     corpus: dict[str, Any]
@@ -36,7 +39,7 @@ class Manifest:
     metric: str = "cosine"
     format: int = FORMAT
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """`bytes` and `sha256` of each other file of the folder."""
+    """`bytes` and `sha256` of each other file of the folder, `words/…` among them."""
 
     @classmethod
     def read(cls, folder: Path, *, check_files: bool = True) -> "Manifest":
@@ -66,7 +69,7 @@ class Manifest:
             whole = all(isinstance(one, int) for one in (manifest.count, manifest.dimension))
             whole = whole and all(isinstance(one, str) for one in [*sums, encoder.model])
             whole = whole and isinstance(manifest.corpus["selection"], dict)
-            whole = whole and all(name == Path(name).name for name in sizes)
+            whole = whole and all(_FILE.fullmatch(name) for name in sizes)
             if not whole:
                 raise ValueError("a field of an odd kind")
         except (AttributeError, KeyError, TypeError, ValueError) as error:

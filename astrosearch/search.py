@@ -2,16 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus import Filters
 from astrosearch.encoder import Encoder
-from astrosearch.errors import NothingFound
+from astrosearch.errors import InputError, NothingFound
 from astrosearch.index import Index
 from astrosearch.papers import Paper
-from astrosearch.vectors import unit_rows
+from astrosearch.question import Question, parse
+from astrosearch.vectors import Vectors, unit_rows
+
+Mode = Literal["hybrid", "dense", "lexical"]
+"""By meaning and by words, by meaning alone, by words alone."""
+
+Rows = NDArray[np.int64]
+
+DAMPING = 60
+"""k of reciprocal rank fusion as in Cormack, Clarke and Büttcher (2009),
+https://doi.org/10.1145/1571941.1572114: the larger, the less the first ranks stand out."""
+
+DENSE_WEIGHT, LEXICAL_WEIGHT = 1.0, 1.0
+"""What a rank by meaning and a rank by words count in hybrid mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +35,135 @@ class Hit:
     rank: int
     """1 for the best."""
     score: float
-    """Cosine between the query's vector and the paper's, from -1 to 1."""
+    """What the answer is ordered by. Dense: the cosine. Lexical: BM25, from 0 up, larger for
+    longer questions. Hybrid: the sum of weight / (60 + rank) over both sides. Scores of two modes,
+    and BM25 and hybrid scores of two questions, cannot be compared."""
     paper: Paper
+    cosine: float | None = None
+    """Between the query's vector and the paper's, from -1 to 1; None in lexical mode."""
+    dense_rank: int | None = None
+    """Rank by meaning; None if that did not find the paper."""
+    lexical_rank: int | None = None
+    """Rank by words; None if that did not find the paper."""
+
+
+class Fused(NamedTuple):
+    """Two ranked lists as one, best first."""
+
+    scores: NDArray[np.float64]
+    rows: Rows
+
+
+def fuse(
+    dense: Rows,
+    lexical: Rows,
+    *,
+    dense_weight: float = DENSE_WEIGHT,
+    lexical_weight: float = LEXICAL_WEIGHT,
+    damping: float = DAMPING,
+) -> Fused:
+    """Reciprocal rank fusion: a row's score is the sum of weight / (damping + rank) over the
+    lists that have it. Ties are broken by the better of its ranks, then by row.
+
+    Args:
+        dense, lexical: rows, best first.
+    """
+    scores: dict[int, float] = {}
+    best: dict[int, int] = {}
+    for rows, weight in ((dense, dense_weight), (lexical, lexical_weight)):
+        for rank, row in enumerate(rows.tolist(), start=1):
+            scores[row] = scores.get(row, 0.0) + weight / (damping + rank)
+            best[row] = min(rank, best.get(row, rank))
+    order = sorted(scores, key=lambda row: (-scores[row], best[row], row))
+    return Fused(np.array([scores[row] for row in order]), np.array(order, dtype=np.int64))
 
 
 def query(
     index: Index,
-    encoder: Encoder,
-    texts: Sequence[str],
+    encoder: Encoder | None,
+    texts: Sequence[str | Question],
     k: int = 10,
     filters: Filters | None = None,
+    mode: Mode = "hybrid",
 ) -> list[list[Hit]]:
-    """The `k` papers nearest in meaning to each text.
+    """The `k` papers that fit each text best.
+
+    Args:
+        encoder: may be None in lexical mode.
+        texts: a string is read as `question.parse` reads it; `Question(text)` takes it as it is.
+        filters: for all of them, besides those in the texts.
 
     Raises:
         EncoderMismatch: if `encoder` is not the one the index was built with.
+        InputError: if a filter in a text says nothing.
     """
-    index.check(encoder)
-    allowed = index.corpus.rows_matching(filters or Filters())
-    scores, rows = index.search(encoder.encode(texts), k, allowed)
-    return [_hits(index, *found) for found in zip(scores, rows, strict=True)]
+    questions = [parse(text) if isinstance(text, str) else text for text in texts]
+    vectors: list[Vectors | None] = [None] * len(questions)
+    if mode != "lexical":
+        if encoder is None:
+            raise InputError(f"mode {mode} compares vectors: it needs an encoder")
+        index.check(encoder)
+        vectors = list(encoder.encode([question.text for question in questions]))
+    everywhere = index.corpus.rows_matching(filters or Filters())
+    return [
+        _answer(index, question, vector, k, _allowed(index, question, everywhere), mode)
+        for question, vector in zip(questions, vectors, strict=True)
+    ]
+
+
+def _answer(
+    index: Index,
+    question: Question,
+    vector: Vectors | None,
+    k: int,
+    allowed: Rows | None,
+    mode: Mode,
+) -> list[Hit]:
+    count = max(100, 5 * k) if mode == "hybrid" else k
+    cosines: dict[int, float] = {}
+    bm25: dict[int, float] = {}
+    if vector is not None:
+        [scores], [rows] = index.search(vector[None], count, allowed)
+        cosines = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+    if mode != "dense":
+        scores, rows = index.words.search(question.text, count, allowed)
+        bm25 = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+    if mode == "hybrid":
+        sides = [np.array(list(side), dtype=np.int64) for side in (cosines, bm25)]
+        fused = fuse(*sides)
+        found = dict(zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True))
+    else:
+        found = cosines or bm25
+    dense_ranks, lexical_ranks = (
+        {row: i for i, row in enumerate(side, 1)} for side in (cosines, bm25)
+    )
+    return [
+        Hit(
+            rank,
+            score,
+            paper,
+            cosine=cosines[row] if row in cosines else _cosine(index, row, vector),
+            dense_rank=dense_ranks.get(row),
+            lexical_rank=lexical_ranks.get(row),
+        )
+        for rank, ((row, score), paper) in enumerate(
+            zip(found.items(), index.corpus.papers(list(found)), strict=True), start=1
+        )
+    ]
+
+
+def _cosine(index: Index, row: int, vector: Vectors | None) -> float | None:
+    return None if vector is None else float(index.vector(row) @ vector)
+
+
+def _allowed(index: Index, question: Question, allowed: Rows | None) -> Rows | None:
+    """Of the allowed rows, those which meet the question's filters and conditions."""
+    met = [index.corpus.rows_matching(filters) for filters in question.filters]
+    met += [index.words.rows_with(one.words, one.fields) for one in question.conditions]
+    for rows in met:
+        if rows is not None:
+            allowed = rows if allowed is None else np.intersect1d(allowed, rows)
+    return allowed
 
 
 def similar(
@@ -60,25 +183,43 @@ def similar(
     return _hits(index, scores[0], rows[0])
 
 
-def _hits(index: Index, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> list[Hit]:
+def _hits(index: Index, cosines: NDArray[np.float32], rows: Rows) -> list[Hit]:
     papers = index.corpus.papers(rows.tolist())
     return [
-        Hit(rank, float(score), paper)
-        for rank, (score, paper) in enumerate(zip(scores, papers, strict=True), start=1)
+        Hit(rank, float(cosine), paper, float(cosine), dense_rank=rank)
+        for rank, (cosine, paper) in enumerate(zip(cosines, papers, strict=True), start=1)
     ]
 
 
-def nothing_found(index: Index, filters: Filters) -> NothingFound:
-    """The error for an empty answer: which filters, out of how many papers."""
+def _any_passes(index: Index, question: Question, filters: Filters) -> bool:
+    allowed = _allowed(index, question, index.corpus.rows_matching(filters))
+    return allowed is None or len(allowed) > 0
+
+
+def nothing_found(index: Index, filters: Filters, question: Question | None = None) -> NothingFound:
+    """The error for an empty answer: which condition, filters or words, of how many papers."""
+    where = f"none of the {len(index):,} papers of index {index.folder.name}"
+    for condition in question.conditions if question else ():
+        if not len(index.words.rows_with(condition.words, condition.fields)):
+            return NothingFound(f"{where} has {condition}")
+    given = (filters, *(question.filters if question else ()))
     asked = ", ".join(
         f"{name} {value}"
+        for one in given
         for name in ("author", "category", "since", "until")
-        if (value := getattr(filters, name)) is not None
+        if (value := getattr(one, name)) is not None
     )
-    if not asked:
-        return NothingFound(f"index {index.folder.name} has no other papers than those named")
-    first, last = index.corpus.span()
-    return NothingFound(
-        f"none of the {len(index):,} papers of index {index.folder.name} ({first} to {last}) "
-        f"passes the filters ({asked}); loosen one of them"
-    )
+    conditions = " and ".join(map(str, question.conditions)) if question else ""
+    if asked:
+        first, last = index.corpus.span()
+        passing = f"{where} ({first} to {last}) passes the filters ({asked})"
+        if conditions:
+            passing += f" and has {conditions}"
+        elif question and _any_passes(index, question, filters):
+            passing += f" and has a word of {question.text!r}"
+        return NothingFound(f"{passing}; loosen one of them")
+    if conditions:
+        return NothingFound(f"{where} has {conditions} together")
+    if question:
+        return NothingFound(f"{where} has a word of {question.text!r}")
+    return NothingFound(f"index {index.folder.name} has no other papers than those named")

@@ -58,7 +58,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         file.name: file.read_bytes()
         for file in folder.iterdir()
-        if file.name not in ("manifest.json", "papers.sqlite")
+        if file.name not in ("manifest.json", "papers.sqlite", "words")  # its names are random
     }
 
 
@@ -90,16 +90,19 @@ def test_the_manifest_tells_the_whole_story(
 ) -> None:
     make(tmp_path / "one", snapshot, spec, selection=Selection(category="gr-qc", limit=30))
     manifest = json.loads((tmp_path / "one/manifest.json").read_text())
-    assert manifest["format"] == 1
+    assert manifest["format"] == 2
     assert (manifest["count"], manifest["dimension"]) == (30, 64)
     assert manifest["encoder"] == spec.as_record()
     assert manifest["corpus"]["sources"] == [str(snapshot)]
     assert manifest["corpus"]["selection"] == {"category": "gr-qc", "limit": 30}
+    words = {f"words/{file.name}" for file in (tmp_path / "one/words").iterdir()}
+    assert "words/meta.json" in words
     assert set(manifest["files"]) == {
         "papers.sqlite",
         "vectors.npy",
         "vectors.faiss",
         "rejected.jsonl",
+        *words,
     }
     assert len(manifest["background"]["percentiles"]) == 101
     assert not (tmp_path / ".one.partial").exists()
@@ -523,7 +526,7 @@ def test_a_folder_that_disagrees_with_its_manifest_is_refused(
 
     folder = damaged("format")
     edit(folder, format=9)
-    with pytest.raises(IndexDamaged, match="format version 9, this astrosearch reads 1"):
+    with pytest.raises(IndexDamaged, match="format version 9, this astrosearch reads 2"):
         Index(folder)
     folder = damaged("count")
     edit(folder, count=149)

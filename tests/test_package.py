@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = "torch transformers faiss peft datasets openai bitsandbytes numpy rich orjson httpx2"
+HEAVY = (
+    "torch transformers faiss peft datasets openai bitsandbytes numpy rich orjson httpx2 tantivy "
+    "Stemmer"
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["query", "--help"], ["index", "--help"]])

@@ -81,6 +81,23 @@ def test_at_80_columns_a_hit_is_a_title_and_a_line_of_facts() -> None:
     ]
 
 
+def test_a_hybrid_answer_says_which_side_found_a_hit() -> None:
+    ranks = ((1, 2, 0.9), (None, 1, -0.01), (2, None, 0.8))
+    hits = [
+        Hit(i, 0.03, a_paper(), cosine, dense, lexical)
+        for i, (dense, lexical, cosine) in enumerate(ranks, 1)
+    ]
+    lines = drawn(render.hits_table(hits, abstracts=False, width=80), 80)
+    assert [line.split()[:4] for line in lines if "Cold gas" in line or "cosine" in line] == [
+        ["#", "cosine", "by", "paper"],
+        ["1", "0.900", "both", "Cold"],
+        ["2", "-0.010", "words", "Cold"],
+        ["3", "0.800", "meaning", "Cold"],
+    ]
+    wide = drawn(render.hits_table(hits, abstracts=False, width=140), 140)
+    assert wide[1].split()[:4] == ["#", "cosine", "by", "id"]
+
+
 def test_at_140_columns_every_fact_has_a_column() -> None:
     lines = drawn(render.hits_table(HITS, abstracts=False, width=140), 140)
     assert re.split(r" {2,}", lines[1].strip()) == [
@@ -194,6 +211,9 @@ def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
 FIRST = {
     "rank": 1,
     "score": 0.7431,
+    "cosine": None,
+    "dense_rank": None,
+    "lexical_rank": None,
     "id": "2401.00001",
     "title": r"Cold gas around $z \sim 3$ galaxies",
     "authors": ["Maartje van der Berg", r"B. T\'etl\'as"],
@@ -225,7 +245,7 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     paper = a_paper('A "quoted", comma-ridden\ntitle')
     render.write_hits([Hit(1, 0.5, paper)], format="csv", query=None, index="main")
     out = capsys.readouterr().out
-    assert out.startswith("rank,score,id,title,authors,categories,")
+    assert out.startswith("rank,score,cosine,dense_rank,lexical_rank,id,title,authors,categories,")
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["title"] == 'A "quoted", comma-ridden title'
     assert row["authors"] == r"Maartje van der Berg; B. T\'etl\'as"
@@ -308,7 +328,8 @@ def test_a_paper_down_a_pipe_is_plain_wrapped_text(capsys: pytest.CaptureFixture
 def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
     render.write_paper(HITS[0].paper, format="json")
     record = json.loads(capsys.readouterr().out)
-    assert {"rank": 1, "score": 0.7431, **record} == FIRST
+    found = {"rank": 1, "score": 0.7431, "cosine": None, "dense_rank": None, "lexical_rank": None}
+    assert {**found, **record} == FIRST
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")
 

@@ -5,6 +5,7 @@ answer at once, so what is heavy is imported in the body of the command that nee
 """
 
 import errno
+import importlib
 import os
 import sys
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import click
 
 from astrosearch import __version__
-from astrosearch.cli import corpus, doctor, index, indexes, models, query, show
+from astrosearch.cli import corpus, doctor, evaluate, index, indexes, models, query, show
 from astrosearch.errors import AstrosearchError
 
 
@@ -51,6 +52,20 @@ class _Group(click.Group):
             ctx.exit(1)
 
 
+class _Train(click.Group):
+    """The training package's commands: the one place that knows of it, and only when asked."""
+
+    def _commands(self) -> click.Group:
+        group: click.Group = importlib.import_module("training.cli").train
+        return group
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self._commands().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return self._commands().get_command(ctx, name)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="astrosearch")
 def main() -> None:
@@ -68,8 +83,10 @@ for _command in (
     query.similar,
     show.show,
     indexes.indexes,
+    evaluate.evaluate,
     corpus.corpus,
     models.models,
     doctor.doctor,
 ):
     main.add_command(_command)
+main.add_command(_Train("train", help="Fine-tune the models that astrosearch uses."))

@@ -11,7 +11,7 @@ from astrosearch.cli.options import answer_options, filter_options, index_option
 
 if TYPE_CHECKING:
     from astrosearch.index import Index
-    from astrosearch.search import Hit
+    from astrosearch.search import Hit, Mode
 
 
 @click.command()
@@ -22,23 +22,36 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     help="One query a line; one JSON object a line comes out.",
 )
+@click.option(
+    "--mode",
+    type=click.Choice(["hybrid", "dense", "lexical"]),
+    default="hybrid",
+    show_default=True,
+    help="By meaning and words, meaning (dense) or words alone (lexical).",
+)
 @answer_options
 @filter_options
 @index_option
 def query(
     text: tuple[str, ...],
     batch: Path | None,
+    mode: "Mode",
     k: int,
     output: str,
     abstracts: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Find the papers nearest in meaning to TEXT, or to standard input if TEXT is -.
+    """Find the papers nearest to TEXT, or to standard input if TEXT is -.
+
+    Words in "quotes" must stand in the title or abstract as they are, those after title: or abs:
+    there. author:, cat: and year: filter: year:2016, year:2015-2020, year:2015-.
 
     \b
     astrosearch query "magellanic stream"
     astrosearch query "gas stripped from a dwarf galaxy" --since 2010 --category astro-ph.GA
+    astrosearch query 'title:"tidal tails" dwarf galaxy author:hofmann year:2015-2020'
+    astrosearch query "NGC 1068" --mode lexical
     pbpaste | astrosearch query - --format bibtex
     astrosearch query --batch questions.txt > answers.jsonl
     """
@@ -55,16 +68,22 @@ def query(
     from astrosearch.corpus import Filters
     from astrosearch.encoders import load_query_encoder
     from astrosearch.index import Index
+    from astrosearch.question import parse
 
     opened = Index(locations.existing_index(index_name))
     wanted = Filters(**filters)
-    encoder = load_query_encoder(opened.manifest.encoder, lambda line: click.echo(line, err=True))
-    if batch is not None:
-        _answer_batch(batch, lambda texts: search.query(opened, encoder, texts, k, wanted))
+    question = parse(asked) if batch is None else None
+    encoder = None
+    if mode != "lexical":
+        spec = opened.manifest.encoder
+        encoder = load_query_encoder(spec, lambda line: click.echo(line, err=True))
+    if question is None:
+        assert batch is not None
+        _answer_batch(batch, lambda texts: search.query(opened, encoder, texts, k, wanted, mode))
         return
-    hits = search.query(opened, encoder, [asked], k, wanted)[0]
+    hits = search.query(opened, encoder, [question], k, wanted, mode)[0]
     if not hits:
-        raise search.nothing_found(opened, wanted)
+        raise search.nothing_found(opened, wanted, question)
     _write(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
 
 

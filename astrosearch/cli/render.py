@@ -110,7 +110,14 @@ def write_table(
 
 def hit_record(hit: Hit) -> dict[str, object]:
     """A hit as JSON has it; texts as they are stored, with their TeX."""
-    return {"rank": hit.rank, "score": round(hit.score, 4), **paper_record(hit.paper)}
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 4),
+        "cosine": None if hit.cosine is None else round(hit.cosine, 4),
+        "dense_rank": hit.dense_rank,
+        "lexical_rank": hit.lexical_rank,
+        **paper_record(hit.paper),
+    }
 
 
 def paper_record(paper: Paper) -> dict[str, object]:
@@ -135,20 +142,26 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
     to be read, a hit is a block instead, so that no title is squeezed:
 
-         #  score  paper
-        ───────────────────────────────────────────────────────────
-         1  0.743  Mass assembly and morphological transformations
-                   1606.04952 · 2016 · Huertas-Company et al. · astro-ph.GA
+         #  cosine  by       paper
+        ────────────────────────────────────────────────────────────────────
+         1   0.743  both     Mass assembly and morphological transformations
+                             1606.04952 · 2016 · Huertas-Company et al. · astro-ph.GA
+
+    `by` says which side found a hit, if two were asked: its words, its meaning, or both.
     """
+    hybrid = any(hit.dense_rank for hit in hits) and any(hit.lexical_rank for hit in hits)
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     table.add_column("#", justify="right", style="dim", no_wrap=True)
-    table.add_column("score", justify="right", style="green", no_wrap=True)
+    name = "score" if any(hit.cosine is None for hit in hits) else "cosine"
+    table.add_column(name, justify="right", style="green", no_wrap=True)
+    if hybrid:
+        table.add_column("by", style="dim", no_wrap=True)
     if abstracts or width < WIDE:
         table.add_column("paper", max_width=READABLE, overflow="fold")
         for hit in hits:
-            table.add_row(str(hit.rank), f"{hit.score:.3f}", _block(hit.paper, abstracts=abstracts))
+            table.add_row(*_measures(hit, hybrid), _block(hit.paper, abstracts=abstracts))
         return table
     table.expand = True
     table.add_column("id", no_wrap=True)
@@ -159,8 +172,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     for hit in hits:
         paper = hit.paper
         table.add_row(
-            str(hit.rank),
-            f"{hit.score:.3f}",
+            *_measures(hit, hybrid),
             _identifier(paper),
             str(paper.published.year),
             Text(first_author(paper)),
@@ -168,6 +180,18 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
             Text(_categories(paper)),
         )
     return table
+
+
+def _measures(hit: Hit, hybrid: bool) -> list[str]:
+    """The first columns: rank, cosine (or score, where there is none), who found it."""
+    shown = hit.score if hit.cosine is None else hit.cosine
+    return [str(hit.rank), f"{shown:.3f}", *([_found_by(hit)] if hybrid else [])]
+
+
+def _found_by(hit: Hit) -> str:
+    if hit.dense_rank and hit.lexical_rank:
+        return "both"
+    return "meaning" if hit.dense_rank else "words"
 
 
 def _block(paper: Paper, *, abstracts: bool) -> Group:

@@ -1,0 +1,184 @@
+"""`astrosearch eval`."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from astrosearch.encoder import Encoder
+    from astrosearch.evaluate import Report
+
+
+@click.command("eval")
+@click.argument("name", required=False, envvar="ASTROSEARCH_INDEX")
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(["title", "half", "judgements"]),
+    help="May be repeated; by default title and half, and judgements if there are any.",
+)
+@click.option(
+    "--judgements",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help='JSON Lines of {"id" or "query": …, "relevant": [ids]}, or TREC qrels.',
+)
+@click.option(
+    "--topics",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The queries of TREC qrels: number, tab, text.",
+)
+@click.option(
+    "--queries",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="How many queries a task, drawn at random.",
+)
+@click.option(
+    "--pool",
+    type=click.IntRange(min=2),
+    default=10_000,
+    show_default=True,
+    help="Among how many papers the answers are sought.",
+)
+@click.option("--held-out", is_flag=True, help="Only papers that nothing here was trained on.")
+@click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn.")
+@click.option(
+    "--against",
+    metavar="ENCODER",
+    multiple=True,
+    help="Compare with another encoder, named as for `astrosearch index`; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report, with every query's values, for a later --gate.",
+)
+@click.option(
+    "--gate",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="End with exit code 1 if the index answers worse than in this saved report.",
+)
+def evaluate(
+    name: str | None,
+    tasks: tuple[str, ...],
+    judgements: Path | None,
+    topics: Path | None,
+    queries: int,
+    pool: int,
+    held_out: bool,
+    seed: int,
+    against: tuple[str, ...],
+    as_json: bool,
+    save: Path | None,
+    gate: Path | None,
+) -> None:
+    """Measure how well an index finds what it should, on its own papers.
+
+    By title: each title must find its abstract. By half: the first half of an abstract must find
+    the second. By judgements: a paper, or a text, must find the papers named for it, as those it
+    cites. By words, by vectors, and by both; with 95 % intervals.
+
+    \b
+    astrosearch eval
+    astrosearch eval astro --held-out --against minilm --against paper
+    astrosearch eval astro --judgements citations.jsonl --save before.json
+    astrosearch eval astro --judgements citations.jsonl --gate before.json
+    """
+    if (judgements is None) and "judgements" in tasks:
+        raise click.UsageError("--task judgements needs --judgements FILE")
+    if judgements is not None and tasks and "judgements" not in tasks:
+        raise click.UsageError("--judgements is given: add --task judgements")
+    if topics is not None and judgements is None:
+        raise click.UsageError("--topics belongs to --judgements FILE")
+    if not tasks:
+        tasks = ("title", "half") if judgements is None else ("title", "half", "judgements")
+
+    from astrosearch import evaluate as library
+    from astrosearch import locations, models
+    from astrosearch.encoders import load_encoder
+    from astrosearch.gate import SavedReport
+    from astrosearch.index import Index
+    from astrosearch.judgements import read_judgements
+    from astrosearch.samples import Settings, draw
+
+    index = Index(locations.existing_index(name))
+    saved = SavedReport.read(gate) if gate else None
+    judged = read_judgements(judgements, topics) if judgements else []
+    settings = Settings(tuple(dict.fromkeys(tasks)), queries, pool, held_out, seed)
+    drawn = draw(index, settings, judged)
+    for task in drawn:
+        for note in task.notes:
+            _say(f"{task.name}: {note}")
+    if saved:
+        saved.check(drawn, settings)
+    own = index.manifest.encoder
+    encoders: list[tuple[str, Encoder]] = [(Path(own.model).name, load_encoder(own, _say))]
+    for other in dict.fromkeys(against):
+        encoders.append((other, load_encoder(models.encoder_spec(other), _say)))
+    with _progress() as told:
+        report = library.evaluate(index, settings, drawn, encoders, told)
+    _write(report, as_json=as_json)
+    if save:
+        _save(report, save)
+    if saved and (losses := saved.losses(report)):
+        click.echo(f"astrosearch: worse than {gate}: {'; '.join(losses)}", err=True)
+        raise click.exceptions.Exit(1)
+    if saved:
+        _say(f"Not worse than {gate}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _write(report: "Report", *, as_json: bool) -> None:
+    from astrosearch.cli import render
+    from astrosearch.cli.report import write_report
+
+    if as_json:
+        click.echo(render.as_json(report.as_record(), indent=True))
+    else:
+        write_report(report)
+
+
+def _save(report: "Report", path: Path) -> None:
+    from astrosearch.cli.render import as_json
+    from astrosearch.errors import InputError
+
+    try:
+        path.write_text(as_json(report.as_record(values=True)) + "\n")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    _say(f"Saved {path}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal for what has to be encoded, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def told(what: str, done: int, count: int) -> None:
+            bar.update(
+                task, description=f"Encoding {what}", completed=done, total=count, visible=True
+            )
+
+        yield told

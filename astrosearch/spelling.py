@@ -1,0 +1,366 @@
+r"""The words of a text, such that the spellings of one thing meet.
+
+Astronomers write NGC 1068, NGC1068 and ngc-1068; Hα, H-alpha, Halpha and $H\alpha$; colour and
+color; z~7, z = 7 and $z\sim7$. Here each becomes the same words. Papers and questions are cut by
+the same function, so what it gets wrong it gets wrong on both sides.
+
+A text is cut as finely as it goes (`ngc 1068`, `h alpha`, `gamma ray`), which is what phrases
+compare. Neighbours that make up a name are also joined, as `compounds` (`ngc1068`, `halpha`,
+`gammaray`), which is what tells NGC 1068 from any other paper on an NGC and a 1068.
+
+The work is done once for each distinct piece between white spaces and kept, because nearly all
+pieces of a corpus have been met before.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import NamedTuple
+
+import Stemmer
+
+LONGEST = 64
+"""Letters of a word, beyond which it is cut: what is longer is no word."""
+
+_stem = Stemmer.Stemmer("english", 0).stemWord
+
+_GREEK_LETTERS = dict(
+    zip(
+        "αβγδεζηθικλμνξοπρστυφχψωϵϑϕϖϱς",
+        """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho
+        sigma tau upsilon phi chi psi omega epsilon theta phi pi rho sigma""".split(),
+        strict=True,
+    )
+)
+_GREEK = frozenset(_GREEK_LETTERS.values())
+
+# A hyphen is the joint of a compound: everything that joins without meaning becomes one.
+_SIGNS = str.maketrans(
+    {sign: f"-{name}-" for sign, name in _GREEK_LETTERS.items()}
+    | {"µ": "-mu-", "⊙": "-sun-", "☉": "-sun-", "å": "a", "ø": "o", "ł": "l", "đ": "d", "ı": "i"}
+    | {"æ": "ae", "œ": "oe", "’": "'", "‘": "'", "′": "'"}
+    | dict.fromkeys(map(chr, range(0x2010, 0x2016)), "-")
+    | dict.fromkeys("−_^~\u00a0", "-")
+    | dict.fromkeys("∼≈≃≅≲≳≤≥≪≫⩽⩾<>±∝≡", "=")
+    | dict.fromkeys("${}\u200b\xad", "")
+    | dict.fromkeys(map(chr, range(0x300, 0x370)), "")  # the accents that NFKD split off
+)
+
+_ACCENTS_APART = re.compile(r"\\[cvuHkbdr] +(?=[A-Za-z])|\\(?:aa|ae|oe|ss|[oOlLi])(?: +|\{\})")
+_ACCENTS = re.compile(r"\\['\"`^~=.]|\\[cvuHkbdr](?=\{)")
+_LETTERS = re.compile(r"\\(aa|AA|ae|AE|oe|OE|ss|[oOlLi])(?![A-Za-z])")
+_MACRO = re.compile(r"\\([A-Za-z]+)\*?|\\.?")
+_RELATIONS = frozenset(
+    """sim simeq approx thicksim cong leq geq le ge lesssim gtrsim lessapprox gtrapprox la ga lsim
+    gsim lta gta lt gt ll gg pm propto leqslant geqslant equiv""".split()
+)
+# Macros that say how the text around them looks, or put nothing but space.
+_SILENT = frozenset(
+    """rm it bf sf tt sl sc em cal mathrm mathit mathbf mathsf mathcal mathscr mathbb textrm textit
+    textbf textsf textsc texttt textsl text mbox hbox emph ensuremath ion boldmath displaystyle left
+    right big Big textsuperscript textsubscript rmfamily scshape itshape bfseries normalfont
+    operatorname boldsymbol bm vec hat bar tilde dot overline underline sqrt frac dfrac tfrac quad
+    qquad xspace small footnotesize scriptsize tiny noindent cdot times""".split()
+)
+_MACROS = {
+    **{name: f"-{name}-" for name in _GREEK},
+    **{f"var{name}": f"-{name}-" for name in _GREEK},
+    **dict.fromkeys(_RELATIONS, "="),
+    **dict.fromkeys(_SILENT, ""),
+    **dict.fromkeys(("odot", "sun", "bigodot"), "-sun-"),
+}
+
+_POSSESSIVE = re.compile(r"'s\b|'")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_ATOM = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?(?:[^\W\d_]+)?", re.ASCII)
+_ATOM_OF_ANY_SCRIPT = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?(?:[^\W\d_]+)?")
+_NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)([^\W\d_]+)")
+_ENDS_HARD = re.compile(r"[.,;:!?)\]\"”]+[${}]*$")
+
+_UNITS = frozenset(
+    """cm mm um nm km pc kpc mpc gpc ev kev mev gev tev pev hz khz mhz ghz thz yr myr gyr kyr au
+    jy mjy msun mag arcsec arcmin deg day days hour hours year years min ms mas uas micron microns
+    metre meter m k d""".split()
+)
+_ELEMENTS = "h he c n o ne na mg al si s ar ca ti cr mn fe ni".split()
+_STAGES = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
+_STAGE = frozenset(_STAGES)
+_ELEMENT = frozenset(_ELEMENTS)
+
+_PARTS = (
+    {
+        element + stage: (element, stage)
+        for element in _ELEMENTS
+        for stage in _STAGES
+        if element + stage not in {"six", "mix", "civil"}
+    }
+    | {
+        line + letter: (line, letter)
+        for line in ("h", "ly", "pa", "br", "lyman")
+        for letter in ("alpha", "beta", "gamma", "delta", "epsilon")
+    }
+    | {
+        whole: tuple(parts.split())
+        for whole, parts in {
+            "lya": "ly alpha",
+            "lyb": "ly beta",
+            "lcdm": "lambda cdm",
+            "lambdacdm": "lambda cdm",
+            "wcdm": "w cdm",
+            "xray": "x ray",
+            "xrays": "x ray",
+            "gammaray": "gamma ray",
+            "gammarays": "gamma ray",
+            "nbody": "n body",
+            "snia": "sn ia",
+            "sneia": "sn ia",
+            **{unit + "sun": f"{unit} sun" for unit in "mlrz"},
+        }.items()
+    }
+)
+"""Words that are also written apart."""
+
+_SHORT = {"messier": "m", "lyman": "ly", "paschen": "pa", "brackett": "br", "redshift": "z"} | {
+    "markarian": "mrk",
+    "mkn": "mrk",
+    "sne": "sn",
+}
+"""How the first word of a compound is abbreviated: Messier 31, Lyman-alpha, redshift 7."""
+
+STOP_WORDS = frozenset(
+    """a about above after all also an and any are as at be because been before being below
+    between both but by can could did do does during each few for from further had has have having
+    he her here his how i if in into is it its itself may more most much no nor not of off on once
+    only or other our out over own same she should so some such than that the their them then there
+    these they this those through to too under until up upon us very via was we were what when
+    where whether which while who whom why will with within without would you your""".split()
+)
+"""Function words of English. They are indexed, for phrases, but seldom tell papers apart."""
+
+# American spellings, except that -ize becomes -ise: that way round needs no list of words.
+_SPELLINGS = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"iz(?=(?:e|ed|es|er|ers|ing|able|ations?|ational)$)", "is"),
+        (r"yz(?=(?:e|ed|es|er|ers|ing)$)", "ys"),
+        (r"(behavi|neighb|endeav|harb|flav|fav|vap|hon|lab|hum|rum|tum)our", r"\1or"),
+        (r"^(dis)?colour", r"\1color"),
+        (r"(cent|fib|calib|spect|theat)re(?=s?$)", r"\1er"),
+        (r"^((?:kilo|centi|milli|micro|nano|sub)?(?:met|lit))re(?=s?$)", r"\1er"),
+        (r"(cent)red$", r"\1ered"),
+        (r"(cent)ring$", r"\1ering"),
+        (r"(mod|lab|trav|lev|chann|tunn|canc|fu)ell(?=ed|ing|er)", r"\1el"),
+        (r"(sign|spir|equ|tot)all(?=ed|ing)", r"\1al"),
+        (r"^grey", "gray"),
+        (r"(catal|anal|dial)ogue(?=s?$|d$)", r"\1og"),
+        (r"^disc(?=s?$)", "disk"),
+        (r"^sulph", "sulf"),
+        (r"^alumini", "alumin"),
+        (r"^artefact", "artifact"),
+        (r"^manoeuvr", "maneuver"),
+        (r"^programme(?=s?$)", "program"),
+        (r"(def|off|lic)ence(?=s?$)", r"\1ense"),
+        (r"^palaeo", "paleo"),
+        (r"^ageing$", "aging"),
+        (r"^focuss(?=ed|ing|es)", "focus"),
+        (r"^towards$", "toward"),
+        (r"ae$", "a"),  # novae, nebulae
+    )
+]  # fmt: skip
+
+_STEMS = {
+    plural: singular
+    for singular, plurals in {
+        "spectrum": "spectrum spectra spectrums",
+        "nucleus": "nucleus nuclei",
+        "radius": "radius radii",
+        "maximum": "maximum maxima maximums",
+        "minimum": "minimum minima minimums",
+        "continuum": "continuum continua",
+        "momentum": "momentum momenta",
+        "phenomenon": "phenomenon phenomena",
+        "criterion": "criterion criteria",
+        "locus": "locus loci",
+        "focus": "focus foci focuses focused focusing",
+        "axis": "axis axes",
+        "matrix": "matrix matrices",
+        "vertex": "vertex vertices",
+        "index": "index indices indexes",
+        "analysis": "analysis analyses analyse analysed analysing analyser",
+        "hypothesis": "hypothesis hypotheses",
+        "synthesis": "synthesis syntheses",
+        "ephemeris": "ephemeris ephemerides",
+        "halo": "halo halos haloes",
+        "dwarf": "dwarf dwarfs dwarves",
+        "lens": "lens lenses lensed lensing",
+        "bias": "bias biases biased",
+        "gas": "gas gases",
+        "sn": "sn sne",
+        "medium": "medium media",
+        "datum": "datum data",
+        "quantum": "quantum quanta",
+        "stratum": "stratum strata",
+        "supernova": "supernova supernovas",
+        "mass": "mass masses",
+    }.items()
+    for plural in plurals.split()
+}
+"""Words that the stemmer keeps apart, or throws together with others."""
+
+
+class Words(NamedTuple):
+    """The words of a text."""
+
+    simple: list[str]
+    """Cut as finely as it goes, in the text's order, repeated as often as they occur."""
+    compounds: list[str]
+    """Neighbours that belong together, joined."""
+
+
+def words(text: str) -> Words:
+    r"""Cut a text into stemmed words.
+
+    >>> words("Colours of the $\gamma$-ray source NGC1068")
+    Words(simple=['color', 'of', 'the', 'gamma', 'ray', 'sourc', 'ngc', '1068'],
+          compounds=['gammaray', 'ngc1068'])
+    """
+    if "\\" in text:
+        text = _ACCENTS_APART.sub(lambda match: match[0].rstrip(" {}") + "{}", text)
+    simple: list[str] = []
+    compounds: list[str] = []
+    before = None
+    for piece in text.split():
+        stems, joined, first, last = _piece(piece)
+        if stems:
+            simple += stems
+            if joined:
+                compounds += joined
+            if before is not None and first is not None:
+                compounds += _across(before, first)
+            before = last
+        elif last is None or (last == "=" and before not in ("z", "redshift")):
+            before = None
+    return Words(simple, compounds)
+
+
+_Piece = tuple[tuple[str, ...], tuple[str, ...], str | None, str | None]
+
+
+@lru_cache(maxsize=1 << 17)
+def _piece(piece: str) -> _Piece:
+    """What stands between two white spaces: its words and compounds; its first and last word as
+    they are before stemming, each None if a sign of punctuation parts it from its neighbours.
+
+    Without words, the last is None for punctuation, `=` for a relation, empty for nothing.
+    """
+    clean = _without_tex(piece)
+    pattern = _ATOM if clean.isascii() else _ATOM_OF_ANY_SCRIPT
+    atoms: list[str] = []
+    gaps: list[str] = []  # gaps[i] stands before atoms[i]
+    end = 0
+    for match in pattern.finditer(clean):
+        gap = clean[end : match.start()]
+        end = match.end()
+        for part in _parts(match[0][:LONGEST]):
+            atoms.append(part)
+            gaps.append(gap)
+            gap = ""
+    if not atoms:
+        if "=" in clean or piece == "~":
+            return (), (), None, "="
+        return (), (), None, "" if not clean.strip("-") and piece not in ("-", "–", "—") else None
+    joined = [
+        one
+        for left, right, gap in zip(atoms, atoms[1:], gaps[1:], strict=False)
+        for one in _joined(left, right, gap)
+    ]
+    for head, number, letter in zip(atoms, atoms[1:], atoms[2:], strict=False):
+        if head.isalpha() and number[0].isdigit() and len(letter) == 1 and letter.isalpha():
+            joined.append(head + number + letter)  # HD 209458b, SN1987A
+    first = atoms[0] if not gaps[0].strip("-") else None
+    if len(atoms) > 1 and atoms[0][0].isdigit() and len(atoms[1]) == 1 and gaps[1] == "":
+        first = first and f"{first} {atoms[1]}"
+    last = None if _ENDS_HARD.search(piece) else atoms[-1]
+    return tuple(map(stem, atoms)), tuple(joined), first, last
+
+
+def _without_tex(piece: str) -> str:
+    """A piece in lower case, Greek letters spelt out, joints as hyphens, relations as `=`."""
+    if "\\" in piece:
+        piece = _LETTERS.sub(lambda match: match[1][0] if match[1] in "iIaaAA" else match[1], piece)
+        piece = _ACCENTS.sub("", piece)
+        piece = _MACRO.sub(_macro, piece)
+    if not piece.isascii():
+        piece = unicodedata.normalize("NFKD", piece)
+    piece = piece.lower().translate(_SIGNS)
+    if "'" in piece:
+        piece = _POSSESSIVE.sub("", piece)
+    return _THOUSANDS.sub("", piece) if "," in piece else piece
+
+
+def _macro(match: re.Match[str]) -> str:
+    name = match[1]
+    if name is None:
+        return "-"
+    known = _MACROS.get(name)
+    if known is None:
+        known = _MACROS.get(name.lower(), f"-{name}-")
+    return known
+
+
+def _parts(atom: str) -> tuple[str, ...]:
+    if atom[0].isdigit():
+        match = _NUMBER_AND_UNIT.fullmatch(atom)
+        if match and (match[2] in _UNITS or (len(match[2]) == 1 and len(match[1]) > 1)):
+            return match[1], match[2]
+        return (atom,)
+    return _PARTS.get(atom, (atom,))
+
+
+def _joined(left: str, right: str, gap: str) -> list[str]:
+    """The compound of two neighbours in one piece, if they make one."""
+    head = _SHORT.get(left, left)
+    if right[0].isdigit():
+        if left[-1].isalpha() and not gap.strip("-=" if head == "z" else "-"):
+            return [head + right]
+    elif gap.strip("-"):
+        return []
+    elif left[0].isdigit():
+        if right in _UNITS or not left[-1].isdigit():
+            return [left + right]
+    else:
+        return [(head if right in _GREEK else stem(left)) + stem(right)]
+    return []
+
+
+def _across(left: str, right: str) -> list[str]:
+    """The compounds of two neighbours with a white space between them, if they make any."""
+    head = _SHORT.get(left, left)
+    if right[0].isdigit():
+        number, _, letter = right.partition(" ")
+        if left[-1].isalpha() and len(left) <= 9 and left not in STOP_WORDS:
+            return [head + number, *([head + number + letter] if letter else [])]
+    elif left[0].isdigit():
+        if right in _UNITS:
+            return [left + right]
+    elif right in _GREEK:
+        if len(head) <= 2 and left not in STOP_WORDS:
+            return [head + right]
+    elif (
+        (len(left) == 1 and left not in STOP_WORDS and len(right) > 1)
+        or (left in _GREEK and right in ("ray", "rays", "cdm"))
+        or (left in _ELEMENT and right in _STAGE)
+    ):
+        return [left + stem(right)]
+    return []
+
+
+@lru_cache(maxsize=1 << 17)
+def stem(word: str) -> str:
+    """The stem of a lower-case word, British and American spelling alike."""
+    if word[0].isdigit():
+        return word
+    for pattern, replacement in _SPELLINGS:
+        word = pattern.sub(replacement, word)
+    known = _STEMS.get(word)
+    return known if known is not None else str(_stem(word))

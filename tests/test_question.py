@@ -1,0 +1,92 @@
+"""The query language: what is a condition, what a filter, and what plain words."""
+
+from datetime import date
+
+import pytest
+
+from astrosearch.corpus import Filters
+from astrosearch.errors import InputError
+from astrosearch.question import Condition, Question, parse
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("tidal  tails", Question("tidal tails")),
+        (
+            '"tidal tails" in mergers',
+            Question("tidal tails in mergers", (Condition("tidal tails"),)),
+        ),
+        (
+            "the “missing satellite” problem",
+            Question("the missing satellite problem", (Condition("missing satellite"),)),
+        ),
+        (
+            'title:NGC1068 jets abs:"dust torus"',
+            Question(
+                "NGC1068 jets dust torus",
+                (Condition("NGC1068", ("title",)), Condition("dust torus", ("abstract",))),
+            ),
+        ),
+        ("spin author:hofmann", Question("spin", (), (Filters(author="hofmann"),))),
+        ('author:"Hofmann, F" spin', Question("spin", (), (Filters(author="Hofmann, F"),))),
+        ("dust cat:astro-ph.GA", Question("dust", (), (Filters(category="astro-ph.GA"),))),
+        (
+            "dust year:2016",
+            Question("dust", (), (Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),)),
+        ),
+        (
+            "Year:2015-2020 dust",
+            Question("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+        ),
+        ("dust year:2015-", Question("dust", (), (Filters(since=date(2015, 1, 1)),))),
+        ("dust year:-2015", Question("dust", (), (Filters(until=date(2015, 12, 31)),))),
+        (
+            "dust author:lee author:wu",
+            Question("dust", (), (Filters(author="lee"), Filters(author="wu"))),
+        ),
+    ],
+)
+def test_a_query_is_understood(typed: str, expected: Question) -> None:
+    assert parse(typed) == expected
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "Hubble's constant: a review",
+        "z: 7",
+        '"unclosed',
+        'title:"unclosed words',
+        'a 5" aperture and a 3" slit',
+        "foo:bar",
+        "title: dust",
+        "subtitle:dust",
+        'author:""',
+        '""',
+        '"',
+        ":",
+        "[ ( \\ AND OR NOT",
+        "🙂:🙂",
+        "",
+    ],
+)
+def test_what_is_no_condition_is_plain_words(typed: str) -> None:
+    assert parse(typed) == Question(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("dust year:abc", "year:abc is no year: write year:2016"),
+        ("dust year:20152016", "year:20152016 is no year"),
+        ("dust year:2020-2015", "year:2020-2015 ends before it begins"),
+        ("dust year:0000", "year:0000 is no year"),
+        ("dust cat:7", "'7' is no category"),
+        ("dust author:F", "'F' names no author"),
+        ("author:hofmann year:2016", "only filters: add words"),
+    ],
+)
+def test_a_filter_that_says_nothing_is_one_line(typed: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parse(typed)

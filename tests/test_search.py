@@ -1,0 +1,243 @@
+"""Answers by meaning, by words and by both."""
+
+import json
+import shutil
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrosearch.build import Progress, build
+from astrosearch.corpus import Filters
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders import load_encoder
+from astrosearch.errors import IndexDamaged, InputError
+from astrosearch.index import Index
+from astrosearch.models import resolve
+from astrosearch.question import Question
+from astrosearch.readers import Selection
+from astrosearch.search import Mode, fuse, query
+from astrosearch.words import WordsWriter
+from tests.conftest import Run, kaggle_line
+
+MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
+
+
+def rows(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array(numbers, dtype=np.int64)
+
+
+def test_fusion_adds_up_reciprocal_ranks() -> None:
+    fused = fuse(rows(7, 3, 5), rows(3, 9))
+    assert fused.rows.tolist() == [3, 7, 9, 5]
+    np.testing.assert_allclose(fused.scores, [1 / 62 + 1 / 61, 1 / 61, 1 / 62, 1 / 63])
+    # A tie goes to the lower row if the better ranks are the same too.
+    assert fuse(rows(8), rows(2)).rows.tolist() == [2, 8]
+    assert fuse(rows(), rows()).rows.tolist() == []
+
+
+def test_fusion_weighs_its_sides() -> None:
+    fused = fuse(rows(7, 3), rows(9, 3), dense_weight=1, lexical_weight=3, damping=0)
+    assert fused.rows.tolist() == [9, 3, 7]
+    np.testing.assert_allclose(fused.scores, [3, 2, 1])
+    assert fuse(rows(7), rows(9), lexical_weight=0).rows.tolist() == [7, 9]
+
+
+@pytest.fixture
+def pairs(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
+    """An index of 60 papers; number 30 names NGC 1068, which the tiny LLaMA cannot read."""
+    source = tmp_path / "pairs.json"
+    lines = [kaggle_line(number) for number in range(60)]
+    lines[30] = kaggle_line(30, title="A torus", abstract="The dusty torus of NGC1068 is warm.")
+    source.write_text("\n".join(lines))
+    run("index", "--corpus", source, "--encoder", tiny_llama)
+    from astrosearch import locations
+
+    return locations.index_folder("main")
+
+
+def asked(run: Run, *arguments: object) -> list[dict[str, object]]:
+    hits: list[dict[str, object]] = json.loads(run("query", *arguments, "--format", "json").stdout)[
+        "hits"
+    ]
+    return hits
+
+
+@pytest.mark.usefixtures("pairs")
+def test_each_mode_says_who_found_what(run: Run) -> None:
+    wanted = json.loads(kaggle_line(30))["id"]
+    (best, *_) = asked(run, "torus of NGC 1068", "--mode", "lexical")
+    assert best["id"] == wanted
+    assert (best["rank"], best["lexical_rank"]) == (1, 1)
+    assert (best["cosine"], best["dense_rank"]) == (None, None)
+    assert isinstance(best["score"], float)
+    assert best["score"] > 1
+
+    dense = asked(run, "torus of NGC 1068", "--mode", "dense", "-k", 60)
+    assert len(dense) == 60
+    assert all(hit["score"] == hit["cosine"] for hit in dense)
+    assert [hit["dense_rank"] for hit in dense] == list(range(1, 61))
+    assert {hit["lexical_rank"] for hit in dense} == {None}
+
+    hybrid = asked(run, "torus of NGC 1068", "-k", 60)
+    found = {hit["id"]: hit for hit in hybrid}
+    lexical = asked(run, "torus of NGC 1068", "--mode", "lexical", "-k", 60)
+    for side, name in ((dense, "dense_rank"), (lexical, "lexical_rank")):
+        for hit in side:
+            assert found[hit["id"]][name] == hit["rank"]
+    for hit in hybrid:
+        ranks = [rank for rank in (hit["dense_rank"], hit["lexical_rank"]) if rank]
+        assert hit["score"] == pytest.approx(sum(1 / (60 + int(str(r))) for r in ranks), abs=1e-4)
+    cosines = {hit["id"]: hit["cosine"] for hit in dense}
+    assert {hit["id"]: hit["cosine"] for hit in hybrid} == cosines
+
+
+def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
+    from astrosearch.encoders import load_query_encoder
+
+    index = Index(built)
+    encoder = load_query_encoder(index.manifest.encoder, lambda line: None)
+    words_alone = 0
+    for number in range(50, 80):
+        (dense,) = query(index, encoder, [str(number)], k=150, mode="dense")
+        (hybrid,) = query(index, encoder, [str(number)], k=10)
+        cosines = {hit.paper.id: hit.cosine for hit in dense}
+        for hit in hybrid:
+            words_alone += hit.dense_rank is None
+            assert hit.cosine == pytest.approx(cosines[hit.paper.id], abs=2e-3)
+    assert words_alone
+    with pytest.raises(InputError, match="mode hybrid compares vectors"):
+        query(index, None, ["gas"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_filters_hold_in_every_mode(run: Run, built: Path, mode: Mode) -> None:
+    def ids(*arguments: object) -> set[str]:
+        return {str(hit["id"]) for hit in asked(run, *arguments, "--mode", mode, "-k", 150)}
+
+    # "number" stands in every title, so that words find every paper too.
+    assert len(ids("number gas")) == 150
+    assert ids("number gas", "--author", "B7son") == {"1708.00007"}
+    assert ids("number gas author:B7son") == {"1708.00007"}
+    assert ids("number gas author:B7son author:Wu") == {"1708.00007"}
+    with_option = ids("number gas", "--category", "astro-ph.GA")
+    assert with_option == ids("number gas cat:astro-ph.GA")
+    assert len(with_option) == 50
+    assert ids("number gas cat:astro-ph.GA", "--author", "B9son") == ids("number author:B9son")
+    assert ids("number gas year:2016") == ids("number gas")
+    assert "passes the filters" in run("query", "gas year:2017-", "--mode", mode, code=4).stderr
+    assert ids('"we find 77"') == ids("gas title:77")
+    assert len(ids("gas title:77")) == 1
+    nothing = run("query", 'gas "no such phrase"', "--mode", mode, code=4).stderr
+    assert 'has "no such phrase"' in nothing
+    both = run("query", 'title:77 "we find 78"', "--mode", mode, code=4).stderr
+    assert 'has title:"77" and "we find 78" together' in both
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "odd", ['"', "z: 7", "the of and", "🙂", "[ \\ ( AND OR NOT", "Hubble's constant: a", "foo:bar"]
+)
+def test_odd_questions_break_nothing(run: Run, built: Path, mode: Mode, odd: str) -> None:
+    lines = run("query", "--batch", "-", "--mode", mode, stdin=odd + "\n").stdout.splitlines()
+    assert [json.loads(line)["query"] for line in lines] == [odd]
+    if mode != "lexical":
+        assert len(json.loads(lines[0])["hits"]) == 10
+
+
+def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.move(tiny_llama, moved)
+    try:
+        assert run("query", "gas", "--mode", "lexical", "--format", "ids").stdout
+        piped = run("query", "-", "--mode", "lexical", "--format", "ids", stdin="gas").stdout
+        assert piped == run("query", "gas", "--mode", "lexical", "--format", "ids").stdout
+        assert "is no known model" in run("query", "gas", code=2).stderr
+    finally:
+        shutil.move(moved, tiny_llama)
+    (hits,) = query(Index(built), None, [Question("gas")], mode="lexical")
+    assert len(hits) == 10
+    assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
+
+
+def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
+    (built / "words/meta.json").write_text("{")
+    assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
+    manifest = json.loads((built / "manifest.json").read_text())
+    manifest["files"]["words/meta.json"]["bytes"] = 1
+    (built / "manifest.json").write_text(json.dumps(manifest))
+    assert "words cannot be read" in run("query", "gas", code=1).stderr
+    assert run("query", "gas", "--mode", "dense").stdout
+    next((built / "words").glob("*.idx")).unlink()
+    assert ".idx is missing" in run("query", "gas", code=1).stderr
+
+
+def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
+    shutil.rmtree(built / "words")
+    writer = WordsWriter(built / "words")
+    writer.add(0, "A title", "gas", ["A. Lee"])
+    writer.finish()
+    manifest = json.loads((built / "manifest.json").read_text())
+    manifest["files"] = {
+        name: facts for name, facts in manifest["files"].items() if "/" not in name
+    }
+    (built / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):
+        _ = Index(built).words
+
+
+def test_a_build_stopped_among_the_words_goes_on_and_answers_the_same(
+    run: Run, snapshot: Path, tiny_llama: Path
+) -> None:
+    from astrosearch import locations
+
+    spec = resolve(EncoderSpec(str(tiny_llama)), lambda line: None)[0]
+    folder = locations.index_folder("cut")
+
+    def stop_at_the_end(progress: Progress) -> None:
+        if not progress.remaining:
+            half = WordsWriter(locations.partial_folder(folder) / "words")
+            half.add(0, "half a", "folder", [])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(
+            folder,
+            [snapshot],
+            Selection(),
+            spec,
+            lambda spec: load_encoder(spec, lambda line: None, device="cpu"),
+            progress=stop_at_the_end,
+        )
+    assert not folder.exists()
+    assert (locations.partial_folder(folder) / "words").exists()
+    arguments = ("--corpus", snapshot, "--encoder", tiny_llama)
+    assert "0 encoded, 150 vectors reused" in run("index", "cut", *arguments).stderr
+    run("index", "whole", *arguments)
+    answers = [
+        run(
+            "query", "gas number 7", "-i", name, "--mode", mode, "-k", 50, "--format", "jsonl"
+        ).stdout
+        for mode in MODES
+        for name in ("cut", "whole")
+    ]
+    assert answers[::2] == answers[1::2]
+    assert not Index(folder).manifest.verify(folder)
+
+
+def test_changed_titles_and_authors_are_found_after_an_update(
+    run: Run, snapshot: Path, built: Path
+) -> None:
+    lines = snapshot.read_text().splitlines()
+    lines[8] = kaggle_line(8, title="Magnetars", authors="Z. Quimby")
+    snapshot.write_text("\n".join(lines))
+    run("index", "main", "--corpus", snapshot)
+    for question in ("magnetar", "quimby"):
+        (hit,) = asked(run, question, "--mode", "lexical")
+        assert hit["title"] == "Magnetars"
+    index = Index(built)
+    (hits,) = query(
+        index, None, ["magnetar"], filters=Filters(since=date(2016, 1, 1)), mode="lexical"
+    )
+    assert len(hits) == 1

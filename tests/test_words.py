@@ -1,0 +1,234 @@
+"""Full-text search: spellings that meet, ranking, conditions, filters, odd questions."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrosearch.errors import IndexDamaged
+from astrosearch.spelling import words
+from astrosearch.words import MOST_WORDS, Words, WordsWriter
+
+Papers = Sequence[tuple[str, str, Sequence[str]]]
+
+
+def written(folder: Path, papers: Papers) -> Words:
+    writer = WordsWriter(folder)
+    for row, paper in enumerate(papers):
+        writer.add(row, *paper)
+    writer.finish()
+    return Words(folder)
+
+
+def found(index: Words, question: str, k: int = 10, **options: object) -> list[int]:
+    _, rows = index.search(question, k, **options)  # type: ignore[arg-type]
+    return [int(row) for row in rows]
+
+
+SPELLINGS = [
+    ["NGC 1068", "NGC1068", "ngc-1068", "NGC~1068", r"NGC\,1068"],
+    ["Hα", "H-alpha", "H alpha", "Halpha", r"$H\alpha$", r"H$_{\alpha}$", r"${\rm H}\alpha$"],
+    ["z~7", "z = 7", "z≈7", "z=7", r"$z\sim7$", r"$z \sim 7$", r"$z\approx$ 7", "redshift 7"],
+    ["M31", "M 31", "M-31", "Messier 31", "M~31"],
+    ["γ-ray", "gamma-ray", "gamma ray", "Gamma Rays", r"$\gamma$-ray", r"$\gamma$ rays"],
+    ["ΛCDM", "LCDM", "Lambda-CDM", "Lambda CDM", r"$\Lambda$CDM", r"$\Lambda$-CDM"],
+    ["[O III]", "[OIII]", r"\ion{O}{iii}", r"[O\,{\sc iii}]"],
+    ["Lyα", "Ly-alpha", "Lyman-α", r"Ly$\alpha$", "Lya"],
+    ["X-ray", "x rays", "Xray"],
+    ["21cm", "21 cm", "21-cm"],
+    ["3C 273", "3C273"],
+    ["M⊙", r"M$_\odot$", r"$M_{\odot}$", r"\msun"],
+    ["13CO", r"$^{13}$CO"],
+    ["supernova", "supernovae", "Supernovas"],
+    ["galaxy", "galaxies", "GALAXY"],
+    ["colour", "colors"],
+    ["galaxy centre", "galaxy center"],
+    ["ionised", "ionized", "ionization", "ionisation"],
+    ["grey", "gray"],
+    ["modelling", "modeling", "models"],
+    ["disc", "disks"],
+    ["spectrum", "spectra"],
+    ["Jørgensen", r"J{\o}rgensen", r"J\o rgensen"],
+    ["Müller", r"M{\"u}ller", "Muller"],
+]
+
+
+@pytest.mark.parametrize("spellings", SPELLINGS, ids=lambda some: some[0])
+def test_the_spellings_of_one_thing_find_each_other(tmp_path: Path, spellings: list[str]) -> None:
+    texts = [f"We observe {one} in detail." for one in spellings]
+    index = written(tmp_path / "words", [("A title", text, []) for text in texts])
+    everyone = list(range(len(texts)))
+    for spelling in spellings:
+        assert sorted(found(index, spelling)) == everyone, spelling
+    same = spellings if "redshift" not in spellings[-1] else spellings[:-1]
+    for one, other in permutations(range(len(same)), 2):
+        if not {"Messier 31", "Lyman-α"} & {same[one], same[other]}:
+            assert words(same[one]).simple == words(same[other]).simple
+
+
+@pytest.mark.parametrize(
+    ("spelling", "others"),
+    [
+        ("NGC 1068", ["NGC 4151", "object 1068 of the NGC"]),
+        ("M 31", ["M 33", "31 stars of type M"]),
+        ("z~7", ["z~6", "7 galaxies along z"]),
+        ("Hα", ["Hβ", "alpha elements and H"]),
+        ("Messier 31", ["M33", "M32"]),
+    ],
+)
+def test_a_name_is_told_from_names_that_share_its_parts(
+    tmp_path: Path, spelling: str, others: list[str]
+) -> None:
+    spelt = next(some for some in SPELLINGS if spelling in some)
+    index = written(
+        tmp_path / "words",
+        [("", f"We study {one} here", []) for one in [*others, *spelt]],
+    )
+    best = found(index, spelling, k=len(spelt))
+    assert not set(best) & set(range(len(others)))
+
+
+def test_words_are_cut_finely_and_names_joined() -> None:
+    simple, compounds = words(r"Colours of the $\gamma$-ray source NGC1068 (10,000 s).")
+    assert simple == "color of the gamma ray sourc ngc 1068 10000 s".split()
+    assert compounds == ["gammaray", "ngc1068"]
+
+
+def test_rare_words_and_neighbours_rank_first_and_ties_by_row(tmp_path: Path) -> None:
+    index = written(
+        tmp_path / "words",
+        [
+            ("", "stars and gas and dust", []),
+            ("", "tails of gas that are tidal", []),
+            ("", "gas and tidal tails of stars", []),
+            ("", "stars and gas and dust", []),
+        ],
+    )
+    assert found(index, "tidal tails") == [2, 1]
+    assert found(index, "stars and gas and dust")[:2] == [0, 3]
+    scores, _ = index.search("stars and gas and dust", 4)
+    assert scores.dtype == np.float32
+    assert scores[0] == scores[1] > scores[2]
+    assert found(index, "dust", k=1) == [0]
+
+
+def test_fields_are_searched_as_asked(tmp_path: Path) -> None:
+    index = written(
+        tmp_path / "words",
+        [
+            ("Black hole spin", "We revisit it", ["Fabian Hofmann", "Enrico Barausse"]),
+            ("Other things", "The spin of a black hole", ["J. Young"]),
+            ("Young stars", "Hofmann's method", ["A. Lee"]),
+        ],
+    )
+    assert found(index, "hofmann", fields=("authors",)) == [0]
+    assert found(index, "black hole", fields=("title",)) == [0]
+    assert found(index, "black hole", fields=("abstract",)) == [1]
+    assert found(index, "young stars")[0] == 2
+    assert index.rows_with("black hole").tolist() == [0, 1]
+    assert index.rows_with("black hole", ("title",)).tolist() == [0]
+    assert index.rows_with("hole black").tolist() == []
+    assert index.rows_with("hofmann", ("abstract",)).tolist() == [2]
+    assert index.rows_with("🙂").tolist() == []
+
+
+@pytest.mark.parametrize("share", [1, 2, 7, 100, 3000])
+def test_allowed_rows_are_found_at_any_selectivity(
+    tmp_path_factory: pytest.TempPathFactory, share: int
+) -> None:
+    index = many(tmp_path_factory)
+    allowed = np.arange(share - 1, len(index), share)
+    everything, rows = index.search("gas 7", len(index))
+    kept = np.isin(rows, allowed)
+    scores, some = index.search("gas 7", 20, allowed)
+    assert len(some) == min(20, len(allowed))
+    # Every paper has the gas, those that have the 7 come first; ties are in the order of rows.
+    np.testing.assert_allclose(scores, everything[kept][: len(some)], rtol=1e-4)
+    assert some.tolist() == rows[kept][: len(some)].tolist()
+    assert found(index, "gas", allowed=np.zeros(0, np.int64)) == []
+
+
+_MANY: list[Words] = []
+
+
+def many(tmp_path_factory: pytest.TempPathFactory) -> Words:
+    """6,000 papers on gas, every 13th with a 7; made once."""
+    if not _MANY:
+        papers: Papers = [("", f"gas {'7' if row % 13 == 0 else 'x'}", []) for row in range(6000)]
+        _MANY.append(written(tmp_path_factory.mktemp("many") / "words", papers))
+    return _MANY[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("", []),
+        ("   ", []),
+        ("🙂 🔭", []),
+        ('"', []),
+        (":", []),
+        ("[ ] ( ) { } \\ ^ ~ * ? + - ! / |", []),
+        ("\\", []),
+        ("$", []),
+        ("AND OR NOT", []),
+        ("the of", [0, 1]),
+        ('gas" AND title:(', [0]),
+        ("gas \\alpha_{", [0]),
+        ("\x00 gas \ud800".encode(errors="replace").decode(), [0]),
+    ],
+)
+def test_odd_questions_are_no_errors(tmp_path: Path, question: str, expected: list[int]) -> None:
+    index = written(
+        tmp_path / "words", [("On the gas", "of the dust", []), ("Of stars", "the sun", [])]
+    )
+    assert sorted(found(index, question)) == expected
+
+
+def test_a_question_of_5000_words_counts_its_rarest(tmp_path: Path) -> None:
+    common = [f"common{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(MOST_WORDS)]
+    papers: Papers = [("", " ".join(common), []) for _ in range(5)] + [("", "magnetar", [])]
+    index = written(tmp_path / "words", papers)
+    question = " ".join([*common, *(f"unknown{i}" for i in range(4900)), "magnetar"])
+    assert found(index, question)[0:1] == [0]
+    assert 5 in found(index, question)
+    again = found(index, question)
+    assert again == found(index, question)
+
+
+def test_a_folder_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
+    written(tmp_path / "words", [("A title", "gas", [])])
+    shutil.copytree(tmp_path / "words", tmp_path / "nonsense")
+    (tmp_path / "nonsense/meta.json").write_text("{")
+    with pytest.raises(IndexDamaged, match="nonsense cannot be read"):
+        Words(tmp_path / "nonsense")
+    shutil.copytree(tmp_path / "words", tmp_path / "less")
+    next((tmp_path / "less").glob("*.idx")).unlink()
+    with pytest.raises(IndexDamaged, match="less cannot be read"):
+        Words(tmp_path / "less")
+    with pytest.raises(IndexDamaged, match="nowhere cannot be read"):
+        Words(tmp_path / "nowhere")
+    for ending in ("term", "idx"):
+        shutil.copytree(tmp_path / "words", tmp_path / ending)
+        (file,) = (tmp_path / ending).glob(f"*.{ending}")
+        content = bytearray(file.read_bytes())
+        content[: len(content) // 2] = bytes(len(content) // 2)
+        file.write_bytes(content)
+        with pytest.raises(IndexDamaged, match=f"{ending} cannot be read"):
+            Words(tmp_path / ending).search("gas", 1)
+
+
+def test_a_folder_that_may_only_be_read_is_searched_and_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "words", [("A title", "gas", [])])
+    for lock in (tmp_path / "words").glob(".*.lock"):
+        lock.unlink()
+    before = sorted(file.name for file in (tmp_path / "words").iterdir())
+    (tmp_path / "words").chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # what a root user is never told
+    assert found(Words(tmp_path / "words"), "gas") == [0]
+    assert sorted(file.name for file in (tmp_path / "words").iterdir()) == before
