@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 from astrosearch.errors import IndexDamaged
 from astrosearch.vectors import Vectors
 
-Pooling = Literal["mean-without-bos", "mean"]
+Pooling = Literal["mean-without-bos", "mean", "weighted-mean-without-bos"]
+Attention = Literal["causal", "bidirectional"]
 Say = Callable[[str], None]
 """Takes one line for the user: what is being done, fetched or fallen back to."""
 
@@ -27,7 +28,10 @@ class EncoderSpec:
     layers: int | None = None
     """How many of the model's first layers are run; None for all of them."""
     pooling: Pooling = "mean-without-bos"
-    """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first."""
+    """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first.
+    `weighted-` with a weight for each token of the vocabulary, which its adapter brings."""
+    attention: Attention | None = None
+    """Whether a token sees those behind it; None for the way the model was trained."""
     transform: str | None = None
     """Name of a whitening in `astrosearch/encoders/transforms`, applied to the pooled vector."""
     max_tokens: int = 512
@@ -65,6 +69,8 @@ class EncoderSpec:
             parts.append(f"adapter {self.adapter}")
         parts.append(f"{self.layers} layers" if self.layers else "all layers")
         parts.append(self.pooling)
+        if self.attention:
+            parts.append(self.attention)
         if self.transform:
             parts.append(self.transform)
         if self.quantize:

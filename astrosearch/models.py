@@ -91,18 +91,27 @@ KNOWN = {
     )
 }
 
+ENCODER = "encoder.json"
+"""In an embedding adapter's folder: the spec of the encoder it makes."""
+
 PAPER = "paper"
 """Encoder name for the AstroLLaMA paper's way: last layer, plain mean without BOS, no transform."""
 
 
 def encoder_spec(name: str) -> EncoderSpec:
-    """The spec an encoder's name stands for: `paper`, `paper:MODEL`, a known name, id or path."""
+    """The spec an encoder's name stands for: `paper`, `paper:MODEL`, a known name, the name or
+    folder of an embedding adapter, an id or a path."""
     if name == PAPER:
         return EncoderSpec(DEFAULT)
     if name.startswith(f"{PAPER}:"):
         return EncoderSpec(name.removeprefix(f"{PAPER}:"))
     if name in KNOWN:
         return KNOWN[name].spec
+    folder = _adapters() / name if name in shipped_adapters() else Path(name)
+    if (folder / ENCODER).exists():
+        adapter = name if name in shipped_adapters() else str(folder.resolve())
+        record = json.loads((folder / ENCODER).read_bytes())
+        return replace(EncoderSpec.from_record(record), adapter=adapter)
     return EncoderSpec(str(Path(name).resolve()) if Path(name).exists() else name)
 
 

@@ -8,7 +8,6 @@ The first two need no labels: a part of a paper must find the rest of it (known-
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from astrosearch.errors import InputError
 from astrosearch.index import Index
 from astrosearch.judgements import Judgement
 from astrosearch.papers import Paper
+from astrosearch.sentences import halves
 from astrosearch.split import is_held_out
 
 TITLE, HALF, JUDGEMENTS = "title", "half", "judgements"
@@ -221,28 +221,3 @@ def _fingerprint(name: str, queries: Sequence[Query], documents: Sequence[str]) 
     for document in documents:
         digest.update(hashlib.sha256(document.encode()).digest())
     return digest.hexdigest()[:32]
-
-
-WORDS_A_HALF = 5
-"""Fewer words say too little to be asked for."""
-
-_BOUNDARY = re.compile(
-    r"(?<!\bet al)(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)(?<!\b[Ff]ig)(?<!\b[Ss]ec)(?<!\b[Rr]ef)"
-    r"(?<!\b[Ee]q)(?<!\bca)(?<!\bapprox)(?<!\b[A-Z])[.!?][)\"'”]?\s+(?=[A-Z0-9$\\({\"“])"
-)
-
-
-def halves(abstract: str) -> tuple[str, str] | None:
-    """An abstract cut between two sentences, as near to its middle as can be.
-
-    >>> halves("Gas was stripped from the cloud. We model it with $N$-body runs.")
-    ('Gas was stripped from the cloud.', 'We model it with $N$-body runs.')
-
-    None if that leaves less than `WORDS_A_HALF` on a side.
-    """
-    ends = [match.end() for match in _BOUNDARY.finditer(abstract)]
-    for end in sorted(ends, key=lambda end: abs(2 * end - len(abstract))):
-        first, second = abstract[:end].strip(), abstract[end:].strip()
-        if min(len(first.split()), len(second.split())) >= WORDS_A_HALF:
-            return first, second
-    return None

@@ -27,7 +27,8 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
-from astrosearch.samples import HALF, JUDGEMENTS, TITLE, Settings, draw, halves
+from astrosearch.samples import HALF, JUDGEMENTS, TITLE, Settings, draw
+from astrosearch.sentences import halves
 from astrosearch.split import is_held_out
 from tests.conftest import WORDS, Run, kaggle_line, make_llama
 

@@ -60,10 +60,24 @@ def write_adapter(
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float16)
     model.save_pretrained(folder)
+    data = asdict(prepared)
+    write_record(folder, settings.as_record(), prepared.base_revision, data, outcome, log)
+    (folder / "README.md").write_text(_card(settings, prepared, outcome, log))
+
+
+def write_record(
+    folder: Path,
+    settings: dict[str, Any],
+    base_revision: str,
+    data: dict[str, Any],
+    outcome: Outcome,
+    log: Log,
+) -> None:
+    """training.json and log.csv, which every trained adapter has."""
     record = {
-        "settings": settings.as_record(),
-        "base_revision": prepared.base_revision,
-        "data": asdict(prepared),
+        "settings": settings,
+        "base_revision": base_revision,
+        "data": data,
         "outcome": asdict(outcome),
         "versions": {
             "astrosearch": __version__,
@@ -73,7 +87,6 @@ def write_adapter(
     }
     (folder / TRAINED_ON).write_text(json.dumps(record, indent=1) + "\n")
     (folder / "log.csv").write_bytes(log.path.read_bytes())
-    (folder / "README.md").write_text(_card(settings, prepared, outcome, log))
 
 
 def _card(settings: FinetuneSettings, prepared: Prepared, outcome: Outcome, log: Log) -> str:

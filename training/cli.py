@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -11,7 +11,8 @@ from astrosearch.cli.options import selection_options
 from astrosearch.models import DEFAULT
 
 if TYPE_CHECKING:
-    from training.finetune import Progress
+    from training.log import Row
+    from training.run import Progress
 
 corpus_argument = click.argument(
     "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -25,6 +26,33 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     help="A folder made by `train prepare`.",
 )
+
+
+def stop_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every training run has: when to save and pause, where and how precisely to compute."""
+    for decorate in (
+        click.option("--restart", is_flag=True, help="Throw away what an unfinished run has left."),
+        click.option("--device", help="cuda, mps or cpu; by default the best there is."),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "bfloat16", "float16"]),
+            help="Of the products; by default bfloat16 where the hardware is made for it.",
+        ),
+        click.option(
+            "--checkpoint-minutes",
+            type=click.FloatRange(0),
+            default=10.0,
+            show_default=True,
+            help="How often to save.",
+        ),
+        click.option(
+            "--max-minutes",
+            type=click.FloatRange(0, min_open=True),
+            help="Pause after so long; the same command goes on.",
+        ),
+    ):
+        command = decorate(command)
+    return command
 
 
 @click.group()
@@ -94,32 +122,14 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
 )
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
 @click.option("--max-tokens", type=click.IntRange(min=1), help="End after so many tokens.")
-@click.option(
-    "--max-minutes",
-    type=click.FloatRange(0, min_open=True),
-    help="Pause after so long; the same command goes on.",
-)
-@click.option(
-    "--checkpoint-minutes",
-    type=click.FloatRange(0),
-    default=10.0,
-    show_default=True,
-    help="How often to save.",
-)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--quantize",
     type=click.Choice(["4bit", "8bit", "none"]),
     help="How to hold the base; by default 4bit on CUDA, none elsewhere.",
 )
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    help="Of the products; by default bfloat16 where the hardware is made for it.",
-)
 @click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third slower.")
-@click.option("--device", help="cuda, mps or cpu; by default the best there is.")
-@click.option("--restart", is_flag=True, help="Throw away what an unfinished run has left.")
+@stop_options
 def finetune(
     base: str,
     data: Path,
@@ -143,8 +153,9 @@ def finetune(
     torchrun --nproc-per-node 4 -m training finetune --data blocks --out adapter
     """
     from astrosearch.devices import fast_dtype
-    from training.finetune import Stops, process_device
     from training.finetune import finetune as run
+    from training.finetune import process_device
+    from training.run import Stops
     from training.settings import FinetuneSettings
 
     place = process_device(device)
@@ -167,6 +178,120 @@ def finetune(
         _say("Paused. The same command goes on.")
     else:
         _say(f"Wrote {out}. Next: astrosearch train perplexity --data {data} --adapter {out}")
+
+
+@train.command()
+@corpus_argument
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter's folder.")
+@base_option
+@click.option("--adapter", help="Begin from this language-model adapter.")
+@click.option(
+    "--pairs",
+    "relations",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
+)
+@click.option(
+    "--layers", type=click.IntRange(min=1), default=6, show_default=True, help="Keep so many."
+)
+@click.option("--all-layers", is_flag=True, help="Keep all of them.")
+@click.option(
+    "--pooling",
+    type=click.Choice(["weighted-mean-without-bos", "mean-without-bos"]),
+    default="weighted-mean-without-bos",
+    show_default=True,
+)
+@click.option(
+    "--attention",
+    type=click.Choice(["causal", "bidirectional"]),
+    default="causal",
+    show_default=True,
+)
+@click.option("--dimension", type=click.IntRange(min=2), help="By default the model's width.")
+@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="LoRA's r.")
+@click.option("--alpha", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
+)
+@click.option(
+    "--head-learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    help="Of the linear map and the token weights.",
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True
+)
+@click.option(
+    "--batch", type=click.IntRange(min=2), default=256, show_default=True, help="Pairs a step."
+)
+@click.option(
+    "--hard-negatives", type=click.IntRange(min=0), default=1, show_default=True, help="A pair."
+)
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
+@click.option("--max-pairs", type=click.IntRange(min=1), help="End after so many pairs.")
+@click.option("--query-tokens", type=click.IntRange(min=8), default=128, show_default=True)
+@click.option("--document-tokens", type=click.IntRange(min=8), default=256, show_default=True)
+@click.option(
+    "--memory-tokens",
+    type=click.IntRange(min=512),
+    default=16_384,
+    show_default=True,
+    help="Held at once; larger batches are encoded twice.",
+)
+@stop_options
+@click.option("--seed", "run_seed", type=int, default=0, show_default=True)
+def contrast(
+    corpus: tuple[Path, ...],
+    out: Path,
+    relations: tuple[Path, ...],
+    layers: int,
+    all_layers: bool,
+    dtype: str | None,
+    max_minutes: float | None,
+    checkpoint_minutes: float,
+    device: str | None,
+    restart: bool,
+    run_seed: int,
+    **settings: Any,
+) -> None:
+    """Train an encoder that retrieves, on pairs of texts that belong together.
+
+    One paper in five is held out. It may be killed at any time: the same command goes on.
+
+    \b
+    astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
+    astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
+    """
+    from astrosearch.devices import fast_dtype
+    from training.contrast import ContrastSettings
+    from training.contrast import contrast as run
+    from training.finetune import process_device
+    from training.run import Stops
+
+    place = process_device(device)
+    outcome = run(
+        ContrastSettings(
+            layers=None if all_layers else layers,
+            dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
+            seed=run_seed,
+            **settings,
+        ),
+        list(corpus),
+        out,
+        _say,
+        device=place,
+        relations=relations,
+        stops=Stops(checkpoint_minutes, max_minutes),
+        progress=_Told("loss"),
+        restart=restart,
+    )
+    if outcome is None:
+        _say("Paused. The same command goes on.")
+    else:
+        _say(f"Wrote {out}. Next: astrosearch index NAME --corpus FILE --encoder {out}")
 
 
 @train.command()
@@ -314,9 +439,11 @@ def _say(line: str) -> None:
 class _Told:
     """A training's progress: a bar on a terminal, and a line for each look at held-out blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, measure: Literal["perplexity", "loss"] = "perplexity") -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._measure = measure
 
         self._console = Console(stderr=True)
         self._bar = Progress(
@@ -340,22 +467,25 @@ class _Told:
             self._bar.stop()
             _say(
                 f"step {row.step:,} of {progress.steps:,}, {row.tokens:,} tokens, "
-                f"{row.seconds / 60:,.1f} min: held-out perplexity {row.perplexity:.2f}"
+                f"{row.seconds / 60:,.1f} min: held-out {self._figure(row)}"
             )
         else:
             if self._first is None:
                 self._first = (row.step, row.seconds)
             steps, seconds = row.step - self._first[0], row.seconds - self._first[1]
             left = seconds / steps * (progress.steps - row.step) if steps else None
-            facts = (
-                f"loss {row.loss:.3f}  perplexity {row.perplexity:.1f}  "
-                f"{row.tokens_per_second:,.0f} tokens/s"
-            )
+            facts = f"{self._figure(row)}  {row.tokens_per_second:,.0f} tokens/s"
             if left is not None:
                 facts += f"  {duration(left)} left"
             self._bar.update(self._task, completed=progress.step, total=progress.steps, facts=facts)
             if self._console.is_terminal and not done:
                 self._bar.start()
+
+    def _figure(self, row: "Row") -> str:
+        loss = row.loss if row.held_out_loss is None else row.held_out_loss
+        if self._measure == "loss":
+            return f"loss {loss:.3f}"
+        return f"loss {loss:.3f}, perplexity {row.perplexity:.2f}"
 
 
 @contextmanager

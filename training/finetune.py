@@ -1,64 +1,31 @@
 """Fine-tuning as the AstroLLaMA paper does it (arXiv:2309.06126, 2.3): `train finetune`.
 
 The Trainer of transformers runs the loop: schedule, accumulation, several processes, precision.
-Ours are the blocks, the settings, and a run that can be killed at any moment. It works in
-`.OUT.partial` beside OUT:
-
-    settings.json        what is being trained; the same command finds it and goes on
-    log.csv              a line a step
-    checkpoint-STEP/     the newest two; one without a file `whole` was cut short
-
-and OUT, the adapter's folder, appears when it is whole.
+Ours are the blocks, the settings, and a run that can be killed (`training.run`).
 """
 
-import json
 import math
 import os
 import shutil
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
-import torch.distributed
-from transformers import Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import PrinterCallback
+from transformers import Trainer, TrainingArguments
 
 from astrosearch.devices import keep_freed_memory, pick_device
 from astrosearch.encoder import Say
-from astrosearch.errors import AstrosearchError, InputError
+from astrosearch.errors import InputError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.language_model import LanguageModel, load_language_model
 from training.abstracts import Prepared, blocks_of
 from training.adapter import Outcome, machine, write_adapter
-from training.disk import out_of_space, partial, refuse_to_overwrite, rename, require_space
-from training.log import Log, Row
+from training.disk import out_of_space, partial, refuse_to_overwrite, rename
+from training.log import Log
 from training.packing import BLOCK
+from training.run import LOG, Stops, Told, train
 from training.settings import FinetuneSettings
-
-WHOLE = "whole"
-"""A checkpoint with this file in it is whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    step: int
-    steps: int
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Stops:
-    """When a run saves and when it pauses. They change nothing of what is learned."""
-
-    checkpoint_minutes: float = 10.0
-    max_minutes: float | None = None
-    """Pause after so long; the same command goes on."""
 
 
 def steps_of(settings: FinetuneSettings, blocks: int) -> int:
@@ -77,7 +44,7 @@ def finetune(
     *,
     device: torch.device,
     stops: Stops | None = None,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: Told = lambda progress: None,
     restart: bool = False,
 ) -> Outcome | None:
     """Train a LoRA adapter on prepared blocks, or go on with a run that was cut short.
@@ -92,7 +59,6 @@ def finetune(
         InputError: if the data are not this base's, or an unfinished run has other settings.
         AstrosearchError: if memory or disk do not suffice.
     """
-    stops = stops or Stops()
     refuse_to_overwrite(out)
     prepared = Prepared.read(data)
     if device.type == "cpu":
@@ -111,23 +77,21 @@ def finetune(
         )
     work = partial(out)
     with out_of_space(out):
-        trainer = _trainer(settings, base, data, work, stops, progress)
-        if trainer.is_world_process_zero():
-            _open(work, settings, prepared, restart)
-        trainer.accelerator.wait_for_everyone()
-        checkpoint = _newest_checkpoint(work)
-        if checkpoint is not None:
-            trainer.args.eval_on_start = False  # it is in the log
-            say(f"Going on from step {int(checkpoint.name.rpartition('-')[2]):,}")
-        try:
-            trainer.train(resume_from_checkpoint=str(checkpoint or "") or None)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _means_memory(error):
-                raise
-            raise AstrosearchError(_advice(settings, device)) from None
-        if trainer.state.global_step < trainer.state.max_steps:
+        trainer = _trainer(settings, base, data, work)
+        record = {"settings": settings.as_record(), "corpus": prepared.corpus}
+        done = train(
+            trainer,
+            work,
+            record,
+            say,
+            stops=stops or Stops(),
+            told=progress,
+            memory_advice=_advice(settings, device),
+            restart=restart,
+        )
+        if not done:
             return None
-        log = Log(work / "log.csv")
+        log = Log(work / LOG)
         rows = log.rows()
         outcome = Outcome(
             steps=trainer.state.global_step,
@@ -198,17 +162,10 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "labels": ids.masked_fill(padded, -100)}
 
 
-def _trainer(
-    settings: FinetuneSettings,
-    base: LanguageModel,
-    data: Path,
-    work: Path,
-    stops: Stops,
-    progress: Callable[[Progress], None],
-) -> Trainer:
-    train, test = blocks_of(data, "train"), blocks_of(data, "test")
+def _trainer(settings: FinetuneSettings, base: LanguageModel, data: Path, work: Path) -> Trainer:
+    train_blocks, test = blocks_of(data, "train"), blocks_of(data, "test")
     full = sum(length == BLOCK for length in test["length"])
-    steps = steps_of(settings, len(train))
+    steps = steps_of(settings, len(train_blocks))
     on_cpu, several = base.device.type == "cpu", int(os.environ.get("WORLD_SIZE", "1")) > 1
     with quiet_transformers():
         arguments = TrainingArguments(
@@ -240,7 +197,7 @@ def _trainer(
             eval_steps=max(1, round(steps / max(1, settings.evaluations))),
             eval_on_start=settings.evaluations > 0,
             prediction_loss_only=True,
-            save_strategy="no",  # `_Run` says when
+            save_strategy="no",  # `training.run` says when
             save_total_limit=2,
             remove_unused_columns=False,
             dataloader_pin_memory=base.device.type == "cuda",
@@ -256,135 +213,13 @@ def _trainer(
                 f"choose a --batch that {share} divides"
             )
         arguments.gradient_accumulation_steps = settings.batch // share
-        trainer = Trainer(
+        return Trainer(
             model=lora(base.model, settings),
             args=arguments,
             data_collator=collate,
-            train_dataset=train,
+            train_dataset=train_blocks,
             eval_dataset=test.select(range(min(full, settings.evaluation_blocks))),
-            callbacks=[_Run(work, stops, progress)],
         )
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
-class _Run(TrainerCallback):
-    """Log, checkpoints by the clock, and the pause."""
-
-    def __init__(self, work: Path, stops: Stops, progress: Callable[[Progress], None]) -> None:
-        self._log = Log(work / "log.csv")
-        self._stops = stops
-        self._progress = progress
-        self._row: Row | None = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self._begun = self._saved = self._stepped = time.monotonic()
-        self._before = 0.0
-        if state.is_world_process_zero:
-            self._before = self._log.cut(state.global_step)
-
-    def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        logs: dict[str, float] = given["logs"]
-        if not state.is_world_process_zero:
-            return
-        now = time.monotonic()
-        common = {
-            "step": state.global_step,
-            "tokens": int(state.num_input_tokens_seen),
-            "seconds": self._before + now - self._begun,
-        }
-        if "eval_loss" in logs:
-            row = Row(**common, held_out_loss=logs["eval_loss"])
-        elif "loss" in logs:
-            tokens = args.gradient_accumulation_steps * args.per_device_train_batch_size * BLOCK
-            row = Row(
-                **common,
-                loss=logs["loss"],
-                gradient_norm=logs["grad_norm"],
-                learning_rate=logs["learning_rate"],
-                tokens_per_second=tokens * args.world_size / (now - self._stepped),
-            )
-            if not math.isfinite(logs["loss"]):
-                raise AstrosearchError(
-                    f"the loss is {logs['loss']} at step {state.global_step:,}; lower "
-                    "--learning-rate, or use --dtype float32"
-                )
-        else:
-            return
-        self._log.add(row)
-        self._progress(Progress(state.global_step, state.max_steps, row))
-        self._stepped = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        now = time.monotonic()
-        limit = self._stops.max_minutes
-        pause = limit is not None and now - self._begun >= 60 * limit
-        save = pause or now - self._saved >= 60 * self._stops.checkpoint_minutes
-        # The processes' clocks differ, and all of them must do the same.
-        save, pause = _as_first_process(save, pause)
-        if state.global_step < state.max_steps:
-            control.should_save |= save
-            control.should_training_stop |= pause
-        if control.should_save:
-            model = given["model"]
-            trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-            require_space(Path(args.output_dir), 4 * 4 * trained)  # weights, two moments, spare
-
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if torch.distributed.is_initialized():
-            torch.distributed.barrier()
-        if state.is_world_process_zero:
-            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-        self._saved = time.monotonic()
-
-
-def _as_first_process(*flags: bool) -> list[bool]:
-    if not torch.distributed.is_initialized():
-        return list(flags)
-    shared = [list(flags)]
-    torch.distributed.broadcast_object_list(shared, src=0)
-    return shared[0]
-
-
-def _open(work: Path, settings: FinetuneSettings, prepared: Prepared, restart: bool) -> None:
-    """Make the working folder, or check that the one there is of the same run."""
-    record: dict[str, Any] = {"settings": settings.as_record(), "corpus": prepared.corpus}
-    if restart:
-        shutil.rmtree(work, ignore_errors=True)
-    file = work / "settings.json"
-    if file.exists():
-        there = json.loads(file.read_bytes())
-        if there != record:
-            changed = [
-                f"{name} {there['settings'].get(name)}, now {value}"
-                for name, value in record["settings"].items()
-                if there["settings"].get(name) != value
-            ] or ["other data"]
-            raise InputError(
-                f"{work} holds an unfinished run of other settings ({'; '.join(changed)}); give "
-                "the same settings to go on, or --restart to throw it away"
-            )
-    else:
-        work.mkdir(parents=True, exist_ok=True)
-        written = work / "settings.tmp"
-        written.write_text(json.dumps(record, indent=1) + "\n")
-        written.rename(file)
-    for folder in work.glob("checkpoint-*"):
-        if not (folder / WHOLE).exists():
-            shutil.rmtree(folder)
-    shutil.rmtree(work / "adapter", ignore_errors=True)
-
-
-def _newest_checkpoint(work: Path) -> Path | None:
-    whole = [file.parent for file in work.glob(f"checkpoint-*/{WHOLE}")]
-    return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-
-
-def _means_memory(error: RuntimeError) -> bool:
-    return any(
-        words in str(error)
-        for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )
 
 
 def _advice(settings: FinetuneSettings, device: torch.device) -> str:

@@ -4,10 +4,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from astrosearch import models
 from astrosearch.encoder import Encoder, EncoderSpec, Say
 from astrosearch.errors import EncoderMismatch, InputError
 from astrosearch.vectors import Whitening
+
+HEAD = "head.safetensors"
+"""In an embedding adapter's folder: the linear map behind the mean, and the tokens' weights."""
 
 
 def load_encoder(spec: EncoderSpec, say: Say, **options: Any) -> Encoder:
@@ -23,9 +28,8 @@ def load_encoder(spec: EncoderSpec, say: Say, **options: Any) -> Encoder:
     from astrosearch.encoders.transformer import TransformerEncoder
 
     found, folder, adapter = _resolve(spec, say)
-    return TransformerEncoder(
-        found, folder, adapter=adapter, whitening=load_whitening(spec.transform), **options
-    )
+    head = _load_head(spec, adapter)
+    return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 
 def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
@@ -34,9 +38,28 @@ def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
     from astrosearch.encoders.llama import LlamaEncoder
 
     found, folder, adapter = _resolve(spec, say)
-    if adapter is None and spec.quantize is None and LlamaEncoder.can_read(folder):
-        return LlamaEncoder(found, folder, whitening=load_whitening(spec.transform))
+    if spec.quantize is None and LlamaEncoder.can_read(folder, adapter):
+        return LlamaEncoder(found, folder, adapter=adapter, **_load_head(spec, adapter))
     return load_encoder(spec, say)
+
+
+def _load_head(spec: EncoderSpec, adapter: Path | None) -> dict[str, Any]:
+    """What follows the body: `whitening`, and the `token_weights` of a weighted mean."""
+    path = None if adapter is None else adapter / HEAD
+    if path is None or not path.exists():
+        if spec.pooling.startswith("weighted"):
+            raise InputError(
+                f"pooling {spec.pooling} needs an adapter of `astrosearch train contrast`, which "
+                "brings the weights"
+            )
+        return {"whitening": load_whitening(spec.transform)}
+    from safetensors.numpy import load_file
+
+    weights = load_file(path).get("token_weights")
+    return {
+        "whitening": Whitening.load(path),
+        "token_weights": None if weights is None else weights.astype(np.float32),
+    }
 
 
 def load_whitening(name: str | None) -> Whitening | None:

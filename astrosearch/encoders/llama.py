@@ -28,7 +28,13 @@ class LlamaEncoder:
     """A LLaMA of one float32 safetensors file; one text at a time, on the CPU."""
 
     def __init__(
-        self, spec: EncoderSpec, folder: Path, *, whitening: Whitening | None = None
+        self,
+        spec: EncoderSpec,
+        folder: Path,
+        *,
+        adapter: Path | None = None,
+        whitening: Whitening | None = None,
+        token_weights: Array | None = None,
     ) -> None:
         self.spec = spec
         self.tokens_seen = 0
@@ -37,6 +43,8 @@ class LlamaEncoder:
         self._weights = _map_safetensors(folder / "model.safetensors")
         self._prefix = "model." if "model.norm.weight" in self._weights else ""
         self._whitening = whitening
+        self._token_weights = token_weights
+        self._lora: dict[str, tuple[Array, Array]] = _read_lora(adapter) if adapter else {}
         self._layers = spec.layers or self._config["num_hidden_layers"]
         if self._layers > self._config["num_hidden_layers"]:
             raise InputError(
@@ -45,8 +53,15 @@ class LlamaEncoder:
             )
 
     @staticmethod
-    def can_read(folder: Path) -> bool:
-        """Whether the folder holds what this class computes, and nothing beyond."""
+    def can_read(folder: Path, adapter: Path | None = None) -> bool:
+        """Whether the folders hold what this class computes, and nothing beyond."""
+        if adapter is not None:
+            lora = json.loads((adapter / "adapter_config.json").read_bytes())
+            beyond = "use_dora use_rslora rank_pattern alpha_pattern modules_to_save".split()
+            if lora.get("peft_type") != "LORA" or lora.get("bias", "none") != "none":
+                return False
+            if any(lora.get(name) for name in beyond):
+                return False
         config = json.loads((folder / "config.json").read_bytes())
         rope = config.get("rope_parameters") or {}
         return (
@@ -71,14 +86,18 @@ class LlamaEncoder:
         pooled = np.zeros((len(texts), self._config["hidden_size"]), dtype=np.float32)
         for row, ids in enumerate(self._tokens.ids(texts)):
             hidden = self._forward(np.array(ids))
-            first = 1 if self.spec.pooling == "mean-without-bos" and len(ids) > 1 else 0
-            pooled[row] = hidden[first:].mean(axis=0)
+            first = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
+            weights = None if self._token_weights is None else self._token_weights[ids[first:]]
+            pooled[row] = np.average(hidden[first:], axis=0, weights=weights)
             self.tokens_seen += len(ids)
         return self._whitening(pooled) if self._whitening else unit_rows(pooled)
 
     def _forward(self, ids: NDArray[np.int64]) -> Array:
         """(t,) token ids to (t, d), the last hidden states after the final norm."""
         x: Array = self._weight("embed_tokens")[ids]
+        if "embed_tokens" in self._lora:
+            down, up = self._lora["embed_tokens"]
+            x = x + down.T[ids] @ up.T
         rotation = self._rotation(len(ids))
         for number in range(self._layers):
             layer = f"layers.{number}."
@@ -91,7 +110,7 @@ class LlamaEncoder:
         shared = heads // (self._config.get("num_key_value_heads") or heads)
         size = self._head_size
         q, k, v = (
-            (x @ self._weight(f"{layer}self_attn.{name}_proj").T)
+            self._linear(x, f"{layer}self_attn.{name}_proj")
             .reshape(len(x), -1, size)
             .transpose(1, 0, 2)  # (heads, t, size)
             for name in "qkv"
@@ -99,17 +118,26 @@ class LlamaEncoder:
         q, k = _rotate(q, rotation), _rotate(k, rotation)
         k, v = np.repeat(k, shared, axis=0), np.repeat(v, shared, axis=0)
         scores = q @ k.transpose(0, 2, 1) * np.float32(size**-0.5)  # (heads, t, t)
-        scores += np.triu(np.full(scores.shape[1:], -np.inf, dtype=np.float32), k=1)
+        if self.spec.attention != "bidirectional":
+            scores += np.triu(np.full(scores.shape[1:], -np.inf, dtype=np.float32), k=1)
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         mixed = (weights @ v).transpose(1, 0, 2).reshape(len(x), heads * size)
-        return np.asarray(mixed @ self._weight(layer + "self_attn.o_proj").T, dtype=np.float32)
+        return self._linear(mixed, layer + "self_attn.o_proj")
 
     def _feed_forward(self, layer: str, x: Array) -> Array:
-        gate = x @ self._weight(layer + "mlp.gate_proj").T
-        up = x @ self._weight(layer + "mlp.up_proj").T
+        gate = self._linear(x, layer + "mlp.gate_proj")
+        up = self._linear(x, layer + "mlp.up_proj")
         swish = gate / (1 + np.exp(-gate))
-        return np.asarray((swish * up) @ self._weight(layer + "mlp.down_proj").T, dtype=np.float32)
+        return self._linear(swish * up, layer + "mlp.down_proj")
+
+    def _linear(self, x: Array, name: str) -> Array:
+        """(t, in) to (t, out), with what an adapter adds (arXiv:2106.09685, 4.1)."""
+        y = x @ self._weight(name).T
+        if name in self._lora:
+            down, up = self._lora[name]
+            y = y + (x @ down.T) @ up.T
+        return np.asarray(y, dtype=np.float32)
 
     def _norm(self, x: Array, name: str) -> Array:
         scale = np.sqrt((x * x).mean(axis=-1, keepdims=True) + self._config["rms_norm_eps"])
@@ -138,6 +166,26 @@ def _rotate(x: Array, rotation: tuple[Array, Array]) -> Array:
     half = x.shape[-1] // 2
     turned = np.concatenate([-x[..., half:], x[..., :half]], axis=-1)
     return np.asarray(x * cosine + turned * sine, dtype=np.float32)
+
+
+def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
+    """LoRA's two matrices for each map of a model, (rank, in) and (out, rank), float32; the second
+    holds the scale, alpha / rank. For embeddings `in` is the vocabulary."""
+    from safetensors.numpy import load_file
+
+    config = json.loads((folder / "adapter_config.json").read_bytes())
+    scale = np.float32(config["lora_alpha"] / config["r"])
+    arrays = {
+        name.removeprefix("base_model.model.").removeprefix("model."): array.astype(np.float32)
+        for name, array in load_file(folder / "adapter_model.safetensors").items()
+    }
+    found = {}
+    for name, down in arrays.items():
+        for kind, suffix in (("lora_A", ".weight"), ("lora_embedding_A", "")):
+            if name.endswith(f".{kind}{suffix}"):
+                up = arrays[name.replace("_A", "_B")]
+                found[name.removesuffix(f".{kind}{suffix}")] = (down, up * scale)
+    return found
 
 
 def _map_safetensors(file: Path) -> dict[str, Array]:

@@ -5,13 +5,14 @@ out (Nguyen et al. 2023, arXiv:2309.06126, section 3.2). Padding is kept out of 
 construction, so a text's vector does not depend on what it is batched with.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from astrosearch.devices import pick_device
 from astrosearch.encoder import EncoderSpec
@@ -24,13 +25,20 @@ BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
 """Tokens a batch, padding included. On a CPU small batches keep the activations in the cache."""
 
 
-def mean_pool(hidden: torch.Tensor, mask: torch.Tensor, *, without_first: bool) -> torch.Tensor:
+def mean_pool(
+    hidden: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    without_first: bool,
+    weights: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Mean of the hidden states over the real tokens.
 
     Args:
         hidden: (b, t, d).
         mask: (b, t), 1 for a real token; the padding may be on either side.
         without_first: leave out the first real token, unless it is the only one.
+        weights: (b, t), what each token counts; None for all alike.
 
     Returns:
         (b, d) float32.
@@ -40,6 +48,8 @@ def mean_pool(hidden: torch.Tensor, mask: torch.Tensor, *, without_first: bool) 
         first = mask.cumsum(dim=1).eq(1) & mask.bool()
         several = mask.sum(dim=1, keepdim=True) > 1
         mask = mask.masked_fill(first & several, 0.0)
+    if weights is not None:
+        mask = mask * weights
     total = torch.einsum("btd,bt->bd", hidden.to(torch.float32), mask)
     return total / mask.sum(dim=1, keepdim=True)
 
@@ -72,12 +82,14 @@ class TransformerEncoder:
         *,
         adapter: Path | None = None,
         whitening: Whitening | None = None,
+        token_weights: Vectors | None = None,
         device: str | None = None,
         dtype: str | None = None,
         batch_tokens: int | None = None,
     ) -> None:
         """
         Args:
+            token_weights: (vocabulary,) what each token counts in a weighted mean.
             device: `cuda`, `mps` or `cpu`; by default the best there is.
             dtype: of the weights, `float32`, `bfloat16` or `float16`; by default bfloat16 on
                 CUDA and float32 elsewhere. Pooling is always in float32.
@@ -92,7 +104,10 @@ class TransformerEncoder:
         self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device.type]
         self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
         self._whitening = whitening
-        self._model, self._causal = _load_model(spec, folder, adapter, self._device, dtype)
+        self._token_weights = None
+        if token_weights is not None:
+            self._token_weights = torch.from_numpy(token_weights).to(self._device)
+        self._model, self._causal = load_body(spec, folder, adapter, self._device, dtype)
         self._width: int = self._model.config.hidden_size
 
     @property
@@ -126,14 +141,15 @@ class TransformerEncoder:
         # Behind a causal mask a real token never sees the padding to its right: the model needs
         # no padding mask, and attention takes its fastest way.
         padding_mask = None if self._causal else mask
-        hidden = self._model(
-            input_ids=tokens.to(self._device), attention_mask=padding_mask
-        ).last_hidden_state
-        without_first = self.spec.pooling == "mean-without-bos"
-        return mean_pool(hidden, mask, without_first=without_first).cpu().numpy()
+        tokens = tokens.to(self._device)
+        hidden = self._model(input_ids=tokens, attention_mask=padding_mask).last_hidden_state
+        without_first = self.spec.pooling != "mean"
+        weights = None if self._token_weights is None else self._token_weights[tokens]
+        pooled = mean_pool(hidden, mask, without_first=without_first, weights=weights)
+        return pooled.cpu().numpy()
 
 
-def _load_model(
+def load_body(
     spec: EncoderSpec,
     folder: Path,
     adapter: Path | None,
@@ -149,6 +165,8 @@ def _load_model(
                 f"{spec.model} has {config.num_hidden_layers} layers, {spec.layers} were asked for"
             )
         config.num_hidden_layers = spec.layers
+    if spec.attention is not None:
+        config.is_causal = spec.attention == "causal"
     precision = getattr(torch, dtype or ("bfloat16" if device.type == "cuda" else "float32"))
     options: dict[str, Any] = {}
     if spec.quantize == "4bit":
@@ -161,11 +179,17 @@ def _load_model(
             bnb_4bit_compute_dtype=precision,
         )
         options["device_map"] = {"": device}
+    options |= {"config": config, "dtype": precision}
+    whole = adapter is not None and _is_of_language_model(adapter)
     with loading(folder):
-        model = AutoModel.from_pretrained(folder, config=config, dtype=precision, **options)
+        model: Any = (AutoModelForCausalLM if whole else AutoModel).from_pretrained(
+            folder, **options
+        )
     if adapter is not None:
         with loading(adapter):
             model = _with_adapter(model, adapter)
+    if whole:
+        model = model.get_decoder()
     if spec.quantize is None:
         model = model.to(device)
     causal = model.config.model_type in CAUSAL and getattr(model.config, "is_causal", True)
@@ -182,6 +206,12 @@ CAUSAL = frozenset(
     "llama mistral qwen2 qwen3 gemma gemma2 gpt2 gpt_neox phi phi3 olmo olmo2 smollm3".split()
 )
 """Model types known to be decoders; any other is given a padding mask, which is always right."""
+
+
+def _is_of_language_model(adapter: Path) -> bool:
+    """Whether an adapter was trained around a model with its head: its weights are named so."""
+    config = json.loads((adapter / "adapter_config.json").read_bytes())
+    return bool(config.get("task_type") == "CAUSAL_LM")
 
 
 def _with_adapter(model: Any, adapter: Path) -> Any:

@@ -1,0 +1,40 @@
+"""Abstracts cut into sentences."""
+
+import re
+
+WORDS_A_HALF = 5
+"""Fewer words say too little to be asked for."""
+
+# The end of a sentence, but not of an abbreviation or an initial.
+_BOUNDARY = re.compile(
+    r"(?<!\bet al)(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)(?<!\bvs)(?<!\b[Ff]ig)(?<!\b[Ss]ec)(?<!\b[Rr]ef)"
+    r"(?<!\b[Ee]q)(?<!\bca)(?<!\bapprox)(?<!\b[A-Z])[.!?][)\"'”]?\s+(?=[A-Z0-9$\\({\"“])"
+)
+
+
+def sentences(text: str) -> list[str]:
+    """
+    >>> sentences("Gas was stripped from the cloud, e.g. by M. Way. We model it.")
+    ['Gas was stripped from the cloud, e.g. by M. Way.', 'We model it.']
+    """
+    ends = [match.end() for match in _BOUNDARY.finditer(text)]
+    parts = [
+        text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True)
+    ]
+    return [part for part in parts if part]
+
+
+def halves(abstract: str) -> tuple[str, str] | None:
+    """An abstract cut between two sentences, as near to its middle as can be.
+
+    >>> halves("Gas was stripped from the cloud. We model it with $N$-body runs.")
+    ('Gas was stripped from the cloud.', 'We model it with $N$-body runs.')
+
+    None if that leaves less than `WORDS_A_HALF` on a side.
+    """
+    ends = [match.end() for match in _BOUNDARY.finditer(abstract)]
+    for end in sorted(ends, key=lambda end: abs(2 * end - len(abstract))):
+        first, second = abstract[:end].strip(), abstract[end:].strip()
+        if min(len(first.split()), len(second.split())) >= WORDS_A_HALF:
+            return first, second
+    return None

@@ -1,0 +1,300 @@
+"""The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from math import exp, log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from astrosearch.corpus import Corpus, import_papers
+from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.models import encoder_spec
+from astrosearch.readers import Selection
+from astrosearch.split import is_held_out
+from tests.conftest import Run, kaggle_line
+from training.log import Log
+from training.mining import hard_negatives
+from training.objective import cached_gradients, info_nce
+from training.views import SPAN_WORDS, Views, read_relations
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def long_line(number: int) -> str:
+    """A record whose abstract has four sentences, so that it has halves."""
+    record = json.loads(kaggle_line(number))
+    words = record["abstract"].split()
+    cut = [" ".join([*words[i::4], f"gas {number}"]).capitalize() + "." for i in range(4)]
+    return json.dumps({**record, "abstract": " ".join(cut)})
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "papers.json"
+    path.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
+    return path
+
+
+@pytest.fixture
+def corpus(source: Path, tmp_path: Path) -> Corpus:
+    papers = tmp_path / "papers.sqlite"
+    import_papers([source], Selection(), papers, tmp_path / "rejected.jsonl")
+    return Corpus(papers)
+
+
+# Pairs
+
+
+def test_no_held_out_paper_is_ever_in_a_pair(corpus: Corpus, tmp_path: Path) -> None:
+    ids = [paper.id for paper in corpus]
+    relations = tmp_path / "cited.jsonl"
+    relations.write_text(json.dumps({"id": ids[0], "relevant": ids[1:]}) + "\n")
+    views = Views(corpus, read_relations([relations], corpus), seed=0)
+    drawn = [views.pair(number) for number in range(4 * len(views))]
+    rows = {row for pair in drawn for row in pair.rows}
+    assert {ids[row] for row in rows} == {one for one in ids if not is_held_out(one)}
+    looked_at = Views(corpus, {}, seed=0, held_out=True)
+    assert {looked_at.pair(n).rows[0] for n in range(len(looked_at))} == {
+        row for row, one in enumerate(ids) if is_held_out(one)
+    }
+
+
+def test_a_round_has_each_paper_once_and_a_pair_is_the_same_when_asked_again(
+    corpus: Corpus,
+) -> None:
+    views = Views(corpus, {}, seed=5)
+    first = [views.pair(number) for number in range(len(views))]
+    assert sorted(pair.rows[0] for pair in first) == views.rows.tolist()
+    assert [views.pair(number) for number in (7, 3, 90)] == [
+        Views(corpus, {}, seed=5).pair(number) for number in (7, 3, 90)
+    ]
+    assert first != [Views(corpus, {}, seed=6).pair(number) for number in range(len(views))]
+
+
+def test_each_kind_of_pair_is_two_parts_of_one_paper(corpus: Corpus) -> None:
+    views = Views(corpus, {}, seed=0)
+    kinds = set()
+    for number in range(6 * len(views)):
+        pair = views.pair(number)
+        (paper,) = corpus.papers([pair.rows[0]])
+        kinds.add(pair.kind)
+        if pair.kind == "title":
+            assert (pair.query, pair.document) == (paper.title, paper.text)
+        elif pair.kind == "half":
+            assert paper.abstract in (
+                f"{pair.query} {pair.document}",
+                f"{pair.document} {pair.query}",
+            )
+        elif pair.kind == "sentence":
+            assert pair.query in paper.abstract
+            assert pair.query not in pair.document
+        else:
+            words = pair.query.split()
+            assert 1 <= len(words) <= SPAN_WORDS[1]
+            assert all(word in f"{paper.title} {paper.abstract}" for word in words)
+    assert kinds == {"title", "half", "sentence", "span"}
+
+
+def test_relations_hold_both_ways_and_only_between_training_papers(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    ids = [paper.id for paper in corpus]
+    train = [row for row, one in enumerate(ids) if not is_held_out(one)]
+    held_out = next(row for row, one in enumerate(ids) if is_held_out(one))
+    a, b, c, d = train[:4]
+    cited = tmp_path / "cited.jsonl"
+    cited.write_text(json.dumps({"id": ids[a], "relevant": [ids[b], ids[held_out]]}) + "\n")
+    series = tmp_path / "series.jsonl"
+    series.write_text(json.dumps({"series": "s", "members": [ids[b], ids[c], ids[d]]}) + "\n")
+    found = read_relations([cited, series], corpus)
+    assert found == {a: [b], b: sorted([a, c, d]), c: sorted([b, d]), d: sorted([b, c])}
+    views = Views(corpus, found, seed=0)
+    related = [views.pair(n) for n in range(12 * len(views))]
+    pairs = {pair.rows for pair in related if pair.kind == "related"}
+    assert pairs
+    assert all(second in found[first] for first, second in pairs)
+
+
+def test_a_paper_is_never_its_own_negative(corpus: Corpus, tmp_path: Path) -> None:
+    views = Views(corpus, {}, seed=0)
+    a, b, c = views.rows[:3].tolist()
+    mined = hard_negatives(corpus, views, tmp_path / "negatives.npy")
+    assert mined.shape == (len(corpus), 8)
+    for row, others in enumerate(mined.tolist()):
+        assert row not in others
+        assert set(others) - {-1} <= set(views.rows.tolist()) - {row}
+    assert (mined[views.rows, 0] >= 0).mean() > 0.5
+    # Nor is what is related to it; (query's paper, document's paper) against documents' papers.
+    views = Views(corpus, {a: [b], b: [a]}, seed=0)
+    assert b not in hard_negatives(corpus, views, tmp_path / "others.npy")[a]
+    assert views.are_related([(a, a), (c, c)], [a, c, b, a]).tolist() == [
+        [True, False, True, True],
+        [False, True, False, False],
+    ]
+
+
+# The objective
+
+
+def test_info_nce_by_hand() -> None:
+    queries = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    documents = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])  # the third: a hard negative
+    none = torch.zeros(2, 3, dtype=torch.bool)
+    t = 0.5
+    # Cosines: query 0: 1, .6, 0; query 1: 0, .8, 1. Back: document 0: 1, 0; document 1: .6, .8.
+    forth = log(1 + exp(-0.4 / t) + exp(-1 / t)) + log(1 + exp(-0.8 / t) + exp(0.2 / t))
+    back = log(1 + exp(-1 / t)) + log(1 + exp(-0.2 / t))
+    loss = info_nce(queries, documents, none, t).item()
+    assert loss == pytest.approx((forth + back) / 4, rel=1e-6)
+    # The hard negative turns out to be related to query 1: it is no negative of it any more.
+    known = none.clone()
+    known[1, 2] = True
+    known[0, 0] = True  # its own document is related, and stays its positive
+    forth = log(1 + exp(-0.4 / t) + exp(-1 / t)) + log(1 + exp(-0.8 / t))
+    loss = info_nce(queries, documents, known, t).item()
+    assert loss == pytest.approx((forth + back) / 4, rel=1e-6)
+
+
+def test_nested_dimensions_are_losses_of_their_own() -> None:
+    torch.manual_seed(0)
+    queries, documents = (torch.nn.functional.normalize(torch.randn(5, 6), dim=1) for _ in range(2))
+    none = torch.zeros(5, 5, dtype=torch.bool)
+    short = [torch.nn.functional.normalize(one[:, :2], dim=1) for one in (queries, documents)]
+    both = (info_nce(queries, documents, none, 0.1) + info_nce(*short, none, 0.1)) / 2
+    assert info_nce(queries, documents, none, 0.1, [2]).item() == pytest.approx(both.item())
+
+
+@pytest.mark.parametrize("chunks", [[[0, 1, 2, 3, 4, 5]], [[3, 0], [5, 1, 4], [2]]])
+def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
+    torch.manual_seed(0)
+    texts = torch.randn(6, 4)
+    none = torch.zeros(3, 3, dtype=torch.bool)
+    gradients = []
+    for cached in (False, True):
+        torch.manual_seed(1)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+        def encode(some: object, model: torch.nn.Module = model) -> torch.Tensor:
+            return torch.nn.functional.normalize(model(texts[torch.tensor(some)]), dim=1)
+
+        def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+            return info_nce(vectors[:3], vectors[3:], none, 0.1)
+
+        if cached:
+            loss = cached_gradients(encode, chunks, loss_of)
+        else:
+            loss = loss_of(encode([0, 1, 2, 3, 4, 5]))
+            loss.backward()
+        gradients.append([loss.item(), *(p.grad for p in model.parameters())])
+    plain, ours = gradients
+    assert ours[0] == pytest.approx(plain[0], rel=1e-5)
+    for one, other in zip(plain[1:], ours[1:], strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+# The run
+
+
+def _options(tiny_llama: Path, out: Path) -> list[object]:
+    return [
+        *("--base", tiny_llama, "--out", out, "--layers", 2, "--rank", 4, "--batch", 16),
+        *("--dimension", 32, "--epochs", 3, "--dtype", "float32", "--memory-tokens", 512),
+    ]
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_the_encoder_it_makes_finds_more_and_is_the_same_without_torch(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path, attention: str
+) -> None:
+    out = tmp_path / "embed"
+    options = _options(tiny_llama, out)
+    run("train", "contrast", source, *options, "--attention", attention, "--epochs", 6)
+    rows = Log(out / "log.csv").rows()
+    losses = [row.loss for row in rows if row.loss is not None]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+    spec = encoder_spec(str(out))
+    assert (spec.layers, spec.attention, spec.adapter) == (2, attention, str(out))
+    encoder, short = load_encoder(spec, silent), load_query_encoder(spec, silent)
+    assert type(short).__name__ == "LlamaEncoder"
+    texts = ["gas stream of a quasar", "dust", "Stars in the Milky Way and black hole disc"]
+    vectors = encoder.encode(texts)
+    assert vectors.shape == (3, 32)
+    assert np.allclose(short.encode(texts), vectors, atol=1e-5)
+    assert np.allclose(encoder.encode(texts[:1]), vectors[:1], atol=1e-5)
+    run("index", "embedded", "--corpus", source, "--encoder", out)
+    assert run("query", "gas stream", "-i", "embedded", "--mode", "dense").stdout
+
+
+def test_it_begins_from_a_language_models_adapter(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    blocks, language = tmp_path / "blocks", tmp_path / "language"
+    many = tmp_path / "many.json"
+    many.write_text("\n".join(kaggle_line(number) for number in range(300)) + "\n")
+    run("train", "prepare", many, "--base", tiny_llama, "--out", blocks)
+    asked = ("--base", tiny_llama, "--data", blocks, "--out", language, "--dtype", "float32")
+    run("train", "finetune", *asked, "--rank", 4, "--batch", 2, "--max-tokens", 2048)
+    options = _options(tiny_llama, tmp_path / "embed")
+    few = ("--max-pairs", 16, "--learning-rate", 1e-9)  # one step that changes next to nothing
+    run("train", "contrast", source, *options, *few, "--adapter", language)
+    from safetensors.numpy import load_file
+
+    begun = load_file(language / "adapter_model.safetensors")
+    made = load_file(tmp_path / "embed" / "adapter_model.safetensors")
+    name = "base_model.model.{}layers.1.mlp.up_proj.lora_B.weight"
+    assert np.abs(made[name.format("")]).max() > 0
+    assert np.allclose(made[name.format("")], begun[name.format("model.")], atol=1e-3)
+    result = run(
+        "train",
+        "contrast",
+        source,
+        *_options(tiny_llama, tmp_path / "e2"),
+        "--rank",
+        8,
+        "--adapter",
+        language,
+        code=2,
+    )
+    assert "give --rank 4" in result.stderr
+
+
+def test_killed_at_any_step_it_ends_at_the_same_weights(
+    tiny_llama: Path, source: Path, tmp_path: Path
+) -> None:
+    def start(out: Path) -> "subprocess.Popen[bytes]":
+        options = [str(one) for one in _options(tiny_llama, out)]
+        command = ["contrast", str(source), *options, "--max-pairs", "128", "--checkpoint-minutes", "0"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([sys.executable, "-m", "training", *command], env=environment)
+
+    out = tmp_path / "embed"
+    log = Log(tmp_path / ".embed.partial" / "log.csv")
+    with start(out) as running:
+        end = time.monotonic() + 100
+        while not any(row.step >= 4 for row in log.rows()) and time.monotonic() < end:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGKILL)
+    assert not out.exists()
+    for target in (out, tmp_path / "whole"):
+        with start(target) as running:
+            assert running.wait() == 0
+    files = ("adapter_model.safetensors", "head.safetensors")
+    for name in files:
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_too_few_papers_for_a_batch_are_a_line(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    options = _options(tiny_llama, tmp_path / "embed")
+    result = run("train", "contrast", source, *options, "--batch", 500, code=2)
+    assert "fewer than the 500 pairs of a batch" in result.stderr

@@ -1,0 +1,522 @@
+"""From a language model to an encoder that retrieves: `train contrast`.
+
+A model's first layers, LoRA on their linear maps and on the token embeddings, a weight for each
+token of the vocabulary, and a linear map behind the mean: all are trained so that texts which
+belong together (`training.views`) lie nearer than others (`training.objective`). The map begins as
+the whitening of the untrained vectors, which is far better than none, and the weights begin as
+those of rare words (SIF: Arora et al. 2017, openreview.net/forum?id=SyK00v5xx).
+"""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from transformers import Trainer, TrainingArguments
+
+from astrosearch.corpus import Corpus, import_papers
+from astrosearch.devices import keep_freed_memory
+from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say
+from astrosearch.encoders import HEAD
+from astrosearch.encoders.tokens import Tokens
+from astrosearch.encoders.transformer import load_body, mean_pool, token_batches
+from astrosearch.errors import CorpusError, InputError
+from astrosearch.hugging_face import quiet_transformers
+from astrosearch.models import ENCODER, locate, locate_adapter
+from astrosearch.readers import Selection
+from astrosearch.vectors import Whitening
+from training.adapter import Outcome, machine, write_record
+from training.disk import out_of_space, partial, refuse_to_overwrite, rename
+from training.log import Log
+from training.mining import hard_negatives
+from training.objective import cached_gradients, info_nce
+from training.run import LOG, Stops, Told, train
+from training.views import Pair, Views, read_relations
+
+TRAINED = "trained.safetensors"
+"""In a checkpoint: the weights that are trained, and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastSettings:
+    """Two runs of equal settings on equal papers on one CPU give the same encoder, bit by bit."""
+
+    base: str
+    adapter: str | None = None
+    """A language-model adapter whose LoRA weights are begun from."""
+    layers: int | None = 6
+    """How many of the base's first layers are kept; None for all."""
+    pooling: Pooling = "weighted-mean-without-bos"
+    attention: Attention = "causal"
+    dimension: int | None = None
+    """Of the vectors; None for the model's width."""
+    nested: tuple[int, ...] = (288, 144)
+    """Their first so many dimensions are trained to serve alone (Matryoshka)."""
+    rank: int = 16
+    alpha: int = 32
+    learning_rate: float = 1e-3
+    head_learning_rate: float = 1e-3
+    """Of the linear map and the token weights."""
+    warmup_share: float = 0.1
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    temperature: float = 0.05
+    batch: int = 256
+    """Pairs a step; each is the others' negative."""
+    hard_negatives: int = 1
+    """For each pair, abstracts that a word search takes for it."""
+    epochs: float = 3.0
+    """How often each training paper gives a pair."""
+    max_pairs: int | None = None
+    """End after so many pairs, if that is sooner."""
+    query_tokens: int = 128
+    document_tokens: int = 256
+    """Longer texts are cut, in training; the encoder takes 512."""
+    memory_tokens: int = 16_384
+    """Tokens whose activations are held at once; larger batches are encoded twice."""
+    dtype: str = "float32"
+    evaluations: int = 10
+    evaluation_pairs: int = 256
+    seed: int = 0
+
+    def as_record(self) -> dict[str, Any]:
+        return asdict(self) | {"nested": list(self.nested)}
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder that is trained, without its adapter."""
+        return EncoderSpec(
+            self.base, layers=self.layers, pooling=self.pooling, attention=self.attention
+        )
+
+
+class EmbeddingModel(torch.nn.Module):
+    """A body, a weighted mean and a linear map: token ids to unit vectors."""
+
+    def __init__(
+        self,
+        body: Any,
+        causal: bool,
+        whitening: Whitening,
+        token_weights: NDArray[np.float32] | None,
+    ) -> None:
+        super().__init__()
+        self.mean: torch.Tensor
+        self.body = body
+        self.causal = causal
+        self.register_buffer("mean", torch.from_numpy(whitening.mean))
+        self.projection = torch.nn.Parameter(torch.from_numpy(whitening.projection.copy()))
+        self.log_weights: torch.nn.Parameter | None = None
+        if token_weights is not None:
+            self.log_weights = torch.nn.Parameter(torch.from_numpy(np.log(token_weights)))
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(b, t) token ids and their mask to (b, dimension) unit vectors."""
+        hidden = self.body(
+            input_ids=ids, attention_mask=None if self.causal else mask
+        ).last_hidden_state
+        weights = None if self.log_weights is None else self.log_weights.exp()[ids]
+        pooled = mean_pool(hidden, mask, without_first=True, weights=weights)
+        centred = torch.nn.functional.normalize(pooled, dim=1) - self.mean
+        return torch.nn.functional.normalize(centred @ self.projection, dim=1)
+
+    def trained(self) -> dict[str, torch.Tensor]:
+        return {
+            name: parameter.detach().contiguous()
+            for name, parameter in self.named_parameters()
+            if parameter.requires_grad
+        }
+
+
+def contrast(
+    settings: ContrastSettings,
+    sources: list[Path],
+    out: Path,
+    say: Say,
+    *,
+    device: torch.device,
+    selection: Selection | None = None,
+    relations: Sequence[Path] = (),
+    stops: Stops | None = None,
+    progress: Told = lambda progress: None,
+    restart: bool = False,
+) -> Outcome | None:
+    """Train an encoder on a corpus, or go on with a run that was cut short.
+
+    Args:
+        relations: files of papers that belong together (`training.views.read_relations`).
+        restart: throw away what an earlier run has left.
+
+    Returns:
+        What came of it; None if it was paused.
+
+    Raises:
+        CorpusError: if there are fewer training papers than pairs in a batch.
+        InputError: if an unfinished run has other settings.
+        AstrosearchError: if memory or disk do not suffice.
+    """
+    refuse_to_overwrite(out)
+    if device.type == "cpu":
+        keep_freed_memory()
+    work = partial(out)
+    if restart:
+        shutil.rmtree(work, ignore_errors=True)
+    with out_of_space(out):
+        work.mkdir(parents=True, exist_ok=True)
+        papers = work / "papers.sqlite"
+        import_papers(sources, selection or Selection(), papers, work / "rejected.jsonl")
+        with closing(Corpus(papers)) as corpus:
+            views = Views(corpus, read_relations(relations, corpus), settings.seed)
+            held_out = Views(corpus, {}, settings.seed, held_out=True)
+            if len(views) < settings.batch:
+                raise CorpusError(
+                    f"there are {len(views):,} training papers, fewer than the {settings.batch:,} "
+                    "pairs of a batch; give a larger corpus or a smaller --batch"
+                )
+            record = {
+                "settings": settings.as_record(),
+                "corpus": corpus.digest(),
+                "relations": sum(map(len, views.related.values())),
+            }
+            negatives = None
+            if settings.hard_negatives:
+                negatives = hard_negatives(corpus, views, work / "negatives.npy")
+            folder, revision = locate(settings.base, say)
+            model = _model(settings, folder, views, corpus, device, say)
+            trainer = _Trainer(settings, model, views, held_out, negatives, folder, work, device)
+            done = train(
+                trainer,
+                work,
+                record,
+                say,
+                stops=stops or Stops(),
+                told=progress,
+                memory_advice=f"{device} has too little memory for this run; try "
+                f"--memory-tokens {settings.memory_tokens // 2}",
+            )
+            if not done:
+                return None
+            rows = Log(work / LOG).rows()
+            outcome = Outcome(
+                steps=trainer.state.global_step,
+                tokens=int(trainer.state.num_input_tokens_seen),
+                training_loss=fmean(row.loss for row in rows if row.loss is not None),
+                seconds=rows[-1].seconds,
+                machine=machine(device),
+            )
+            _write(work / "adapter", model, settings, revision, record, outcome, Log(work / LOG))
+        rename(work / "adapter", out)
+        shutil.rmtree(work)
+    return outcome
+
+
+def _model(
+    settings: ContrastSettings,
+    folder: Path,
+    views: Views,
+    corpus: Corpus,
+    device: torch.device,
+    say: Say,
+) -> EmbeddingModel:
+    """The untrained encoder, its linear map whitening the vectors of some training papers."""
+    with quiet_transformers():
+        from peft import LoraConfig, get_peft_model
+
+    bare = EncoderSpec(
+        settings.base,
+        layers=settings.layers,
+        attention=settings.attention,
+        max_tokens=settings.document_tokens,
+    )
+    body, causal = load_body(bare, folder, None, device, settings.dtype)
+    # Embeddings too: much of what a few layers know of a word is its embedding.
+    kinds = (torch.nn.Linear, torch.nn.Embedding)
+    leaves = {
+        name.rpartition(".")[2] for name, one in body.named_modules() if isinstance(one, kinds)
+    }
+    torch.manual_seed(settings.seed)
+    body = get_peft_model(
+        body,
+        LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(leaves)),
+    )
+    if settings.adapter:
+        _begin_from(body, settings, say)
+    draw = np.random.default_rng(settings.seed)
+    chosen = draw.choice(views.rows, size=min(len(views.rows), 4_000), replace=False)
+    some = corpus.papers(sorted(chosen.tolist()))
+    texts = [paper.text for paper in some] + [paper.title for paper in some[::4]]
+    ids = Tokens(folder, "mean-without-bos", settings.document_tokens).ids(texts)
+    weights = None
+    if settings.pooling.startswith("weighted"):
+        weights = rare_word_weights(ids, body.config.vocab_size)
+    identity = Whitening(
+        np.zeros(body.config.hidden_size, np.float32),
+        np.eye(body.config.hidden_size, dtype=np.float32),
+    )
+    untrained = EmbeddingModel(body, causal, identity, weights).to(device).eval()
+    found = np.concatenate(
+        [vectors.cpu().numpy() for vectors in _encoded(untrained, ids, settings, device)]
+    )
+    width = min(settings.dimension or body.config.hidden_size, len(found) - 1)
+    whitening = Whitening.fit(found, width, power=0.7)
+    model = EmbeddingModel(body, causal, whitening, weights).to(device)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return model
+
+
+def rare_word_weights(
+    ids: Sequence[Sequence[int]], vocabulary: int, smooth: float = 1e-3
+) -> NDArray[np.float32]:
+    """(vocabulary,) a / (a + p) for a token that is a share p of all tokens, with mean 1 over
+    them (Arora et al. 2017, equation 1).
+
+    >>> rare_word_weights([[0, 1], [0, 1]], 3, smooth=0.5).round(2).tolist()
+    [1.0, 1.0, 2.0]
+    """
+    counts = np.bincount(np.concatenate([np.asarray(one) for one in ids]), minlength=vocabulary)
+    share = counts / counts.sum()
+    weights = smooth / (smooth + share)
+    return np.asarray(weights / (weights * share).sum(), dtype=np.float32)
+
+
+def _encoded(
+    model: EmbeddingModel,
+    ids: Sequence[Sequence[int]],
+    settings: ContrastSettings,
+    device: torch.device,
+) -> Iterator[torch.Tensor]:
+    with torch.no_grad(), _autocast(settings, device):
+        for batch in token_batches([len(one) for one in ids], settings.memory_tokens):
+            yield model(*_padded([ids[i] for i in batch], device)).float()
+
+
+def _autocast(settings: ContrastSettings, device: torch.device) -> torch.autocast:
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16", cache_enabled=False
+    )
+
+
+def _padded(
+    ids: Sequence[Sequence[int]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    longest = max(map(len, ids))
+    tokens = torch.zeros(len(ids), longest, dtype=torch.long)
+    mask = torch.zeros(len(ids), longest, dtype=torch.long)
+    for row, one in enumerate(ids):
+        tokens[row, : len(one)] = torch.tensor(one)
+        mask[row, : len(one)] = 1
+    return tokens.to(device), mask.to(device)
+
+
+def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> None:
+    """Copy a language-model adapter's weights into the layers that are kept."""
+    folder, _ = locate_adapter(settings.adapter or "", say)
+    given = load_file(folder / "adapter_model.safetensors")
+    wanted = dict(body.named_parameters())
+    taken = 0
+    for name, weight in given.items():
+        inner = name.replace("base_model.model.model.", "base_model.model.")
+        inner = inner.replace(".weight", ".default.weight")
+        if inner in wanted:
+            if wanted[inner].shape != weight.shape:
+                raise InputError(
+                    f"adapter {settings.adapter} has rank {min(weight.shape)}, this run has rank "
+                    f"{settings.rank}; give --rank {min(weight.shape)}"
+                )
+            wanted[inner].data.copy_(weight)
+            taken += 1
+    if not taken:
+        raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
+
+
+class _Pairs(torch.utils.data.Dataset[Pair]):
+    """The pairs of a whole run in their order."""
+
+    def __init__(self, views: Views, count: int) -> None:
+        self._views, self._count = views, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> Pair:
+        if number >= self._count:
+            raise IndexError(number)
+        return self._views.pair(number)
+
+
+class _Trainer(Trainer):
+    """The Trainer with batches of pairs, cached gradients and small checkpoints."""
+
+    def __init__(
+        self,
+        settings: ContrastSettings,
+        model: EmbeddingModel,
+        views: Views,
+        held_out: Views,
+        negatives: NDArray[np.int32] | None,
+        folder: Path,
+        work: Path,
+        device: torch.device,
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._views = views
+        self._negatives = negatives
+        self._asked = Tokens(folder, "mean-without-bos", settings.query_tokens)
+        self._found = Tokens(folder, "mean-without-bos", settings.document_tokens)
+        pairs = math.ceil(settings.epochs * len(views))
+        if settings.max_pairs is not None:
+            pairs = min(pairs, settings.max_pairs)
+        steps = max(1, pairs // settings.batch)
+        looks = bool(settings.evaluations and len(held_out) > 1)
+        with quiet_transformers():
+            arguments = TrainingArguments(
+                output_dir=str(work),
+                use_cpu=device.type == "cpu",
+                max_steps=steps,
+                per_device_train_batch_size=settings.batch,
+                per_device_eval_batch_size=settings.evaluation_pairs,
+                learning_rate=settings.learning_rate,
+                lr_scheduler_type="cosine_with_min_lr",
+                lr_scheduler_kwargs={"min_lr_rate": 0.05},
+                warmup_steps=round(settings.warmup_share * steps),
+                weight_decay=settings.weight_decay,
+                max_grad_norm=settings.max_gradient_norm,
+                bf16=settings.dtype == "bfloat16",
+                seed=settings.seed,
+                logging_steps=1,
+                logging_nan_inf_filter=False,
+                eval_strategy="steps" if looks else "no",
+                eval_steps=max(1, round(steps / max(1, settings.evaluations))),
+                eval_on_start=looks,
+                prediction_loss_only=True,
+                save_strategy="no",  # `training.run` says when
+                save_total_limit=2,
+                remove_unused_columns=False,
+                dataloader_pin_memory=False,
+                train_sampling_strategy="sequential",
+                disable_tqdm=True,
+                report_to="none",
+                log_level="error",
+            )
+            head = [one for one in (model.projection, model.log_weights) if one is not None]
+            own = {id(one) for one in head}
+            lora = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+            optimizer = torch.optim.AdamW(
+                [
+                    {"params": lora, "lr": settings.learning_rate},
+                    {"params": head, "lr": settings.head_learning_rate},
+                ],
+                weight_decay=settings.weight_decay,
+            )
+            super().__init__(
+                model=model,
+                args=arguments,
+                data_collator=self._collate,
+                train_dataset=_Pairs(views, steps * settings.batch),
+                eval_dataset=_Pairs(held_out, min(len(held_out), settings.evaluation_pairs)),
+                optimizers=(optimizer, None),
+            )
+
+    def _collate(self, pairs: list[Pair]) -> dict[str, Any]:
+        """Pairs to token lists: queries, then documents, then hard negatives."""
+        rows = [pair.rows for pair in pairs]
+        documents = [pair.document for pair in pairs]
+        extra: list[int] = []
+        if self._negatives is not None:
+            for number, (_, row) in enumerate(rows):
+                mined = self._negatives[row]
+                mined = mined[mined >= 0]
+                if len(mined):
+                    draw = np.random.default_rng([self._settings.seed, 3, row, number])
+                    size = min(len(mined), self._settings.hard_negatives)
+                    extra += draw.choice(mined, size=size, replace=False).tolist()
+            documents += [paper.text for paper in self._views.corpus.papers(extra)]
+        found = [row for _, row in rows] + extra
+        return {
+            "ids": self._asked.ids([pair.query for pair in pairs]) + self._found.ids(documents),
+            "related": self._views.are_related(rows, found),
+        }
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        model.train()
+        ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
+        self.state.num_input_tokens_seen += sum(map(len, ids))
+        budget = self._settings.memory_tokens
+        return cached_gradients(
+            lambda some: self._encode(model, [ids[i] for i in some]),
+            list(token_batches([len(one) for one in ids], budget)),
+            lambda vectors: self._loss(vectors, related),
+            self.accelerator.backward,
+        )
+
+    def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
+        with torch.no_grad():
+            batches = list(token_batches([len(one) for one in ids], self._settings.memory_tokens))
+            found = torch.cat([self._encode(model, [ids[i] for i in some]) for some in batches])
+            order = torch.argsort(torch.tensor([i for some in batches for i in some]))
+            return self._loss(found[order], related), None, None
+
+    def _encode(self, model: Any, ids: list[list[int]]) -> torch.Tensor:
+        with _autocast(self._settings, self.args.device):
+            vectors: torch.Tensor = model(*_padded(ids, self.args.device))
+        return vectors.float()
+
+    def _loss(self, vectors: torch.Tensor, related: torch.Tensor) -> torch.Tensor:
+        count = related.shape[0]
+        nested = [one for one in self._settings.nested if one < vectors.shape[1]]
+        temperature = self._settings.temperature
+        return info_nce(vectors[:count], vectors[count:], related, temperature, nested)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        folder = Path(output_dir or self.args.output_dir or "")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self._model.trained(), folder / TRAINED)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        weights = load_file(Path(resume_from_checkpoint) / TRAINED)
+        mine = dict(self._model.named_parameters())
+        for name, weight in weights.items():
+            mine[name].data.copy_(weight)
+
+
+def _write(
+    folder: Path,
+    model: EmbeddingModel,
+    settings: ContrastSettings,
+    revision: str,
+    record: dict[str, Any],
+    outcome: Outcome,
+    log: Log,
+) -> None:
+    """The adapter's folder: PEFT's files, the head, the spec, the record and the log."""
+    model.body.peft_config["default"].base_model_name_or_path = settings.base
+    for parameter in model.body.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.float16)
+    model.body.save_pretrained(folder, save_embedding_layers=False)
+    arrays = {
+        "mean": model.mean.detach().cpu().numpy(),
+        "projection": model.projection.detach().cpu().numpy(),
+    }
+    if model.log_weights is not None:
+        arrays["token_weights"] = model.log_weights.detach().exp().cpu().numpy()
+    save_arrays(
+        {name: np.ascontiguousarray(one, dtype=np.float16) for name, one in arrays.items()},
+        folder / HEAD,
+    )
+    write_record(folder, settings.as_record(), revision, record, outcome, log)
+    (folder / ENCODER).write_text(json.dumps(settings.spec.as_record(), indent=1) + "\n")

@@ -1,0 +1,98 @@
+"""The contrastive objective, and its gradient for batches larger than memory."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+Vectors = torch.Tensor
+Encode = Callable[[Sequence[int]], Vectors]
+"""Positions of some texts of a batch to their (b, d) unit vectors."""
+
+
+def info_nce(
+    queries: Vectors,
+    documents: Vectors,
+    related: torch.Tensor,
+    temperature: float,
+    dimensions: Sequence[int] = (),
+) -> torch.Tensor:
+    """Symmetric InfoNCE (arXiv:1807.03748, with the directions of arXiv:2103.00020).
+
+    Row i of `queries` belongs to row i of `documents`; all others are its negatives.
+
+    Args:
+        queries: (n, d), unit rows.
+        documents: (n + m, d), unit rows; the last m are hard negatives of no query's own.
+        related: (n, n + m) bool, True where a document is no fair negative of a query, as another
+            part of its own paper or one it cites; entry (i, i) does not count.
+        temperature: cosines are divided by it.
+        dimensions: besides all d, the loss of the first so many alone (Matryoshka,
+            arXiv:2205.13147); the mean of all is taken.
+
+    >>> from math import log
+    >>> unit = torch.eye(2)
+    >>> loss = info_nce(unit, unit, torch.zeros(2, 2, dtype=torch.bool), temperature=1.0)
+    >>> round(loss.item(), 6) == round(log(1 + 1 / 2.718281828459045), 6)
+    True
+    """
+    count = len(queries)
+    own = torch.eye(count, documents.shape[0], dtype=torch.bool, device=queries.device)
+    masked = related & ~own
+    target = torch.arange(count, device=queries.device)
+    losses = []
+    for width in (queries.shape[1], *dimensions):
+        asked, found = queries, documents
+        if width < queries.shape[1]:
+            asked, found = (
+                torch.nn.functional.normalize(one[:, :width], dim=1) for one in (asked, found)
+            )
+        scores = (asked @ found.T / temperature).masked_fill(masked, -torch.inf)
+        losses += [
+            torch.nn.functional.cross_entropy(scores, target),
+            torch.nn.functional.cross_entropy(scores[:, :count].T, target),
+        ]
+    return torch.stack(losses).mean()
+
+
+def cached_gradients(
+    encode: Encode,
+    chunks: Sequence[Sequence[int]],
+    loss_of: Callable[[Vectors], torch.Tensor],
+    backward: Callable[[torch.Tensor], None] = torch.Tensor.backward,
+) -> torch.Tensor:
+    """Back-propagate a loss over all texts of a batch, with the activations of one chunk in
+    memory at a time (GradCache, arXiv:2101.06983).
+
+    Each text is encoded twice: first without a gradient, for the loss of the whole batch and its
+    gradient by the vectors; then chunk by chunk, to carry that gradient into the weights. The
+    encoder must give the same vectors both times, so it has no dropout. A batch of one chunk is
+    encoded once.
+
+    Args:
+        encode: may be called with any part of the batch.
+        chunks: positions of texts, each in one of them.
+        loss_of: (n, d) vectors of all texts, in order, to the loss.
+        backward: how a scalar is propagated.
+
+    Returns:
+        The loss, detached.
+    """
+    if len(chunks) == 1:
+        (chunk,) = chunks
+        loss = loss_of(encode(chunk)[_places(chunk)])
+        backward(loss)
+        return loss.detach()
+    with torch.no_grad():
+        encoded = torch.cat([encode(chunk) for chunk in chunks])
+    order = [position for chunk in chunks for position in chunk]
+    vectors = encoded[_places(order)].requires_grad_()
+    loss = loss_of(vectors)
+    (gradient,) = torch.autograd.grad(loss, vectors)
+    for chunk in chunks:
+        backward((encode(chunk) * gradient[list(chunk)]).sum())
+    return loss.detach()
+
+
+def _places(order: Sequence[int]) -> torch.Tensor:
+    """Where each position stands in `order`."""
+    return torch.argsort(torch.tensor(list(order)))
