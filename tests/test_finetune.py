@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
 from astrosearch.language_model import attach_adapter, load_language_model
 from astrosearch.split import is_held_out
@@ -225,6 +227,27 @@ def test_an_adapter_gives_the_same_logits_attached_merged_and_after_a_round_trip
     assert torch.equal(logits(again.model), with_adapter)
     merged = logits(again.model.merge_and_unload())
     assert torch.allclose(merged, with_adapter, atol=1e-4)
+
+
+def test_an_adapter_of_a_language_model_makes_an_encoder(
+    finetune: Finetune, tiny_llama: Path
+) -> None:
+    out = finetune("--learning-rate", 0.02)
+    texts = ["gas stream of a quasar", "dust"]
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent).encode(texts)
+    for layers in (None, 2):
+        spec = EncoderSpec(str(tiny_llama), adapter=str(out), layers=layers)
+        vectors = load_encoder(spec, silent).encode(texts)
+        assert np.abs(vectors - plain).max() > 1e-3
+        assert np.allclose(load_query_encoder(spec, silent).encode(texts), vectors, atol=1e-5)
+    base = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
+    whole = attach_adapter(base.model, base.name, base.revision, str(out), silent)
+    ids = torch.tensor([[base.vocabulary.bos, *base.vocabulary.ids(["dust"])[0]]])
+    with torch.no_grad():
+        hidden = whole(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, 1:]
+    spec = EncoderSpec(str(tiny_llama), adapter=str(out))
+    expected = torch.nn.functional.normalize(hidden.mean(dim=0), dim=0).numpy()
+    assert np.allclose(load_encoder(spec, silent).encode(["dust"])[0], expected, atol=1e-5)
 
 
 def test_four_bits_on_the_cpu_learn_nearly_what_full_precision_learns(

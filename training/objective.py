@@ -58,7 +58,7 @@ def cached_gradients(
     encode: Encode,
     chunks: Sequence[Sequence[int]],
     loss_of: Callable[[Vectors], torch.Tensor],
-    backward: Callable[[torch.Tensor], None] = torch.Tensor.backward,
+    backward: Callable[[torch.Tensor], None] = torch.autograd.backward,
 ) -> torch.Tensor:
     """Back-propagate a loss over all texts of a batch, with the activations of one chunk in
     memory at a time (GradCache, arXiv:2101.06983).
