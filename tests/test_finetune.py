@@ -513,6 +513,34 @@ def test_a_full_disk_is_a_line_and_leaves_nothing_for_whole(
     assert not list(tmp_path.rglob("whole"))
 
 
+def test_too_little_memory_is_a_line_with_what_to_change(
+    run: Run, tiny_llama: Path, tmp_path: Path
+) -> None:
+    out, data, many_papers = tmp_path / "out", tmp_path / "blocks", tmp_path / "papers.json"
+    many_papers.write_text("\n".join(kaggle_line(number) for number in range(4_000)) + "\n")
+    run("train", "prepare", many_papers, "--base", tiny_llama, "--out", data)
+    many = ("--batch", "1024", "--micro-batch", "1024", "--max-tokens", "1")
+    program = (
+        "import resource\n"
+        "from pathlib import Path\n"
+        "from training import finetune, run\n"
+        "from astrosearch.cli import main\n"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 800_000_000,) * 2)\n"
+        f"main(['train', *{_command(tiny_llama, data, out, *many)!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == (
+        "astrosearch: cpu has too little memory for this run; try --micro-batch 512 or "
+        "--gradient-checkpointing or --quantize 4bit"
+    )
+    assert not out.exists()
+
+
 def test_data_that_are_not_there_are_a_line(run: Run, tmp_path: Path, tiny_llama: Path) -> None:
     asked = ("train", "finetune", "--base", tiny_llama, "--out", tmp_path / "a")
     result = run(*asked, "--data", tmp_path, code=2)
