@@ -22,6 +22,7 @@ from astrosearch.language_model import attach_adapter, load_language_model
 from astrosearch.split import is_held_out
 from tests.conftest import Run, kaggle_line, make_llama
 from training.abstracts import Prepared, blocks_of, held_out_abstracts
+from training.dropout import ByteDropout
 from training.finetune import collate, steps_of
 from training.log import Log, Row
 from training.packing import BLOCK, pack
@@ -260,6 +261,23 @@ def test_four_bits_on_the_cpu_learn_nearly_what_full_precision_learns(
     quantized = _losses(finetune(*options, "--quantize", "4bit"))
     assert plain[0] - plain[-1] > 0.5
     assert quantized[0] - quantized[-1] == pytest.approx(plain[0] - plain[-1], rel=0.3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_quick_dropout_drops_its_share_and_keeps_the_mean(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    dropout = ByteDropout(0.25)
+    x = torch.ones(1000, 1003, dtype=dtype)
+    y = dropout(x)
+    kept = y != 0
+    assert kept.float().mean().item() == pytest.approx(0.75, abs=2e-3)
+    assert y[kept].float().unique().tolist() == [torch.tensor(4 / 3).to(dtype).item()]
+    # Neither rows nor columns are dropped together, and the next mask is another one.
+    assert kept.float().mean(dim=0).std().item() == pytest.approx((0.1875 / 1000) ** 0.5, rel=0.1)
+    assert (dropout(x) != y).float().mean().item() == pytest.approx(2 * 0.1875, abs=5e-3)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x), y)
+    assert dropout.eval()(x) is x
 
 
 def test_gradient_checkpointing_changes_no_loss(finetune: Finetune, tmp_path: Path) -> None:

@@ -121,7 +121,11 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     help="Blocks at once in memory; by default 1 on a CPU, 8 on a GPU.",
 )
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(min=1), help="End after so many tokens.")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    help="End after so many tokens, rounded up to whole steps.",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--quantize",

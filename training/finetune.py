@@ -22,6 +22,7 @@ from astrosearch.language_model import LanguageModel, load_language_model
 from training.abstracts import Prepared, blocks_of
 from training.adapter import Outcome, machine, write_adapter
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
+from training.dropout import quicken
 from training.log import Log
 from training.packing import BLOCK
 from training.run import LOG, Stops, Told, train
@@ -213,8 +214,11 @@ def _trainer(settings: FinetuneSettings, base: LanguageModel, data: Path, work: 
                 f"choose a --batch that {share} divides"
             )
         arguments.gradient_accumulation_steps = settings.batch // share
+        model = lora(base.model, settings)
+        if on_cpu:
+            quicken(model, settings.dropout)
         return Trainer(
-            model=lora(base.model, settings),
+            model=model,
             args=arguments,
             data_collator=collate,
             train_dataset=train_blocks,
