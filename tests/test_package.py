@@ -57,3 +57,4 @@ def test_the_wheel_holds_two_packages_and_their_data(tmp_path: Path) -> None:
     assert "astrosearch/sampler/papers.jsonl" in names
     assert "astrosearch/py.typed" in names
     assert any(name.startswith("astrosearch/encoders/transforms/") for name in names)
+    assert "astrosearch/adapters/astro-smollm2-135m/adapter_model.safetensors" in names

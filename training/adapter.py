@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from astrosearch import __version__
+from astrosearch.hugging_face import quiet_transformers
 from astrosearch.language_model import TRAINED_ON
 from training.abstracts import Prepared
 from training.log import Log
@@ -59,7 +60,8 @@ def write_adapter(
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float16)
-    model.save_pretrained(folder)
+    with quiet_transformers():  # which would look for the base where its name is no path
+        model.save_pretrained(folder, save_embedding_layers=False)
     data = asdict(prepared)
     write_record(folder, settings.as_record(), prepared.base_revision, data, outcome, log)
     (folder / "README.md").write_text(_card(settings, prepared, outcome, log))

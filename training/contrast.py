@@ -507,7 +507,8 @@ def _write(
     for parameter in model.body.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float16)
-    model.body.save_pretrained(folder, save_embedding_layers=False)
+    with quiet_transformers():
+        model.body.save_pretrained(folder, save_embedding_layers=False)
     arrays = {
         "mean": model.mean.detach().cpu().numpy(),
         "projection": model.projection.detach().cpu().numpy(),
