@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__, locations
 from astrosearch.corpus import Corpus, TextHash, import_papers
-from astrosearch.encoder import Encoder, EncoderSpec, Say
+from astrosearch.encoder import Encoder, EncoderSpec, Priced, Say
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
 from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, WORDS, Index
 from astrosearch.manifest import Manifest, describe_files
@@ -40,6 +40,9 @@ SHARDS = "shards"
 
 SHARD = 64
 """Papers a shard: what a kill may cost, and the window in which texts are sorted by length."""
+
+SERVICE_SHARD = 4_096
+"""The same for a service, which answers several requests at once and loses no answer by a kill."""
 
 
 @dataclass(frozen=True)
@@ -274,13 +277,17 @@ class _Encoding:
         if previous:
             kept, theirs = self._corpus.rows_with_texts_of(previous.folder / PAPERS)
             rows = np.setdiff1d(rows, kept, assume_unique=True)
-        shards = [rows[start : start + SHARD] for start in range(0, len(rows), SHARD)]
+        size = SERVICE_SHARD if self._spec.is_service else SHARD
+        shards = [rows[start : start + size] for start in range(0, len(rows), size)]
         # A shard is named for its texts, so a run with the same corpus cuts the same shards, and
         # its batches, and so its vectors to the last bit, are those of an uninterrupted run.
         files = [self._shard_file(shard) for shard in shards]
         here = {file for file in files if _is_sound(file)}
         self._todo = sum(len(s) for s, f in zip(shards, files, strict=True) if f not in here)
         elsewhere = self._vectors_of_other_shards(here) if self._todo else {}
+        if self._spec.is_service and self._todo:
+            todo = [shard for shard, file in zip(shards, files, strict=True) if file not in here]
+            self._approve(todo, elsewhere)
         for shard, file in zip(shards, files, strict=True):
             if file not in here:
                 self._encode_shard(shard, file, elsewhere)
@@ -309,6 +316,21 @@ class _Encoding:
             hashes = np.load(file)["hashes"]
             found.update({one.tobytes(): (file, row) for row, one in enumerate(hashes)})
         return found
+
+    def _approve(
+        self, shards: list[NDArray[np.int64]], elsewhere: dict[TextHash, tuple[Path, int]]
+    ) -> None:
+        """Tell an encoder that costs money all it will be given, before the first of it."""
+        self._encoder = self._load(self._spec)
+        if isinstance(self._encoder, Priced):
+            self._encoder.approve(
+                text
+                for shard in shards
+                for text, one in zip(
+                    self._corpus.texts(shard), self._corpus.text_hashes(shard), strict=True
+                )
+                if one not in elsewhere
+            )
 
     def _encode_shard(
         self, rows: NDArray[np.int64], file: Path, elsewhere: dict[TextHash, tuple[Path, int]]

@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from astrosearch.errors import IndexDamaged
 from astrosearch.vectors import Vectors
 
-Pooling = Literal["mean-without-bos", "mean", "weighted-mean-without-bos"]
+Pooling = Literal["mean-without-bos", "mean", "weighted-mean-without-bos", "undisclosed"]
 Attention = Literal["causal", "bidirectional"]
 Say = Callable[[str], None]
 """Takes one line for the user: what is being done, fetched or fallen back to."""
+
+OPENAI = "openai:"
+"""Before the name of a model that OpenAI's service runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +23,18 @@ class EncoderSpec:
     """Everything that decides a text's vector. Two equal specs give comparable vectors."""
 
     model: str
-    """A known name (`astrosearch models`), a hub id, a folder, or a GGUF file."""
+    """A known name (`astrosearch models`), a hub id, a folder, a GGUF file, or `openai:NAME`."""
     revision: str = ""
-    """Fingerprint of the weights; empty until they are found on this machine."""
+    """Fingerprint of the weights; empty until they are found on this machine. Of a service's
+    model, whose weights nobody sees, the name that the service gives it."""
     adapter: str | None = None
     """A PEFT adapter: hub id or folder."""
     layers: int | None = None
     """How many of the model's first layers are run; None for all of them."""
     pooling: Pooling = "mean-without-bos"
     """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first.
-    `weighted-` with a weight for each token of the vocabulary, which its adapter brings."""
+    `weighted-` with a weight for each token of the vocabulary, which its adapter brings.
+    `undisclosed` is a service's own."""
     attention: Attention | None = None
     """Whether a token sees those behind it; None for the way the model was trained."""
     transform: str | None = None
@@ -63,7 +68,14 @@ class EncoderSpec:
         canonical = json.dumps(self.as_record(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @property
+    def is_service(self) -> bool:
+        """Whether the model runs elsewhere, is paid for by the token, and has no weights here."""
+        return self.model.startswith(OPENAI)
+
     def __str__(self) -> str:
+        if self.pooling == "undisclosed":
+            return self.model
         parts = [self.model]
         if self.adapter:
             parts.append(f"adapter {self.adapter}")
@@ -94,4 +106,17 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32, rows of length 1, row i for text i."""
+        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """An encoder whose tokens cost money, and which asks before it spends any."""
+
+    def approve(self, texts: Iterable[str]) -> None:
+        """Have the whole of a job agreed to, before the first of its texts is encoded.
+
+        Raises:
+            AstrosearchError: if whoever pays says no.
+        """
         ...

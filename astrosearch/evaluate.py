@@ -6,7 +6,7 @@ so a difference between two is tested query by query.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__
-from astrosearch.encoder import Encoder, EncoderSpec
+from astrosearch.encoder import Encoder, EncoderSpec, Priced
 from astrosearch.errors import AstrosearchError
 from astrosearch.index import BLOCK, Index
 from astrosearch.measures import (
@@ -172,6 +172,9 @@ def evaluate(
         EncoderMismatch: if the first encoder is not the index's.
     """
     index.check(encoders[0][1])
+    for number, (_, encoder) in enumerate(encoders):
+        if isinstance(encoder, Priced):
+            encoder.approve(_texts(index, tasks, own=number == 0))
     lexical = [_lexical(index, task) for task in tasks]
     answers: list[list[tuple[str, str | None, list[Ranking]]]] = [
         [(LEXICAL, None, found)] for found in lexical
@@ -218,6 +221,22 @@ def _without_itself(
     return ranked(scores[others], found[others], query.relevant)[:CANDIDATES]
 
 
+def _texts(index: Index, tasks: Sequence[Task], *, own: bool) -> Iterator[str]:
+    """Every text that an encoder will be given; of the index's own encoder, no papers."""
+    if not own:
+        yield from (paper.text for paper, _ in papers_of(index, _needed(tasks)))
+    for task in tasks:
+        yield from task.halves or ()
+        yield from (query.text for query in task.queries if query.row is None)
+
+
+def _needed(tasks: Sequence[Task]) -> NDArray[np.int64]:
+    """Rows of the papers, ascending, whose vectors the tasks take."""
+    asking = [query.row for task in tasks for query in task.queries if query.row is not None]
+    pools = [task.rows for task in tasks if task.halves is None]
+    return np.unique(np.concatenate([*pools, np.array(asking, dtype=np.int64)]))
+
+
 def _paper_vectors(
     index: Index,
     tasks: Sequence[Task],
@@ -230,9 +249,7 @@ def _paper_vectors(
     """Rows of the index to the vectors of their papers: those of the index, or encoded here."""
     if own:
         return lambda rows: index.vectors[rows]
-    asking = [query.row for task in tasks for query in task.queries if query.row is not None]
-    pools = [task.rows for task in tasks if task.halves is None]
-    needed = np.unique(np.concatenate([*pools, np.array(asking, dtype=np.int64)]))
+    needed = _needed(tasks)
     texts = [paper.text for paper, _ in papers_of(index, needed)]
     vectors = _encode(encoder, texts, f"papers with {name}", told)
     return lambda rows: vectors[np.searchsorted(needed, rows)]

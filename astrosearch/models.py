@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from astrosearch.encoder import EncoderSpec, Say
+from astrosearch.encoder import OPENAI, EncoderSpec, Say
 from astrosearch.errors import InputError, ModelMissing
 from astrosearch.locations import cache_folder
 
@@ -99,8 +99,10 @@ PAPER = "paper"
 
 
 def encoder_spec(name: str) -> EncoderSpec:
-    """The spec an encoder's name stands for: `paper`, `paper:MODEL`, a known name, the name or
-    folder of an embedding adapter, an id or a path."""
+    """The spec an encoder's name stands for: `paper`, `paper:MODEL`, `openai:MODEL`, a known name,
+    the name or folder of an embedding adapter, an id or a path."""
+    if name.startswith(OPENAI):
+        return _service_spec(name)
     if name == PAPER:
         return EncoderSpec(DEFAULT)
     if name.startswith(f"{PAPER}:"):
@@ -113,6 +115,36 @@ def encoder_spec(name: str) -> EncoderSpec:
         record = json.loads((folder / ENCODER).read_bytes())
         return replace(EncoderSpec.from_record(record), adapter=adapter)
     return EncoderSpec(str(Path(name).resolve()) if Path(name).exists() else name)
+
+
+SERVICE_TOKENS = 8_192
+"""What a text may have for any of OpenAI's embedding models:
+https://platform.openai.com/docs/api-reference/embeddings/create"""
+
+
+def _service_spec(name: str) -> EncoderSpec:
+    model = name.removeprefix(OPENAI)
+    if not model or model.split() != [model]:
+        raise InputError(f"{name!r} names no model: write {OPENAI}text-embedding-3-small")
+    return EncoderSpec(name, revision=model, pooling="undisclosed", max_tokens=SERVICE_TOKENS)
+
+
+def with_revision(spec: EncoderSpec, say: Say) -> EncoderSpec:
+    """The spec with the fingerprint of its weights, which are fetched if they are not here.
+
+    Raises:
+        ModelMissing: if they cannot be had from here.
+        InputError: if the spec asks of a service what only a model on this machine can do.
+    """
+    if not spec.is_service:
+        return resolve(spec, say)[0]
+    alone = _service_spec(spec.model)
+    if spec != alone:
+        raise InputError(
+            f"{spec.model} runs at its service as it is: no paper:, --adapter, --layers, "
+            "--pooling, --max-tokens or --quantize"
+        )
+    return alone
 
 
 def is_here(model: KnownModel) -> bool:

@@ -79,4 +79,4 @@ def _openai_key() -> Finding:
 
     if os.environ.get("OPENAI_API_KEY"):
         return "OPENAI_API_KEY", True, "set"
-    return "OPENAI_API_KEY", True, "not set; only needed to compare with OpenAI's embeddings"
+    return "OPENAI_API_KEY", True, "not set; only needed for the encoders openai:NAME"

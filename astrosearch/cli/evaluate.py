@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astrosearch.cli.options import consent, consent_option
+
 if TYPE_CHECKING:
     from astrosearch.encoder import Encoder
     from astrosearch.evaluate import Report
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="End with exit code 1 if the index answers worse than in this saved report.",
 )
+@consent_option
 def evaluate(
     name: str | None,
     tasks: tuple[str, ...],
@@ -81,6 +84,7 @@ def evaluate(
     as_json: bool,
     save: Path | None,
     gate: Path | None,
+    yes: bool,
 ) -> None:
     """Measure how well an index finds what it should, on its own papers.
 
@@ -122,9 +126,11 @@ def evaluate(
     if saved:
         saved.check(drawn, settings)
     own = index.manifest.encoder
-    encoders: list[tuple[str, Encoder]] = [(Path(own.model).name, load_encoder(own, _say))]
-    for other in dict.fromkeys(against):
-        encoders.append((other, load_encoder(models.encoder_spec(other), _say)))
+    named = [(Path(own.model).name, own)]
+    named += [(other, models.encoder_spec(other)) for other in dict.fromkeys(against)]
+    encoders: list[tuple[str, Encoder]] = [
+        (one, load_encoder(spec, _say, confirm=consent(yes))) for one, spec in named
+    ]
     with _progress() as told:
         report = library.evaluate(index, settings, drawn, encoders, told)
     _write(report, as_json=as_json)
@@ -171,14 +177,16 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
-    with Progress(
-        *columns, console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("", total=None, visible=False)
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    task = bar.add_task("", total=None, visible=False)
+    try:
 
         def told(what: str, done: int, count: int) -> None:
+            bar.start()  # not before: the user may be asked something first
             bar.update(
                 task, description=f"Encoding {what}", completed=done, total=count, visible=True
             )
 
         yield told
+    finally:
+        bar.stop()

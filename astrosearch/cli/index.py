@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import selection_options
+from astrosearch.cli.options import consent, consent_option, selection_options
 
 if TYPE_CHECKING:
     from astrosearch.build import BuildReport
@@ -33,7 +33,8 @@ SHOWN_REFUSALS = 5
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="A name of `astrosearch models`, `paper`, a hub id, a folder or a .gguf file.",
+    help="A name of `astrosearch models`, `paper`, `openai:NAME`, a hub id, a folder or a .gguf "
+    "file.",
 )
 @click.option("--adapter", metavar="ID|DIR", help="A PEFT adapter for the encoder's model.")
 @click.option("--layers", type=click.IntRange(min=1), help="Run only the first layers.")
@@ -45,6 +46,7 @@ SHOWN_REFUSALS = 5
 @click.option("--device", metavar="NAME", help="cuda, mps or cpu; by default the best there is.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch of the encoder.")
+@consent_option
 @click.option("--factory", metavar="SPEC", help="FAISS index factory, as `HNSW32,SQfp16`.")
 def index(
     name: str | None,
@@ -54,6 +56,7 @@ def index(
     device: str | None,
     dtype: str | None,
     batch_tokens: int | None,
+    yes: bool,
     **rest: Any,
 ) -> None:
     """Build an index, or bring it up to date.
@@ -78,7 +81,7 @@ def index(
     folder = locations.index_folder(name)
     paths, selection = _corpus(name, folder, list(sources), rest)
     spec = _encoder_spec(folder, rest)
-    spec, _, _ = models.resolve(spec, _say)
+    spec = models.with_revision(spec, _say)
     command = shlex.join(["astrosearch", *sys.argv[1:]])
     _say(f"Reading {', '.join(map(str, paths))}")
     shown: list[Refusal] = []
@@ -90,7 +93,12 @@ def index(
                 selection,
                 spec,
                 lambda wanted: load_encoder(
-                    wanted, _say, device=device, dtype=dtype, batch_tokens=batch_tokens
+                    wanted,
+                    _say,
+                    confirm=consent(yes),
+                    device=device,
+                    dtype=dtype,
+                    batch_tokens=batch_tokens,
                 ),
                 factory=factory,
                 strict=strict,

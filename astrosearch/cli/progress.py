@@ -19,7 +19,7 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
     """Yields what `build` tells its progress to; `command` is how to go on after a stop."""
     console = Console(stderr=True)
     announced = False
-    with Bar(
+    bar = Bar(
         TextColumn("Encoding"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -28,8 +28,9 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
         console=console,
         disable=not console.is_terminal,
         transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None, speed="", visible=False)
+    )
+    task = bar.add_task("", total=None, speed="", visible=False)
+    try:
 
         def show(progress: Progress) -> None:
             nonlocal announced
@@ -46,6 +47,7 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
                     err=True,
                 )
             announced = True
+            bar.start()  # not before: the user may be asked something first
             bar.update(
                 task,
                 visible=True,
@@ -55,6 +57,8 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
             )
 
         yield show
+    finally:
+        bar.stop()
 
 
 def duration(seconds: float) -> str:

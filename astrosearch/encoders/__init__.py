@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,20 +11,33 @@ from astrosearch.encoder import Encoder, EncoderSpec, Say
 from astrosearch.errors import EncoderMismatch, InputError
 from astrosearch.vectors import Whitening
 
+if TYPE_CHECKING:
+    from astrosearch.encoders.openai import Confirm
+
 HEAD = "head.safetensors"
 """In an embedding adapter's folder: the linear map behind the mean, and the tokens' weights."""
 
 
-def load_encoder(spec: EncoderSpec, say: Say, **options: Any) -> Encoder:
+def load_encoder(
+    spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = None, **options: Any
+) -> Encoder:
     """The encoder of a spec, for a corpus.
 
     Args:
+        confirm: asked before a service's encoder spends money; without it, what is spent is said
+            and not asked.
         options: `device`, `dtype` and `batch_tokens` of `TransformerEncoder`.
 
     Raises:
         ModelMissing: if the weights are not here and cannot be fetched.
         EncoderMismatch: if the weights found are not those the spec names.
+        InputError: if a service is given options of a model on this machine.
     """
+    if spec.is_service:
+        if given := [name for name, value in options.items() if value is not None]:
+            names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise InputError(f"{spec.model} does not run on this machine: no {names}")
+        return _service_encoder(spec, say, confirm or (lambda outlay: _said(outlay, say)))
     from astrosearch.encoders.transformer import TransformerEncoder
 
     found, folder, adapter = _resolve(spec, say)
@@ -34,13 +47,27 @@ def load_encoder(spec: EncoderSpec, say: Say, **options: Any) -> Encoder:
 
 def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
     """The same encoder for a few short texts: without torch, whose import takes seconds, if the
-    model is a plain LLaMA."""
+    model is a plain LLaMA. For a service nobody is asked to agree: a query of a few dozen words
+    costs less than a thousandth of a cent."""
+    if spec.is_service:
+        return _service_encoder(spec, say, lambda outlay: True)
     from astrosearch.encoders.llama import LlamaEncoder
 
     found, folder, adapter = _resolve(spec, say)
     if spec.quantize is None and LlamaEncoder.can_read(folder, adapter):
         return LlamaEncoder(found, folder, adapter=adapter, **_load_head(spec, adapter))
     return load_encoder(spec, say)
+
+
+def _service_encoder(spec: EncoderSpec, say: Say, confirm: "Confirm") -> Encoder:
+    from astrosearch.encoders.openai import OpenAIEncoder
+
+    return OpenAIEncoder(models.with_revision(spec, say), say, confirm=confirm)
+
+
+def _said(outlay: object, say: Say) -> bool:
+    say(f"Sending {outlay}")
+    return True
 
 
 def _load_head(spec: EncoderSpec, adapter: Path | None) -> dict[str, Any]:

@@ -1,0 +1,887 @@
+"""OpenAI's embeddings, against a real HTTP server on loopback.
+
+The server speaks the embeddings API, with vectors of 8 dimensions made of each text's hash, and
+misbehaves on request.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import pty
+import select
+import signal
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from astrosearch import models
+from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders import load_encoder
+from astrosearch.encoders.openai import Confirm, Manners, OpenAIEncoder, Outlay
+from astrosearch.encoders.vector_cache import text_hash
+from astrosearch.errors import AstrosearchError, InputError, SetupError
+from tests.conftest import Run
+
+SECRET = "sk-proj-0123456789abcdef"
+QUICK = Manners(at_once=4, tries=3, first_delay=0.001, timeout=30)
+
+Fault = Callable[["Service", BaseHTTPRequestHandler, list[str]], None]
+
+
+def vector_of(text: str) -> list[float]:
+    """8 numbers that float32 holds exactly, never all of them zero."""
+    return [byte / 8 + 0.125 for byte in hashlib.sha256(text.encode()).digest()[:8]]
+
+
+def in_base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def answer(texts: list[str], *, floats: bool = False) -> dict[str, Any]:
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": vector_of(text) if floats else in_base64(vector_of(text)),
+        }
+        for index, text in enumerate(texts)
+    ]
+    usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
+    return {"object": "list", "data": data, "model": "tiny", "usage": usage}
+
+
+@dataclass
+class Service:
+    """What the server was asked, and how it is to fail."""
+
+    faults: deque[Fault] = field(default_factory=deque)
+    """What happens to its first requests instead of an answer."""
+    fault: Fault | None = None
+    """What happens to all the others."""
+    url: str = ""
+    asked: list[list[str]] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    keys: set[str | None] = field(default_factory=set)
+    released: threading.Event = field(default_factory=threading.Event)
+    """Ends what `hold` holds."""
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for some in self.asked for text in some]
+
+
+class Handler(BaseHTTPRequestHandler):
+    service: ClassVar[Service]
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        service = self.service
+        service.times.append(time.monotonic())
+        service.keys.add(self.headers["Authorization"])
+        service.bodies.append(body)
+        service.asked.append(body["input"])
+        assert self.path == "/v1/embeddings"
+        try:
+            fault = service.faults.popleft()
+        except IndexError:
+            fault = service.fault or good
+        fault(service, self, body["input"])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what some tests are about."""
+
+
+def send(to: BaseHTTPRequestHandler, body: object, status: int = 200, **more: str) -> None:
+    content = json.dumps(body).encode()
+    to.send_response(status)
+    to.send_header("Content-Type", "application/json")
+    to.send_header("Content-Length", str(len(content)))
+    for name, value in more.items():
+        to.send_header(name.replace("_", "-"), value)
+    to.end_headers()
+    to.wfile.write(content)
+
+
+def good(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    send(to, answer(texts))
+
+
+def status(code: int, message: str = "no", error_code: str | None = None, **more: str) -> Fault:
+    def fail(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+        error = {"message": message, "type": "x", "param": None, "code": error_code}
+        send(to, {"error": error}, code, **more)
+
+    return fail
+
+
+def changed(change: Callable[[dict[str, Any]], object], *, floats: bool = False) -> Fault:
+    """An answer with something wrong in it."""
+
+    def fail(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+        body = answer(texts, floats=floats)
+        change(body)
+        send(to, body)
+
+    return fail
+
+
+def cut_off(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    """Half of an answer, and the connection is dropped."""
+    content = json.dumps(answer(texts)).encode()
+    to.send_response(200)
+    to.send_header("Content-Type", "application/json")
+    to.send_header("Content-Length", str(len(content)))
+    to.end_headers()
+    to.wfile.write(content[: len(content) // 2])
+    to.wfile.flush()
+    to.connection.shutdown(socket.SHUT_RDWR)
+    to.close_connection = True
+
+
+def cut_short(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    """Half of an answer that claims to be whole."""
+    content = json.dumps(answer(texts)).encode()[:-20]
+    to.send_response(200)
+    to.send_header("Content-Type", "application/json")
+    to.send_header("Content-Length", str(len(content)))
+    to.end_headers()
+    to.wfile.write(content)
+
+
+def no_answer(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+    """The connection is dropped before a byte."""
+    to.connection.shutdown(socket.SHUT_RDWR)
+    to.close_connection = True
+
+
+def slow(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    time.sleep(1.0)
+    send(to, answer(texts))
+
+
+def hold(service: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    """No answer until it is released."""
+    service.released.wait(30)
+    send(to, answer(texts))
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A server, a key for it, and an empty cache."""
+    service = Service()
+    handler = type("OfThisTest", (Handler,), {"service": service})
+    server = Server(("127.0.0.1", 0), handler)
+    service.url = f"http://127.0.0.1:{server.server_port}/v1"
+    monkeypatch.setenv("OPENAI_BASE_URL", service.url)
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield service
+    service.released.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "astrosearch" / "openai.sqlite"
+
+
+def kept(cache: Path) -> int:
+    """Vectors in the cache."""
+    if not cache.exists():
+        return 0
+    with closing(sqlite3.connect(cache)) as db:
+        count: int = db.execute("SELECT count(*) FROM vectors").fetchone()[0]
+        return count
+
+
+def make(
+    name: str = "tiny",
+    *,
+    manners: Manners = QUICK,
+    confirm: Confirm = lambda outlay: True,
+    said: list[str] | None = None,
+) -> OpenAIEncoder:
+    say = (lambda line: None) if said is None else said.append
+    return OpenAIEncoder(
+        models.encoder_spec(f"openai:{name}"), say, confirm=confirm, manners=manners
+    )
+
+
+def unit(text: str) -> np.ndarray[Any, Any]:
+    vector = np.array(vector_of(text), dtype=np.float64)
+    return vector / np.linalg.norm(vector)
+
+
+def long_texts(count: int) -> list[str]:
+    """Of 8,000 bytes: 37 of them fill a request."""
+    return [f"{number:08}" * 1_000 for number in range(count)]
+
+
+class TestSpec:
+    def test_its_name_says_what_it_is_and_nothing_that_nobody_knows(self) -> None:
+        spec = models.encoder_spec("openai:text-embedding-3-small")
+        assert spec.model == "openai:text-embedding-3-small"
+        assert spec.revision == "text-embedding-3-small"
+        assert spec.pooling == "undisclosed"
+        assert spec.max_tokens == 8_192
+        assert spec.is_service
+        assert str(spec) == "openai:text-embedding-3-small"
+        assert EncoderSpec.from_record(spec.as_record()) == spec
+        assert not models.encoder_spec("minilm").is_service
+
+    @pytest.mark.parametrize("name", ["openai:", "openai: ", "openai:two words"])
+    def test_a_name_of_nothing_is_refused(self, name: str) -> None:
+        with pytest.raises(InputError, match="names no model"):
+            models.encoder_spec(name)
+
+    def test_what_only_a_model_here_can_do_is_refused(self, service: Service) -> None:
+        spec = models.encoder_spec("paper:openai:tiny")
+        with pytest.raises(InputError, match="as it is"):
+            load_encoder(spec, lambda line: None)
+        with pytest.raises(InputError, match="no --device, --batch-tokens"):
+            load_encoder(
+                models.encoder_spec("openai:tiny"),
+                lambda line: None,
+                device="cpu",
+                dtype=None,
+                batch_tokens=5,
+            )
+        assert not service.asked
+
+    @pytest.mark.parametrize(
+        ("name", "dimension"),
+        [
+            ("text-embedding-ada-002", 1_536),
+            ("text-embedding-3-small", 1_536),
+            ("text-embedding-3-large", 3_072),
+        ],
+    )
+    def test_the_dimension_of_a_known_model_costs_nothing(
+        self, service: Service, name: str, dimension: int
+    ) -> None:
+        assert make(name).dimension == dimension
+        assert not service.asked
+
+    def test_the_dimension_of_another_model_is_learned_once(self, service: Service) -> None:
+        assert make().dimension == 8
+        assert make().dimension == 8
+        assert service.asked == [["dimension"]]
+
+
+class TestVectors:
+    @pytest.mark.parametrize("floats", [False, True])
+    def test_rows_are_unit_vectors_in_the_order_of_the_texts(
+        self, service: Service, floats: bool
+    ) -> None:
+        service.fault = changed(lambda body: body["data"].reverse(), floats=floats)
+        texts = [f"text {number}" for number in range(50)] + ["text 3", "α Centauri"]
+        encoder = make()
+        vectors = encoder.encode(texts)
+        assert vectors.dtype == np.float32
+        np.testing.assert_allclose(vectors, [unit(text) for text in texts], atol=1e-6)
+        assert sorted(service.texts) == sorted(set(texts))  # what comes twice is sent once
+        assert encoder.tokens_seen == 3 * 51  # what the service counted
+        assert service.keys == {f"Bearer {SECRET}"}
+        assert service.bodies[0]["model"] == "tiny"
+
+    def test_twenty_thousand_texts_go_in_ten_requests(self, service: Service) -> None:
+        texts = [f"{number}" for number in range(20_000)]
+        before = time.process_time()
+        vectors = make().encode(texts)
+        assert time.process_time() - before < 10
+        assert sorted(map(len, service.asked)) == [20_000 - 9 * 2_048, *[2_048] * 9]
+        for row in (0, 2_047, 2_048, 19_999):
+            np.testing.assert_allclose(vectors[row], unit(texts[row]), atol=1e-6)
+
+    def test_no_request_can_hold_more_tokens_than_the_service_takes(self, service: Service) -> None:
+        make().encode(long_texts(100))
+        assert sorted(map(len, service.asked)) == [26, 37, 37]
+        assert all(sum(len(text.encode()) for text in some) <= 300_000 for some in service.asked)
+
+    def test_requests_run_at_the_same_time(self, service: Service) -> None:
+        all_here = threading.Barrier(4)
+
+        def together(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+            all_here.wait(30)  # breaks, and the server is silent, unless four are in flight
+            send(to, answer(texts))
+
+        service.fault = together
+        make().encode(long_texts(4 * 37))
+        assert len(service.asked) == 4
+
+    def test_long_texts_are_cut_and_counted_in_one_line(self, service: Service) -> None:
+        said: list[str] = []
+        texts = ["a" * 8_192, "b" * 8_193, "c" * 8_191 + "é and more"]
+        vectors = make(said=said).encode(texts)
+        assert sorted(service.texts) == ["a" * 8_192, "b" * 8_192, "c" * 8_191]
+        np.testing.assert_allclose(vectors[2], unit("c" * 8_191), atol=1e-6)
+        (line,) = said
+        assert line.startswith("2 of the texts are longer than 8,192 bytes and are cut")
+
+    def test_an_empty_text_is_refused_before_anything_is_sent(self, service: Service) -> None:
+        with pytest.raises(InputError, match="no empty text"):
+            make().encode(["a", ""])
+        assert not service.asked
+        assert make().encode([]).shape == (0, 8)
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        "fault",
+        [status(429), status(500), status(503), cut_off, cut_short, no_answer],
+        ids=["429", "500", "503", "cut off", "cut short", "no answer"],
+    )
+    def test_what_passes_is_tried_again(self, service: Service, fault: Fault) -> None:
+        service.faults = deque([fault, fault])
+        np.testing.assert_allclose(make().encode(["a"])[0], unit("a"), atol=1e-6)
+        assert service.asked == [["a"]] * 3
+
+    def test_an_answer_that_does_not_come_is_asked_for_again(self, service: Service) -> None:
+        service.faults = deque([hold])
+        make(manners=Manners(tries=5, first_delay=0.001, timeout=0.5)).encode(["a"])
+        assert len(service.asked) >= 2
+
+    @pytest.mark.parametrize("now", ["0", formatdate(0, usegmt=True)], ids=["seconds", "date"])
+    def test_the_servers_own_word_on_waiting_counts(self, service: Service, now: str) -> None:
+        service.faults = deque([status(429, Retry_After=now)])
+        before = time.monotonic()
+        make(manners=Manners(tries=2, first_delay=30)).encode(["a"])
+        assert time.monotonic() - before < 5
+
+    def test_no_request_comes_before_the_time_that_the_server_named(self, service: Service) -> None:
+        service.faults = deque([status(503, Retry_After="0.5")])
+        make().encode(["a"])
+        assert service.times[1] - service.times[0] >= 0.5
+
+    def test_a_wait_that_is_too_long_ends_the_job(self, service: Service) -> None:
+        service.fault = status(429, "come back tomorrow", Retry_After="86400")
+        with pytest.raises(AstrosearchError, match=r"asks to wait 86,400 s .*come back tomorrow"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    def test_delays_double_up_to_a_cap(self) -> None:
+        manners = Manners(first_delay=1, longest_delay=6)
+        for failures, whole in ((1, 1), (2, 2), (3, 4), (4, 6), (9, 6)):
+            assert whole / 2 <= manners.delay(failures) <= whole
+
+    def test_after_the_last_try_one_line_says_why_and_what_is_kept(
+        self, service: Service, cache: Path
+    ) -> None:
+        service.fault = status(500, "the engine\n is on fire")
+        with pytest.raises(AstrosearchError) as caught:
+            make().encode(["a"])
+        line = str(caught.value)
+        assert "500: the engine is on fire (3 tries)" in line
+        assert f"kept in {cache}, the same command goes on" in line
+        assert "\n" not in line
+        assert caught.value.exit_code == 1
+        assert len(service.asked) == 3
+
+    def test_when_one_request_fails_the_answers_to_the_others_are_kept(
+        self, service: Service, cache: Path
+    ) -> None:
+        service.faults = deque([status(400, "I do not like this"), slow, slow])
+        service.fault = good
+        with pytest.raises(AstrosearchError, match="400: I do not like this"):
+            make(manners=Manners(at_once=3, first_delay=0.001)).encode(long_texts(10 * 37))
+        sent = len(service.asked)
+        assert 3 <= sent < 10  # nothing is begun after the failure
+        assert kept(cache) == (sent - 1) * 37
+        make().encode(long_texts(10 * 37))
+        assert len(service.asked) == sent + 10 - (sent - 1)
+
+    @pytest.mark.parametrize("code", [400, 404, 422])
+    def test_what_is_refused_is_not_sent_again(self, service: Service, code: int) -> None:
+        service.fault = status(code, "there is no such model")
+        with pytest.raises(AstrosearchError, match=f"{code}: there is no such model"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    def test_an_empty_account_is_not_waited_for(self, service: Service) -> None:
+        service.fault = status(429, "You exceeded your quota", "insufficient_quota")
+        with pytest.raises(AstrosearchError, match="You exceeded your quota"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    def test_nobody_at_the_address(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+            with pytest.raises(AstrosearchError, match=r"refused.*3 tries"):
+                make().encode(["a"])
+
+    def test_an_address_that_is_none(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8000")
+        with pytest.raises(SetupError, match="OPENAI_BASE_URL is no address"):
+            make()
+
+
+class TestKey:
+    @pytest.mark.parametrize("key", [None, "", "  "])
+    def test_without_a_key_one_line_names_the_variable(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, key: str | None
+    ) -> None:
+        if key is None:
+            monkeypatch.delenv("OPENAI_API_KEY")
+        else:
+            monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(SetupError, match="OPENAI_API_KEY is not set") as caught:
+            make().encode(["a"])
+        assert caught.value.exit_code == 3
+        assert not service.asked
+
+    @pytest.mark.parametrize("key", ["sk-two words", "sk-ключ", "sk-line\nbreak"])
+    def test_what_cannot_be_a_key_is_not_sent_and_not_shown(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, key: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(SetupError, match="OPENAI_API_KEY holds") as caught:
+            make().encode(["a"])
+        assert key not in str(caught.value)
+
+    @pytest.mark.parametrize(("code", "exit_code"), [(401, 3), (403, 3), (400, 1), (500, 1)])
+    def test_a_server_that_quotes_the_key_does_not_show_it(
+        self, service: Service, cache: Path, code: int, exit_code: int
+    ) -> None:
+        service.fault = status(code, f"Bad key: {SECRET}, also sk-proj-****cdef.")
+        with pytest.raises(AstrosearchError) as caught:
+            make().encode(["a"])
+        assert caught.value.exit_code == exit_code
+        assert str(code) in str(caught.value)
+        assert "sk-" not in str(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+        assert len(service.asked) == (3 if code == 500 else 1)
+        assert SECRET.encode() not in b"".join(file.read_bytes() for file in cache.parent.iterdir())
+
+    def test_what_is_in_the_cache_needs_no_key(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make().encode(["a"])
+        monkeypatch.delenv("OPENAI_API_KEY")
+        np.testing.assert_allclose(make().encode(["a"])[0], unit("a"), atol=1e-6)
+
+
+def of_first(value: object) -> Callable[[dict[str, Any]], None]:
+    def change(body: dict[str, Any]) -> None:
+        body["data"][0]["embedding"] = value
+
+    return change
+
+
+class TestWrongAnswers:
+    @pytest.mark.parametrize(
+        ("change", "line"),
+        [
+            (lambda body: body["data"].pop(), "1 vectors for 2 texts"),
+            (lambda body: body["data"].append(body["data"][0]), "3 vectors for 2 texts"),
+            (lambda body: body["data"][1].update(index=0), "indices"),
+            (lambda body: body["data"][1].update(index=2), "indices"),
+            (lambda body: body["data"][1].update(index=True), "indices"),
+            (of_first(in_base64([1.0] * 7)), "7 and 8 dimensions"),
+            (of_first([1.0] * 7), "7 and 8 dimensions"),
+            (of_first(in_base64([1.0] * 7 + [float("nan")])), "not finite"),
+            (of_first([1.0] * 7 + [float("nan")]), "not finite"),
+            (of_first([1.0] * 7 + [1e300]), "not finite"),
+            (of_first([0.0] * 8), "nothing but zeros"),
+            (of_first("not base64!"), "is none"),
+            (of_first("AAAA"), "is none"),
+            (of_first([[1.0]]), "is none"),
+            (of_first([]), "is none"),
+            (of_first(None), "is none"),
+            (of_first({"a": 1}), "is none"),
+            (lambda body: body.pop("data"), "no list of vectors"),
+            (lambda body: body.update(data=["x", "y"]), "no list of vectors"),
+            (lambda body: body.update(error={"message": "overloaded"}), "overloaded"),
+        ],
+    )
+    def test_is_a_line_and_nothing_is_kept(
+        self,
+        service: Service,
+        cache: Path,
+        change: Callable[[dict[str, Any]], object],
+        line: str,
+    ) -> None:
+        service.fault = changed(change)
+        with pytest.raises(AstrosearchError, match=line) as caught:
+            make().encode(["a", "b"])
+        assert "answered wrongly" in str(caught.value)
+        assert kept(cache) == 0
+        assert len(service.asked) == 1
+
+    def test_a_known_model_has_its_dimension(self, service: Service, cache: Path) -> None:
+        with pytest.raises(
+            AstrosearchError, match="8 dimensions, text-embedding-3-small has 1,536"
+        ):
+            make("text-embedding-3-small").encode(["a"])
+        assert kept(cache) == 0
+
+    def test_a_dimension_does_not_change(self, service: Service, cache: Path) -> None:
+        make().encode(["a"])
+        service.fault = changed(of_first([1.0] * 9))
+        with pytest.raises(AstrosearchError, match="9 dimensions, tiny has 8"):
+            make().encode(["a", "b"])
+        encoder = make()
+        assert encoder.dimension == 8
+        with pytest.raises(AstrosearchError, match="9 dimensions, tiny has 8"):
+            encoder.encode(["b"])
+        assert kept(cache) == 1
+
+
+class TestCache:
+    def test_a_second_run_sends_nothing(self, service: Service) -> None:
+        texts = [f"text {number}" for number in range(1_200)]
+        first = make().encode(texts)
+        encoder = make()
+        np.testing.assert_array_equal(encoder.encode(texts[::-1]), first[::-1])
+        assert len(service.asked) == 1
+        assert encoder.tokens_seen == 0
+
+    def test_only_what_is_new_is_sent(self, service: Service) -> None:
+        make().encode(["a", "b"])
+        vectors = make().encode(["c", "b", "a"])
+        assert service.asked == [["a", "b"], ["c"]]
+        np.testing.assert_allclose(vectors, [unit(text) for text in "cba"], atol=1e-6)
+
+    def test_another_model_and_another_server_have_their_own(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make().encode(["a"])
+        make("other").encode(["a"])
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url.replace("127.0.0.1", "localhost"))
+        monkeypatch.setenv("NO_PROXY", "localhost")
+        make().encode(["a"])
+        assert service.asked == [["a"]] * 3
+
+    def test_what_is_in_the_file_is_what_its_description_says(
+        self, service: Service, cache: Path
+    ) -> None:
+        make().encode(["a"])
+        with closing(sqlite3.connect(cache)) as db:
+            (row,) = db.execute("SELECT service, model, hash, vector FROM vectors").fetchall()
+        assert row[:3] == (service.url, "tiny", hashlib.sha256(b"a").digest()[:16])
+        assert np.frombuffer(row[3], "<f4").tolist() == vector_of("a")
+
+    def test_a_user_and_password_in_the_address_are_not_kept(
+        self, service: Service, cache: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url.replace("//", "//me:hidden@"))
+        make().encode(["a"])
+        assert b"hidden" not in cache.read_bytes()
+
+    @pytest.mark.parametrize("damage", ["no database", "holes", "half a vector", "not finite"])
+    def test_a_damaged_file_is_named(self, service: Service, cache: Path, damage: str) -> None:
+        make().encode([f"text {number}" for number in range(500)])
+        if damage == "no database":
+            cache.write_bytes(b"nothing of the sort" * 1_000)
+        elif damage == "holes":
+            with cache.open("r+b") as file:
+                file.seek(4_096)
+                file.write(b"\xff" * 40_000)
+        else:
+            blob = b"\0" * 7 if damage == "half a vector" else struct.pack("<f", np.nan) * 8
+            with closing(sqlite3.connect(cache)) as db, db:
+                db.execute("UPDATE vectors SET vector = ?", (blob,))
+        with pytest.raises(AstrosearchError, match="damaged") as caught:
+            make().encode([f"text {number}" for number in range(500)])
+        assert str(cache) in str(caught.value)
+        assert "remove it" in str(caught.value)
+        assert len(service.asked) == 1
+
+    def test_a_place_that_cannot_be_written_is_named(self, service: Service, cache: Path) -> None:
+        cache.mkdir(parents=True)
+        with pytest.raises(AstrosearchError, match=r"openai\.sqlite.* cannot be used"):
+            make().encode(["a"])
+        assert not service.asked
+
+
+PROGRAM = """
+import sys
+from astrosearch import models
+from astrosearch.encoders import load_encoder
+first, last = int(sys.argv[1]), int(sys.argv[2])
+texts = [f"{number:08}" * 1_000 for number in range(first, last)]
+load_encoder(models.encoder_spec("openai:tiny"), lambda line: None).encode(texts)
+"""
+
+
+def start(*numbers: int) -> subprocess.Popen[str]:
+    """Another process, which encodes `long_texts`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *map(str, numbers)], text=True, stderr=subprocess.PIPE
+    )
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class TestProcesses:
+    def test_a_killed_process_loses_only_what_was_in_flight(
+        self, service: Service, cache: Path
+    ) -> None:
+        service.faults = deque([good] * 3)
+        service.fault = hold
+        process = start(0, 12 * 37)
+        until(lambda: len(service.asked) == 11 and kept(cache) == 3 * 37)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        service.released.set()
+        service.asked.clear()
+        service.fault = good
+        vectors = make().encode(long_texts(12 * 37))
+        assert sorted(map(len, service.asked)) == [37] * 9
+        np.testing.assert_allclose(vectors[-1], unit(long_texts(12 * 37)[-1]), atol=1e-6)
+
+    def test_a_stopped_process_waits_for_what_is_paid(self, service: Service, cache: Path) -> None:
+        service.fault = hold
+        process = start(0, 12 * 37)
+        until(lambda: len(service.asked) == 8)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        service.released.set()
+        _, errors = process.communicate(timeout=60)
+        assert "KeyboardInterrupt" in errors
+        assert len(service.asked) == 8
+        assert kept(cache) == 8 * 37
+
+    def test_two_processes_at_once(self, service: Service, cache: Path) -> None:
+        both = [start(0, 20 * 37), start(10 * 37, 30 * 37)]
+        for process in both:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
+        assert kept(cache) == 30 * 37
+        with closing(sqlite3.connect(cache)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        service.asked.clear()
+        make().encode(long_texts(30 * 37))
+        assert not service.asked
+
+
+class TestConsent:
+    def test_costs_are_told_before_anything_is_sent(self, service: Service) -> None:
+        asked: list[Outlay] = []
+
+        def confirm(outlay: Outlay) -> bool:
+            assert not service.asked
+            asked.append(outlay)
+            return True
+
+        make(confirm=confirm).encode(["abcd" * 1_000] * 2 + ["x", "y" * 9_000])
+        (outlay,) = asked
+        assert (outlay.texts, outlay.tokens, outlay.cut) == (3, 1_000 + 1 + 2_048, 1)
+        assert service.asked
+
+    def test_a_no_ends_it(self, service: Service, cache: Path) -> None:
+        with pytest.raises(AstrosearchError, match=r"nothing was sent to 127\.0"):
+            make(confirm=lambda outlay: False).encode(["a"])
+        assert not service.asked
+        assert kept(cache) == 0
+
+    def test_a_job_is_agreed_to_once_and_what_is_here_is_not_counted(
+        self, service: Service
+    ) -> None:
+        make().encode(["a", "b"])
+        asked: list[Outlay] = []
+
+        def confirm(outlay: Outlay) -> bool:
+            asked.append(outlay)
+            return True
+
+        encoder = make(confirm=confirm)
+        encoder.approve(text for text in "abcdec")
+        assert [(one.texts, one.tokens) for one in asked] == [(3, 3)]
+        for text in "abcde":
+            encoder.encode([text])
+        assert len(asked) == 1
+        encoder.encode(["f"])  # was not agreed to
+        assert [(one.texts, one.tokens) for one in asked[1:]] == [(1, 1)]
+        encoder.approve("abcdef")
+        assert len(asked) == 2
+
+    @pytest.mark.parametrize(
+        ("model", "tokens", "line"),
+        [
+            ("text-embedding-ada-002", 105_000_000, "about $10.50 ($0.10 a million tokens"),
+            ("text-embedding-3-small", 1_000_000, "about $0.02 ($0.02 a million tokens"),
+            ("text-embedding-3-large", 20_000_000_000, "about $2,600.00 ($0.13 a million tokens"),
+            ("text-embedding-3-large", 1_000, "less than $0.01 ($0.13 a million tokens"),
+            ("tiny", 1_000, "price not known"),
+        ],
+    )
+    def test_the_price(self, model: str, tokens: int, line: str) -> None:
+        said = str(Outlay(model, "api.openai.com", 1_234, tokens, 0))
+        assert said.startswith(
+            f"1,234 texts, about {tokens:,} tokens, to api.openai.com for {model}"
+        )
+        assert line in said
+        assert ("OpenAI's price of 20" in said) == (model != "tiny")
+
+    def test_the_library_tells_if_nobody_asks(self, service: Service) -> None:
+        said: list[str] = []
+        load_encoder(models.encoder_spec("openai:tiny"), said.append).encode(["a"])
+        host = service.url.removeprefix("http://").removesuffix("/v1")
+        assert said == [f"Sending 1 text, about 1 tokens, to {host} for tiny: price not known"]
+
+
+class TestCommandLine:
+    def test_an_index_is_built_for_one_consent_and_asked(
+        self, run: Run, snapshot: Path, service: Service
+    ) -> None:
+        report = run("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes").stderr
+        assert report.count("Sending") == 1
+        assert "Sending 150 texts, about" in report
+        assert "150 encoded" in report
+        assert list(map(len, service.asked)) == [150]
+        assert "up to date" in run("index", "main").stderr
+
+        answered = run("query", "gas", "-k", 3, "--format", "ids", "--mode", "dense")
+        assert len(answered.stdout.split()) == 3
+        assert not answered.stderr
+        assert service.asked[1:] == [["gas"]]
+        run("query", "gas", "--mode", "dense")
+        assert len(service.asked) == 2
+        assert "openai:tiny" in run("indexes", "info", "main").stdout
+
+        run("indexes", "remove", "main", "--yes")
+        report = run("index", "--corpus", snapshot, "--encoder", "openai:tiny").stderr
+        assert "Sending" not in report  # all of it is in the cache: nobody has to agree
+        assert len(service.asked) == 2
+
+    def test_without_a_terminal_and_without_yes_nothing_is_sent(
+        self, run: Run, snapshot: Path, service: Service
+    ) -> None:
+        arguments = ("index", "--corpus", snapshot, "--encoder", "openai:text-embedding-ada-002")
+        refused = run(*arguments, code=2).stderr.splitlines()
+        assert refused[-1].startswith("astrosearch: not sent without consent: 150 texts, about")
+        assert "less than $0.01" in refused[-1]
+        assert "--yes" in refused[-1]
+        assert [line.split()[0] for line in refused] == ["Reading", "astrosearch:"]
+        assert not service.asked
+
+    def test_without_a_key(
+        self,
+        run: Run,
+        snapshot: Path,
+        service: Service,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.delenv("OPENAI_API_KEY")
+        said = run("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes", code=3)
+        assert said.stderr.splitlines()[-1].startswith("astrosearch: OPENAI_API_KEY is not set")
+
+    @pytest.mark.parametrize(
+        "option",
+        [("--layers", 1), ("--pooling", "mean"), ("--max-tokens", 99), ("--device", "cpu")],
+    )
+    def test_options_of_a_model_here_are_refused(
+        self, run: Run, snapshot: Path, service: Service, option: tuple[str, object]
+    ) -> None:
+        arguments = ("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes")
+        assert "openai:tiny" in run(*arguments, *option, code=2).stderr
+        assert not service.asked
+
+    def test_a_build_that_failed_goes_on(self, run: Run, snapshot: Path, service: Service) -> None:
+        service.faults = deque([status(400, "not today")])
+        arguments = ("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes")
+        assert "not today" in run(*arguments, code=1).stderr
+        assert "150 encoded" in run(*arguments).stderr
+
+    def test_an_evaluation_is_agreed_to_as_well(
+        self, run: Run, snapshot: Path, service: Service
+    ) -> None:
+        run("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes")
+        service.asked.clear()
+        against = ("eval", "main", "--against", "openai:other", "--task", "title", "--json")
+        assert "add --yes" in run(*against, code=2).stderr
+        assert not service.asked
+        agreed = run(*against, "--yes")
+        sending = [line for line in agreed.stderr.splitlines() if line.startswith("Sending")]
+        assert [line.rpartition(" for ")[2] for line in sending] == [
+            "tiny: price not known",
+            "other: price not known",
+        ]
+        named = [one["model"] for one in json.loads(agreed.stdout)["encoders"]]
+        assert named == ["openai:tiny", "openai:other"]
+        count = len(service.asked)
+        run(*against)
+        assert len(service.asked) == count
+
+    @pytest.mark.parametrize(("key", "code"), [(b"y\n", 0), (b"n\n", 1)])
+    def test_on_a_terminal_the_user_is_asked(
+        self, home: Path, snapshot: Path, service: Service, key: bytes, code: int
+    ) -> None:
+        """With a real terminal, on which also the progress is shown."""
+        ours, theirs = pty.openpty()
+        arguments = ["index", "--corpus", str(snapshot), "--encoder", "openai:tiny"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "astrosearch", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "ASTROSEARCH_HOME": str(home)},
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while process.poll() is None or select.select([ours], [], [], 0)[0]:
+                if not select.select([ours], [], [], 0.1)[0]:
+                    continue
+                try:
+                    shown += os.read(ours, 4_096)
+                except OSError:  # the other side is closed
+                    break
+                if key and b"Go on? [y/N]: " in shown:
+                    assert not service.asked
+                    os.write(ours, key)
+                    key = b""
+        finally:
+            os.close(ours)
+            process.kill() if process.poll() is None and key else process.wait(60)
+        text = shown.decode()
+        assert process.returncode == code, text
+        assert "150 texts, about" in text
+        assert ("150 encoded" in text) == (code == 0)
+        assert ("nothing was sent" in text) == (code == 1)
+        assert len(service.asked) == (1 if code == 0 else 0)
+
+
+def test_the_hash_is_that_of_the_text_in_utf_8() -> None:
+    assert text_hash("α").hex() == hashlib.sha256("α".encode()).hexdigest()[:32]
