@@ -187,7 +187,7 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
         axes.set_xlabel("Tokens seen (millions)")
         axes.set_ylabel("Perplexity")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))  # above, over no line
         figure.savefig(out, dpi=200, metadata={"Date": None} if out.suffix == ".svg" else None)
 
 
