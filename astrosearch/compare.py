@@ -64,11 +64,10 @@ def percentile(cosine: float, background: NDArray[np.float32]) -> float:
     >>> percentile(0.5, np.array([0.1, 0.2, 0.5, 0.9], dtype=np.float32))
     62.5
     """
-    below, upto = (np.searchsorted(background, np.float32(cosine), side) for side in _SIDES)
+    at = np.float32(cosine)
+    below = np.searchsorted(background, at, side="left")
+    upto = np.searchsorted(background, at, side="right")
     return float(50 * (below + upto) / len(background))
-
-
-_SIDES = ("left", "right")
 
 
 def view_pair(side: Side, one: int, other: int, background: NDArray[np.float32]) -> PairView:

@@ -148,7 +148,7 @@ def distributions(
 def _steps16(cosines: NDArray[np.float32]) -> NDArray[np.uint16]:
     """`step` in 16 bits, in place of 64."""
     scaled = (cosines + np.float32(1)) * np.float32(STEPS / 2)
-    return np.clip(scaled, 0, STEPS - 1).astype(np.uint16)
+    return np.asarray(np.clip(scaled, 0, STEPS - 1), dtype=np.uint16)
 
 
 def _distribution(counts: NDArray[np.int64], pairs: int) -> Distribution:
@@ -158,7 +158,7 @@ def _distribution(counts: NDArray[np.int64], pairs: int) -> Distribution:
     return Distribution(
         pairs=pairs,
         mean=mean,
-        spread=float(np.sqrt(max(counts @ (cosines - mean) ** 2 / pairs, 0))),
+        spread=float(np.sqrt(counts @ (cosines - mean) ** 2 / pairs)),
         quantiles={
             one: float(middle(int(np.searchsorted(below, one / 100 * pairs)))) for one in QUANTILES
         },

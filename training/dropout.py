@@ -35,6 +35,6 @@ class ByteDropout(torch.nn.Module):
 def quicken(model: torch.nn.Module, probability: float) -> None:
     """Put `ByteDropout` in the place of the dropouts of a model's LoRA layers."""
     for module in model.modules():
-        dropouts = getattr(module, "lora_dropout", None)
-        for name in dropouts or ():
-            dropouts[name] = ByteDropout(probability)
+        if isinstance(dropouts := getattr(module, "lora_dropout", None), torch.nn.ModuleDict):
+            for name in dropouts:
+                dropouts[name] = ByteDropout(probability)
