@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:  # each has a core of its own
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WORDS = (
     "the of a in stars galaxies gas dust magnetic field stream cloud planet orbit disc wind burst "

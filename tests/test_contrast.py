@@ -1,13 +1,10 @@
 """The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from math import exp, log
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +16,11 @@ from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.models import encoder_spec
 from astrosearch.readers import Selection
 from astrosearch.split import is_held_out
+from tests.apart import train_apart
 from tests.conftest import Run, kaggle_line
 from training.log import Log
 from training.mining import hard_negatives
-from training.objective import cached_gradients, info_nce
+from training.objective import back_propagate, info_nce
 from training.views import SPAN_WORDS, Views, read_relations
 
 
@@ -181,7 +179,7 @@ def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
     torch.manual_seed(0)
     texts = torch.randn(6, 4)
     none = torch.zeros(3, 3, dtype=torch.bool)
-    losses, gradients = [], []
+    gradients = []
     for cached in (False, True):
         torch.manual_seed(1)
         model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
@@ -192,13 +190,10 @@ def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
         def loss_of(vectors: torch.Tensor) -> torch.Tensor:
             return info_nce(vectors[:3], vectors[3:], none, 0.1)
 
-        if cached:
-            losses.append(cached_gradients(encode, chunks, loss_of))
-        else:
-            losses.append(loss_of(encode(range(6))))
-            torch.autograd.backward(losses[0])
+        whole = loss_of(encode(range(6))).item()
+        loss = back_propagate(encode, chunks, loss_of, cached=cached)
+        assert loss.item() == pytest.approx(whole, rel=1e-5)
         gradients.append([parameter.grad for parameter in model.parameters()])
-    assert losses[1].item() == pytest.approx(losses[0].item(), rel=1e-5)
     for plain, ours in zip(*gradients, strict=True):
         assert plain is not None
         assert ours is not None
@@ -274,31 +269,24 @@ def test_it_begins_from_a_language_models_adapter(
 def test_killed_at_any_step_it_ends_at_the_same_weights(
     tiny_llama: Path, source: Path, tmp_path: Path
 ) -> None:
-    def start(out: Path) -> "subprocess.Popen[bytes]":
-        options = [str(one) for one in _options(tiny_llama, out)]
-        command = [
-            "contrast",
-            str(source),
-            *options,
-            "--max-pairs",
-            "128",
-            "--checkpoint-minutes",
-            "0",
-        ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen([sys.executable, "-m", "training", *command], env=environment)
+    def start(out: Path) -> BaseProcess:
+        options = ("--max-pairs", 128, "--checkpoint-minutes", 0)
+        return train_apart(
+            "contrast", source, *_options(tiny_llama, out), *options, said=tmp_path / "said"
+        )
 
-    out = tmp_path / "embed"
+    out, whole = tmp_path / "embed", start(tmp_path / "whole")
     log = Log(tmp_path / ".embed.partial" / "log.csv")
-    with start(out) as running:
-        end = time.monotonic() + 100
-        while not any(row.step >= 4 for row in log.rows()) and time.monotonic() < end:
-            time.sleep(0.05)
-        running.send_signal(signal.SIGKILL)
+    running = start(out)
+    end = time.monotonic() + 100
+    while not any(row.step >= 4 for row in log.rows()) and time.monotonic() < end:
+        time.sleep(0.05)
+    running.kill()
+    running.join()
     assert not out.exists()
-    for target in (out, tmp_path / "whole"):
-        with start(target) as running:
-            assert running.wait() == 0
+    for process in (start(out), whole):
+        process.join()
+        assert process.exitcode == 0, (tmp_path / "said").read_text()
     files = ("adapter_model.safetensors", "head.safetensors")
     for name in files:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

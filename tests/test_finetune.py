@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
 from astrosearch.language_model import attach_adapter, load_language_model
 from astrosearch.split import is_held_out
+from tests.apart import train_apart
 from tests.conftest import Run, kaggle_line, make_llama
 from training.abstracts import Prepared, blocks_of, held_out_abstracts
 from training.dropout import ByteDropout
@@ -314,51 +314,52 @@ def _command(tiny_llama: Path, data: Path, out: Path, *options: str) -> list[str
     ]
 
 
-def _start(*arguments: str) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments], env=environment, stderr=subprocess.PIPE
-    )
-
-
 def test_killed_at_any_step_it_ends_at_the_same_losses(
     tiny_llama: Path, data: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "adapter"
+    out, said = tmp_path / "adapter", tmp_path / "said"
+    whole = train_apart(*_command(tiny_llama, data, tmp_path / "whole"), said=tmp_path / "too")
     command = _command(tiny_llama, data, out, "--checkpoint-minutes", "0")
+    running = train_apart(*command, said=said)
     log = Log(tmp_path / ".adapter.partial" / "log.csv")
-    with _start("training", *command) as running:
-        for _ in _seconds(100):
-            if any(row.step >= 5 for row in log.rows()):
-                break
-        running.send_signal(signal.SIGKILL)
+    for _ in _seconds(100):
+        if any(row.step >= 5 for row in log.rows()):
+            break
+    running.kill()
+    running.join()
     assert not out.exists()
     # What a kill in the middle of a save leaves behind is not taken for a checkpoint.
     cut_short = tmp_path / ".adapter.partial" / "checkpoint-11"
     cut_short.mkdir()
     (cut_short / "trainer_state.json").write_text("{")
-    with _start("training", *command) as again:
-        assert again.stderr is not None
-        said = again.stderr.read().decode()
-    assert again.returncode == 0, said
-    assert "Going on from step" in said
-    with _start("training", *_command(tiny_llama, data, tmp_path / "whole")) as whole:
-        assert whole.wait() == 0
+    again = train_apart(*command, said=said)
+    for process in (again, whole):
+        process.join()
+        assert process.exitcode == 0, said.read_text()
+    assert "Going on from step" in said.read_text()
     assert _losses(out) == _losses(tmp_path / "whole")
     weights = [one / "adapter_model.safetensors" for one in (out, tmp_path / "whole")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
-    for processes in (1, 2):
-        out = tmp_path / f"of-{processes}"
-        command = _command(tiny_llama, data, out, "--dropout", "0", "--learning-rate", "0.01")
-        launch = ("torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0")
-        with _start(*launch, "-m", "training", *command) as running:
-            assert running.stderr is not None
-            said = running.stderr.read().decode()
-        assert running.returncode == 0, said
-        assert said.count("Wrote") == 1
+    options = ("--dropout", "0", "--learning-rate", "0.01")
+    alone = train_apart(
+        *_command(tiny_llama, data, tmp_path / "of-1", *options), said=tmp_path / "said"
+    )
+    launch = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training")
+    command = _command(tiny_llama, data, tmp_path / "of-2", *options)
+    done = subprocess.run(
+        [sys.executable, "-m", *launch, *command],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Wrote") == 1
+    alone.join()
     one, two = (_losses(tmp_path / f"of-{processes}") for processes in (1, 2))
     assert two == pytest.approx(one, rel=1e-4)
     assert one[0] - one[-1] > 0.1  # so that equal means learned alike
@@ -513,20 +514,12 @@ def test_a_full_disk_is_a_line_and_leaves_nothing_for_whole(
         "prepare": ["prepare", str(corpus), "--base", str(tiny_llama), "--out", str(out)],
         "finetune": _command(tiny_llama, data, out, "--checkpoint-minutes", "0"),
     }[stage]
-    # No file may grow beyond 20 kB: the system refuses as it does when a disk is full.
-    program = (
-        "import resource, sys\n"
-        "from training import cli, finetune, perplexity\n"
-        "from astrosearch.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        f"main(['train', *{arguments!r}])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    assert "is full" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    process = train_apart(*arguments, said=tmp_path / "said", file_bytes=20_000)
+    process.join()
+    said = (tmp_path / "said").read_text()
+    assert process.exitcode == 1, said
+    assert "is full" in said.splitlines()[-1]
+    assert "Traceback" not in said
     assert not out.exists()
     assert not list(tmp_path.rglob("whole"))
 
@@ -538,20 +531,12 @@ def test_too_little_memory_is_a_line_with_what_to_change(
     many_papers.write_text("\n".join(kaggle_line(number) for number in range(4_000)) + "\n")
     run("train", "prepare", many_papers, "--base", tiny_llama, "--out", data)
     many = ("--batch", "1024", "--micro-batch", "1024", "--max-tokens", "1")
-    program = (
-        "import resource\n"
-        "from pathlib import Path\n"
-        "from training import finetune, run\n"
-        "from astrosearch.cli import main\n"
-        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 800_000_000,) * 2)\n"
-        f"main(['train', *{_command(tiny_llama, data, out, *many)!r}])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1, done.stderr
-    last = done.stderr.splitlines()[-1]
+    command = _command(tiny_llama, data, out, *many)
+    process = train_apart(*command, said=tmp_path / "said", memory=800_000_000)
+    process.join()
+    said = (tmp_path / "said").read_text()
+    assert process.exitcode == 1, said
+    last = said.splitlines()[-1]
     assert last == (
         "astrosearch: cpu has too little memory for this run; try --micro-batch 512 or "
         "--gradient-checkpointing or --quantize 4bit"

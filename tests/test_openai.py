@@ -31,10 +31,9 @@ import numpy as np
 import pytest
 
 from astrosearch import models
-from astrosearch.encoder import EncoderSpec
+from astrosearch.encoder import EncoderSpec, text_hash
 from astrosearch.encoders import load_encoder
 from astrosearch.encoders.openai import Confirm, Manners, OpenAIEncoder, Outlay
-from astrosearch.encoders.vector_cache import text_hash
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from tests.conftest import Run
 
@@ -181,7 +180,7 @@ def no_answer(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
 
 
 def slow(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
-    time.sleep(1.0)
+    time.sleep(2.0)
     send(to, answer(texts))
 
 
