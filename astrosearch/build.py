@@ -24,13 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__, locations
-from astrosearch.corpus import Corpus, TextHash, import_papers
-from astrosearch.encoder import Encoder, EncoderSpec, Priced, Say
+from astrosearch.corpus import Corpus, import_papers
+from astrosearch.encoder import Encoder, EncoderSpec, Priced, Say, TextHash
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
 from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, WORDS, Index
 from astrosearch.manifest import Manifest, describe_files
 from astrosearch.readers import Intake, Refusal, Selection
-from astrosearch.vectors import unit_rows
+from astrosearch.vectors import random_pair_cosines, unit_rows
 from astrosearch.words import WordsWriter
 
 EXACT_UP_TO = 500_000
@@ -150,7 +150,7 @@ def build(
             dimension=vectors.shape[1],
             encoder=spec,
             corpus=described,
-            background=random_pair_cosines(vectors),
+            background=_background(vectors),
             factory=factory,
             built=datetime.now(UTC).isoformat(timespec="seconds"),
             tool=__version__,
@@ -439,23 +439,13 @@ def _write_words(folder: Path, corpus: Corpus) -> list[str]:
     return sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
 
 
-def random_pair_cosines(
-    vectors: NDArray[np.float16], pairs: int = 50_000, seed: int = 0
-) -> dict[str, Any]:
+def _background(vectors: NDArray[np.float16]) -> dict[str, Any]:
     """The cosines that random pairs of this index have: what a raw cosine must be read against."""
-    rng = np.random.default_rng(seed)
     if len(vectors) < 2:
         return {"pairs": 0, "mean": None, "spread": None, "percentiles": []}
-    left = rng.integers(0, len(vectors), pairs)
-    right = (left + rng.integers(1, len(vectors), pairs)) % len(vectors)  # never itself
-    cosines = np.concatenate(
-        [
-            np.einsum("ij,ij->i", unit_rows(vectors[left[some]]), unit_rows(vectors[right[some]]))
-            for some in np.array_split(np.arange(pairs), max(1, pairs // BLOCK))
-        ]
-    )
+    cosines = random_pair_cosines(vectors)
     return {
-        "pairs": pairs,
+        "pairs": len(cosines),
         "mean": round(float(cosines.mean()), 4),
         "spread": round(float(cosines.std()), 4),
         "percentiles": [round(float(q), 4) for q in np.percentile(cosines, range(101))],

@@ -18,9 +18,6 @@ from astrosearch.vectors import Vectors, unit_rows
 
 NEIGHBOURS = 10
 
-PAIRS = 50_000
-"""Random pairs that a cosine is placed among."""
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -48,16 +45,6 @@ class PairView:
     """Among how many."""
 
 
-def random_pair_cosines(vectors: Vectors, seed: int = 0) -> NDArray[np.float32]:
-    """(PAIRS,) ascending cosines of random pairs of the (n, d) unit rows, n > 1."""
-    draw = np.random.default_rng(seed)
-    left = draw.integers(0, len(vectors), PAIRS)
-    right = (left + draw.integers(1, len(vectors), PAIRS)) % len(vectors)  # never itself
-    blocks = np.array_split(np.arange(PAIRS), max(1, PAIRS // 4096))
-    cosines = [np.einsum("ij,ij->i", vectors[left[some]], vectors[right[some]]) for some in blocks]
-    return np.sort(np.concatenate(cosines))
-
-
 def percentile(cosine: float, background: NDArray[np.float32]) -> float:
     """Per cent of an ascending background that is below `cosine`; half of what is equal counts.
 
@@ -74,7 +61,7 @@ def view_pair(side: Side, one: int, other: int, background: NDArray[np.float32])
     """
     Args:
         one, other: rows of `side.vectors`.
-        background: what `random_pair_cosines` gave for it.
+        background: what `vectors.random_pair_cosines` gave for it.
     """
     both = side.vectors[[one, other]] @ side.vectors.T
     cosine = float(both[0, other])

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from astrosearch.encoder import TextHash, text_hash
 from astrosearch.errors import CorpusError, IndexDamaged, InputError, NothingFound
 from astrosearch.papers import Paper, normal_category
 from astrosearch.readers import Intake, Refusal, Selection, read_papers
@@ -38,13 +39,6 @@ CREATE TABLE papers (
 )
 """
 _FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
-
-TextHash = bytes
-"""The first 16 bytes of the sha256 of `Paper.text`."""
-
-
-def text_hash(text: str) -> TextHash:
-    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

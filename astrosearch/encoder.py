@@ -11,11 +11,17 @@ from astrosearch.vectors import Vectors
 
 Pooling = Literal["mean-without-bos", "mean", "weighted-mean-without-bos", "undisclosed"]
 Attention = Literal["causal", "bidirectional"]
+TextHash = bytes
+"""The first 16 bytes of the sha256 of a text in UTF-8."""
 Say = Callable[[str], None]
 """Takes one line for the user: what is being done, fetched or fallen back to."""
 
 OPENAI = "openai:"
 """Before the name of a model that OpenAI's service runs."""
+
+
+def text_hash(text: str) -> TextHash:
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

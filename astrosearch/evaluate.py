@@ -280,10 +280,10 @@ def _encode(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> ND
     """(n, dimension) float16, as an index holds its vectors."""
     vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float16)
     for start in range(0, len(texts), ENCODED_AT_ONCE):
-        told(what, start, len(texts))
+        told(f"Encoding {what}", start, len(texts))
         some = slice(start, start + ENCODED_AT_ONCE)
         vectors[some] = encoder.encode(texts[some])
-    told(what, len(texts), len(texts))
+    told(f"Encoding {what}", len(texts), len(texts))
     if not np.isfinite(vectors).all():
         raise AstrosearchError(f"an encoder gave vectors that are not finite ({what})")
     return vectors

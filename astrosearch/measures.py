@@ -15,7 +15,7 @@ import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.vectors import unit_rows
+from astrosearch.vectors import random_pair_cosines, unit_rows
 
 Values = NDArray[np.float64]
 """(queries, measures): what each query scores by each measure."""
@@ -131,7 +131,6 @@ class Isotropy:
     """Share of the variance of the unit rows that lies along their first principal component."""
 
 
-PAIRS = 50_000
 ROWS = 4_096
 """Vectors that are looked at: the principal components of more would be no other, and slow."""
 
@@ -142,9 +141,7 @@ def isotropy(vectors: NDArray[np.floating], seed: int = 0) -> Isotropy:
     if len(vectors) > ROWS:
         vectors = vectors[np.sort(generator.choice(len(vectors), ROWS, replace=False))]
     rows = unit_rows(vectors)
-    left = generator.integers(0, len(rows), PAIRS)
-    right = (left + generator.integers(1, len(rows), PAIRS)) % len(rows)  # never itself
-    cosines = (rows @ rows.T)[left, right]
+    cosines = random_pair_cosines(rows, seed)
     centred = (rows - rows.mean(axis=0)).astype(np.float64)
     scatter = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
     variances = np.maximum(np.linalg.eigvalsh(scatter), 0)

@@ -21,6 +21,23 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
+PAIRS = 50_000
+"""Random pairs, whose cosines are what any other cosine must be read against."""
+
+
+def random_pair_cosines(vectors: NDArray[np.floating], seed: int = 0) -> Vectors:
+    """(PAIRS,) ascending cosines of random pairs of the (n, d) rows, n > 1."""
+    draw = np.random.default_rng(seed)
+    left = draw.integers(0, len(vectors), PAIRS)
+    right = (left + draw.integers(1, len(vectors), PAIRS)) % len(vectors)  # never itself
+    blocks = np.array_split(np.arange(PAIRS), PAIRS // 4096)
+    cosines = [
+        np.einsum("ij,ij->i", unit_rows(vectors[left[some]]), unit_rows(vectors[right[some]]))
+        for some in blocks
+    ]
+    return np.sort(np.concatenate(cosines))
+
+
 @dataclass(frozen=True)
 class Whitening:
     """A fitted linear map from an encoder's unit rows to decorrelated unit rows.

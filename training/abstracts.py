@@ -24,7 +24,7 @@ import numpy as np
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.encoder import Say
 from astrosearch.errors import AstrosearchError, CorpusError, InputError
-from astrosearch.language_model import Vocabulary, load_vocabulary
+from astrosearch.language_model import LanguageModel, Vocabulary, load_vocabulary
 from astrosearch.models import locate
 from astrosearch.readers import Selection
 from astrosearch.split import is_held_out
@@ -103,6 +103,17 @@ class Prepared:
                 f"version reads format {FORMAT} and blocks of {BLOCK}; prepare it again"
             )
         return prepared
+
+    def check(self, folder: Path, base: LanguageModel) -> None:
+        """
+        Raises:
+            InputError: if the blocks in `folder` are not of this base's tokens.
+        """
+        if base.revision != self.base_revision:
+            raise InputError(
+                f"{folder} was prepared for {self.base} of revision {self.base_revision}, the "
+                f"base is {base.name} of revision {base.revision}; prepare the data for it"
+            )
 
 
 def prepare(

@@ -6,6 +6,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -26,9 +27,16 @@ class Outcome:
     steps: int
     tokens: int
     training_loss: float
-    """Mean over the steps, in nats a token."""
+    """Mean over the steps, in nats."""
     seconds: float
     machine: str
+
+    @classmethod
+    def of(cls, log: Log, device: torch.device) -> "Outcome":
+        """What the log of a run that is done says."""
+        rows = [row for row in log.rows() if row.loss is not None]
+        losses = [row.loss for row in rows if row.loss is not None]
+        return cls(rows[-1].step, rows[-1].tokens, fmean(losses), rows[-1].seconds, machine(device))
 
 
 def machine(device: torch.device) -> str:
@@ -53,18 +61,22 @@ def write_adapter(
     outcome: Outcome,
     log: Log,
 ) -> None:
+    """The folder of `train finetune`."""
+    save_lora(folder, model, settings.base)
+    data = asdict(prepared)
+    write_record(folder, settings.as_record(), prepared.base_revision, data, outcome, log)
+    (folder / "README.md").write_text(_card(settings, prepared, outcome, log))
+
+
+def save_lora(folder: Path, model: Any, base: str) -> None:
     """Save the adapter of a `PeftModel`, its weights rounded to float16: half the size, and far
     below what one step of training changes."""
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = settings.base  # not where it lies on this machine
+    model.peft_config["default"].base_model_name_or_path = base  # not where it lies here
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float16)
     with quiet_transformers():  # which would look for the base where its name is no path
         model.save_pretrained(folder, save_embedding_layers=False)
-    data = asdict(prepared)
-    write_record(folder, settings.as_record(), prepared.base_revision, data, outcome, log)
-    (folder / "README.md").write_text(_card(settings, prepared, outcome, log))
 
 
 def write_record(
@@ -99,34 +111,55 @@ def _card(settings: FinetuneSettings, prepared: Prepared, outcome: Outcome, log:
         losses = (
             f"On {settings.evaluation_blocks} held-out blocks the perplexity went from "
             f"{before.perplexity:.2f} to {after.perplexity:.2f} "
-            f"({1 - after.perplexity / before.perplexity:.1%} lower). "
+            f"({1 - after.perplexity / before.perplexity:.1%} lower)."
         )
-    listed = "\n".join(f"| {name} | {value} |" for name, value in settings.as_record().items())
+    return card(
+        settings.base,
+        "A LoRA adapter for astronomy abstracts",
+        f"""Made by `astrosearch train finetune` from {settings.base} (revision
+{prepared.base_revision}), the way of the AstroLLaMA paper (arXiv:2309.06126): causal language
+modelling on abstracts, packed into blocks of {prepared.block} tokens. It continues abstracts; it
+does not know facts, and it invents numbers.""",
+        f"""{prepared.papers:,} papers of arXiv, {prepared.first} to {prepared.last}; one in five is
+held out by a hash of its identifier. Training: {prepared.train.papers:,} papers,
+{prepared.train.tokens:,} tokens, {prepared.train.blocks:,} blocks. Held out:
+{prepared.test.papers:,} papers, {prepared.test.tokens:,} tokens.""",
+        f"""{outcome.tokens:,} tokens in {outcome.steps:,} steps; mean training loss
+{outcome.training_loss:.4f} nats a token (perplexity {math.exp(outcome.training_loss):.2f}).
+{losses}""".rstrip(),
+        settings.as_record(),
+        outcome,
+    )
+
+
+def card(
+    base: str,
+    title: str,
+    made: str,
+    data: str,
+    result: str,
+    settings: dict[str, Any],
+    outcome: Outcome,
+) -> str:
+    """README.md of an adapter's folder: a model card, with the front matter the Hub reads."""
+    listed = "\n".join(f"| {name} | {value} |" for name, value in settings.items())
     return f"""---
-base_model: {settings.base}
+base_model: {base}
 library_name: peft
 tags: [lora, astronomy]
 ---
 
-# A LoRA adapter for astronomy abstracts
+# {title}
 
-Made by `astrosearch train finetune` from {settings.base} (revision {prepared.base_revision}), the
-way of the AstroLLaMA paper (arXiv:2309.06126): causal language modelling on abstracts, packed
-into blocks of {prepared.block} tokens. It continues abstracts; it does not know facts, and it
-invents numbers.
+{made}
 
 ## Data
 
-{prepared.papers:,} papers of arXiv, {prepared.first} to {prepared.last}; one in five is held out
-by a hash of its identifier. Training: {prepared.train.papers:,} papers,
-{prepared.train.tokens:,} tokens, {prepared.train.blocks:,} blocks. Held out:
-{prepared.test.papers:,} papers, {prepared.test.tokens:,} tokens.
+{data}
 
 ## Result
 
-{outcome.tokens:,} tokens in {outcome.steps:,} steps; mean training loss
-{outcome.training_loss:.4f} nats a token (perplexity {math.exp(outcome.training_loss):.2f}).
-{losses}`log.csv` has every step.
+{result} `log.csv` has every step.
 
 {outcome.seconds / 60:,.0f} minutes on {outcome.machine}.
 

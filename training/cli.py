@@ -1,7 +1,7 @@
 """`astrosearch train …`, which is `python -m training …`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ corpus_argument = click.argument(
 base_option = click.option(
     "--base", metavar="MODEL", default=DEFAULT, show_default=True, help="The model to begin from."
 )
+seed_option = click.option("--seed", type=int, default=0, show_default=True)
 data_option = click.option(
     "--data",
     required=True,
@@ -75,10 +76,12 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     \b
     astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
     """
+    from astrosearch.cli.progress import counting
     from astrosearch.readers import Selection
     from training.abstracts import prepare as run
 
-    with _bar("Tokenizing", "papers") as show:
+    with counting() as told:
+        show = partial(told, "Tokenizing papers")
         found = run(list(corpus), out, base, Selection(**selection), _say, show, strict=strict)
     _table(
         (
@@ -126,7 +129,7 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     type=click.IntRange(min=1),
     help="End after so many tokens, rounded up to whole steps.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 @click.option(
     "--quantize",
     type=click.Choice(["4bit", "8bit", "none"]),
@@ -246,7 +249,7 @@ def finetune(
     help="Held at once; larger batches are encoded twice.",
 )
 @stop_options
-@click.option("--seed", "run_seed", type=int, default=0, show_default=True)
+@seed_option
 def contrast(
     corpus: tuple[Path, ...],
     out: Path,
@@ -258,7 +261,6 @@ def contrast(
     checkpoint_minutes: float,
     device: str | None,
     restart: bool,
-    run_seed: int,
     **settings: Any,
 ) -> None:
     """Train an encoder that retrieves, on pairs of texts that belong together.
@@ -280,7 +282,6 @@ def contrast(
         ContrastSettings(
             layers=None if all_layers else layers,
             dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
-            seed=run_seed,
             **settings,
         ),
         list(corpus),
@@ -319,7 +320,7 @@ def contrast(
     help="Held-out blocks, drawn at random.",
 )
 @click.option("--all", "everything", is_flag=True, help="All held-out abstracts and blocks.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),
@@ -346,6 +347,7 @@ def perplexity(
     """
     import torch
 
+    from astrosearch.cli.progress import counting
     from astrosearch.devices import fast_dtype, pick_device
     from astrosearch.errors import InputError
     from training import perplexity as module
@@ -354,9 +356,9 @@ def perplexity(
         raise InputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
     if plot and not adapters:
         raise InputError("--plot draws the training of an adapter: give --adapter")
-    logs = [(name, module.log_of(name, _say)) for name in adapters] if plot else []
+    logs = [(Path(name).name, module.log_of(name, _say)) for name in adapters] if plot else []
     place = pick_device(device)
-    with _bar("Reading", "texts") as show:
+    with counting() as told:
         lines = module.perplexity(
             base,
             adapters,
@@ -367,7 +369,7 @@ def perplexity(
             papers=None if everything else papers,
             blocks=None if everything else blocks,
             seed=seed,
-            progress=show,
+            progress=partial(told, "Reading texts"),
         )
 
     def lower(share: tuple[float, float, float] | None) -> str:
@@ -490,32 +492,6 @@ class _Told:
         if self._measure == "loss":
             return f"loss {loss:.3f}"
         return f"loss {loss:.3f}, perplexity {row.perplexity:.2f}"
-
-
-@contextmanager
-def _bar(doing: str, things: str) -> Iterator[Callable[[int, int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn(doing),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(things),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _table(rows: Any, header: tuple[str, ...] = ()) -> None:

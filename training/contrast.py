@@ -9,17 +9,18 @@ those of rare words (SIF: Arora et al. 2017, openreview.net/forum?id=SyK00v5xx).
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from peft.helpers import disable_input_dtype_casting
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainingArguments
@@ -29,22 +30,26 @@ from astrosearch.devices import keep_freed_memory
 from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say
 from astrosearch.encoders import HEAD
 from astrosearch.encoders.tokens import Tokens
-from astrosearch.encoders.transformer import load_body, mean_pool, token_batches
+from astrosearch.encoders.transformer import load_body, mean_pool, padded, token_batches
 from astrosearch.errors import CorpusError, InputError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.models import ENCODER, locate, locate_adapter
 from astrosearch.readers import Selection
 from astrosearch.vectors import Whitening
-from training.adapter import Outcome, machine, write_record
+from training.adapter import Outcome, card, save_lora, write_record
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
 from training.log import Log
 from training.mining import hard_negatives
-from training.objective import cached_gradients, info_nce
+from training.objective import back_propagate, info_nce
 from training.run import LOG, Stops, Told, train
 from training.views import Pair, Views, read_relations
 
 TRAINED = "trained.safetensors"
 """In a checkpoint: the weights that are trained, and nothing else."""
+
+
+PASS_TOKENS = 8_192
+"""Tokens that go through the model together: texts of a length, so that little is padded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class ContrastSettings:
     document_tokens: int = 256
     """Longer texts are cut, in training; the encoder takes 512."""
     memory_tokens: int = 16_384
-    """Tokens whose activations are held at once; larger batches are encoded twice."""
+    """Tokens whose activations are held at once; batches of more are encoded twice."""
     dtype: str = "float32"
     evaluations: int = 10
     evaluation_pairs: int = 256
@@ -122,9 +127,11 @@ class EmbeddingModel(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(b, t) token ids and their mask to (b, dimension) unit vectors."""
-        hidden = self.body(
-            input_ids=ids, attention_mask=None if self.causal else mask
-        ).last_hidden_state
+        # Autocast brings each map's input to the weights' precision; peft would do it once more.
+        with disable_input_dtype_casting(self.body):
+            hidden = self.body(
+                input_ids=ids, attention_mask=None if self.causal else mask
+            ).last_hidden_state
         weights = None if self.log_weights is None else self.log_weights.exp()[ids]
         pooled = mean_pool(hidden, mask, without_first=True, weights=weights)
         centred = torch.nn.functional.normalize(pooled, dim=1) - self.mean
@@ -162,10 +169,12 @@ def contrast(
 
     Raises:
         CorpusError: if there are fewer training papers than pairs in a batch.
-        InputError: if an unfinished run has other settings.
+        InputError: if an unfinished run has other settings, or there are several processes.
         AstrosearchError: if memory or disk do not suffice.
     """
     refuse_to_overwrite(out)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("train contrast runs in one process: its negatives are the whole batch's")
     if device.type == "cpu":
         keep_freed_memory()
     work = partial(out)
@@ -186,6 +195,7 @@ def contrast(
             record = {
                 "settings": settings.as_record(),
                 "corpus": corpus.digest(),
+                "papers": len(views),
                 "relations": sum(map(len, views.related.values())),
             }
             negatives = None
@@ -206,15 +216,9 @@ def contrast(
             )
             if not done:
                 return None
-            rows = Log(work / LOG).rows()
-            outcome = Outcome(
-                steps=trainer.state.global_step,
-                tokens=int(trainer.state.num_input_tokens_seen),
-                training_loss=fmean(row.loss for row in rows if row.loss is not None),
-                seconds=rows[-1].seconds,
-                machine=machine(device),
-            )
-            _write(work / "adapter", model, settings, revision, record, outcome, Log(work / LOG))
+            log = Log(work / LOG)
+            outcome = Outcome.of(log, device)
+            _write(work / "adapter", model, settings, revision, record, outcome, log)
         rename(work / "adapter", out)
         shutil.rmtree(work)
     return outcome
@@ -238,7 +242,9 @@ def _model(
         attention=settings.attention,
         max_tokens=settings.document_tokens,
     )
-    body, causal = load_body(bare, folder, None, device, settings.dtype)
+    # On a CPU torch's fused attention is fast forwards and slow backwards.
+    kernel = "eager" if device.type == "cpu" else None
+    body, causal = load_body(bare, folder, None, device, settings.dtype, kernel=kernel)
     # Embeddings too: much of what a few layers know of a word is its embedding.
     kinds = (torch.nn.Linear, torch.nn.Embedding)
     leaves = {
@@ -249,6 +255,10 @@ def _model(
         body,
         LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(leaves)),
     )
+    for name, weight in body.named_parameters():
+        if "lora_embedding_B" in name:
+            # peft draws it with entries of size 1: a step would throw each token far off.
+            weight.data /= math.sqrt(body.config.hidden_size)
     if settings.adapter:
         _begin_from(body, settings, say)
     draw = np.random.default_rng(settings.seed)
@@ -298,26 +308,14 @@ def _encoded(
     device: torch.device,
 ) -> Iterator[torch.Tensor]:
     with torch.no_grad(), _autocast(settings, device):
-        for batch in token_batches([len(one) for one in ids], settings.memory_tokens):
-            yield model(*_padded([ids[i] for i in batch], device)).float()
+        for batch in token_batches([len(one) for one in ids], PASS_TOKENS):
+            yield model(*padded([ids[i] for i in batch], device)).float()
 
 
 def _autocast(settings: ContrastSettings, device: torch.device) -> torch.autocast:
     return torch.autocast(
         device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16", cache_enabled=False
     )
-
-
-def _padded(
-    ids: Sequence[Sequence[int]], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max(map(len, ids))
-    tokens = torch.zeros(len(ids), longest, dtype=torch.long)
-    mask = torch.zeros(len(ids), longest, dtype=torch.long)
-    for row, one in enumerate(ids):
-        tokens[row, : len(one)] = torch.tensor(one)
-        mask[row, : len(one)] = 1
-    return tokens.to(device), mask.to(device)
 
 
 def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> None:
@@ -453,26 +451,31 @@ class _Trainer(Trainer):
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
         ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
-        self.state.num_input_tokens_seen += sum(map(len, ids))
-        budget = self._settings.memory_tokens
-        return cached_gradients(
+        tokens = sum(map(len, ids))
+        self.state.num_input_tokens_seen += tokens
+        return back_propagate(
             lambda some: self._encode(model, [ids[i] for i in some]),
-            list(token_batches([len(one) for one in ids], budget)),
+            self._chunks(ids),
             lambda vectors: self._loss(vectors, related),
             self.accelerator.backward,
+            cached=tokens > self._settings.memory_tokens,
         )
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
         with torch.no_grad():
-            batches = list(token_batches([len(one) for one in ids], self._settings.memory_tokens))
-            found = torch.cat([self._encode(model, [ids[i] for i in some]) for some in batches])
-            order = torch.argsort(torch.tensor([i for some in batches for i in some]))
+            chunks = self._chunks(ids)
+            found = torch.cat([self._encode(model, [ids[i] for i in some]) for some in chunks])
+            order = torch.argsort(torch.tensor([i for some in chunks for i in some]))
             return self._loss(found[order], related), None, None
+
+    def _chunks(self, ids: list[list[int]]) -> list[list[int]]:
+        budget = min(PASS_TOKENS, self._settings.memory_tokens)
+        return list(token_batches([len(one) for one in ids], budget))
 
     def _encode(self, model: Any, ids: list[list[int]]) -> torch.Tensor:
         with _autocast(self._settings, self.args.device):
-            vectors: torch.Tensor = model(*_padded(ids, self.args.device))
+            vectors: torch.Tensor = model(*padded(ids, self.args.device))
         return vectors.float()
 
     def _loss(self, vectors: torch.Tensor, related: torch.Tensor) -> torch.Tensor:
@@ -502,13 +505,8 @@ def _write(
     outcome: Outcome,
     log: Log,
 ) -> None:
-    """The adapter's folder: PEFT's files, the head, the spec, the record and the log."""
-    model.body.peft_config["default"].base_model_name_or_path = settings.base
-    for parameter in model.body.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.to(torch.float16)
-    with quiet_transformers():
-        model.body.save_pretrained(folder, save_embedding_layers=False)
+    """The adapter's folder: PEFT's files, the head, the spec, the record, the log and the card."""
+    save_lora(folder, model.body, settings.base)
     arrays = {
         "mean": model.mean.detach().cpu().numpy(),
         "projection": model.projection.detach().cpu().numpy(),
@@ -521,3 +519,30 @@ def _write(
     )
     write_record(folder, settings.as_record(), revision, record, outcome, log)
     (folder / ENCODER).write_text(json.dumps(settings.spec.as_record(), indent=1) + "\n")
+    (folder / "README.md").write_text(_card(settings, revision, record, outcome, log))
+
+
+def _card(
+    settings: ContrastSettings, revision: str, record: dict[str, Any], outcome: Outcome, log: Log
+) -> str:
+    rows = [row.held_out_loss for row in log.rows() if row.held_out_loss is not None]
+    losses = ""
+    if rows:
+        losses = (
+            f" On {settings.evaluation_pairs} pairs of held-out papers the loss went from "
+            f"{rows[0]:.3f} to {rows[-1]:.3f}."
+        )
+    return card(
+        settings.base,
+        "An encoder of astronomy papers",
+        f"""Made by `astrosearch train contrast` from {settings.base} (revision {revision}): texts
+that belong together lie near each other. Use it with `astrosearch index --encoder FOLDER`; the
+linear map behind the mean and the token weights are in `{HEAD}`.""",
+        f"""{record["papers"]:,} training papers of arXiv (sha256 of the corpus
+{record["corpus"]}); one paper in five is held out by a hash of its identifier.
+{record["relations"]:,} relations between papers were given.""",
+        f"""{outcome.steps * settings.batch:,} pairs, {outcome.tokens:,} tokens, in
+{outcome.steps:,} steps; mean training loss {outcome.training_loss:.3f} nats.{losses}""",
+        settings.as_record(),
+        outcome,
+    )

@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from astrosearch.errors import InputError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.language_model import LanguageModel, load_language_model
 from training.abstracts import Prepared, blocks_of
-from training.adapter import Outcome, machine, write_adapter
+from training.adapter import Outcome, write_adapter
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
 from training.dropout import quicken
 from training.log import Log
@@ -71,11 +70,7 @@ def finetune(
         device=device,
         dtype=getattr(torch, settings.dtype),
     )
-    if base.revision != prepared.base_revision:
-        raise InputError(
-            f"{data} was prepared for {prepared.base} of revision {prepared.base_revision}, the "
-            f"base is {base.name} of revision {base.revision}; prepare the data for it"
-        )
+    prepared.check(data, base)
     work = partial(out)
     with out_of_space(out):
         trainer = _trainer(settings, base, data, work)
@@ -93,14 +88,7 @@ def finetune(
         if not done:
             return None
         log = Log(work / LOG)
-        rows = log.rows()
-        outcome = Outcome(
-            steps=trainer.state.global_step,
-            tokens=int(trainer.state.num_input_tokens_seen),
-            training_loss=fmean(row.loss for row in rows if row.loss is not None),
-            seconds=rows[-1].seconds,
-            machine=machine(device),
-        )
+        outcome = Outcome.of(log, device)
         trainer.accelerator.wait_for_everyone()  # until all have read the log
         if trainer.is_world_process_zero():
             model = trainer.accelerator.unwrap_model(trainer.model)

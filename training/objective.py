@@ -54,45 +54,38 @@ def info_nce(
     return torch.stack(losses).mean()
 
 
-def cached_gradients(
+def back_propagate(
     encode: Encode,
     chunks: Sequence[Sequence[int]],
     loss_of: Callable[[Vectors], torch.Tensor],
     backward: Callable[[torch.Tensor], None] = torch.autograd.backward,
+    *,
+    cached: bool,
 ) -> torch.Tensor:
-    """Back-propagate a loss over all texts of a batch, with the activations of one chunk in
-    memory at a time (GradCache, arXiv:2101.06983).
-
-    Each text is encoded twice: first without a gradient, for the loss of the whole batch and its
-    gradient by the vectors; then chunk by chunk, to carry that gradient into the weights. The
-    encoder must give the same vectors both times, so it has no dropout. A batch of one chunk is
-    encoded once.
+    """Back-propagate a loss over all texts of a batch, encoded chunk by chunk.
 
     Args:
         encode: may be called with any part of the batch.
         chunks: positions of texts, each in one of them.
         loss_of: (n, d) vectors of all texts, in order, to the loss.
         backward: how a scalar is propagated.
+        cached: hold the activations of one chunk at a time (GradCache, arXiv:2101.06983). Each
+            text is then encoded twice: first without a gradient, for the loss of the whole batch
+            and its gradient by the vectors; then chunk by chunk, to carry that gradient into the
+            weights. The encoder must give the same vectors both times, so it has no dropout.
 
     Returns:
         The loss, detached.
     """
-    if len(chunks) == 1:
-        (chunk,) = chunks
-        loss = loss_of(encode(chunk)[_places(chunk)])
+    order = torch.argsort(torch.tensor([position for chunk in chunks for position in chunk]))
+    if not cached:
+        loss = loss_of(torch.cat([encode(chunk) for chunk in chunks])[order])
         backward(loss)
         return loss.detach()
     with torch.no_grad():
-        encoded = torch.cat([encode(chunk) for chunk in chunks])
-    order = [position for chunk in chunks for position in chunk]
-    vectors = encoded[_places(order)].requires_grad_()
-    loss = loss_of(vectors)
+        vectors = torch.cat([encode(chunk) for chunk in chunks])[order]
+    loss = loss_of(vectors.requires_grad_())
     (gradient,) = torch.autograd.grad(loss, vectors)
     for chunk in chunks:
         backward((encode(chunk) * gradient[list(chunk)]).sum())
     return loss.detach()
-
-
-def _places(order: Sequence[int]) -> torch.Tensor:
-    """Where each position stands in `order`."""
-    return torch.argsort(torch.tensor(list(order)))

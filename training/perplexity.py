@@ -74,11 +74,7 @@ def perplexity(
     """
     prepared = Prepared.read(data)
     model = load_language_model(base, say, device=device, dtype=dtype)
-    if model.revision != prepared.base_revision:
-        raise InputError(
-            f"{data} was prepared for {prepared.base} of revision {prepared.base_revision}, the "
-            f"base is {base} of revision {model.revision}; prepare the data for it"
-        )
+    prepared.check(data, model)
     packed = [
         row["input_ids"][: row["length"]] for row in _some(blocks_of(data, "test"), blocks, seed)
     ]

@@ -1,7 +1,5 @@
 """`astrosearch eval`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,8 +129,10 @@ def evaluate(
     encoders: list[tuple[str, Encoder]] = [
         (one, load_encoder(spec, _say, confirm=consent(yes))) for one, spec in named
     ]
-    with _progress() as told:
-        report = library.evaluate(index, settings, drawn, encoders, told)
+    from astrosearch.cli.progress import counting
+
+    with counting() as show:
+        report = library.evaluate(index, settings, drawn, encoders, show)
     _write(report, as_json=as_json)
     if save:
         _save(report, save)
@@ -166,27 +166,3 @@ def _save(report: "Report", path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
     _say(f"Saved {path}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal for what has to be encoded, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Left
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Left())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-    task = bar.add_task("", total=None, visible=False)
-    try:
-
-        def told(what: str, done: int, count: int) -> None:
-            bar.start()  # not before: the user may be asked something first
-            bar.update(
-                task, description=f"Encoding {what}", completed=done, total=count, visible=True
-            )
-
-        yield told
-    finally:
-        bar.stop()

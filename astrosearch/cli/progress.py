@@ -1,4 +1,4 @@
-"""How far an encoding is: a bar on a terminal, one estimate elsewhere."""
+"""How far long work is: a bar on a terminal; of an encoding, one estimate elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +57,30 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
             )
 
         yield show
+    finally:
+        bar.stop()
+
+
+@contextmanager
+def counting() -> Iterator[Callable[[str, int, int], None]]:
+    """Yields what is told what is being done, how many are done, and of how many: a bar on a
+    terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    bar = Bar(*columns, console=console, disable=not console.is_terminal, transient=True)
+    task = bar.add_task("", total=None, visible=False)
+    try:
+
+        def told(what: str, done: int, count: int) -> None:
+            bar.start()  # not before: the user may be asked something first
+            bar.update(task, description=what, completed=done, total=count, visible=True)
+
+        yield told
     finally:
         bar.stop()
 

@@ -33,8 +33,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import openai
 
-from astrosearch.encoder import OPENAI, EncoderSpec, Say
-from astrosearch.encoders.vector_cache import TextHash, VectorCache, text_hash
+from astrosearch.encoder import OPENAI, EncoderSpec, Say, TextHash, text_hash
+from astrosearch.encoders.vector_cache import VectorCache
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.locations import cache_folder
 from astrosearch.vectors import Vectors, unit_rows

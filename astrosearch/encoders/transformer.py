@@ -54,6 +54,16 @@ def mean_pool(
     return total / mask.sum(dim=1, keepdim=True)
 
 
+def padded(ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Texts of token ids to (b, t) ids, padded on the right, and their mask, 1 for a real one."""
+    tokens = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    for row, one in enumerate(ids):
+        tokens[row, : len(one)] = torch.tensor(one)
+        mask[row, : len(one)] = 1
+    return tokens.to(device), mask.to(device)
+
+
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Cut texts into batches of at most `budget` tokens after padding, longest texts first.
 
@@ -131,17 +141,10 @@ class TransformerEncoder:
 
     @torch.inference_mode()
     def _pool(self, ids: list[list[int]]) -> Vectors:
-        longest = max(map(len, ids))
-        tokens = torch.zeros(len(ids), longest, dtype=torch.long)
-        mask = torch.zeros(len(ids), longest, dtype=torch.long)
-        for row, one in enumerate(ids):
-            tokens[row, : len(one)] = torch.tensor(one)
-            mask[row, : len(one)] = 1
-        mask = mask.to(self._device)
+        tokens, mask = padded(ids, self._device)
         # Behind a causal mask a real token never sees the padding to its right: the model needs
         # no padding mask, and attention takes its fastest way.
         padding_mask = None if self._causal else mask
-        tokens = tokens.to(self._device)
         hidden = self._model(input_ids=tokens, attention_mask=padding_mask).last_hidden_state
         without_first = self.spec.pooling != "mean"
         weights = None if self._token_weights is None else self._token_weights[tokens]
@@ -155,8 +158,14 @@ def load_body(
     adapter: Path | None,
     device: torch.device,
     dtype: str | None,
+    *,
+    kernel: str | None = None,
 ) -> tuple[Any, bool]:
-    """The model without its language-modelling head, and whether its attention is causal."""
+    """The model without its language-modelling head, and whether its attention is causal.
+
+    Args:
+        kernel: transformers' `attn_implementation`; by default the one it prefers.
+    """
     with loading(folder):
         config = AutoConfig.from_pretrained(folder)
     if spec.layers is not None:
@@ -168,7 +177,7 @@ def load_body(
     if spec.attention is not None:
         config.is_causal = spec.attention == "causal"
     precision = getattr(torch, dtype or ("bfloat16" if device.type == "cuda" else "float32"))
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"attn_implementation": kernel}
     if spec.quantize == "4bit":
         from transformers import BitsAndBytesConfig
 

@@ -12,7 +12,6 @@ Each answer is one transaction, in SQLite's write-ahead log: a process that dies
 was written, and several processes may read and write at once.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 
+from astrosearch.encoder import TextHash
 from astrosearch.errors import AstrosearchError
 from astrosearch.vectors import Vectors
 
@@ -29,12 +29,6 @@ PATIENCE = 60.0
 
 AT_ONCE = 500
 """Hashes in one statement; SQLite takes 999 parameters in its oldest builds."""
-
-TextHash = bytes
-
-
-def text_hash(text: str) -> TextHash:
-    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 class VectorCache:
