@@ -220,6 +220,7 @@ def test_the_encoder_it_makes_finds_more_and_is_the_same_without_torch(
     rows = Log(out / "log.csv").rows()
     losses = [row.loss for row in rows if row.loss is not None]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
+    assert "An encoder of astronomy papers" in (out / "README.md").read_text()
     spec = encoder_spec(str(out))
     assert (spec.layers, spec.attention, spec.adapter) == (2, attention, str(out))
     encoder, short = load_encoder(spec, silent), load_query_encoder(spec, silent)
@@ -290,6 +291,15 @@ def test_killed_at_any_step_it_ends_at_the_same_weights(
     files = ("adapter_model.safetensors", "head.safetensors")
     for name in files:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_several_processes_are_refused(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    out = tmp_path / "embed"
+    result = run("train", "contrast", source, *_options(tiny_llama, out), code=2)
+    assert "runs in one process" in result.stderr
 
 
 def test_too_few_papers_for_a_batch_are_a_line(

@@ -124,8 +124,7 @@ def _parts(paper: Paper, kind: str, draw: np.random.Generator) -> tuple[str, str
         return found[chosen], " ".join(found[:chosen] + found[chosen + 1 :]), kind
     if kind == "span" and (span := _span(paper, draw)):
         return span, paper.text, kind
-    # Without its title: what a document repeats word for word teaches nothing of its meaning.
-    return paper.title, paper.abstract, "title"
+    return paper.title, paper.text, "title"
 
 
 _WORD = re.compile(r"[^\W_][\w'’/+.-]*[^\W_]|[^\W_]")

@@ -64,7 +64,7 @@ def padded(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float
     stream = read_papers([corpus], Selection(), Intake(), lambda refusal: None)
     chosen = [paper for (paper, _, _), _ in zip(stream, range(papers), strict=False)]
     chosen = [paper for paper in chosen if not is_held_out(paper.id)]
-    texts = vocabulary.ids([paper.text for paper in chosen])
+    texts = vocabulary.ids([paper.abstract for paper in chosen])
     data = [{"input_ids": [vocabulary.bos, *ids, vocabulary.eos]} for ids in texts]
     ours = settings(rows)
     model = load_language_model(DEFAULT, quiet, device="cpu", dtype=getattr(torch, ours.dtype))
