@@ -251,14 +251,15 @@ def test_an_adapter_of_a_language_model_makes_an_encoder(
     assert np.allclose(load_encoder(spec, silent).encode(["dust"])[0], expected, atol=1e-5)
 
 
-def test_four_bits_on_the_cpu_learn_nearly_what_full_precision_learns(
-    finetune: Finetune, tmp_path: Path
+@pytest.mark.parametrize("quantize", ["4bit", "8bit"])
+def test_few_bits_on_the_cpu_learn_nearly_what_full_precision_learns(
+    finetune: Finetune, tmp_path: Path, quantize: str
 ) -> None:
     options = ("--max-tokens", 6 * 4 * BLOCK, "--epochs", 9, "--learning-rate", 0.05)
     plain = _losses(finetune(*options))
     (tmp_path / "adapter").rename(tmp_path / "plain")
     # The held-out blocks are read before and between the steps: that must not spoil a gradient.
-    quantized = _losses(finetune(*options, "--quantize", "4bit"))
+    quantized = _losses(finetune(*options, "--quantize", quantize))
     assert plain[0] - plain[-1] > 0.5
     assert quantized[0] - quantized[-1] == pytest.approx(plain[0] - plain[-1], rel=0.3)
 
