@@ -7,8 +7,11 @@ import multiprocessing
 import os
 import resource
 import sys
+import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from training.log import Log
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -30,6 +33,20 @@ def train_apart(
     process = _SERVER.Process(target=_train, args=(texts, said, file_bytes, memory))
     process.start()
     return process
+
+
+def kill_at_step(process: BaseProcess, log: Log, step: int) -> None:
+    """Kill a run as soon as its log has the step.
+
+    Raises:
+        AssertionError: if it does not come so far in 100 seconds.
+    """
+    end = time.monotonic() + 100
+    while not any(row.step >= step for row in log.rows()):
+        assert time.monotonic() < end, "it did not come so far in time"
+        time.sleep(0.05)
+    process.kill()
+    process.join()
 
 
 def _train(arguments: list[str], said: Path, file_bytes: int | None, memory: int | None) -> None:

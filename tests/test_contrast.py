@@ -1,7 +1,6 @@
 """The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
 
 import json
-import time
 from collections.abc import Sequence
 from math import exp, log
 from multiprocessing.process import BaseProcess
@@ -16,7 +15,7 @@ from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.models import encoder_spec
 from astrosearch.readers import Selection
 from astrosearch.split import is_held_out
-from tests.apart import train_apart
+from tests.apart import kill_at_step, train_apart
 from tests.conftest import Run, kaggle_line
 from training.log import Log
 from training.mining import hard_negatives
@@ -272,22 +271,15 @@ def test_killed_at_any_step_it_ends_at_the_same_weights(
 ) -> None:
     def start(out: Path) -> BaseProcess:
         options = ("--max-pairs", 128, "--checkpoint-minutes", 0)
-        return train_apart(
-            "contrast", source, *_options(tiny_llama, out), *options, said=tmp_path / "said"
-        )
+        said = out.with_suffix(".said")
+        return train_apart("contrast", source, *_options(tiny_llama, out), *options, said=said)
 
     out, whole = tmp_path / "embed", start(tmp_path / "whole")
-    log = Log(tmp_path / ".embed.partial" / "log.csv")
-    running = start(out)
-    end = time.monotonic() + 100
-    while not any(row.step >= 4 for row in log.rows()) and time.monotonic() < end:
-        time.sleep(0.05)
-    running.kill()
-    running.join()
+    kill_at_step(start(out), Log(tmp_path / ".embed.partial" / "log.csv"), 4)
     assert not out.exists()
-    for process in (start(out), whole):
+    for name, process in (("embed", start(out)), ("whole", whole)):
         process.join()
-        assert process.exitcode == 0, (tmp_path / "said").read_text()
+        assert process.exitcode == 0, (tmp_path / f"{name}.said").read_text()
     files = ("adapter_model.safetensors", "head.safetensors")
     for name in files:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

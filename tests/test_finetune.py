@@ -5,8 +5,7 @@ import math
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
 from astrosearch.language_model import attach_adapter, load_language_model
 from astrosearch.split import is_held_out
-from tests.apart import train_apart
+from tests.apart import kill_at_step, train_apart
 from tests.conftest import Run, kaggle_line, make_llama
 from training.abstracts import Prepared, blocks_of, held_out_abstracts
 from training.dropout import ByteDropout
@@ -322,21 +321,16 @@ def test_killed_at_any_step_it_ends_at_the_same_losses(
     whole = train_apart(*_command(tiny_llama, data, tmp_path / "whole"), said=tmp_path / "too")
     command = _command(tiny_llama, data, out, "--checkpoint-minutes", "0")
     running = train_apart(*command, said=said)
-    log = Log(tmp_path / ".adapter.partial" / "log.csv")
-    for _ in _seconds(100):
-        if any(row.step >= 5 for row in log.rows()):
-            break
-    running.kill()
-    running.join()
+    kill_at_step(running, Log(tmp_path / ".adapter.partial" / "log.csv"), 5)
     assert not out.exists()
     # What a kill in the middle of a save leaves behind is not taken for a checkpoint.
     cut_short = tmp_path / ".adapter.partial" / "checkpoint-11"
     cut_short.mkdir()
     (cut_short / "trainer_state.json").write_text("{")
     again = train_apart(*command, said=said)
-    for process in (again, whole):
+    for process, output in ((again, said), (whole, tmp_path / "too")):
         process.join()
-        assert process.exitcode == 0, said.read_text()
+        assert process.exitcode == 0, output.read_text()
     assert "Going on from step" in said.read_text()
     assert _losses(out) == _losses(tmp_path / "whole")
     weights = [one / "adapter_model.safetensors" for one in (out, tmp_path / "whole")]
@@ -361,6 +355,9 @@ def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("Wrote") == 1
     alone.join()
+    said = (tmp_path / "said").read_text()
+    assert alone.exitcode == 0, said
+    assert said.count("Wrote") == 1
     one, two = (_losses(tmp_path / f"of-{processes}") for processes in (1, 2))
     assert two == pytest.approx(one, rel=1e-4)
     assert one[0] - one[-1] > 0.1  # so that equal means learned alike
@@ -368,14 +365,6 @@ def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_p
 
 def _losses(adapter: Path) -> list[float]:
     return [row.loss for row in Log(adapter / "log.csv").rows() if row.loss is not None]
-
-
-def _seconds(limit: float) -> Iterator[None]:
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        yield
-        time.sleep(0.05)
-    raise AssertionError("it did not come so far in time")
 
 
 # Perplexity

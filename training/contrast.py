@@ -40,13 +40,12 @@ from training.adapter import Outcome, card, save_lora, write_record
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
 from training.log import Log
 from training.mining import hard_negatives
-from training.objective import back_propagate, info_nce
+from training.objective import back_propagate, encode_chunks, info_nce
 from training.run import LOG, Stops, Told, train
 from training.views import Pair, Views, read_relations
 
 TRAINED = "trained.safetensors"
 """In a checkpoint: the weights that are trained, and nothing else."""
-
 
 PASS_TOKENS = 8_192
 """Tokens that go through the model together: texts of a length, so that little is padded."""
@@ -251,10 +250,9 @@ def _model(
         name.rpartition(".")[2] for name, one in body.named_modules() if isinstance(one, kinds)
     }
     torch.manual_seed(settings.seed)
-    body = get_peft_model(
-        body,
-        LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(leaves)),
-    )
+    lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(leaves))
+    with quiet_transformers():
+        body = get_peft_model(body, lora)
     for name, weight in body.named_parameters():
         if "lora_embedding_B" in name:
             # peft draws it with entries of size 1: a step would throw each token far off.
@@ -464,10 +462,10 @@ class _Trainer(Trainer):
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
         with torch.no_grad():
-            chunks = self._chunks(ids)
-            found = torch.cat([self._encode(model, [ids[i] for i in some]) for some in chunks])
-            order = torch.argsort(torch.tensor([i for some in chunks for i in some]))
-            return self._loss(found[order], related), None, None
+            vectors = encode_chunks(
+                lambda some: self._encode(model, [ids[i] for i in some]), self._chunks(ids)
+            )
+            return self._loss(vectors, related), None, None
 
     def _chunks(self, ids: list[list[int]]) -> list[list[int]]:
         budget = min(PASS_TOKENS, self._settings.memory_tokens)

@@ -54,6 +54,12 @@ def info_nce(
     return torch.stack(losses).mean()
 
 
+def encode_chunks(encode: Encode, chunks: Sequence[Sequence[int]]) -> Vectors:
+    """(n, d) vectors of all texts of a batch, in order, encoded chunk by chunk."""
+    order = torch.tensor([position for chunk in chunks for position in chunk])
+    return torch.cat([encode(chunk) for chunk in chunks])[torch.argsort(order)]
+
+
 def back_propagate(
     encode: Encode,
     chunks: Sequence[Sequence[int]],
@@ -77,13 +83,12 @@ def back_propagate(
     Returns:
         The loss, detached.
     """
-    order = torch.argsort(torch.tensor([position for chunk in chunks for position in chunk]))
     if not cached:
-        loss = loss_of(torch.cat([encode(chunk) for chunk in chunks])[order])
+        loss = loss_of(encode_chunks(encode, chunks))
         backward(loss)
         return loss.detach()
     with torch.no_grad():
-        vectors = torch.cat([encode(chunk) for chunk in chunks])[order]
+        vectors = encode_chunks(encode, chunks)
     loss = loss_of(vectors.requires_grad_())
     (gradient,) = torch.autograd.grad(loss, vectors)
     for chunk in chunks:

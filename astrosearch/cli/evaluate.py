@@ -107,6 +107,7 @@ def evaluate(
 
     from astrosearch import evaluate as library
     from astrosearch import locations, models
+    from astrosearch.cli.progress import counting
     from astrosearch.encoders import load_encoder
     from astrosearch.gate import SavedReport
     from astrosearch.index import Index
@@ -129,8 +130,6 @@ def evaluate(
     encoders: list[tuple[str, Encoder]] = [
         (one, load_encoder(spec, _say, confirm=consent(yes))) for one, spec in named
     ]
-    from astrosearch.cli.progress import counting
-
     with counting() as show:
         report = library.evaluate(index, settings, drawn, encoders, show)
     _write(report, as_json=as_json)
