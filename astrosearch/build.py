@@ -305,6 +305,9 @@ class _Encoding:
             vectors[shard] = np.load(file)["vectors"]
         vectors.flush()
 
+    def _texts(self, rows: NDArray[np.int64]) -> list[str]:
+        return [self._spec.text_of(paper) for paper in self._corpus.papers(rows.tolist())]
+
     def _shard_file(self, rows: NDArray[np.int64]) -> Path:
         digest = hashlib.sha256(b"".join(self._corpus.text_hashes(rows)))
         return self._shards / f"{digest.hexdigest()[:32]}.npz"
@@ -327,7 +330,7 @@ class _Encoding:
                 text
                 for shard in shards
                 for text, one in zip(
-                    self._corpus.texts(shard), self._corpus.text_hashes(shard), strict=True
+                    self._texts(shard), self._corpus.text_hashes(shard), strict=True
                 )
                 if one not in elsewhere
             )
@@ -345,7 +348,7 @@ class _Encoding:
         if missing:
             if self._encoder is None:
                 self._encoder = self._load(self._spec)
-            texts = self._corpus.texts(rows[missing])
+            texts = self._texts(rows[missing])
             start, tokens = time.perf_counter(), self._encoder.tokens_seen
             fresh = self._encoder.encode(texts)
             self.seconds += time.perf_counter() - start

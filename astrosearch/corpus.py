@@ -255,9 +255,6 @@ class Corpus:
         query = "SELECT text_sha256 FROM papers WHERE row = ?"
         return [self._db.execute(query, (int(row),)).fetchone()[0] for row in rows]
 
-    def texts(self, rows: NDArray[np.int64]) -> list[str]:
-        return [paper.text for paper in self.papers(rows.tolist())]
-
     def rows_with_texts_of(self, other: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows whose text stands in another papers.sqlite too: our rows, ascending, and theirs."""
         self._db.execute("ATTACH ? AS other", (f"{other.resolve().as_uri()}?mode=ro&immutable=1",))

@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal, Protocol, runtime_checkable
 
 from astrosearch.errors import IndexDamaged
+from astrosearch.papers import Paper
 from astrosearch.vectors import Vectors
 
-Pooling = Literal["mean-without-bos", "mean", "weighted-mean-without-bos", "undisclosed"]
+Pooling = Literal[
+    "mean-without-bos", "mean", "weighted-mean-without-bos", "weighted-first-last", "undisclosed"
+]
 Attention = Literal["causal", "bidirectional"]
 TextHash = bytes
 """The first 16 bytes of the sha256 of a text in UTF-8."""
@@ -18,6 +21,11 @@ Say = Callable[[str], None]
 
 OPENAI = "openai:"
 """Before the name of a model that OpenAI's service runs."""
+
+
+def pooled_width(pooling: Pooling, hidden_size: int) -> int:
+    """Length of a model's pooled vector, before any transform."""
+    return 2 * hidden_size if pooling == "weighted-first-last" else hidden_size
 
 
 def text_hash(text: str) -> TextHash:
@@ -36,10 +44,13 @@ class EncoderSpec:
     adapter: str | None = None
     """A PEFT adapter: hub id or folder."""
     layers: int | None = None
-    """How many of the model's first layers are run; None for all of them."""
+    """How many of the model's first layers are run, 0 for its token embeddings alone; None for all
+    of them."""
     pooling: Pooling = "mean-without-bos"
     """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first.
     `weighted-` with a weight for each token of the vocabulary, which its adapter brings.
+    `first-last` puts the mean that 0 layers would give before that of the last layer: what the
+    words are by themselves, and what they are here.
     `undisclosed` is a service's own."""
     attention: Attention | None = None
     """Whether a token sees those behind it; None for the way the model was trained."""
@@ -47,6 +58,8 @@ class EncoderSpec:
     """Name of a whitening in `astrosearch/encoders/transforms`, applied to the pooled vector."""
     max_tokens: int = 512
     """Longer texts are cut; the BOS token counts."""
+    document: Literal["abstract", "title-and-abstract"] = "abstract"
+    """What is encoded of a paper: as in the AstroLLaMA paper the abstract alone, or both."""
     quantize: Literal["4bit"] | None = None
     """Hold the weights in 4 bits (NF4, bitsandbytes)."""
 
@@ -68,6 +81,10 @@ class EncoderSpec:
             )
         return cls(**record)  # type: ignore[arg-type]
 
+    def text_of(self, paper: Paper) -> str:
+        """What is encoded of a paper."""
+        return paper.abstract if self.document == "abstract" else paper.text
+
     @property
     def key(self) -> str:
         """A digest that changes whenever any field does."""
@@ -85,12 +102,14 @@ class EncoderSpec:
         parts = [self.model]
         if self.adapter:
             parts.append(f"adapter {self.adapter}")
-        parts.append(f"{self.layers} layers" if self.layers else "all layers")
+        parts.append("all layers" if self.layers is None else f"{self.layers} layers")
         parts.append(self.pooling)
         if self.attention:
             parts.append(self.attention)
         if self.transform:
             parts.append(self.transform)
+        if self.document != "abstract":
+            parts.append(self.document)
         if self.quantize:
             parts.append(self.quantize)
         return ", ".join(parts)

@@ -30,9 +30,9 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
-from astrosearch.samples import Query, Settings, Task, papers_of
+from astrosearch.samples import HALF, TITLE, Query, Settings, Task, papers_of
 from astrosearch.search import fuse
-from astrosearch.vectors import Vectors, unit_rows
+from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.words import Words, WordsWriter
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
@@ -174,19 +174,20 @@ def evaluate(
     index.check(encoders[0][1])
     for number, (_, encoder) in enumerate(encoders):
         if isinstance(encoder, Priced):
-            encoder.approve(_texts(index, tasks, own=number == 0))
+            encoder.approve(_texts(index, tasks, encoder.spec, own=number == 0))
     lexical = [_lexical(index, task) for task in tasks]
     answers: list[list[tuple[str, str | None, list[Ranking]]]] = [
-        [(LEXICAL, None, found)] for found in lexical
+        [(LEXICAL, None, [rows for rows, _ in found])] for found in lexical
     ]
     described = []
     for number, (name, encoder) in enumerate(encoders):
         papers = _paper_vectors(index, tasks, encoder, name, told, own=number == 0)
         for task, words, found in zip(tasks, lexical, answers, strict=True):
-            documents, asked = _encoded(task, encoder, name, papers, told)
+            apart = _documents(index, task, encoder.spec)
+            documents, asked = _encoded(task, encoder, name, papers, apart, told)
             dense = _nearest(asked, documents, task)
             found.append((DENSE, name, dense))
-            found.append((HYBRID, name, _hybrid(task, words, dense)))
+            found.append((HYBRID, name, _hybrid(task, words, dense, asked, documents)))
             if task is tasks[0]:
                 even = isotropy(documents)
                 described.append(EncoderReport(name, encoder.spec, encoder.dimension, even))
@@ -197,8 +198,8 @@ def evaluate(
     return Report(index.folder.name, len(index), settings, described, reports)
 
 
-def _lexical(index: Index, task: Task) -> list[Ranking]:
-    """Words sought in the task's documents alone, indexed for the purpose."""
+def _lexical(index: Index, task: Task) -> list[tuple[Ranking, NDArray[np.floating]]]:
+    """What words find, and its scores, in the task's documents alone, indexed for the purpose."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = WordsWriter(Path(folder) / "words")
         for place, (paper, _) in enumerate(papers_of(index, task.rows)):
@@ -210,7 +211,9 @@ def _lexical(index: Index, task: Task) -> list[Ranking]:
         for query in task.queries:
             # One more, since the paper that asks may be among them.
             scores, rows = words.search(query.text, CANDIDATES + 1, fields=task.searched)
-            found.append(_without_itself(query, scores, rows))
+            ranking = _without_itself(query, scores, rows)
+            score = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+            found.append((ranking, np.array([score[row] for row in ranking.tolist()])))
         return found
 
 
@@ -221,19 +224,27 @@ def _without_itself(
     return ranked(scores[others], found[others], query.relevant)[:CANDIDATES]
 
 
-def _texts(index: Index, tasks: Sequence[Task], *, own: bool) -> Iterator[str]:
+def _documents(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
+    """A task's documents, where they are not the papers as the encoder sees them in an index."""
+    if task.name == TITLE and spec.document != "abstract":
+        return [paper.abstract for paper, _ in papers_of(index, task.rows)]
+    return task.halves
+
+
+def _texts(index: Index, tasks: Sequence[Task], spec: EncoderSpec, *, own: bool) -> Iterator[str]:
     """Every text that an encoder will be given; of the index's own encoder, no papers."""
     if not own:
-        yield from (paper.text for paper, _ in papers_of(index, _needed(tasks)))
+        yield from (spec.text_of(paper) for paper, _ in papers_of(index, _needed(tasks, spec)))
     for task in tasks:
-        yield from task.halves or ()
+        yield from _documents(index, task, spec) or ()
         yield from (query.text for query in task.queries if query.row is None)
 
 
-def _needed(tasks: Sequence[Task]) -> NDArray[np.int64]:
+def _needed(tasks: Sequence[Task], spec: EncoderSpec) -> NDArray[np.int64]:
     """Rows of the papers, ascending, whose vectors the tasks take."""
     asking = [query.row for task in tasks for query in task.queries if query.row is not None]
-    pools = [task.rows for task in tasks if task.halves is None]
+    apart = (TITLE, HALF) if spec.document != "abstract" else (HALF,)
+    pools = [task.rows for task in tasks if task.name not in apart]
     return np.unique(np.concatenate([*pools, np.array(asking, dtype=np.int64)]))
 
 
@@ -249,8 +260,8 @@ def _paper_vectors(
     """Rows of the index to the vectors of their papers: those of the index, or encoded here."""
     if own:
         return lambda rows: index.vectors[rows]
-    needed = _needed(tasks)
-    texts = [paper.text for paper, _ in papers_of(index, needed)]
+    needed = _needed(tasks, encoder.spec)
+    texts = [encoder.spec.text_of(paper) for paper, _ in papers_of(index, needed)]
     vectors = _encode(encoder, texts, f"papers with {name}", told)
     return lambda rows: vectors[np.searchsorted(needed, rows)]
 
@@ -260,13 +271,14 @@ def _encoded(
     encoder: Encoder,
     name: str,
     papers: Callable[[NDArray[np.int64]], NDArray[np.float16]],
+    apart: Sequence[str] | None,
     told: Told,
 ) -> tuple[NDArray[np.float16], Vectors]:
     """A task's documents, (n, dimension), and its queries, (q, dimension) unit rows."""
-    if task.halves is None:
+    if apart is None:
         documents = papers(task.rows)
     else:
-        documents = _encode(encoder, task.halves, f"second halves with {name}", told)
+        documents = _encode(encoder, apart, f"documents ({task.name}) with {name}", told)
     new = [query.text for query in task.queries if query.row is None]
     encoded = iter(_encode(encoder, new, f"queries ({task.name}) with {name}", told))
     asked = [
@@ -321,11 +333,24 @@ def _nearest(asked: Vectors, documents: NDArray[np.float16], task: Task) -> list
     return found
 
 
-def _hybrid(task: Task, lexical: Sequence[Ranking], dense: Sequence[Ranking]) -> list[Ranking]:
+def _hybrid(
+    task: Task,
+    lexical: Sequence[tuple[Ranking, NDArray[np.floating]]],
+    dense: Sequence[Ranking],
+    asked: Vectors,
+    documents: NDArray[np.float16],
+) -> list[Ranking]:
+    background = float(random_pair_cosines(documents).mean())
     found = []
-    for query, by_words, by_vectors in zip(task.queries, lexical, dense, strict=True):
-        fused = fuse(by_vectors, by_words)
-        found.append(ranked(fused.scores, fused.rows, query.relevant))
+    for query, (by_words, scores), by_vectors, vector in zip(
+        task.queries, lexical, dense, asked, strict=True
+    ):
+        rows = np.union1d(by_words, by_vectors)
+        bm25 = np.zeros(len(rows))
+        bm25[np.searchsorted(rows, by_words)] = scores
+        cosines = (unit_rows(documents[rows]) @ vector).round(6)
+        fused = fuse(rows, cosines, bm25, background)
+        found.append(ranked(fused.scores.round(9), fused.rows, query.relevant))
     return found
 
 

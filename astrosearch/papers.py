@@ -129,8 +129,8 @@ class Paper:
 
     @property
     def text(self) -> str:
-        """What is encoded and trained on: the abstract alone, as in the AstroLLaMA paper."""
-        return self.abstract
+        """Title and abstract."""
+        return f"{self.title}\n{self.abstract}"
 
     @property
     def url(self) -> str:

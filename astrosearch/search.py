@@ -20,12 +20,9 @@ Mode = Literal["hybrid", "dense", "lexical"]
 
 Rows = NDArray[np.int64]
 
-DAMPING = 60
-"""k of reciprocal rank fusion as in Cormack, Clarke and Büttcher (2009),
-https://doi.org/10.1145/1571941.1572114: the larger, the less the first ranks stand out."""
-
-DENSE_WEIGHT, LEXICAL_WEIGHT = 1.0, 1.0
-"""What a rank by meaning and a rank by words count in hybrid mode."""
+DENSE_WEIGHT = 0.35
+"""What the cosine counts in hybrid mode; BM25 counts the rest. Chosen on training papers
+(`training/README.md`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +33,8 @@ class Hit:
     """1 for the best."""
     score: float
     """What the answer is ordered by. Dense: the cosine. Lexical: BM25, from 0 up, larger for
-    longer questions. Hybrid: the sum of weight / (60 + rank) over both sides. Scores of two modes,
-    and BM25 and hybrid scores of two questions, cannot be compared."""
+    longer questions. Hybrid: a weighted mean of both, scaled to at most 1. Scores of two modes, and
+    BM25 and hybrid scores of two questions, cannot be compared."""
     paper: Paper
     cosine: float | None = None
     """Between the query's vector and the paper's, from -1 to 1; None in lexical mode."""
@@ -48,34 +45,37 @@ class Hit:
 
 
 class Fused(NamedTuple):
-    """Two ranked lists as one, best first."""
+    """Papers that either side found, best first."""
 
     scores: NDArray[np.float64]
     rows: Rows
 
 
 def fuse(
-    dense: Rows,
-    lexical: Rows,
+    rows: Rows,
+    cosines: NDArray[np.floating],
+    bm25: NDArray[np.floating],
+    background: float,
     *,
     dense_weight: float = DENSE_WEIGHT,
-    lexical_weight: float = LEXICAL_WEIGHT,
-    damping: float = DAMPING,
 ) -> Fused:
-    """Reciprocal rank fusion: a row's score is the sum of weight / (damping + rank) over the
-    lists that have it. Ties are broken by the better of its ranks, then by row.
+    """A weighted mean of cosine and BM25, each scaled so that the question's best paper has 1 and
+    chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). Ties are in the order of
+    rows.
 
     Args:
-        dense, lexical: rows, best first.
+        rows: (n,), those that either side found.
+        cosines: (n,), of all of them.
+        bm25: (n,), 0 where the words did not find the paper.
+        background: the mean cosine of random pairs.
     """
-    scores: dict[int, float] = {}
-    best: dict[int, int] = {}
-    for rows, weight in ((dense, dense_weight), (lexical, lexical_weight)):
-        for rank, row in enumerate(rows.tolist(), start=1):
-            scores[row] = scores.get(row, 0.0) + weight / (damping + rank)
-            best[row] = min(rank, best.get(row, rank))
-    order = sorted(scores, key=lambda row: (-scores[row], best[row], row))
-    return Fused(np.array([scores[row] for row in order]), np.array(order, dtype=np.int64))
+    sides = [np.zeros(len(rows)), np.zeros(len(rows))]
+    for number, (scores, chance) in enumerate(((cosines, background), (bm25, 0.0))):
+        if len(rows) and (best := float(scores.max()) - chance) > 0:
+            sides[number] = (scores.astype(np.float64) - chance) / best
+    fused = dense_weight * sides[0] + (1 - dense_weight) * sides[1]
+    order = np.lexsort((rows, -fused))
+    return Fused(fused[order], rows[order])
 
 
 def query(
@@ -128,21 +128,29 @@ def _answer(
     if mode != "dense":
         scores, rows = index.words.search(question.text, count, allowed)
         bm25 = dict(zip(rows.tolist(), scores.tolist(), strict=True))
-    if mode == "hybrid":
-        sides = [np.array(list(side), dtype=np.int64) for side in (cosines, bm25)]
-        fused = fuse(*sides)
-        found = dict(zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True))
-    else:
-        found = cosines or bm25
     dense_ranks, lexical_ranks = (
         {row: i for i, row in enumerate(side, 1)} for side in (cosines, bm25)
     )
+    if vector is not None:
+        others = np.array([row for row in bm25 if row not in cosines], dtype=np.int64)
+        known = unit_rows(index.vectors[others]) @ vector
+        cosines |= zip(others.tolist(), known.tolist(), strict=True)
+    if mode == "hybrid":
+        fused = fuse(
+            np.array(list(cosines), dtype=np.int64),
+            np.array(list(cosines.values())),
+            np.array([bm25.get(row, 0.0) for row in cosines]),
+            index.manifest.background["mean"] or 0.0,
+        )
+        found = dict(zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True))
+    else:
+        found = cosines or bm25
     return [
         Hit(
             rank,
             score,
             paper,
-            cosine=cosines[row] if row in cosines else _cosine(index, row, vector),
+            cosine=cosines.get(row),
             dense_rank=dense_ranks.get(row),
             lexical_rank=lexical_ranks.get(row),
         )
@@ -150,10 +158,6 @@ def _answer(
             zip(found.items(), index.corpus.papers(list(found)), strict=True), start=1
         )
     ]
-
-
-def _cosine(index: Index, row: int, vector: Vectors | None) -> float | None:
-    return None if vector is None else float(index.vector(row) @ vector)
 
 
 def _allowed(index: Index, question: Question, allowed: Rows | None) -> Rows | None:

@@ -86,7 +86,7 @@ def test_each_kind_of_pair_is_two_parts_of_one_paper(corpus: Corpus) -> None:
         (paper,) = corpus.papers([pair.rows[0]])
         kinds.add(pair.kind)
         if pair.kind == "title":
-            assert (pair.query, pair.document) == (paper.title, paper.text)
+            assert (pair.query, pair.document) == (paper.title, paper.abstract)
         elif pair.kind == "half":
             assert paper.abstract in (
                 f"{pair.query} {pair.document}",
@@ -264,6 +264,26 @@ def test_it_begins_from_a_language_models_adapter(
         code=2,
     )
     assert "give --rank 4" in result.stderr
+
+
+def test_it_begins_where_an_embedding_adapter_ends(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    words, whole = tmp_path / "words", tmp_path / "whole"
+    run("train", "contrast", source, *_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
+    options = (*_options(tiny_llama, whole), "--max-pairs", 16, "--adapter", words)
+    still = ("--learning-rate", 1e-9, "--head-learning-rate", 1e-9)
+    run("train", "contrast", source, *options, *still, "--pooling", "weighted-first-last")
+    # What the layers find counts nothing yet, so the vectors are those of the words alone.
+    texts = ["gas stream of a quasar", "dust"]
+    one, two = (load_encoder(encoder_spec(str(one)), silent) for one in (words, whole))
+    assert (one.spec.layers, two.spec.layers) == (0, 2)
+    assert np.allclose(one.encode(texts), two.encode(texts), atol=2e-3)
+    again = load_query_encoder(two.spec, silent)
+    assert type(again).__name__ == "LlamaEncoder"
+    assert np.allclose(again.encode(texts), two.encode(texts), atol=1e-5)
+    wrong = (*options, "--dimension", 8, "--restart")
+    assert "give --dimension 32" in run("train", "contrast", source, *wrong, code=2).stderr
 
 
 def test_killed_at_any_step_it_ends_at_the_same_weights(

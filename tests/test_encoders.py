@@ -126,18 +126,24 @@ def test_fewer_layers_give_the_states_after_those_layers(tiny_llama: Path) -> No
 
 
 @pytest.mark.parametrize("pooling", ["mean-without-bos", "mean"])
-@pytest.mark.parametrize("layers", [None, 2])
+@pytest.mark.parametrize("layers", [None, 2, 0])
 def test_queries_get_the_same_vectors_without_torch(
     tiny_llama: Path, layers: int | None, pooling: str
 ) -> None:
     spec = EncoderSpec(str(tiny_llama), layers=layers, pooling=pooling)  # type: ignore[arg-type]
     light = load_query_encoder(spec, silent)
     assert isinstance(light, LlamaEncoder)
-    full = load_encoder(spec, silent, device="cpu")
-    assert light.spec == full.spec
+    full = TransformerEncoder(light.spec, tiny_llama, device="cpu")
     assert light.dimension == full.dimension
     np.testing.assert_allclose(light.encode(TEXTS), full.encode(TEXTS), atol=1e-5)
     assert light.tokens_seen == full.tokens_seen
+
+
+def test_a_corpus_needs_torch_only_where_layers_are_run(tiny_llama: Path) -> None:
+    words, layers = (EncoderSpec(str(tiny_llama), layers=number) for number in (0, 1))
+    assert isinstance(load_encoder(words, silent), LlamaEncoder)
+    assert isinstance(load_encoder(words, silent, dtype="bfloat16"), TransformerEncoder)
+    assert isinstance(load_encoder(layers, silent), TransformerEncoder)
 
 
 def test_long_texts_are_cut_at_the_token_limit(tiny_llama: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from astrosearch import locations
+from astrosearch.build import build
 from astrosearch.cli.report import report_view
-from astrosearch.encoder import EncoderSpec
+from astrosearch.encoder import Encoder, EncoderSpec
 from astrosearch.encoders import load_encoder
 from astrosearch.errors import InputError
 from astrosearch.evaluate import Report, evaluate
@@ -27,6 +29,7 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
+from astrosearch.readers import Selection
 from astrosearch.samples import HALF, JUDGEMENTS, TITLE, Settings, draw
 from astrosearch.sentences import halves
 from astrosearch.split import is_held_out
@@ -270,7 +273,7 @@ def test_a_paper_is_never_its_own_answer(small: Index) -> None:
     judged = [Judgement(ids[0], None, {ids[neighbour]: 1, ids[0]: 1})]
     report = report_of(small, Settings((JUDGEMENTS,)), judged)
     (task,) = report.tasks
-    assert task.task.queries[0].text == small.corpus.papers([0])[0].abstract
+    assert task.task.queries[0].text == small.corpus.papers([0])[0].text
     dense = next(one for one in task.results if one.mode == "dense")
     assert dict(zip(MEASURES, dense.values[0], strict=True)) == dict.fromkeys(MEASURES, 1.0)
 
@@ -338,6 +341,23 @@ def test_twice_the_same_report_and_it_is_read_by_programs(run: Run, small: Index
     }
     assert set(record["tasks"][0]["results"][0]["measures"]) == set(MEASURES)
     assert record["versions"]["ir_measures"]
+
+
+def test_a_title_is_never_in_the_document_that_has_to_be_found(
+    small: Index, tmp_path: Path
+) -> None:
+    titled = replace(small.manifest.encoder, document="title-and-abstract")
+
+    def load(spec: EncoderSpec) -> Encoder:
+        return load_encoder(spec, lambda line: None)
+
+    source = [Path(one) for one in small.manifest.corpus["sources"]]
+    build(tmp_path / "titled", source, Selection(), titled, load)
+    index = Index(tmp_path / "titled")
+    assert not np.allclose(index.vectors[0], small.vectors[0], atol=1e-2)
+    both = [report_of(one, Settings((TITLE,))).tasks[0] for one in (small, index)]
+    for plain, other in zip(both[0].results, both[1].results, strict=True):
+        assert np.array_equal(plain.values, other.values)
 
 
 def test_another_encoder_is_asked_the_same_and_the_difference_judged(

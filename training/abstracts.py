@@ -212,7 +212,7 @@ def _tokenized(
         stream = iter(corpus)
         while papers := list(islice(stream, 1_000)):
             for paper, ids in zip(
-                papers, vocabulary.ids([paper.text for paper in papers]), strict=True
+                papers, vocabulary.ids([paper.abstract for paper in papers]), strict=True
             ):
                 yield {
                     "id": paper.id,

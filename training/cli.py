@@ -191,7 +191,7 @@ def finetune(
 @corpus_argument
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter's folder.")
 @base_option
-@click.option("--adapter", help="Begin from this language-model adapter.")
+@click.option("--adapter", help="Begin from this language-model or embedding adapter.")
 @click.option(
     "--pairs",
     "relations",
@@ -200,12 +200,12 @@ def finetune(
     help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
 )
 @click.option(
-    "--layers", type=click.IntRange(min=1), default=6, show_default=True, help="Keep so many."
+    "--layers", type=click.IntRange(min=0), default=0, show_default=True, help="Keep so many."
 )
 @click.option("--all-layers", is_flag=True, help="Keep all of them.")
 @click.option(
     "--pooling",
-    type=click.Choice(["weighted-mean-without-bos", "mean-without-bos"]),
+    type=click.Choice(["weighted-first-last", "weighted-mean-without-bos", "mean-without-bos"]),
     default="weighted-mean-without-bos",
     show_default=True,
 )
@@ -215,32 +215,39 @@ def finetune(
     default="causal",
     show_default=True,
 )
-@click.option("--dimension", type=click.IntRange(min=2), help="By default the model's width.")
-@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="LoRA's r.")
-@click.option("--alpha", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--dimension", type=click.IntRange(min=2), default=512, show_default=True)
+@click.option("--rank", type=click.IntRange(min=1), default=96, show_default=True, help="LoRA's r.")
+@click.option("--alpha", type=click.IntRange(min=1), default=96, show_default=True)
 @click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-3, show_default=True
 )
 @click.option(
     "--head-learning-rate",
     type=click.FloatRange(0, min_open=True),
     default=1e-3,
     show_default=True,
-    help="Of the linear map and the token weights.",
+    help="Of the linear map.",
+)
+@click.option(
+    "--weight-learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-2,
+    show_default=True,
+    help="Of the tokens' weights.",
 )
 @click.option(
     "--temperature", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True
 )
 @click.option(
-    "--batch", type=click.IntRange(min=2), default=256, show_default=True, help="Pairs a step."
+    "--batch", type=click.IntRange(min=2), default=1024, show_default=True, help="Pairs a step."
 )
 @click.option(
-    "--hard-negatives", type=click.IntRange(min=0), default=1, show_default=True, help="A pair."
+    "--hard-negatives", type=click.IntRange(min=0), default=0, show_default=True, help="A pair."
 )
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
 @click.option("--max-pairs", type=click.IntRange(min=1), help="End after so many pairs.")
 @click.option("--query-tokens", type=click.IntRange(min=8), default=128, show_default=True)
-@click.option("--document-tokens", type=click.IntRange(min=8), default=256, show_default=True)
+@click.option("--document-tokens", type=click.IntRange(min=8), default=512, show_default=True)
 @click.option(
     "--memory-tokens",
     type=click.IntRange(min=512),
@@ -396,7 +403,7 @@ def perplexity(
 @train.command()
 @corpus_argument
 @click.option("--model", metavar="MODEL", default=DEFAULT, show_default=True)
-@click.option("--layers", type=click.IntRange(min=1), help="Run only the first layers.")
+@click.option("--layers", type=click.IntRange(min=0), help="Run only the first layers.")
 @click.option("--dimension", type=click.IntRange(min=1), help="By default the model's width.")
 @click.option("--papers", default=8000, show_default=True, help="Training papers to fit on.")
 @click.option("--held-out", default=3000, show_default=True, help="Held-out papers to judge on.")

@@ -21,16 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from peft.helpers import disable_input_dtype_casting
+from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainingArguments
 
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.devices import keep_freed_memory
-from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say
+from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say, pooled_width
 from astrosearch.encoders import HEAD
 from astrosearch.encoders.tokens import Tokens
-from astrosearch.encoders.transformer import load_body, mean_pool, padded, token_batches
+from astrosearch.encoders.transformer import load_body, mean_shares, padded, pool, token_batches
 from astrosearch.errors import CorpusError, InputError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.models import ENCODER, locate, locate_adapter
@@ -48,7 +49,10 @@ TRAINED = "trained.safetensors"
 """In a checkpoint: the weights that are trained, and nothing else."""
 
 PASS_TOKENS = 8_192
-"""Tokens that go through the model together: texts of a length, so that little is padded."""
+"""Tokens that go through the layers together: texts of a length, so that little is padded."""
+
+BAG_TOKENS = 131_072
+"""The same where there are no layers to go through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,37 +61,41 @@ class ContrastSettings:
 
     base: str
     adapter: str | None = None
-    """A language-model adapter whose LoRA weights are begun from."""
-    layers: int | None = 6
-    """How many of the base's first layers are kept; None for all."""
+    """A language-model or embedding adapter whose weights are begun from."""
+    layers: int | None = 0
+    """How many of the base's first layers are kept, 0 for its token embeddings alone; None for
+    all."""
     pooling: Pooling = "weighted-mean-without-bos"
     attention: Attention = "causal"
-    dimension: int | None = None
+    dimension: int | None = 512
     """Of the vectors; None for the model's width."""
-    nested: tuple[int, ...] = (288, 144)
+    nested: tuple[int, ...] = (256, 128)
     """Their first so many dimensions are trained to serve alone (Matryoshka)."""
-    rank: int = 16
-    alpha: int = 32
-    learning_rate: float = 1e-3
+    rank: int = 96
+    alpha: int = 96
+    learning_rate: float = 3e-3
     head_learning_rate: float = 1e-3
-    """Of the linear map and the token weights."""
+    """Of the linear map."""
+    weight_learning_rate: float = 1e-2
+    """Of the tokens' weights, which are held as logarithms."""
     warmup_share: float = 0.1
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     temperature: float = 0.05
-    batch: int = 256
+    batch: int = 1024
     """Pairs a step; each is the others' negative."""
-    hard_negatives: int = 1
+    hard_negatives: int = 0
     """For each pair, abstracts that a word search takes for it."""
-    epochs: float = 3.0
+    epochs: float = 10.0
     """How often each training paper gives a pair."""
     max_pairs: int | None = None
     """End after so many pairs, if that is sooner."""
     query_tokens: int = 128
-    document_tokens: int = 256
+    document_tokens: int = 512
     """Longer texts are cut, in training; the encoder takes 512."""
     memory_tokens: int = 16_384
-    """Tokens whose activations are held at once; batches of more are encoded twice."""
+    """Tokens whose activations are held at once; batches of more are encoded twice. Without layers
+    there are none to speak of."""
     dtype: str = "float32"
     evaluations: int = 10
     evaluation_pairs: int = 256
@@ -97,10 +105,18 @@ class ContrastSettings:
         return asdict(self) | {"nested": list(self.nested)}
 
     @property
+    def pass_tokens(self) -> int:
+        return BAG_TOKENS if self.layers == 0 else min(PASS_TOKENS, self.memory_tokens)
+
+    @property
     def spec(self) -> EncoderSpec:
         """The encoder that is trained, without its adapter."""
         return EncoderSpec(
-            self.base, layers=self.layers, pooling=self.pooling, attention=self.attention
+            self.base,
+            layers=self.layers,
+            pooling=self.pooling,
+            attention=self.attention,
+            document="title-and-abstract",
         )
 
 
@@ -111,6 +127,7 @@ class EmbeddingModel(torch.nn.Module):
         self,
         body: Any,
         causal: bool,
+        pooling: Pooling,
         whitening: Whitening,
         token_weights: NDArray[np.float32] | None,
     ) -> None:
@@ -118,6 +135,7 @@ class EmbeddingModel(torch.nn.Module):
         self.mean: torch.Tensor
         self.body = body
         self.causal = causal
+        self.pooling = pooling
         self.register_buffer("mean", torch.from_numpy(whitening.mean))
         self.projection = torch.nn.Parameter(torch.from_numpy(whitening.projection.copy()))
         self.log_weights: torch.nn.Parameter | None = None
@@ -126,15 +144,37 @@ class EmbeddingModel(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(b, t) token ids and their mask to (b, dimension) unit vectors."""
-        # Autocast brings each map's input to the weights' precision; peft would do it once more.
-        with disable_input_dtype_casting(self.body):
-            hidden = self.body(
-                input_ids=ids, attention_mask=None if self.causal else mask
-            ).last_hidden_state
         weights = None if self.log_weights is None else self.log_weights.exp()[ids]
-        pooled = mean_pool(hidden, mask, without_first=True, weights=weights)
+        if self.body.config.num_hidden_layers == 0:
+            pooled = self._bag(ids, mask, weights)
+        else:
+            pooled = self._pooled(ids, mask, weights)
         centred = torch.nn.functional.normalize(pooled, dim=1) - self.mean
         return torch.nn.functional.normalize(centred @ self.projection, dim=1)
+
+    def _pooled(
+        self, ids: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        # Autocast brings each map's input to the weights' precision; peft would do it once more.
+        with disable_input_dtype_casting(self.body):
+            found = self.body(
+                input_ids=ids,
+                attention_mask=None if self.causal else mask,
+                output_hidden_states=self.pooling == "weighted-first-last",
+            )
+        return pool(self.body.get_base_model(), found, mask, self.pooling, weights)
+
+    def _bag(
+        self, ids: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Without layers a token's state is the same wherever it stands: it is found once."""
+        tokens, places = torch.unique(ids, return_inverse=True)
+        with disable_input_dtype_casting(self.body):
+            states = self.body(input_ids=tokens[:, None]).last_hidden_state[:, 0]
+        shares = mean_shares(mask, without_first=True, weights=weights)
+        return torch.nn.functional.embedding_bag(
+            places, states.float(), per_sample_weights=shares, mode="sum"
+        )
 
     def trained(self) -> dict[str, torch.Tensor]:
         return {
@@ -257,27 +297,27 @@ def _model(
         if "lora_embedding_B" in name:
             # peft draws it with entries of size 1: a step would throw each token far off.
             weight.data /= math.sqrt(body.config.hidden_size)
-    if settings.adapter:
-        _begin_from(body, settings, say)
+    begun = _begin_from(body, settings, say) if settings.adapter else {}
     draw = np.random.default_rng(settings.seed)
     chosen = draw.choice(views.rows, size=min(len(views.rows), 4_000), replace=False)
     some = corpus.papers(sorted(chosen.tolist()))
-    texts = [paper.text for paper in some] + [paper.title for paper in some[::4]]
+    texts = [settings.spec.text_of(paper) for paper in some] + [paper.title for paper in some[::4]]
     ids = Tokens(folder, "mean-without-bos", settings.document_tokens).ids(texts)
     weights = None
     if settings.pooling.startswith("weighted"):
-        weights = rare_word_weights(ids, body.config.vocab_size)
-    identity = Whitening(
-        np.zeros(body.config.hidden_size, np.float32),
-        np.eye(body.config.hidden_size, dtype=np.float32),
-    )
-    untrained = EmbeddingModel(body, causal, identity, weights).to(device).eval()
+        weights = begun.get("token_weights", rare_word_weights(ids, body.config.vocab_size))
+    full = pooled_width(settings.pooling, body.config.hidden_size)
+    identity = Whitening(np.zeros(full, np.float32), np.eye(full, dtype=np.float32))
+    pooling = settings.pooling
+    untrained = EmbeddingModel(body, causal, pooling, identity, weights).to(device).eval()
     found = np.concatenate(
         [vectors.cpu().numpy() for vectors in _encoded(untrained, ids, settings, device)]
     )
     width = min(settings.dimension or body.config.hidden_size, len(found) - 1)
     whitening = Whitening.fit(found, width, power=0.7)
-    model = EmbeddingModel(body, causal, whitening, weights).to(device)
+    if "projection" in begun:
+        whitening = _extended(begun["mean"], begun["projection"], whitening)
+    model = EmbeddingModel(body, causal, pooling, whitening, weights).to(device)
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
@@ -306,7 +346,7 @@ def _encoded(
     device: torch.device,
 ) -> Iterator[torch.Tensor]:
     with torch.no_grad(), _autocast(settings, device):
-        for batch in token_batches([len(one) for one in ids], PASS_TOKENS):
+        for batch in token_batches([len(one) for one in ids], settings.pass_tokens):
             yield model(*padded([ids[i] for i in batch], device)).float()
 
 
@@ -316,15 +356,39 @@ def _autocast(settings: ContrastSettings, device: torch.device) -> torch.autocas
     )
 
 
-def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> None:
-    """Copy a language-model adapter's weights into the layers that are kept."""
+def _extended(
+    mean: NDArray[np.float32], projection: NDArray[np.float32], fitted: Whitening
+) -> Whitening:
+    """A head that is begun from: where this run's pooling has more after it, that counts nothing
+    yet."""
+    wanted, given = fitted.projection.shape, projection.shape
+    if given[1] != wanted[1] or given[0] > wanted[0]:
+        raise InputError(
+            f"the adapter's linear map is {given[0]} to {given[1]}, this run's {wanted[0]} to "
+            f"{wanted[1]}; give --dimension {given[1]} and the pooling it was trained with"
+        )
+    scale = np.sqrt(wanted[0] / given[0])  # that of the halves of a vector of length 1
+    whole = np.zeros(wanted, dtype=np.float32)
+    whole[: given[0]] = projection * scale
+    centre = fitted.mean.copy()
+    centre[: given[0]] = mean / scale
+    return Whitening(centre, whole)
+
+
+def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> dict[str, NDArray[np.float32]]:
+    """Copy an adapter's weights into the layers that are kept.
+
+    Returns:
+        Of an embedding adapter, its head.
+    """
     folder, _ = locate_adapter(settings.adapter or "", say)
     given = load_file(folder / "adapter_model.safetensors")
     wanted = dict(body.named_parameters())
     taken = 0
     for name, weight in given.items():
         inner = name.replace("base_model.model.model.", "base_model.model.")
-        inner = inner.replace(".weight", ".default.weight")
+        stem = inner.removesuffix(".weight")  # which those of embeddings do not have
+        inner = f"{stem}.default{inner[len(stem) :]}"
         if inner in wanted:
             if wanted[inner].shape != weight.shape:
                 raise InputError(
@@ -335,6 +399,16 @@ def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> None:
             taken += 1
     if not taken:
         raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
+    if not (folder / HEAD).exists():
+        return {}
+    return {name: array.astype(np.float32) for name, array in load_arrays(folder / HEAD).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Token ids of a batch's texts, in a class that accelerate does not look for tensors in."""
+
+    ids: list[list[int]]
 
 
 class _Pairs(torch.utils.data.Dataset[Pair]):
@@ -407,16 +481,16 @@ class _Trainer(Trainer):
                 report_to="none",
                 log_level="error",
             )
-            head = [one for one in (model.projection, model.log_weights) if one is not None]
-            own = {id(one) for one in head}
-            lora = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
-            optimizer = torch.optim.AdamW(
-                [
-                    {"params": lora, "lr": settings.learning_rate},
-                    {"params": head, "lr": settings.head_learning_rate},
-                ],
-                weight_decay=settings.weight_decay,
-            )
+            groups = [
+                {"params": [model.projection], "lr": settings.head_learning_rate},
+                {
+                    "params": [p for p in model.body.parameters() if p.requires_grad],
+                    "lr": settings.learning_rate,
+                },
+            ]
+            if model.log_weights is not None:
+                groups.append({"params": [model.log_weights], "lr": settings.weight_learning_rate})
+            optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
             super().__init__(
                 model=model,
                 args=arguments,
@@ -439,16 +513,18 @@ class _Trainer(Trainer):
                     draw = np.random.default_rng([self._settings.seed, 3, row, number])
                     size = min(len(mined), self._settings.hard_negatives)
                     extra += draw.choice(mined, size=size, replace=False).tolist()
-            documents += [paper.text for paper in self._views.corpus.papers(extra)]
+            documents += [paper.abstract for paper in self._views.corpus.papers(extra)]
         found = [row for _, row in rows] + extra
         return {
-            "ids": self._asked.ids([pair.query for pair in pairs]) + self._found.ids(documents),
+            "texts": _Texts(
+                self._asked.ids([pair.query for pair in pairs]) + self._found.ids(documents)
+            ),
             "related": self._views.are_related(rows, found),
         }
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
-        ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
+        ids, related = inputs["texts"].ids, torch.from_numpy(inputs["related"]).to(self.args.device)
         tokens = sum(map(len, ids))
         self.state.num_input_tokens_seen += tokens
         return back_propagate(
@@ -456,11 +532,11 @@ class _Trainer(Trainer):
             self._chunks(ids),
             lambda vectors: self._loss(vectors, related),
             self.accelerator.backward,
-            cached=tokens > self._settings.memory_tokens,
+            cached=tokens > self._settings.memory_tokens and self._settings.layers != 0,
         )
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
-        ids, related = inputs["ids"], torch.from_numpy(inputs["related"]).to(self.args.device)
+        ids, related = inputs["texts"].ids, torch.from_numpy(inputs["related"]).to(self.args.device)
         with torch.no_grad():
             vectors = encode_chunks(
                 lambda some: self._encode(model, [ids[i] for i in some]), self._chunks(ids)
@@ -468,8 +544,7 @@ class _Trainer(Trainer):
             return self._loss(vectors, related), None, None
 
     def _chunks(self, ids: list[list[int]]) -> list[list[int]]:
-        budget = min(PASS_TOKENS, self._settings.memory_tokens)
-        return list(token_batches([len(one) for one in ids], budget))
+        return list(token_batches([len(one) for one in ids], self._settings.pass_tokens))
 
     def _encode(self, model: Any, ids: list[list[int]]) -> torch.Tensor:
         with _autocast(self._settings, self.args.device):

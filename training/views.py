@@ -2,9 +2,9 @@
 
 title       title → abstract
 half        one half of an abstract → the other half
-sentence    a sentence → the abstract without it
-span        a few words of title or abstract, as one would type them → abstract
-related     abstract → abstract of a paper it cites, or of the same series, where given
+sentence    a sentence → title and abstract without it
+span        a few words of title or abstract, as one would type them → title and abstract
+related     title and abstract → those of a paper it cites, or of the same series, where given
 """
 
 import re
@@ -25,7 +25,7 @@ from astrosearch.sentences import halves, sentences
 from astrosearch.spelling import STOP_WORDS
 from astrosearch.split import is_held_out
 
-SHARES = {"title": 0.4, "half": 0.15, "sentence": 0.15, "span": 0.2, "related": 0.1}
+SHARES = {"title": 0.35, "half": 0.25, "sentence": 0.15, "span": 0.2, "related": 0.05}
 """How often each kind is drawn; of a paper without relations the last goes to the first."""
 
 SPAN_WORDS = (2, 7)
@@ -121,10 +121,11 @@ def _parts(paper: Paper, kind: str, draw: np.random.Generator) -> tuple[str, str
         return first, second, kind
     if kind == "sentence" and len(found := sentences(paper.abstract)) > 2:
         chosen = int(draw.integers(len(found)))
-        return found[chosen], " ".join(found[:chosen] + found[chosen + 1 :]), kind
+        rest = " ".join(found[:chosen] + found[chosen + 1 :])
+        return found[chosen], f"{paper.title}\n{rest}", kind
     if kind == "span" and (span := _span(paper, draw)):
         return span, paper.text, kind
-    return paper.title, paper.text, "title"
+    return paper.title, paper.abstract, "title"
 
 
 _WORD = re.compile(r"[^\W_][\w'’/+.-]*[^\W_]|[^\W_]")

@@ -58,7 +58,7 @@ def _papers(corpus: list[Path]) -> Iterator[Paper]:
 
 def fit(encoder: Encoder, papers: list[Paper], dimension: int) -> Whitening:
     """Fit on the abstracts of all papers and on the titles of every fourth."""
-    abstracts = encoder.encode([paper.text for paper in papers])
+    abstracts = encoder.encode([paper.abstract for paper in papers])
     titles = encoder.encode([paper.title for paper in papers[::4]])
     return Whitening.fit(np.concatenate([abstracts, titles]), dimension, POWER)
 
@@ -95,7 +95,7 @@ def _interval(values: NDArray[np.generic], seed: int) -> tuple[float, float, flo
 def judge(encoder: Encoder, papers: list[Paper], whitening: Whitening) -> dict[str, Retrieval]:
     """Retrieval on held-out papers, as the encoder gives the vectors, and whitened."""
     titles = encoder.encode([paper.title for paper in papers])
-    abstracts = encoder.encode([paper.text for paper in papers])
+    abstracts = encoder.encode([paper.abstract for paper in papers])
     return {
         "as encoded": title_to_abstract(unit_rows(titles), unit_rows(abstracts)),
         "whitened": title_to_abstract(whitening(titles), whitening(abstracts)),

@@ -38,10 +38,16 @@ def load_encoder(
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise InputError(f"{spec.model} does not run on this machine: no {names}")
         return _service_encoder(spec, say, confirm or (lambda outlay: _said(outlay, say)))
-    from astrosearch.encoders.transformer import TransformerEncoder
-
     found, folder, adapter = _resolve(spec, say)
     head = _load_head(spec, adapter)
+    plain = options.get("device") in (None, "cpu") and options.get("dtype") in (None, "float32")
+    if spec.layers == 0 and plain:
+        from astrosearch.encoders.llama import LlamaEncoder
+
+        if LlamaEncoder.can_read(folder, adapter):
+            return LlamaEncoder(found, folder, adapter=adapter, **head)
+    from astrosearch.encoders.transformer import TransformerEncoder
+
     return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 

@@ -1,4 +1,4 @@
-"""A LLaMA's forward pass in numpy, for queries.
+"""A LLaMA's forward pass in numpy, for queries, and for whole corpora where no layer is run.
 
 Importing torch and transformers takes seconds, a query of ten words takes milliseconds of
 arithmetic. The weights are memory-mapped, so that only the layers that run are read and two
@@ -9,14 +9,14 @@ The architecture is that of Touvron et al. 2023 (arXiv:2302.13971) with grouped 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoder import EncoderSpec
+from astrosearch.encoder import EncoderSpec, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import InputError
 from astrosearch.vectors import Vectors, Whitening, unit_rows
@@ -25,7 +25,7 @@ Array = NDArray[np.float32]
 
 
 class LlamaEncoder:
-    """A LLaMA of one float32 safetensors file; one text at a time, on the CPU."""
+    """A LLaMA of one float32 safetensors file, on the CPU; through layers one text at a time."""
 
     def __init__(
         self,
@@ -45,12 +45,10 @@ class LlamaEncoder:
         self._whitening = whitening
         self._token_weights = token_weights
         self._lora: dict[str, tuple[Array, Array]] = _read_lora(adapter) if adapter else {}
-        self._layers = spec.layers or self._config["num_hidden_layers"]
-        if self._layers > self._config["num_hidden_layers"]:
-            raise InputError(
-                f"{spec.model} has {self._config['num_hidden_layers']} layers, {self._layers} "
-                "were asked for"
-            )
+        every: int = self._config["num_hidden_layers"]
+        self._layers = every if spec.layers is None else spec.layers
+        if self._layers > every:
+            raise InputError(f"{spec.model} has {every} layers, {self._layers} were asked for")
 
     @staticmethod
     def can_read(folder: Path, adapter: Path | None = None) -> bool:
@@ -79,31 +77,54 @@ class LlamaEncoder:
     def dimension(self) -> int:
         if self._whitening:
             return int(self._whitening.projection.shape[1])
-        return int(self._config["hidden_size"])
+        return pooled_width(self.spec.pooling, self._config["hidden_size"])
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32 unit rows, row i for text i."""
-        pooled = np.zeros((len(texts), self._config["hidden_size"]), dtype=np.float32)
-        for row, ids in enumerate(self._tokens.ids(texts)):
-            hidden = self._forward(np.array(ids))
-            first = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
-            weights = None if self._token_weights is None else self._token_weights[ids[first:]]
-            pooled[row] = np.average(hidden[first:], axis=0, weights=weights)
+        width = pooled_width(self.spec.pooling, self._config["hidden_size"])
+        pooled = np.zeros((len(texts), width), dtype=np.float32)
+        every = [np.array(ids) for ids in self._tokens.ids(texts)]
+        states = self._states(every) if self._layers == 0 else map(self._forward, every)
+        for row, (ids, found) in enumerate(zip(every, states, strict=True)):
+            start = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
+            weights = np.ones(len(ids), dtype=np.float32)
+            if self._token_weights is not None:
+                weights = self._token_weights[ids]
+            shares = weights[start:] / weights[start:].sum()
+            means = [shares @ one[start:] for one in found]
+            pooled[row] = means[0] if len(means) == 1 else unit_rows(np.stack(means)).ravel()
             self.tokens_seen += len(ids)
         return self._whitening(pooled) if self._whitening else unit_rows(pooled)
 
-    def _forward(self, ids: NDArray[np.int64]) -> Array:
-        """(t,) token ids to (t, d), the last hidden states after the final norm."""
+    def _states(self, every: Sequence[NDArray[np.int64]]) -> Iterator[list[Array]]:
+        """What `_forward` gives for each text where there are no layers: a token's state is then
+        the same wherever it stands, and is found once."""
+        tokens, places = np.unique(np.concatenate(every), return_inverse=True)
+        found = self._forward(tokens)
+        end = 0
+        for ids in every:
+            start, end = end, end + len(ids)
+            yield [one[places[start:end]] for one in found]
+
+    def _embed(self, ids: NDArray[np.int64]) -> Array:
+        """(t,) token ids to their (t, d) embeddings."""
         x: Array = self._weight("embed_tokens")[ids]
         if "embed_tokens" in self._lora:
             down, up = self._lora["embed_tokens"]
-            x = x + down.T[ids] @ up.T
-        rotation = self._rotation(len(ids))
+            x = x + down[:, ids].T @ up.T
+        return x
+
+    def _forward(self, ids: NDArray[np.int64]) -> list[Array]:
+        """(t,) token ids to (t, d), the last hidden states after the final norm; before them, for
+        `weighted-first-last`, those of no layer."""
+        x = self._embed(ids)
+        first = [self._norm(x, "norm")] if self.spec.pooling == "weighted-first-last" else []
+        rotation = self._rotation(len(x))
         for number in range(self._layers):
             layer = f"layers.{number}."
             x = x + self._attention(layer, self._norm(x, layer + "input_layernorm"), rotation)
             x = x + self._feed_forward(layer, self._norm(x, layer + "post_attention_layernorm"))
-        return self._norm(x, "norm")
+        return [*first, self._norm(x, "norm")]
 
     def _attention(self, layer: str, x: Array, rotation: tuple[Array, Array]) -> Array:
         heads: int = self._config["num_attention_heads"]

@@ -15,7 +15,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 from astrosearch.devices import pick_device
-from astrosearch.encoder import EncoderSpec
+from astrosearch.encoder import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.hugging_face import loading
@@ -43,15 +43,42 @@ def mean_pool(
     Returns:
         (b, d) float32.
     """
-    mask = mask.to(torch.float32)
+    shares = mean_shares(mask, without_first=without_first, weights=weights)
+    return torch.einsum("btd,bt->bd", hidden.to(torch.float32), shares)
+
+
+def mean_shares(
+    mask: torch.Tensor, *, without_first: bool, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(b, t) float32, the share of each token in its text's mean; each row sums to 1."""
+    shares = mask.to(torch.float32)
     if without_first:
-        first = mask.cumsum(dim=1).eq(1) & mask.bool()
-        several = mask.sum(dim=1, keepdim=True) > 1
-        mask = mask.masked_fill(first & several, 0.0)
+        first = shares.cumsum(dim=1).eq(1) & shares.bool()
+        several = shares.sum(dim=1, keepdim=True) > 1
+        shares = shares.masked_fill(first & several, 0.0)
     if weights is not None:
-        mask = mask * weights
-    total = torch.einsum("btd,bt->bd", hidden.to(torch.float32), mask)
-    return total / mask.sum(dim=1, keepdim=True)
+        shares = shares * weights
+    return shares / shares.sum(dim=1, keepdim=True)
+
+
+def pool(
+    model: Any, found: Any, mask: torch.Tensor, pooling: Pooling, weights: torch.Tensor | None
+) -> torch.Tensor:
+    """What a model found for a batch of texts to (b, `pooled_width`) float32.
+
+    Args:
+        model: whose final norm `weighted-first-last` puts the embeddings through, too.
+        found: its `last_hidden_state` and, for `weighted-first-last`, `hidden_states`.
+        mask: (b, t), 1 for a real token.
+        weights: (b, t), what each token counts; None for all alike.
+    """
+    without_first = pooling != "mean"
+    last = mean_pool(found.last_hidden_state, mask, without_first=without_first, weights=weights)
+    if pooling != "weighted-first-last":
+        return last
+    embedded = model.norm(found.hidden_states[0])
+    first = mean_pool(embedded, mask, without_first=True, weights=weights)
+    return torch.cat([torch.nn.functional.normalize(one, dim=1) for one in (first, last)], dim=1)
 
 
 def padded(ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,7 +145,7 @@ class TransformerEncoder:
         if token_weights is not None:
             self._token_weights = torch.from_numpy(token_weights).to(self._device)
         self._model, self._causal = load_body(spec, folder, adapter, self._device, dtype)
-        self._width: int = self._model.config.hidden_size
+        self._width = pooled_width(spec.pooling, self._model.config.hidden_size)
 
     @property
     def dimension(self) -> int:
@@ -145,11 +172,14 @@ class TransformerEncoder:
         # Behind a causal mask a real token never sees the padding to its right: the model needs
         # no padding mask, and attention takes its fastest way.
         padding_mask = None if self._causal else mask
-        hidden = self._model(input_ids=tokens, attention_mask=padding_mask).last_hidden_state
-        without_first = self.spec.pooling != "mean"
+        pooling = self.spec.pooling
+        found = self._model(
+            input_ids=tokens,
+            attention_mask=padding_mask,
+            output_hidden_states=pooling == "weighted-first-last",
+        )
         weights = None if self._token_weights is None else self._token_weights[tokens]
-        pooled = mean_pool(hidden, mask, without_first=without_first, weights=weights)
-        return pooled.cpu().numpy()
+        return pool(self._model, found, mask, pooling, weights).cpu().numpy()
 
 
 def load_body(

@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder, _ = models.locate(arguments.model, print)
     texts = [
-        paper.text
+        paper.abstract
         for (paper, _, _), _ in zip(
             read_papers([arguments.corpus], Selection(), Intake(), lambda refusal: None),
             range(arguments.papers),
