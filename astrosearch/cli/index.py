@@ -37,7 +37,7 @@ SHOWN_REFUSALS = 5
     "file.",
 )
 @click.option("--adapter", metavar="ID|DIR", help="A PEFT adapter for the encoder's model.")
-@click.option("--layers", type=click.IntRange(min=1), help="Run only the first layers.")
+@click.option("--layers", type=click.IntRange(min=0), help="Run only the first layers.")
 @click.option(
     "--pooling", type=click.Choice(["mean-without-bos", "mean"]), help="How tokens become a vector."
 )
@@ -150,12 +150,17 @@ def _corpus(
 
 
 def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
-    """The encoder that was asked for, else the one of the index that is there, else the default."""
+    """The encoder that was asked for, else the one of the index that is there, else the default.
+
+    Options that describe a model describe the default's base where no encoder is named.
+    """
     from astrosearch import locations, models
-    from astrosearch.errors import IndexDamaged
+    from astrosearch.errors import IndexDamaged, InputError
     from astrosearch.manifest import Manifest
 
-    spec = models.encoder_spec(options["encoder"] or models.DEFAULT)
+    of_a_model = any(options[field] is not None for field in ("adapter", "layers", "pooling"))
+    usual = models.DEFAULT if of_a_model else models.DEFAULT_ENCODER
+    spec = models.encoder_spec(options["encoder"] or usual)
     if options["encoder"] is None and (folder / locations.MANIFEST).exists():
         try:
             spec = Manifest.read(folder, check_files=False).encoder
@@ -169,7 +174,16 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
     }
     if asked.get("adapter") and Path(asked["adapter"]).is_dir():
         asked["adapter"] = str(Path(asked["adapter"]).resolve())
-    if {"adapter", "layers", "pooling"} & asked.keys():
+    if models.is_embedding_adapter(asked.get("adapter")):
+        raise InputError(
+            f"{asked['adapter']} is an encoder by itself: --encoder {asked['adapter']}"
+        )
+    if of_a_model:
+        if models.is_embedding_adapter(spec.adapter):
+            raise InputError(
+                f"{spec.adapter} was trained as it is: no --adapter, --layers or --pooling; "
+                f"for its base say --encoder {spec.model}"
+            )
         asked["transform"] = None  # a whitening fits only the vectors it was fitted on
     return replace(spec, **asked)
 

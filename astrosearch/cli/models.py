@@ -20,11 +20,21 @@ def models(ctx: click.Context) -> None:
 def list_models() -> None:
     """List the models known by name."""
     from astrosearch.cli.render import write_table
-    from astrosearch.models import DEFAULT, KNOWN, is_here
+    from astrosearch.models import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
 
     rows = [
         (
-            model.name + (" (default)" if model.name == DEFAULT else ""),
+            f"{DEFAULT_ENCODER} (default)",
+            "yes" if is_here(KNOWN[DEFAULT]) else "no",
+            "10 MB",
+            "MIT",
+            f"astrosearch, over {DEFAULT}",
+            "trained to find astronomy papers",
+        )
+    ]
+    rows += [
+        (
+            model.name,
             "yes" if is_here(model) else "no",
             f"{model.size_mb:,} MB",
             model.licence + (", gated" if model.gated else ""),
