@@ -6,17 +6,30 @@ same papers under the same encoder, by its rank in each paper's list of neighbou
 neighbours the two share. These can be compared between encoders.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoder import Encoder
+from astrosearch.encoder import Encoder, EncoderSpec, Priced
+from astrosearch.errors import InputError
+from astrosearch.index import Index
+from astrosearch.papers import Paper
 from astrosearch.sentences import sentences
-from astrosearch.vectors import Vectors, unit_rows
+from astrosearch.spelling import STOP_WORDS, stem
+from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
 
 NEIGHBOURS = 10
+
+OWN_POOL, SHARED_POOL = 100_000, 2_000
+"""Papers that pairs are placed among: under the index's own vectors, and where other encoders have
+to encode them first."""
+
+ENCODED_AT_ONCE = 256
+
+_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +39,89 @@ class Side:
     name: str
     vectors: Vectors
     """(n, d) float32, unit rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Papers of an index as its own encoder, and others, see them."""
+
+    papers: list[Paper]
+    sides: list[Side]
+    """The index's own first; row i of each is paper i."""
+
+    def place(self, paper_id: str) -> int:
+        return next(place for place, paper in enumerate(self.papers) if paper.id == paper_id)
+
+
+def gather(
+    index: Index,
+    name: str,
+    wanted: Sequence[str],
+    others: Sequence[tuple[str, Encoder | Index]],
+    count: int,
+    seed: int,
+    told: Callable[[str, int, int], None] = lambda what, done, count: None,
+) -> Pool:
+    """Vectors of `wanted` papers and of others drawn at random, `count` in all, under each encoder.
+
+    Args:
+        name: of the index's own encoder.
+        wanted: identifiers, as `parse_id` gives them.
+        others: encoders, which encode the papers, or indexes, whose vectors are taken; of an index
+            only papers that it has too are drawn.
+
+    Raises:
+        NothingFound: if a wanted paper is not in the index, or in one of the others.
+        InputError: if fewer than three papers are left.
+    """
+    rows = [index.corpus.row_of(one) for one in dict.fromkeys(wanted)]
+    every = np.arange(len(index))
+    places = {}
+    for other, one in others:
+        if isinstance(one, Index):
+            for paper_id in wanted:
+                one.corpus.row_of(paper_id)
+            places[other] = {paper.id: row for row, paper in enumerate(one.corpus)}
+            here = [row for row, paper in enumerate(index.corpus) if paper.id in places[other]]
+            every = np.intersect1d(every, np.array(here, dtype=np.int64))
+    drawn = np.random.default_rng(seed).permutation(np.setdiff1d(every, rows))
+    chosen = np.sort(np.concatenate([rows, drawn[: max(0, count - len(rows))]]).astype(np.int64))
+    if len(chosen) < 3:
+        raise InputError(f"{len(chosen)} papers are too few to compare encoders by")
+    papers = [paper for some in _blocks(chosen) for paper in index.corpus.papers(some.tolist())]
+    sides = [Side(name, unit_rows(index.vectors[chosen]))]
+    for _, one in others:
+        if isinstance(one, Priced) and not isinstance(one, Index):
+            one.approve(map(one.spec.text_of, papers))
+    for other, one in others:
+        if isinstance(one, Index):
+            theirs = np.array([places[other][paper.id] for paper in papers])
+            sides.append(Side(other, unit_rows(one.vectors[theirs])))
+        else:
+            sides.append(Side(other, _encoded(one, papers, other, told)))
+    return Pool(papers, sides)
+
+
+def _encoded(
+    encoder: Encoder, papers: Sequence[Paper], name: str, told: Callable[[str, int, int], None]
+) -> Vectors:
+    found = []
+    for start in range(0, len(papers), ENCODED_AT_ONCE):
+        told(f"Encoding papers with {name}", start, len(papers))
+        some = papers[start : start + ENCODED_AT_ONCE]
+        found.append(encoder.encode([encoder.spec.text_of(paper) for paper in some]))
+    told(f"Encoding papers with {name}", len(papers), len(papers))
+    return unit_rows(np.concatenate(found))
+
+
+def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(rows), 500):
+        yield rows[start : start + 500]
+
+
+def encoder_name(spec: EncoderSpec) -> str:
+    """What a person calls an encoder."""
+    return (spec.adapter or spec.model).rstrip("/").rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +139,11 @@ class PairView:
     """How many of their 10 nearest neighbours they share, each other left out."""
     papers: int
     """Among how many."""
+
+
+def views(pool: Pool, one: int, other: int) -> list[PairView]:
+    """How each encoder sees the papers at two places of a pool."""
+    return [view_pair(side, one, other, random_pair_cosines(side.vectors)) for side in pool.sides]
 
 
 def percentile(cosine: float, background: NDArray[np.float32]) -> float:
@@ -92,6 +193,15 @@ def view_texts(
     )
 
 
+def view_new_texts(pool: Pool, encoders: Sequence[Encoder], one: str, other: str) -> list[PairView]:
+    """How each encoder of the pool's sides, in their order, sees two texts."""
+    found = []
+    for side, encoder in zip(pool.sides, encoders, strict=True):
+        ours, theirs = encoder.encode([one, other])
+        found.append(view_texts(side, ours, theirs, random_pair_cosines(side.vectors)))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class SentencePair:
     """Two sentences, one of each text, and their cosine."""
@@ -116,6 +226,16 @@ def closest_sentences(
         found.append(SentencePair(ours[i], theirs[j], float(cosines[i, j])))
         cosines[i, :] = cosines[:, j] = -2
     return found
+
+
+def shared_words(one: Paper, other: Paper) -> list[str]:
+    """Words that two papers share, in any of their forms, as the first has them; the longest
+    first."""
+    ours, theirs = (
+        {stem(word): word for word in _WORD.findall(paper.text.lower()) if word not in STOP_WORDS}
+        for paper in (one, other)
+    )
+    return sorted((ours[word] for word in ours.keys() & theirs), key=lambda one: (-len(one), one))
 
 
 NEAR, FAR = 95.0, 75.0
@@ -146,7 +266,15 @@ def verdict(views: Sequence[PairView]) -> str:
 
 
 def _words(view: PairView) -> str:
-    return f"{view.encoder} puts this pair nearer than {view.percentile:.1f} % of random pairs"
+    return f"{view.encoder} puts this pair nearer than {per_cent(view.percentile)} of random pairs"
+
+
+def per_cent(percentile: float) -> str:
+    """
+    >>> per_cent(99.973), per_cent(42.04)
+    ('99.97 %', '42.0 %')
+    """
+    return f"{percentile:.2f} %" if percentile > 99.9 else f"{percentile:.1f} %"
 
 
 def _kind(view: PairView) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -244,12 +245,21 @@ class Corpus:
     def row_of(self, paper_id: str) -> int:
         """
         Raises:
-            NothingFound: if the paper is not in this corpus.
+            NothingFound: if the paper is not in this corpus; it names those spelled much like it.
         """
         found = self._db.execute("SELECT row FROM papers WHERE id = ?", (paper_id,)).fetchone()
         if found is None:
-            raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers")
+            near = self._spelled_like(paper_id)
+            hint = f"; spelled much like it: {', '.join(near)}" if near else ""
+            raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers{hint}")
         return int(found[0])
+
+    def _spelled_like(self, paper_id: str) -> list[str]:
+        """Up to three ids that share half of an id and are near to it as a whole."""
+        half = len(paper_id) // 2
+        query = "SELECT id FROM papers WHERE id LIKE ? OR id LIKE ?"
+        some = self._db.execute(query, (f"{paper_id[:half]}%", f"%{paper_id[half:]}"))
+        return get_close_matches(paper_id, [one for (one,) in some], n=3, cutoff=0.85)
 
     def text_hashes(self, rows: NDArray[np.int64]) -> list[TextHash]:
         query = "SELECT text_sha256 FROM papers WHERE row = ?"

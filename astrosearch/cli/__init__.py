@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from astrosearch import __version__
-from astrosearch.cli import corpus, doctor, evaluate, index, indexes, models, query, show
+from astrosearch.cli import compare, corpus, doctor, evaluate, index, indexes, models, query, show
 from astrosearch.errors import AstrosearchError
 
 
@@ -82,6 +82,7 @@ for _command in (
     query.query,
     query.similar,
     show.show,
+    compare.compare,
     indexes.indexes,
     evaluate.evaluate,
     corpus.corpus,

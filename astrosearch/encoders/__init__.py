@@ -51,6 +51,20 @@ def load_encoder(
     return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 
+def kept_encoder(spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = None) -> Encoder:
+    """The encoder of a spec whose vectors are kept in the user's cache; a service's are anyhow.
+
+    Raises:
+        ModelMissing: if the weights are not here and cannot be fetched.
+    """
+    if spec.is_service:
+        return load_encoder(spec, say, confirm=confirm)
+    from astrosearch.encoders.kept import KeptEncoder
+
+    known = models.with_revision(spec, say)
+    return KeptEncoder(known, lambda: load_encoder(known, say))
+
+
 def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
     """The same encoder for a few short texts: without torch, whose import takes seconds, if the
     model is a plain LLaMA. For a service nobody is asked to agree: a query of a few dozen words

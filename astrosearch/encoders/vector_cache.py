@@ -1,10 +1,10 @@
-"""Vectors that were paid for, kept on this machine: one SQLite file for all models of a service.
+"""Vectors that were paid for or waited for, kept on this machine: a SQLite file for many models.
 
     vectors(service TEXT, model TEXT, hash BLOB, vector BLOB)
 
 `service` is the address that gave the vector, since two servers may call different models by one
-name; `hash` the first 16 bytes of the sha256 of the text as it was sent, in UTF-8; `vector` (d,)
-float32, little-endian, as it was answered. Read one with
+name, or `here`; `hash` the first 16 bytes of the sha256 of the text as it was sent, in UTF-8;
+`vector` (d,) float32, little-endian, as it was answered. Read one with
 
     np.frombuffer(db.execute("SELECT vector FROM vectors").fetchone()[0], "<f4")
 
@@ -127,15 +127,13 @@ def _named(file: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError, filelock.Timeout) as error:
-        raise AstrosearchError(
-            f"{file}, where vectors that were paid for are kept, cannot be used: {error}"
-        ) from None
+        raise AstrosearchError(f"{file}, where vectors are kept, cannot be used: {error}") from None
     except sqlite3.DatabaseError as error:
         raise _damaged(file, str(error)) from None
 
 
 def _damaged(file: Path, how: str) -> AstrosearchError:
     return AstrosearchError(
-        f"{file}, where vectors that were paid for are kept, is damaged ({how}): remove it; what "
-        "is needed of it is asked for, and paid for, again"
+        f"{file}, where vectors are kept, is damaged ({how}): remove it; what is needed of it "
+        "is encoded, and if need be paid for, again"
     )
