@@ -173,11 +173,11 @@ def test_all_pairs_are_counted_and_ranked_as_numpy_does() -> None:
         assert one.quantiles[50] == pytest.approx(np.median(expected), abs=2e-3)
         assert one.share_above(0.5) == pytest.approx((expected > 0.5).mean(), abs=1e-3)
         assert one.histogram(np.linspace(-1, 1, 5)).sum() == one.pairs
-    ranks = [np.argsort(np.argsort(one)) for one in cosines]
-    assert agreement.rank_correlation == pytest.approx(np.corrcoef(ranks)[0, 1], abs=1e-3)
+    first, second = (np.argsort(np.argsort(one)) for one in cosines)
+    correlation = np.asarray(np.corrcoef(np.stack([first, second])))
+    assert agreement.rank_correlation == pytest.approx(float(correlation[0, 1]), abs=1e-3)
     worst = agreement.nearer_first[0]
-    expected = [100 * rank / len(rank) for rank in ranks]
-    apart = expected[0] - expected[1]
+    apart = 100 * (first - second) / len(first)
     assert worst.percentiles[0] - worst.percentiles[1] == pytest.approx(apart.max(), abs=0.5)
     pair = int(apart.argmax())
     assert worst.rows == (int(upper[0][pair]), int(upper[1][pair]))
