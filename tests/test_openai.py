@@ -35,6 +35,7 @@ from astrosearch.encoder import EncoderSpec, text_hash
 from astrosearch.encoders import load_encoder
 from astrosearch.encoders.openai import Confirm, Manners, OpenAIEncoder, Outlay
 from astrosearch.errors import AstrosearchError, InputError, SetupError
+from astrosearch.index import Index
 from tests.conftest import Run
 
 SECRET = "sk-proj-0123456789abcdef"
@@ -841,6 +842,25 @@ class TestCommandLine:
         assert named == ["openai:tiny", "openai:other"]
         count = len(service.asked)
         run(*against)
+        assert len(service.asked) == count
+
+    def test_a_comparison_is_with_ada_if_there_is_a_key_and_pays_once(
+        self, run: Run, built: Path, service: Service, tmp_path: Path
+    ) -> None:
+        one, two, *_ = (paper.id for paper in Index(built).corpus)
+        refused = run("compare", one, two, code=2).stderr
+        assert "for text-embedding-ada-002" in refused
+        assert "add --yes" in refused
+        assert not service.asked
+        figure, against = tmp_path / "figure3.png", ("--against", "openai:tiny")
+        agreed = run("compare", one, two, *against, "--yes", "--format", "json")
+        assert "150 texts" in agreed.stderr
+        names = [view["encoder"] for view in json.loads(agreed.stdout)["encoders"]]
+        assert names[1] == "openai:tiny"
+        count = len(service.asked)
+        assert run("compare", one, two, *against, "--format", "json").stdout == agreed.stdout
+        run("compare", "--sample", 100, *against, "--plot", figure, "--disagreements", 2)
+        assert figure.stat().st_size > 10_000
         assert len(service.asked) == count
 
     @pytest.mark.parametrize(("key", "code"), [(b"y\n", 0), (b"n\n", 1)])
