@@ -278,11 +278,12 @@ def test_it_begins_where_an_embedding_adapter_ends(
     texts = ["gas stream of a quasar", "dust"]
     one, two = (load_encoder(encoder_spec(str(one)), silent) for one in (words, whole))
     assert (one.spec.layers, two.spec.layers) == (0, 2)
-    assert np.allclose(one.encode(texts), two.encode(texts), atol=2e-3)
+    # The map is rounded to 16 bits once more.
+    assert ((one.encode(texts) * two.encode(texts)).sum(axis=1) > 0.999).all()
     again = load_query_encoder(two.spec, silent)
     assert type(again).__name__ == "LlamaEncoder"
     assert np.allclose(again.encode(texts), two.encode(texts), atol=1e-5)
-    wrong = (*options, "--dimension", 8, "--restart")
+    wrong = (*options, "--dimension", 8, "--out", tmp_path / "wrong")
     assert "give --dimension 32" in run("train", "contrast", source, *wrong, code=2).stderr
 
 

@@ -418,7 +418,7 @@ class TestFailures:
         with pytest.raises(AstrosearchError, match="400: I do not like this"):
             make(manners=Manners(at_once=3, first_delay=0.001)).encode(long_texts(10 * 37))
         sent = len(service.asked)
-        assert 3 <= sent < 10  # nothing is begun after the failure
+        assert 1 <= sent <= 4  # nothing is begun after the failure
         assert kept(cache) == (sent - 1) * 37
         make().encode(long_texts(10 * 37))
         assert len(service.asked) == sent + 10 - (sent - 1)

@@ -65,7 +65,7 @@ def test_a_kaggle_record_becomes_a_paper() -> None:
         doi="10.1000/1",
         version=3,
     )
-    assert paper.text == "We revisit the problem."
+    assert paper.text == "The final spin of holes\nWe revisit the problem."
 
 
 def test_the_date_is_of_the_first_version_else_of_the_update_else_of_the_month() -> None:
