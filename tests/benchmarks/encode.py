@@ -18,7 +18,6 @@ import torch
 
 from astrosearch import models
 from astrosearch.encoder import EncoderSpec
-from astrosearch.encoders.llama import LlamaEncoder
 from astrosearch.encoders.transformer import TransformerEncoder
 from astrosearch.readers import Intake, Selection, read_papers
 
@@ -71,12 +70,7 @@ def main() -> None:
             strict=False,
         )
     ]
-    spec = EncoderSpec("", layers=arguments.layers)
-    ours: TransformerEncoder | LlamaEncoder = (
-        LlamaEncoder(spec, folder)
-        if arguments.layers == 0
-        else TransformerEncoder(spec, folder, device="cpu")
-    )
+    ours = TransformerEncoder(EncoderSpec("", layers=arguments.layers), folder, device="cpu")
     theirs = peer(folder, arguments.layers, ours.spec.max_tokens)
     seconds = {"ours": 0.0, "sentence-transformers": 0.0}
     for quarter in np.array_split(np.array(texts, dtype=object), 4):
