@@ -7,13 +7,13 @@ neighbours the two share. These can be compared between encoders.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoder import Encoder, EncoderSpec, Priced
+from astrosearch.encoder import Encoder, Priced, Told, encode_all
 from astrosearch.errors import InputError
 from astrosearch.index import Index
 from astrosearch.papers import Paper
@@ -26,8 +26,6 @@ NEIGHBOURS = 10
 OWN_POOL, SHARED_POOL = 100_000, 2_000
 """Papers that pairs are placed among: under the index's own vectors, and where other encoders have
 to encode them first."""
-
-ENCODED_AT_ONCE = 256
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
@@ -60,7 +58,7 @@ def gather(
     others: Sequence[tuple[str, Encoder | Index]],
     count: int,
     seed: int,
-    told: Callable[[str, int, int], None] = lambda what, done, count: None,
+    told: Told = lambda what, done, count: None,
 ) -> Pool:
     """Vectors of `wanted` papers and of others drawn at random, `count` in all, under each encoder.
 
@@ -88,7 +86,7 @@ def gather(
     chosen = np.sort(np.concatenate([rows, drawn[: max(0, count - len(rows))]]).astype(np.int64))
     if len(chosen) < 3:
         raise InputError(f"{len(chosen)} papers are too few to compare encoders by")
-    papers = [paper for some in _blocks(chosen) for paper in index.corpus.papers(some.tolist())]
+    papers = list(index.corpus.stream(chosen))
     sides = [Side(name, unit_rows(index.vectors[chosen]))]
     for _, one in others:
         if isinstance(one, Priced) and not isinstance(one, Index):
@@ -98,30 +96,10 @@ def gather(
             theirs = np.array([places[other][paper.id] for paper in papers])
             sides.append(Side(other, unit_rows(one.vectors[theirs])))
         else:
-            sides.append(Side(other, _encoded(one, papers, other, told)))
+            texts = [one.spec.text_of(paper) for paper in papers]
+            vectors = encode_all(one, texts, f"Encoding papers with {other}", told)
+            sides.append(Side(other, vectors))
     return Pool(papers, sides)
-
-
-def _encoded(
-    encoder: Encoder, papers: Sequence[Paper], name: str, told: Callable[[str, int, int], None]
-) -> Vectors:
-    found = []
-    for start in range(0, len(papers), ENCODED_AT_ONCE):
-        told(f"Encoding papers with {name}", start, len(papers))
-        some = papers[start : start + ENCODED_AT_ONCE]
-        found.append(encoder.encode([encoder.spec.text_of(paper) for paper in some]))
-    told(f"Encoding papers with {name}", len(papers), len(papers))
-    return unit_rows(np.concatenate(found))
-
-
-def _blocks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(rows), 500):
-        yield rows[start : start + 500]
-
-
-def encoder_name(spec: EncoderSpec) -> str:
-    """What a person calls an encoder."""
-    return (spec.adapter or spec.model).rstrip("/").rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,11 @@ class Corpus:
             found.update({row: _paper(rest) for row, *rest in self._db.execute(query, some)})
         return [found[row] for row in rows]
 
+    def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
+        """The papers of `rows`, in that order, a block in memory at a time."""
+        for some in _chunks(rows):
+            yield from self.papers(some)
+
     def row_of(self, paper_id: str) -> int:
         """
         Raises:
@@ -403,7 +408,7 @@ def _literal(text: str) -> str:
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in text)
 
 
-def _chunks(rows: Sequence[int], size: int = 500) -> Iterator[list[int]]:
+def _chunks(rows: Iterable[int], size: int = 500) -> Iterator[list[int]]:
     iterator = iter(rows)
     while some := [int(row) for row in islice(iterator, size)]:
         yield some

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal, Protocol, runtime_checkable
 
+import numpy as np
+
 from astrosearch.errors import IndexDamaged
 from astrosearch.papers import Paper
 from astrosearch.vectors import Vectors
@@ -86,6 +88,11 @@ class EncoderSpec:
         return paper.abstract if self.document == "abstract" else paper.text
 
     @property
+    def short_name(self) -> str:
+        """What a person calls it: the last part of the adapter's name, or of the model's."""
+        return (self.adapter or self.model).rstrip("/").rpartition("/")[2]
+
+    @property
     def key(self) -> str:
         """A digest that changes whenever any field does."""
         canonical = json.dumps(self.as_record(), sort_keys=True)
@@ -132,6 +139,24 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32, rows of length 1, row i for text i."""
         ...
+
+
+Told = Callable[[str, int, int], None]
+"""Takes what is done, how much of it is, and how much there is."""
+
+ENCODED_AT_ONCE = 256
+"""Texts handed to an encoder, which sorts them by length into batches of its own."""
+
+
+def encode_all(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> Vectors:
+    """(n, dimension) float32 unit rows of many texts, with progress."""
+    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    for start in range(0, len(texts), ENCODED_AT_ONCE):
+        told(what, start, len(texts))
+        some = slice(start, start + ENCODED_AT_ONCE)
+        vectors[some] = encoder.encode(texts[some])
+    told(what, len(texts), len(texts))
+    return vectors
 
 
 @runtime_checkable

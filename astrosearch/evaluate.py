@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__
-from astrosearch.encoder import Encoder, EncoderSpec, Priced
+from astrosearch.encoder import Encoder, EncoderSpec, Priced, Told, encode_all
 from astrosearch.errors import AstrosearchError
 from astrosearch.index import BLOCK, Index
 from astrosearch.measures import (
@@ -30,7 +30,7 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
-from astrosearch.samples import HALF, TITLE, Query, Settings, Task, papers_of
+from astrosearch.samples import HALF, TITLE, Query, Settings, Task
 from astrosearch.search import fuse
 from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.words import Words, WordsWriter
@@ -41,9 +41,6 @@ CANDIDATES = 100
 """Documents of each mode that are fused."""
 
 FORMAT = "astrosearch-eval-1"
-
-Told = Callable[[str, int, int], None]
-"""Takes what is encoded, how many texts of it are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +199,7 @@ def _lexical(index: Index, task: Task) -> list[tuple[Ranking, NDArray[np.floatin
     """What words find, and its scores, in the task's documents alone, indexed for the purpose."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = WordsWriter(Path(folder) / "words")
-        for place, (paper, _) in enumerate(papers_of(index, task.rows)):
+        for place, paper in enumerate(index.corpus.stream(task.rows)):
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
@@ -227,14 +224,14 @@ def _without_itself(
 def _documents(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
     """A task's documents, where they are not the papers as the encoder sees them in an index."""
     if task.name == TITLE and spec.document != "abstract":
-        return [paper.abstract for paper, _ in papers_of(index, task.rows)]
+        return [paper.abstract for paper in index.corpus.stream(task.rows)]
     return task.halves
 
 
 def _texts(index: Index, tasks: Sequence[Task], spec: EncoderSpec, *, own: bool) -> Iterator[str]:
     """Every text that an encoder will be given; of the index's own encoder, no papers."""
     if not own:
-        yield from (spec.text_of(paper) for paper, _ in papers_of(index, _needed(tasks, spec)))
+        yield from (spec.text_of(paper) for paper in index.corpus.stream(_needed(tasks, spec)))
     for task in tasks:
         yield from _documents(index, task, spec) or ()
         yield from (query.text for query in task.queries if query.row is None)
@@ -261,7 +258,7 @@ def _paper_vectors(
     if own:
         return lambda rows: index.vectors[rows]
     needed = _needed(tasks, encoder.spec)
-    texts = [encoder.spec.text_of(paper) for paper, _ in papers_of(index, needed)]
+    texts = [encoder.spec.text_of(paper) for paper in index.corpus.stream(needed)]
     vectors = _encode(encoder, texts, f"papers with {name}", told)
     return lambda rows: vectors[np.searchsorted(needed, rows)]
 
@@ -290,19 +287,11 @@ def _encoded(
 
 def _encode(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> NDArray[np.float16]:
     """(n, dimension) float16, as an index holds its vectors."""
-    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float16)
-    for start in range(0, len(texts), ENCODED_AT_ONCE):
-        told(f"Encoding {what}", start, len(texts))
-        some = slice(start, start + ENCODED_AT_ONCE)
-        vectors[some] = encoder.encode(texts[some])
-    told(f"Encoding {what}", len(texts), len(texts))
+    vectors = encode_all(encoder, texts, f"Encoding {what}", told).astype(np.float16)
     if not np.isfinite(vectors).all():
         raise AstrosearchError(f"an encoder gave vectors that are not finite ({what})")
     return vectors
 
-
-ENCODED_AT_ONCE = 256
-"""Texts handed to an encoder, which sorts them by length into batches of its own."""
 
 SCORES_AT_ONCE = 2**23
 """Scores held in memory at a time, in float32: 32 MB."""

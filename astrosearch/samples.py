@@ -8,7 +8,7 @@ The first two need no labels: a part of a paper must find the rest of it (known-
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from astrosearch.errors import InputError
 from astrosearch.index import Index
 from astrosearch.judgements import Judgement
-from astrosearch.papers import Paper
 from astrosearch.sentences import halves
 from astrosearch.split import is_held_out
 
@@ -114,7 +113,7 @@ def _draw_parts(
     """A task in which a part of a paper asks for the rest of it."""
     parts: list[tuple[int, str, str]] = []
     unfit = 0
-    for paper, row in papers_of(index, drawn):
+    for row, paper in zip(drawn.tolist(), index.corpus.stream(drawn), strict=True):
         both = halves(paper.abstract) if name == HALF else (paper.title.strip(), paper.abstract)
         if both is None or not both[0]:
             unfit += 1
@@ -203,15 +202,9 @@ def _draw_judged(
         graded = {place[one]: grade for one, grade in relevant.items()}
         queries.append(Query(text or "", graded, row, None if row is None else place.get(row)))
     chosen = np.array(pool, dtype=np.int64)
-    documents = [f"{paper.title}\n{paper.text}" for paper, _ in papers_of(index, chosen)]
+    documents = [paper.text for paper in index.corpus.stream(chosen)]
     sample = _fingerprint(JUDGEMENTS, queries, documents)
     return Task(JUDGEMENTS, queries, chosen, None, sample, notes)
-
-
-def papers_of(index: Index, rows: NDArray[np.int64]) -> Iterator[tuple[Paper, int]]:
-    for start in range(0, len(rows), 500):
-        some = rows[start : start + 500].tolist()
-        yield from zip(index.corpus.papers(some), some, strict=True)
 
 
 def _fingerprint(name: str, queries: Sequence[Query], documents: Sequence[str]) -> str:

@@ -270,7 +270,7 @@ def test_what_makes_no_comparison_is_a_line(run: Run, index: Index, tmp_path: Pa
         (("--text", "a", "--text", " "), "is empty"),
         ((one, two, "--plot", tmp_path / "x.png"), "belong to --sample"),
         (("--sample", 9, "--disagreements", 3), "add --against minilm"),
-        (("--sample", 9, "--plot", tmp_path / "x.gif"), "a figure is a .png"),
+        (("--sample", 9, "--plot", tmp_path / "x.gif"), "figure's name ends in .png"),
         (("--sample", 9, "--plot", tmp_path / "no" / "x.png"), "cannot be written"),
         ((one, "nonsense"), "nonsense"),
     ):

@@ -288,6 +288,8 @@ def test_it_begins_where_an_embedding_adapter_ends(
     assert "is an encoder by itself" in run(*index, "--adapter", words, code=2).stderr
     wrong = (*options, "--dimension", 8, "--out", tmp_path / "wrong")
     assert "give --dimension 32" in run("train", "contrast", source, *wrong, code=2).stderr
+    same = (*wrong, "--layers", 0, "--pooling", "weighted-first-last")
+    assert "give --layers 1" in run("train", "contrast", source, *same, code=2).stderr
 
 
 def test_killed_at_any_step_it_ends_at_the_same_weights(

@@ -359,8 +359,10 @@ def perplexity(
     from astrosearch.errors import InputError
     from training import perplexity as module
 
-    if plot and plot.suffix not in (".png", ".svg", ".pdf"):
-        raise InputError(f"{plot}: a plot's name ends in .png, .svg or .pdf")
+    if plot:
+        from astrosearch.figure import check_figure
+
+        check_figure(plot)
     if plot and not adapters:
         raise InputError("--plot draws the training of an adapter: give --adapter")
     logs = [(Path(name).name, module.log_of(name, _say)) for name in adapters] if plot else []

@@ -214,6 +214,11 @@ def contrast(
     refuse_to_overwrite(out)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("train contrast runs in one process: its negatives are the whole batch's")
+    if settings.layers == 0 and settings.pooling == "weighted-first-last":
+        raise InputError(
+            "without layers the first state is the last: for --pooling weighted-first-last give "
+            "--layers 1 or more"
+        )
     if device.type == "cpu":
         keep_freed_memory()
     work = partial(out)

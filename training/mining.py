@@ -1,7 +1,6 @@
 """Hard negatives: abstracts that a word search takes for a paper's own, and that are not."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus import Corpus
-from astrosearch.papers import Paper
 from astrosearch.words import Words, WordsWriter
 from training.views import Views
 
@@ -32,7 +30,7 @@ def hard_negatives(corpus: Corpus, views: Views, file: Path) -> NDArray[np.int32
         return kept
     with TemporaryDirectory(dir=file.parent) as folder:
         writer = WordsWriter(Path(folder) / "words")
-        for row, paper in _papers(corpus, views):
+        for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
             writer.add(row, "", paper.abstract, ())
         writer.finish()
         found = _mined(corpus, views, Words(Path(folder) / "words"))
@@ -44,7 +42,7 @@ def hard_negatives(corpus: Corpus, views: Views, file: Path) -> NDArray[np.int32
 
 def _mined(corpus: Corpus, views: Views, words: Words) -> NDArray[np.int32]:
     found = np.full((len(corpus), KEPT), -1, dtype=np.int32)
-    for row, paper in _papers(corpus, views):
+    for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
         scores, rows = words.search(paper.title, 4 * KEPT, fields=("abstract",))
         own = scores[rows == row]
         limit = NEARER * float(own[0]) if len(own) else np.inf
@@ -56,10 +54,3 @@ def _mined(corpus: Corpus, views: Views, words: Words) -> NDArray[np.int32]:
         ][:KEPT]
         found[row, : len(fair)] = fair
     return found
-
-
-def _papers(corpus: Corpus, views: Views) -> Iterator[tuple[int, Paper]]:
-    """Training papers and their rows, read in blocks."""
-    for start in range(0, len(views.rows), 500):
-        rows = views.rows[start : start + 500].tolist()
-        yield from zip(rows, corpus.papers(rows), strict=True)

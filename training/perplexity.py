@@ -145,17 +145,10 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
     Raises:
         InputError: if a log is missing or has no held-out losses.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from astrosearch.figure import COLOURS, drawn
 
-    # Okabe and Ito's colours, which the colour-blind can tell apart.
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
-    with rc_context({"font.size": 9, "svg.hashsalt": "astrosearch"}):
-        figure = Figure(figsize=(5.0, 3.3), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        for (name, path), colour in zip(logs, colours * len(logs), strict=False):
+    with drawn(out) as axes:
+        for (name, path), colour in zip(logs, COLOURS * len(logs), strict=False):
             rows = Log(path).rows()
             held_out = [row for row in rows if row.held_out_loss is not None]
             if not held_out:
@@ -182,9 +175,7 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
         )
         axes.set_xlabel("Tokens seen (millions)")
         axes.set_ylabel("Perplexity")
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))  # above, over no line
-        figure.savefig(out, dpi=200, metadata={"Date": None} if out.suffix == ".svg" else None)
 
 
 def log_of(adapter: str, say: Say) -> Path:

@@ -95,8 +95,10 @@ def compare(
     from astrosearch.index import Index
     from astrosearch.papers import parse_id
 
-    if plot and plot.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"{plot}: a figure is a .png, .svg or .pdf")
+    if plot:
+        from astrosearch.figure import check_figure
+
+        check_figure(plot)
     wanted = [parse_id(one).id for one in ids]
     if len(set(wanted)) < len(wanted):
         raise InputError("a paper is given twice")
@@ -111,7 +113,7 @@ def compare(
     count = sample or pool or (library.SHARED_POOL if others else library.OWN_POOL)
     if sample and sample > len(index):
         _say(f"The index has {len(index):,} papers: all of them are taken")
-    own = library.encoder_name(index.manifest.encoder)
+    own = index.manifest.encoder.short_name
     with counting() as told:
         found = library.gather(index, own, wanted, others, count, seed, told)
     if sample:

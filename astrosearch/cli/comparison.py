@@ -29,7 +29,6 @@ from astrosearch.distribution import (
     distributions,
     middle,
 )
-from astrosearch.errors import InputError
 from astrosearch.papers import Paper
 from astrosearch.tex import one_line
 from astrosearch.vectors import random_pair_cosines
@@ -342,22 +341,15 @@ def _disagreement(pool: Pool, pair: Disagreement, names: tuple[str, str]) -> Gro
 
 def _draw(names: Sequence[str], found: Sequence[Distribution], out: Path) -> None:
     """Figure 3 of the AstroLLaMA paper, top: the density of the cosines of all pairs."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from astrosearch.figure import COLOURS, drawn
 
-    # Okabe and Ito's colours, which the colour-blind can tell apart; lines differ too.
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
     dashes = ("-", "--", ":", "-.")
     low, high = _edges(found)[[0, -1]]
     edges = np.linspace(low, high, 201 if found[0].pairs > 1_000_000 else 61)
     centres, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    with rc_context({"font.size": 9, "svg.hashsalt": "astrosearch"}):
-        figure = Figure(figsize=(5.0, 3.3), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
+    with drawn(out) as axes:
         for number, (name, one) in enumerate(zip(names, found, strict=True)):
-            colour = colours[number % len(colours)]
+            colour = COLOURS[number % len(COLOURS)]
             density = one.histogram(edges) / one.pairs / width
             axes.fill_between(centres, density, step="mid", color=colour, alpha=0.2, linewidth=0)
             axes.plot(
@@ -367,13 +359,7 @@ def _draw(names: Sequence[str], found: Sequence[Distribution], out: Path) -> Non
         axes.set_ylabel("Density of pairs per unit of cosine")
         axes.set_title(f"All {found[0].pairs:,} pairs of a sample", fontsize=9)
         axes.set_ylim(bottom=0)
-        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
-        metadata = {"Date": None} if out.suffix.lower() == ".svg" else None
-        try:
-            figure.savefig(out, dpi=200, metadata=metadata)
-        except OSError as error:
-            raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
 
 def _write_json(record: dict[str, Any]) -> None:

@@ -125,7 +125,7 @@ def evaluate(
     if saved:
         saved.check(drawn, settings)
     own = index.manifest.encoder
-    named = [(Path(own.adapter or own.model).name, own)]
+    named = [(own.short_name, own)]
     named += [(other, models.encoder_spec(other)) for other in dict.fromkeys(against)]
     encoders: list[tuple[str, Encoder]] = [
         (one, load_encoder(spec, _say, confirm=consent(yes))) for one, spec in named
