@@ -50,7 +50,9 @@ class EncoderSpec:
     of them."""
     pooling: Pooling = "mean-without-bos"
     """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first.
-    `weighted-` with a weight for each token of the vocabulary, which its adapter brings.
+    `weighted-` with a weight for each token of the vocabulary, which its adapter brings, over the
+    square root of how often the text has the token: the tenth time says little that is new
+    (sublinear term frequency: Manning et al. 2008, Introduction to Information Retrieval, 6.4.1).
     `first-last` puts the mean that 0 layers would give before that of the last layer: what the
     words are by themselves, and what they are here.
     `undisclosed` is a service's own."""

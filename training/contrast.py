@@ -31,7 +31,14 @@ from astrosearch.devices import keep_freed_memory
 from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say, pooled_width
 from astrosearch.encoders import HEAD
 from astrosearch.encoders.tokens import Tokens
-from astrosearch.encoders.transformer import load_body, mean_shares, padded, pool, token_batches
+from astrosearch.encoders.transformer import (
+    load_body,
+    mean_shares,
+    padded,
+    pool,
+    token_batches,
+    token_weights,
+)
 from astrosearch.errors import CorpusError, InputError
 from astrosearch.hugging_face import quiet_transformers
 from astrosearch.models import ENCODER, locate, locate_adapter
@@ -144,7 +151,9 @@ class EmbeddingModel(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(b, t) token ids and their mask to (b, dimension) unit vectors."""
-        weights = None if self.log_weights is None else self.log_weights.exp()[ids]
+        weights = None
+        if self.log_weights is not None:
+            weights = token_weights(self.log_weights.exp(), ids, mask)
         if self.body.config.num_hidden_layers == 0:
             pooled = self._bag(ids, mask, weights)
         else:

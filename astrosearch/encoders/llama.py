@@ -89,7 +89,8 @@ class LlamaEncoder:
             start = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
             weights = np.ones(len(ids), dtype=np.float32)
             if self._token_weights is not None:
-                weights = self._token_weights[ids]
+                _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
+                weights = self._token_weights[ids] / np.sqrt(counts[places], dtype=np.float32)
             shares = weights[start:] / weights[start:].sum()
             means = [shares @ one[start:] for one in found]
             pooled[row] = means[0] if len(means) == 1 else unit_rows(np.stack(means)).ravel()

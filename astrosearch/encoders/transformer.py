@@ -61,6 +61,20 @@ def mean_shares(
     return shares / shares.sum(dim=1, keepdim=True)
 
 
+def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(b, t), what each token counts in a `weighted-` mean.
+
+    Args:
+        weights: (vocabulary,).
+        ids: (b, t).
+        mask: (b, t), 1 for a real token.
+    """
+    row = torch.arange(len(ids), device=ids.device)[:, None]
+    token = torch.where(mask.bool(), ids + row * len(weights), -1)
+    _, places, counts = torch.unique(token, return_inverse=True, return_counts=True)
+    return weights[ids] / counts[places].sqrt()
+
+
 def pool(
     model: Any, found: Any, mask: torch.Tensor, pooling: Pooling, weights: torch.Tensor | None
 ) -> torch.Tensor:
@@ -178,7 +192,9 @@ class TransformerEncoder:
             attention_mask=padding_mask,
             output_hidden_states=pooling == "weighted-first-last",
         )
-        weights = None if self._token_weights is None else self._token_weights[tokens]
+        weights = None
+        if self._token_weights is not None:
+            weights = token_weights(self._token_weights, tokens, mask)
         return pool(self._model, found, mask, pooling, weights).cpu().numpy()
 
 
