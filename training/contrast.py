@@ -88,7 +88,7 @@ class ContrastSettings:
     warmup_share: float = 0.1
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
-    temperature: float = 0.05
+    temperature: float = 0.04
     batch: int = 1024
     """Pairs a step; each is the others' negative."""
     hard_negatives: int = 0
