@@ -236,7 +236,7 @@ def finetune(
     help="Of the tokens' weights.",
 )
 @click.option(
-    "--temperature", type=click.FloatRange(0, min_open=True), default=0.05, show_default=True
+    "--temperature", type=click.FloatRange(0, min_open=True), default=0.04, show_default=True
 )
 @click.option(
     "--batch", type=click.IntRange(min=2), default=1024, show_default=True, help="Pairs a step."
