@@ -17,11 +17,23 @@ def sentences(text: str) -> list[str]:
     >>> sentences("Gas was stripped from the cloud, e.g. by M. Way. We model it.")
     ['Gas was stripped from the cloud, e.g. by M. Way.', 'We model it.']
     """
+    return [text[start:end] for start, end in sentence_spans(text)]
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Where the sentences of a text begin and end, without the space around them.
+
+    >>> sentence_spans("It is cold. We go in. ")
+    [(0, 11), (12, 21)]
+    """
     ends = [match.end() for match in _BOUNDARY.finditer(text)]
-    parts = [
-        text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True)
-    ]
-    return [part for part in parts if part]
+    spans = []
+    for start, end in zip([0, *ends], [*ends, len(text)], strict=True):
+        part = text[start:end]
+        if part.strip():
+            left = len(part) - len(part.lstrip())
+            spans.append((start + left, start + len(part.rstrip())))
+    return spans
 
 
 def halves(abstract: str) -> tuple[str, str] | None:

@@ -16,7 +16,6 @@ byte-pair encoding is at least one byte, so a text of 8,192 bytes cannot have mo
 import base64
 import binascii
 import json
-import os
 import random
 import re
 import threading
@@ -28,20 +27,16 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import openai
 
+from astrosearch import openai_service as service
 from astrosearch.encoder import OPENAI, EncoderSpec, Say, TextHash, text_hash
 from astrosearch.encoders.vector_cache import VectorCache
-from astrosearch.errors import AstrosearchError, InputError, SetupError
+from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.locations import cache_folder
 from astrosearch.vectors import Vectors, unit_rows
-
-KEY = "OPENAI_API_KEY"
-ADDRESS = "OPENAI_BASE_URL"
-DEFAULT_ADDRESS = "https://api.openai.com/v1"
 
 CACHE = "openai.sqlite"
 
@@ -168,7 +163,7 @@ class OpenAIEncoder:
         self._confirm = confirm
         self._file = cache or cache_folder() / CACHE
         self._manners = manners
-        self._address = _address()
+        self._address = service.address()
         self._dimension = DIMENSIONS.get(self._model)
         self._agreed = 0
         """Tokens that were agreed to and not spent yet."""
@@ -246,8 +241,8 @@ class OpenAIEncoder:
         outlays = list(new)
         if not outlays:
             return
-        self._key()
-        host = self._host
+        service.key(self.spec.model)
+        host = service.host()
         tokens, cut = (sum(part) for part in zip(*outlays, strict=True))
         outlay = Outlay(self._model, host, len(outlays), tokens, cut)
         if not self._confirm(outlay):
@@ -265,12 +260,8 @@ class OpenAIEncoder:
         failure: BaseException | None = None
         found: dict[TextHash, Vectors] = {}
         with (
-            openai.OpenAI(
-                api_key=self._key(),
-                base_url=os.environ.get(ADDRESS) or DEFAULT_ADDRESS,
-                max_retries=0,  # its own retries cannot be stopped, nor told how long to wait
-                timeout=self._manners.timeout,
-            ) as client,
+            # Its own retries cannot be stopped, nor told how long to wait.
+            service.client(self.spec.model, timeout=self._manners.timeout, retries=0) as client,
             ThreadPoolExecutor(min(self._manners.at_once, len(batches))) as pool,
         ):
             waiting: dict[Future[tuple[Vectors, int]], _Batch] = {
@@ -328,15 +319,8 @@ class OpenAIEncoder:
                 vectors, tokens = read_answer(answer.content, len(texts))
                 return vectors, sum(map(_tokens, texts)) if tokens is None else tokens
             except openai.APIStatusError as error:
-                reason = self._reason(error)
-                if error.status_code == 401:
-                    raise SetupError(
-                        f"{self._host} does not accept the key in {KEY} (401); set another one"
-                    ) from None
-                if error.status_code == 403:
-                    raise SetupError(
-                        f"{self._host} refuses the key in {KEY} (403): {reason}"
-                    ) from None
+                service.check_admitted(error)
+                reason = service.reason(error)
                 passing = error.status_code in (408, 409, 429) or error.status_code >= 500
                 if not passing or error.code == "insufficient_quota":
                     raise self._given_up(f"{error.status_code}: {reason}") from None
@@ -345,13 +329,13 @@ class OpenAIEncoder:
             except openai.APITimeoutError:
                 reason = f"no answer within {self._manners.timeout:g} s"
             except openai.APIConnectionError as error:
-                reason = self._without_key(f"{error.__cause__ or error}") or "connection lost"
+                reason = service.without_key(f"{error.__cause__ or error}") or "connection lost"
             except _Unreadable as error:
                 reason = str(error)
             except _WrongAnswer as error:
                 raise AstrosearchError(
-                    f"{self._host} answered wrongly: {self._without_key(str(error))}; nothing of "
-                    "this answer is kept"
+                    f"{service.host()} answered wrongly: {service.without_key(str(error))}; "
+                    "nothing of this answer is kept"
                 ) from None
             if asked is not None and asked > self._manners.longest_asked:
                 raise self._given_up(f"it asks to wait {asked:,.0f} s ({reason})")
@@ -361,8 +345,8 @@ class OpenAIEncoder:
 
     def _given_up(self, why: str) -> AstrosearchError:
         return AstrosearchError(
-            f"{self._host} gave no vectors: {why}; what it gave before is kept in {self._file}, "
-            "the same command goes on"
+            f"{service.host()} gave no vectors: {why}; what it gave before is kept in {self._file}, the "
+            "same command goes on"
         )
 
     def _check_dimension(self, vector: Vectors, who: str) -> None:
@@ -374,41 +358,8 @@ class OpenAIEncoder:
                 "of it is kept"
             )
 
-    def _reason(self, error: openai.APIStatusError) -> str:
-        """What the server said, in one line."""
-        body = error.body
-        said = body.get("message") if isinstance(body, dict) else body
-        text = said if isinstance(said, str) else error.response.reason_phrase
-        return self._without_key(" ".join(text.split())[:300]) or "no reason given"
-
-    def _without_key(self, text: str) -> str:
-        """A server may quote the key, or a part of it."""
-        key = os.environ.get(KEY, "").strip()
-        text = text.replace(key, f"${KEY}") if key else text
-        return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text)
-
-    def _key(self) -> str:
-        key = os.environ.get(KEY, "").strip()
-        if not key:
-            raise SetupError(f"{KEY} is not set: {self.spec.model} needs a key of OpenAI's")
-        if not re.fullmatch(r"[!-~]+", key):
-            raise SetupError(f"{KEY} holds what no key has: spaces, or characters beyond ASCII")
-        return key
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._address).netloc
-
     def _cache(self) -> AbstractContextManager[VectorCache]:
         return VectorCache.open(self._file, self._address, self._model)
-
-
-def _address() -> str:
-    """Where the service is, without a user and password that may stand in it."""
-    parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(f"{ADDRESS} is no address: write it as {DEFAULT_ADDRESS}")
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
 
 
 def _tokens(text: str) -> int:

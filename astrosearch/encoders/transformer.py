@@ -72,7 +72,8 @@ def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) 
     row = torch.arange(len(ids), device=ids.device)[:, None]
     token = torch.where(mask.bool(), ids + row * len(weights), -1)
     _, places, counts = torch.unique(token, return_inverse=True, return_counts=True)
-    return weights[ids] / counts[places].sqrt()
+    shares: torch.Tensor = weights[ids] / counts[places].sqrt()
+    return shares
 
 
 def pool(

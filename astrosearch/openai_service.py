@@ -1,0 +1,101 @@
+"""OpenAI's service, or a server that speaks its language: where it is, its key, what it refuses.
+
+The key is never printed, not even where a server quotes it.
+"""
+
+import os
+import re
+from urllib.parse import urlsplit
+
+import openai
+
+from astrosearch.errors import AstrosearchError, SetupError
+
+KEY = "OPENAI_API_KEY"
+ADDRESS = "OPENAI_BASE_URL"
+DEFAULT_ADDRESS = "https://api.openai.com/v1"
+
+
+def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
+    """
+    Args:
+        model: what the key is needed for.
+        timeout: seconds without a byte.
+
+    Raises:
+        SetupError: if there is no key.
+    """
+    base = os.environ.get(ADDRESS) or DEFAULT_ADDRESS
+    return openai.OpenAI(api_key=key(model), base_url=base, max_retries=retries, timeout=timeout)
+
+
+def key(model: str) -> str:
+    """
+    Raises:
+        SetupError: if there is none, or what is set is none.
+    """
+    found = os.environ.get(KEY, "").strip()
+    if not found:
+        raise SetupError(f"{KEY} is not set: {model} needs a key of OpenAI's")
+    if not re.fullmatch(r"[!-~]+", found):
+        raise SetupError(f"{KEY} holds what no key has: spaces, or characters beyond ASCII")
+    return found
+
+
+def address() -> str:
+    """Where the service is, without a user and password that may stand in it.
+
+    Raises:
+        SetupError: if `OPENAI_BASE_URL` is no address.
+    """
+    parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SetupError(f"{ADDRESS} is no address: write it as {DEFAULT_ADDRESS}")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
+
+
+def host() -> str:
+    return urlsplit(address()).netloc
+
+
+def reason(error: openai.APIStatusError) -> str:
+    """What the server said, in one line."""
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else body
+    text = said if isinstance(said, str) else error.response.reason_phrase
+    return without_key(" ".join(text.split())[:300]) or "no reason given"
+
+
+def check_admitted(error: openai.APIStatusError) -> None:
+    """
+    Raises:
+        SetupError: if the server does not take the key.
+    """
+    if error.status_code == 401:
+        raise SetupError(
+            f"{host()} does not accept the key in {KEY} (401); set another one"
+        ) from None
+    if error.status_code == 403:
+        raise SetupError(f"{host()} refuses the key in {KEY} (403): {reason(error)}") from None
+
+
+def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
+    """The line for a request that failed for good.
+
+    Raises:
+        SetupError: if the server does not take the key.
+    """
+    if isinstance(error, openai.APIStatusError):
+        check_admitted(error)
+        return AstrosearchError(f"{host()} gave no answer: {error.status_code}: {reason(error)}")
+    if isinstance(error, openai.APITimeoutError):
+        return AstrosearchError(f"{host()} gave no answer within {timeout:g} s")
+    said = without_key(" ".join(str(error.__cause__ or error.message).split())[:300])
+    return AstrosearchError(f"{host()} gave no answer: {said or 'connection lost'}")
+
+
+def without_key(text: str) -> str:
+    """A server may quote the key, or a part of it."""
+    found = os.environ.get(KEY, "").strip()
+    text = text.replace(found, f"${KEY}") if found else text
+    return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text)
