@@ -51,11 +51,12 @@ def mentions(text: str) -> list[Mention]:
     plain, starts, ends = plain_text(text)
     found: list[Mention] = []
     taken = bytearray(len(plain))
-    for finder in (_names, _numbers, _spelt, _rest):
+    for finder in (_names, _numbers, _spelt):
         for one in finder(plain):
             if not any(taken[one.start : one.end]):
                 taken[one.start : one.end] = b"\1" * (one.end - one.start)
                 found.append(one)
+    found += _rest("".join(" " if seen else sign for sign, seen in zip(plain, taken, strict=True)))
     found.sort(key=lambda one: one.start)
     placed = []
     for one in found:
@@ -378,9 +379,9 @@ _SURVEYS = """2MASS ACT AGILE AKARI ALFALFA ALMA APOGEE ARIEL ASKAP ASAS-SN ATCA
     VERITAS VISTA VLA VLBA VLBI VLT VVV Virgo WFC3 WFPC2 WISE WMAP X-shooter XMM XMM-Newton ZTF
     Zwicky""".split()
 _CATALOGUES = """NGC IC UGC UGCA PGC ESO DDO Arp Mrk Mkn Markarian Abell ACO MACS RXJ SPT-CL Zw HD
-    HR HIP HE BD CD GJ Gl Gliese LHS GSC TYC TOI WASP HAT-P HATS KELT KIC EPIC Kepler CoRoT OGLE WR PSR
-    PKS QSO PG SN GRB GW FRB AT XTE GRO GX Cyg Sgr Vela SMC LMC LS LSI V AB BL 3C 4C 4U 1E 1RXS 1ES
-    2MASX 6dF Terzan Pal Palomar Messier Sh Cas Cen Cir Her Lyn Sco TW RR""".split()
+    HR HIP HE BD CD GJ Gl Gliese LHS GSC TYC TOI WASP HAT-P HATS KELT KIC EPIC Kepler CoRoT OGLE WR
+    PSR PKS QSO PG SN GRB GW FRB AT XTE GRO GX Cyg Sgr Vela SMC LMC LS LSI V AB BL 3C 4C 4U 1E 1RXS
+    1ES 2MASX 6dF Terzan Pal Palomar Messier Sh Cas Cen Cir Her Lyn Sco TW RR""".split()
 _SKIES = "Tuc Cas Cen Car Cyg Eri Ori Peg Tau UMa Vir Cnc Cet Lyr Dor Doradus Cygni Eridani Cancri"
 _COMMON = frozenset(
     """AGN AGNs AGB BAO BH BHs BBN CCD CMB CMD CME CDM DM EOS FIR FWHM GR GC GCs GRB GRBs HII HI HR
@@ -415,16 +416,14 @@ def _names(plain: str) -> Iterator[Mention]:
         yield Mention("name", match.start(), match.end(), name_key(match[0]))
 
 
-_REST = re.compile(r"\w*[0-9][\w.]*(?<!\.)")
+_REST = re.compile(r"\w*[0-9][\w.]*(?<!\.)|[^\W0-9]")
 
 
 def _rest(plain: str) -> Iterator[Mention]:
     """What is left of digits, in whatever script."""
     for match in _REST.finditer(plain):
-        yield Mention("name", match.start(), match.end(), name_key(match[0]))
-    for place, sign in enumerate(plain):
-        if sign > "\x7f" and sign.isnumeric():
-            yield Mention("name", place, place + 1, sign)
+        if any(map(str.isnumeric, match[0])):
+            yield Mention("name", match.start(), match.end(), name_key(match[0]))
 
 
 class Known:
@@ -433,12 +432,14 @@ class Known:
     def __init__(self, texts: Sequence[str]) -> None:
         self._by_text: list[dict[str, list[Mention]]] = []
         self._beginnings: set[str] = set()
+        self._digits: set[str] = set()
         for text in texts:
             found: dict[str, list[Mention]] = {}
             for one in mentions(text):
                 found.setdefault(one.value, []).append(one)
                 written = _squeezed(text[one.start : one.end])
                 self._beginnings |= {written[:length] for length in range(1, len(written) + 1)}
+                self._digits.update(_RUN.findall(written))
             self._by_text.append(found)
 
     def having(self, mention: Mention) -> list[int]:
@@ -450,12 +451,22 @@ class Known:
         ]
 
     def unknown(self, text: str, start: int = 0) -> Mention | None:
-        """The first number, or name with a digit, that ends behind `start` and no text has."""
+        """The first number, or name with a digit, that ends behind `start` and no text has, or
+        none in these digits: 3.0 says more than 3."""
         for one in mentions(text):
             counts = one.kind == "number" or any(map(str.isnumeric, one.value))
-            if counts and one.end > start and not self.having(one):
-                return one
+            if counts and one.end > start:
+                digits = _RUN.findall(_squeezed(text[one.start : one.end]))
+                if not (self.having(one) and self._digits.issuperset(digits)):
+                    return one
         return None
+
+    def without_unfinished(self, beginning: str, text: str) -> str:
+        """What was written behind a beginning, without the number that it was cut off in: that
+        would be another one."""
+        begun = beginning.rstrip()
+        unfinished = self.unknown(begun + text, len(begun))
+        return text if unfinished is None else text[: max(0, unfinished.start - len(begun))]
 
     def allows(self, text: str) -> bool:
         """Whether what a text ends in is known, or may become so as it goes on.
@@ -471,6 +482,7 @@ class Known:
 
 
 SEEN_BEFORE = 200
+_RUN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAY_BE_NUMBER = re.compile(rf"[0-9]|[^\x00-\x7f]|\b(?:{'|'.join(NUMBER_WORDS)})\b", re.IGNORECASE)
 
 

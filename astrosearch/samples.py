@@ -85,12 +85,8 @@ def draw(index: Index, settings: Settings, judgements: Sequence[Judgement] = ())
     Raises:
         InputError: if a task has fewer than two documents, or no judged paper is in the index.
     """
-    rows: dict[str, int] = {}
-    for row, paper in enumerate(index.corpus):
-        if not settings.held_out or is_held_out(paper.id):
-            rows[paper.id] = row
-    order = sorted(rows, key=lambda paper_id: _lot(settings.seed, paper_id))
-    drawn = np.array([rows[paper_id] for paper_id in order], dtype=np.int64)
+    rows = _rows(index, held_out=settings.held_out)
+    drawn = _drawn(rows, settings.seed)
     which = "papers that are held out" if settings.held_out else "papers"
     if len(drawn) < 2:
         raise InputError(f"index {index.folder.name} has {len(drawn)} {which}: too few to evaluate")
@@ -101,6 +97,25 @@ def draw(index: Index, settings: Settings, judgements: Sequence[Judgement] = ())
         else:
             tasks.append(_draw_parts(index, settings, name, drawn, which))
     return tasks
+
+
+def order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64]:
+    """All rows of an index, or those of held-out papers, in the order in which a sample takes
+    them."""
+    return _drawn(_rows(index, held_out=held_out), seed)
+
+
+def _rows(index: Index, *, held_out: bool) -> dict[str, int]:
+    return {
+        paper.id: row
+        for row, paper in enumerate(index.corpus)
+        if not held_out or is_held_out(paper.id)
+    }
+
+
+def _drawn(rows: dict[str, int], seed: int) -> NDArray[np.int64]:
+    lots = sorted(rows, key=lambda paper_id: _lot(seed, paper_id))
+    return np.array([rows[paper_id] for paper_id in lots], dtype=np.int64)
 
 
 def _lot(seed: int, text: str) -> bytes:

@@ -17,6 +17,7 @@ from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
 from astrosearch.language_model import attach_adapter, load_language_model
+from astrosearch.perplexity import Losses, losses_of, reduction
 from astrosearch.split import is_held_out
 from tests.apart import kill_at_step, train_apart
 from tests.conftest import Run, kaggle_line, make_llama
@@ -25,7 +26,6 @@ from training.dropout import ByteDropout
 from training.finetune import collate, steps_of
 from training.log import Log, Row
 from training.packing import BLOCK, pack
-from training.perplexity import Losses, losses_of, reduction
 from training.settings import FinetuneSettings
 
 CPU = torch.device("cpu")

@@ -1,6 +1,5 @@
 """Perplexity on held-out papers: of the base and of each adapter, and the paper's Figure 1."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,31 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from astrosearch.encoder import Say
 from astrosearch.errors import InputError
-from astrosearch.language_model import LanguageModel, attach_adapter, load_language_model
+from astrosearch.language_model import attach_adapter, load_language_model
 from astrosearch.models import locate_adapter
+from astrosearch.perplexity import Losses, losses_of, reduction
 from training.abstracts import Prepared, blocks_of, held_out_abstracts
 from training.log import Log
-
-RESAMPLES = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """Cross-entropy of some texts under one model, text by text."""
-
-    total: NDArray[np.float64]
-    """(n,) nats, summed over a text's tokens."""
-    tokens: NDArray[np.int64]
-    """(n,) tokens that were predicted: all but the first."""
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the mean loss of a token (arXiv:2309.06126, section 3.1)."""
-        return math.exp(self.total.sum() / self.tokens.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +84,6 @@ def perplexity(
         )
         attached.unload()  # the next adapter gets the bare base
     return lines
-
-
-@torch.inference_mode()
-def losses_of(
-    model: LanguageModel, texts: Sequence[Sequence[int]], progress: Callable[[int], None]
-) -> Losses:
-    """The loss of each text, one at a time, so that nothing is padded."""
-    total = np.zeros(len(texts))
-    model.model.eval()
-    for number, text in enumerate(texts):
-        ids = torch.tensor([list(text)], device=model.device)
-        logits = model.model(input_ids=ids).logits[0, :-1].float()
-        losses = torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
-        total[number] = losses.double().sum().item()
-        progress(number + 1)
-    return Losses(total, np.array([len(text) - 1 for text in texts]))
-
-
-def reduction(base: Losses, other: Losses, seed: int = 0) -> tuple[float, float, float]:
-    """How much lower `other`'s perplexity is than the base's, as a share of it.
-
-    Returns:
-        The share with its 95 % percentile interval from a bootstrap over texts, the same texts
-        for both (Efron and Tibshirani 1993, chapter 13).
-    """
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(base.total), (RESAMPLES, len(base.total)))
-    tokens = base.tokens[drawn].sum(axis=1)
-    shares = 1 - np.exp((other.total[drawn].sum(axis=1) - base.total[drawn].sum(axis=1)) / tokens)
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return 1 - other.perplexity / base.perplexity, float(low), float(high)
 
 
 def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:

@@ -13,7 +13,18 @@ from typing import Any
 import click
 
 from astrosearch import __version__
-from astrosearch.cli import compare, corpus, doctor, evaluate, index, indexes, models, query, show
+from astrosearch.cli import (
+    compare,
+    complete,
+    corpus,
+    doctor,
+    evaluate,
+    index,
+    indexes,
+    models,
+    query,
+    show,
+)
 from astrosearch.errors import AstrosearchError
 
 
@@ -83,6 +94,7 @@ for _command in (
     query.similar,
     show.show,
     compare.compare,
+    complete.complete,
     indexes.indexes,
     evaluate.evaluate,
     corpus.corpus,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     "--task",
     "tasks",
     multiple=True,
-    type=click.Choice(["title", "half", "judgements"]),
-    help="May be repeated; by default title and half, and judgements if there are any.",
+    type=click.Choice(["title", "half", "judgements", "completion"]),
+    help="May be repeated, but for completion; by default title and half, and judgements if there "
+    "are any.",
 )
 @click.option(
     "--judgements",
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--queries",
     type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help="How many queries a task, drawn at random.",
+    help="How many queries a task, drawn at random: 1000, or 200 abstracts for completion.",
 )
 @click.option(
     "--pool",
@@ -54,6 +53,15 @@ if TYPE_CHECKING:
     metavar="ENCODER",
     multiple=True,
     help="Compare with another encoder, named as for `astrosearch index`; may be repeated.",
+)
+@click.option("--model", metavar="MODEL", help="For completion: the base, as for `complete`.")
+@click.option("--adapter", metavar="ADAPTER", help="For completion: the adapter on --model.")
+@click.option(
+    "--sources",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="For completion: papers given to the model.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option(
@@ -74,11 +82,14 @@ def evaluate(
     tasks: tuple[str, ...],
     judgements: Path | None,
     topics: Path | None,
-    queries: int,
+    queries: int | None,
     pool: int,
     held_out: bool,
     seed: int,
     against: tuple[str, ...],
+    model: str | None,
+    adapter: str | None,
+    sources: int,
     as_json: bool,
     save: Path | None,
     gate: Path | None,
@@ -88,14 +99,29 @@ def evaluate(
 
     By title: each title must find its abstract. By half: the first half of an abstract must find
     the second. By judgements: a paper, or a text, must find the papers named for it, as those it
-    cites. By words, by vectors, and by both; with 95 % intervals.
+    cites. By words, by vectors, and by both; with 95 % intervals. By completion: what a language
+    model makes of the first half of an abstract, with sources and without.
 
     \b
     astrosearch eval
     astrosearch eval astro --held-out --against minilm --against paper
     astrosearch eval astro --judgements citations.jsonl --save before.json
     astrosearch eval astro --judgements citations.jsonl --gate before.json
+    astrosearch eval astro --task completion --held-out
     """
+    if "completion" in tasks:
+        if set(tasks) != {"completion"} or judgements or against or save or gate:
+            raise click.UsageError(
+                "--task completion is asked alone: no other --task, --judgements, --against, "
+                "--save or --gate"
+            )
+        if (model is None) != (adapter is None):
+            raise click.UsageError("give --model and --adapter together: they are compared")
+        chosen = (model, adapter) if model and adapter else None
+        _completion(name, queries or 200, held_out, seed, chosen, sources, as_json=as_json)
+        return
+    if model or adapter:
+        raise click.UsageError("--model and --adapter belong to --task completion")
     if (judgements is None) and "judgements" in tasks:
         raise click.UsageError("--task judgements needs --judgements FILE")
     if judgements is not None and tasks and "judgements" not in tasks:
@@ -117,7 +143,7 @@ def evaluate(
     index = Index(locations.existing_index(name))
     saved = SavedReport.read(gate) if gate else None
     judged = read_judgements(judgements, topics) if judgements else []
-    settings = Settings(tuple(dict.fromkeys(tasks)), queries, pool, held_out, seed)
+    settings = Settings(tuple(dict.fromkeys(tasks)), queries or 1000, pool, held_out, seed)
     drawn = draw(index, settings, judged)
     for task in drawn:
         for note in task.notes:
@@ -140,6 +166,47 @@ def evaluate(
         raise click.exceptions.Exit(1)
     if saved:
         _say(f"Not worse than {gate}")
+
+
+def _completion(
+    name: str | None,
+    count: int,
+    held_out: bool,
+    seed: int,
+    chosen: tuple[str, str] | None,
+    sources: int,
+    *,
+    as_json: bool,
+) -> None:
+    from astrosearch import completion_evaluation as library
+    from astrosearch import locations
+    from astrosearch.cli import render
+    from astrosearch.cli.progress import counting
+    from astrosearch.cli.report import write_completion_report
+    from astrosearch.encoders import load_query_encoder
+    from astrosearch.index import Index
+    from astrosearch.models import DEFAULT
+    from astrosearch.writers import DEFAULT_WRITER
+    from astrosearch.writers.local import LocalWriter
+
+    base, adapter = chosen or (DEFAULT, DEFAULT_WRITER)
+    index = Index(locations.existing_index(name))
+    encoder = load_query_encoder(index.manifest.encoder, _say)
+    loads = (
+        lambda: LocalWriter.load(base, _say),
+        lambda: LocalWriter.load(base, _say, adapter=adapter),
+    )
+    with counting() as told:
+        cases, left_out = library.draw_cases(
+            index, encoder, count, sources, held_out=held_out, seed=seed, told=told
+        )
+        report = library.evaluate_completion(
+            index, encoder, loads, cases, left_out, seed=seed, told=told
+        )
+    if as_json:
+        click.echo(render.as_json(report.as_record(), indent=True))
+    else:
+        write_completion_report(report)
 
 
 def _say(line: str) -> None:

@@ -345,8 +345,8 @@ class OpenAIEncoder:
 
     def _given_up(self, why: str) -> AstrosearchError:
         return AstrosearchError(
-            f"{service.host()} gave no vectors: {why}; what it gave before is kept in {self._file}, the "
-            "same command goes on"
+            f"{service.host()} gave no vectors: {why}; what it gave before is kept in "
+            f"{self._file}, the same command goes on"
         )
 
     def _check_dimension(self, vector: Vectors, who: str) -> None:
