@@ -81,7 +81,7 @@ def load_writer(name: str, say: Say, *, adapter: str | None = None, **options: A
             raise InputError(f"{name} runs at its service: no --adapter, --quantize or --device")
         from astrosearch.writers.openai import OpenAIWriter
 
-        return OpenAIWriter(name.removeprefix(OPENAI))
+        return OpenAIWriter(name.removeprefix(OPENAI), say)
     from astrosearch.writers.local import LocalWriter
 
     if name == DEFAULT_WRITER and adapter is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import openai
 
 from astrosearch import openai_service as service
-from astrosearch.encoder import OPENAI
+from astrosearch.encoder import OPENAI, Say
 from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.quantities import Known
 from astrosearch.writers import Sampling, Tally
@@ -15,9 +15,12 @@ TIMEOUT = 120.0
 RETRIES = 4
 """Of a request that was not answered yet, by the client, as the service asks."""
 
+BYTES_A_TOKEN = 4
+"""Rather few, so that tokens are rather overestimated."""
+
 LONGEST = 400_000
-"""Bytes of a prompt: with four to a token no more than what GPT-4o and later models read
-(128,000 tokens: https://platform.openai.com/docs/models/gpt-4o)."""
+"""Bytes of a prompt: no more than the 128,000 tokens that GPT-4o and later models read
+(https://platform.openai.com/docs/models/gpt-4o)."""
 
 TASK = """You are given the beginning of the abstract of an astronomy paper. Continue it from the \
 very character where it stops, in the same style, until the abstract is complete. Write the \
@@ -29,16 +32,17 @@ object, survey or instrument that neither they nor the beginning have. Do not ci
 class OpenAIWriter:
     """Continues a text by OpenAI's chat API."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, say: Say) -> None:
         if not model or model.split() != [model]:
             raise InputError(f"{OPENAI}{model} names no model: write {OPENAI}gpt-4o")
         service.key(OPENAI + model)
         service.address()
         self.name = OPENAI + model
         self._model = model
+        self._say = say
 
     def fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
-        size = len(beginning.encode()) + 4 * max_new_tokens
+        size = len(beginning.encode()) + BYTES_A_TOKEN * max_new_tokens
         if size > LONGEST:
             raise InputError(f"the beginning is too long for {self.name}: shorten it")
         for count, abstract in enumerate(abstracts):
@@ -68,13 +72,16 @@ class OpenAIWriter:
             for number, abstract in reversed(list(enumerate(abstracts, start=1)))
         ]
         asked = "\n\n".join([*sources, f"Beginning: {beginning}"])
+        task = TASK + (GROUNDED if sources else "")
+        tokens = len((task + asked).encode()) // BYTES_A_TOKEN
+        self._say(f"Sending about {tokens:,} tokens to {service.host()} for {self.name}")
         try:
             with (
                 service.client(self.name, timeout=TIMEOUT, retries=RETRIES) as client,
                 client.chat.completions.create(
                     model=self._model,
                     messages=[
-                        {"role": "system", "content": TASK + (GROUNDED if sources else "")},
+                        {"role": "system", "content": task},
                         {"role": "user", "content": asked},
                     ],
                     temperature=sampling.temperature,

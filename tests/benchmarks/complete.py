@@ -1,0 +1,81 @@
+"""How fast an abstract is continued, against `transformers.generate` with the same model, prompt
+and number of tokens; and what the checks take at the end.
+
+    python -m tests.benchmarks.complete INDEX --tokens 200
+"""
+
+import argparse
+import time
+
+import torch
+
+from astrosearch import locations
+from astrosearch.attribution import calibrated
+from astrosearch.complete import Judge, complete, find_sources
+from astrosearch.encoders import load_query_encoder
+from astrosearch.index import Index
+from astrosearch.writers import DEFAULT_WRITER, Sampling, load_writer
+from astrosearch.writers.local import LocalWriter
+
+BEGINNING = "The Magellanic Stream is"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index")
+    parser.add_argument("--tokens", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    index = Index(locations.existing_index(arguments.index))
+    encoder = load_query_encoder(index.manifest.encoder, print)
+    writer = load_writer(DEFAULT_WRITER, print)
+    assert isinstance(writer, LocalWriter)
+    eos = writer.model.vocabulary.eos
+    start = time.perf_counter()
+    sources = find_sources(index, encoder, BEGINNING, 5)
+    judge = Judge(encoder, calibrated(index, encoder), BEGINNING, sources)
+    print(f"sources and thresholds: {time.perf_counter() - start:.2f} s")
+    abstracts = [source.paper.abstract for source in sources]
+    prompt = torch.tensor([writer.prompt(BEGINNING, abstracts)])
+    print(f"{len(sources)} sources, a prompt of {prompt.shape[1]:,} tokens, {writer.model.dtype}")
+    sampling = Sampling(max_new_tokens=arguments.tokens)
+    ours, theirs = [], []
+    for number in range(arguments.rounds):
+        writer._read = None  # each round reads the prompt anew, as the peer does
+        first: list[float] = []
+        start = time.perf_counter()
+        done = complete(
+            writer,
+            judge,
+            BEGINNING,
+            sources,
+            sampling,
+            piece=lambda piece, start=start, first=first: first.append(  # type: ignore[misc]
+                time.perf_counter() - start
+            ),
+        )
+        checks = time.perf_counter() - start - done.seconds
+        ours.append(done.tally.tokens / done.seconds)
+        start = time.perf_counter()
+        torch.manual_seed(number)
+        found = writer.model.model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            do_sample=True,
+            temperature=sampling.temperature,
+            top_k=0,
+            min_new_tokens=done.tally.tokens,
+            max_new_tokens=done.tally.tokens,
+            pad_token_id=eos,
+        )
+        theirs.append((found.shape[1] - prompt.shape[1]) / (time.perf_counter() - start))
+        print(
+            f"{done.tally.tokens} tokens: first after {first[0]:.2f} s, {ours[-1]:.1f} tokens/s, "
+            f"checks {checks:.2f} s; transformers.generate {theirs[-1]:.1f} tokens/s, "
+            f"ratio {ours[-1] / theirs[-1]:.2f}"
+        )
+    print(f"ratio of the best: {max(ours) / max(theirs):.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""OpenAI's chat models as writers, against a real HTTP server on loopback."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from astrosearch.errors import AstrosearchError, SetupError
+from astrosearch.writers import Sampling, Tally, load_writer
+from tests.conftest import Run
+
+SECRET = "sk-proj-0123456789abcdef"
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers with its pieces one by one, or fails as it is told to."""
+
+    protocol_version = "HTTP/1.1"
+    pieces: ClassVar[list[str]] = ["the", " gas of 50 kpc.", " It has 99 clouds."]
+    reason: ClassVar[str] = "stop"
+    faults: ClassVar[deque[int | str]] = deque()
+    bodies: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        assert self.path == "/v1/chat/completions"
+        assert self.headers["Authorization"] == f"Bearer {SECRET}"
+        fault = self.faults.popleft() if self.faults else None
+        if isinstance(fault, int):
+            content = json.dumps({"error": {"message": f"no to {SECRET}"}}).encode()
+            self.send_response(fault)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Retry-After", "0.01")
+            self.end_headers()
+            self.wfile.write(content)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for number, piece in enumerate(self.pieces):
+            if fault == "broken" and number == 1:
+                return
+            self._event({"content": piece}, None)
+        self._event({}, self.reason)
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, delta: dict[str, str], finish: str | None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        event = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "gpt-4o"}
+        self.wfile.write(f"data: {json.dumps({**event, 'choices': [choice]})}\n\n".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setattr(Service, "faults", deque())
+    monkeypatch.setattr(Service, "bodies", [])
+    yield Service
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def _written(tally: Tally, abstracts: list[str]) -> str:
+    said: list[str] = []
+    writer = load_writer("openai:gpt-4o", said.append)
+    pieces = writer.write("We map", abstracts, Sampling(seed=7), tally)
+    text = "".join(pieces)
+    assert "tokens to 127.0.0.1" in said[0]
+    return text
+
+
+def test_the_answer_comes_in_pieces_and_the_sources_go_with_the_question(
+    service: type[Service],
+) -> None:
+    tally = Tally()
+    assert _written(tally, ["Best.", "Next."]) == " the gas of 50 kpc. It has 99 clouds."
+    assert (tally.tokens, tally.stopped) == (3, "end")
+    [body] = service.bodies
+    assert (body["model"], body["temperature"], body["seed"]) == ("gpt-4o", 0.3, 7)
+    assert body["max_completion_tokens"] == 1024
+    system, user = (message["content"] for message in body["messages"])
+    assert user == "[2] Next.\n\n[1] Best.\n\nBeginning: We map"
+    assert "sources" in system
+    _written(Tally(), [])
+    system, user = (message["content"] for message in service.bodies[-1]["messages"])
+    assert user == "Beginning: We map"
+    assert "sources" not in system
+
+
+def test_passing_failures_are_tried_again_and_a_cut_answer_is_said_so(
+    service: type[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.faults.extend([500, 429])
+    monkeypatch.setattr(Service, "reason", "length")
+    tally = Tally()
+    assert _written(tally, []).startswith(" the gas")
+    assert tally.stopped == "length"
+    assert len(service.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "message"),
+    [
+        (401, SetupError, "does not accept the key"),
+        (403, SetupError, "refuses the key"),
+        (400, AstrosearchError, "400: no to"),
+        ("broken", AstrosearchError, "broke off"),
+    ],
+)
+def test_a_failure_is_a_line_without_the_key(
+    service: type[Service], fault: int | str, kind: type[Exception], message: str
+) -> None:
+    service.faults.append(fault)
+    with pytest.raises(kind, match=message) as error:
+        _written(Tally(), [])
+    assert SECRET not in str(error.value)
+
+
+def test_its_text_is_checked_like_any_other(
+    service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
+) -> None:
+    run("index", "--corpus", snapshot, "--encoder", tiny_llama)
+    asked = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
+    record = json.loads(run(*asked, "--format", "json").stdout)
+    [done] = record["completions"]
+    assert [done["text"][one["start"] : one["end"]] for one in done["numbers"]] == ["50 kpc", "99"]
+    service.faults.append(400)
+    assert "gave no answer: 400" in run(*asked, code=1).stderr
