@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from astrosearch.errors import IndexDamaged
 from astrosearch.papers import Paper
@@ -132,6 +132,18 @@ class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32, rows of length 1, row i for text i."""
         ...
+
+
+class Encoded(NamedTuple):
+    """A shard of texts, encoded."""
+
+    number: int
+    """Of the shard, from 0."""
+    vectors: Vectors
+    """(n, dimension) float32, unit rows."""
+    tokens: int
+    seconds: float
+    """Spent in the encoder, divided by how many encoders were at work."""
 
 
 @runtime_checkable

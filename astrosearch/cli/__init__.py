@@ -13,7 +13,18 @@ from typing import Any
 import click
 
 from astrosearch import __version__
-from astrosearch.cli import compare, corpus, doctor, evaluate, index, indexes, models, query, show
+from astrosearch.cli import (
+    compare,
+    corpus,
+    doctor,
+    evaluate,
+    index,
+    indexes,
+    models,
+    query,
+    shell,
+    show,
+)
 from astrosearch.errors import AstrosearchError
 
 
@@ -81,6 +92,7 @@ for _command in (
     index.index,
     query.query,
     query.similar,
+    shell.shell,
     show.show,
     compare.compare,
     indexes.indexes,
