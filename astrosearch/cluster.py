@@ -205,7 +205,6 @@ def _cause(error: Exception) -> BaseException:
         if isinstance(inner, AstrosearchError):
             return inner
         inner = getattr(inner, "cause", None) or inner.__cause__
-    if isinstance(error, ray.exceptions.RayTaskError):
-        return error
+    is_bug: bool = isinstance(error, ray.exceptions.RayTaskError)
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return AstrosearchError(f"Ray gave up: {line}; what was encoded is kept")
+    return error if is_bug else AstrosearchError(f"Ray gave up: {line}; what was encoded is kept")
