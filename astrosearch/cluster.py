@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__
+from astrosearch import __version__, errors
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoded, Encoder, EncoderSpec, Say
 from astrosearch.encoders import load_encoder
@@ -96,9 +96,14 @@ class RayEngine:
         )
         try:
             for row in encoded.iter_rows():
+                if row["error"]:
+                    raise getattr(errors, row["error"])(row["message"])
                 yield Encoded(row["number"], row["vectors"], row["tokens"], row["seconds"] / count)
+        except ray.exceptions.RayTaskError:  # a bug: with its traceback
+            raise
         except ray.exceptions.RayError as error:
-            raise _cause(error) from error
+            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise AstrosearchError(f"Ray gave up: {line}; what was encoded is kept") from error
 
 
 class _Texts:
@@ -117,8 +122,8 @@ class _Texts:
 
 
 class _Vectors:
-    """Texts to vectors, in an actor that loads the encoder when the first texts come: of what an
-    actor raises before, Ray keeps the text alone."""
+    """Texts to vectors, in an actor that loads the encoder when the first texts come. Its errors
+    are part of what it returns: of what is raised, Ray keeps the text alone."""
 
     def __init__(self, spec: EncoderSpec, options: dict[str, Any], version: str) -> None:
         self._spec = spec
@@ -127,14 +132,17 @@ class _Vectors:
         self._encoder: Encoder | None = None
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        found = {"number": item["number"], "tokens": 0, "seconds": 0.0, "error": "", "message": ""}
         try:
             encoder = self._loaded()
             start, tokens = time.perf_counter(), encoder.tokens_seen
             vectors = encoder.encode(list(item["texts"]))
         except AstrosearchError as error:
-            raise type(error)(f"on {socket.gethostname()}: {error}") from None
+            message = f"on {socket.gethostname()}: {error}"
+            empty = np.zeros((0, 1), dtype=np.float32)
+            return {**found, "vectors": empty, "error": type(error).__name__, "message": message}
         return {
-            "number": item["number"],
+            **found,
             "vectors": vectors,
             "tokens": encoder.tokens_seen - tokens,
             "seconds": time.perf_counter() - start,
@@ -195,16 +203,3 @@ def _actors() -> tuple[int, dict[str, int]]:
 def _machines() -> str:
     count = sum(node["Alive"] for node in ray.nodes())
     return "one machine" if count == 1 else f"{count} machines"
-
-
-def _cause(error: Exception) -> BaseException:
-    """An encoder's error within those of Ray; a loss that Ray could not make good, as a line;
-    else the error itself, which is a bug's."""
-    inner: BaseException | None = error
-    while inner is not None:
-        if isinstance(inner, AstrosearchError):
-            return inner
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    is_bug: bool = isinstance(error, ray.exceptions.RayTaskError)
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return error if is_bug else AstrosearchError(f"Ray gave up: {line}; what was encoded is kept")

@@ -1,6 +1,8 @@
 """Encoding on a Ray cluster: the same index, also when a machine is lost in the middle."""
 
 import os
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +12,10 @@ import pytest
 
 from astrosearch.build import Progress, build
 from astrosearch.encoder import EncoderSpec
+from astrosearch.errors import EncoderMismatch
 from astrosearch.models import resolve
 from astrosearch.readers import Selection
-from tests.conftest import kaggle_line
+from tests.conftest import Run, kaggle_line
 from tests.test_index import files, load, silent
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
@@ -86,3 +89,34 @@ def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
     assert (report.encoded, report.reused) == (1500, 0)
     assert [one.encoded for one in seen][-1] == 1500
     assert files(tmp_path / "spread") == files(tmp_path / "whole")
+
+
+def test_what_an_encoder_raises_is_the_line_of_its_machine(
+    cluster: Any, tmp_path: Path, snapshot: Path, tiny_llama: Path
+) -> None:
+    from astrosearch.cluster import RayEngine
+
+    spec = EncoderSpec(str(tiny_llama), layers=0, revision="another")
+    with pytest.raises(EncoderMismatch, match=rf"^on {socket.gethostname()}: .* revision another"):
+        build(
+            tmp_path / "one",
+            [snapshot],
+            Selection(),
+            spec,
+            load,
+            engine=RayEngine(cluster.address, silent, {}),
+        )
+
+
+def test_a_cluster_that_cannot_be_used_is_one_line(
+    run: Run, snapshot: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("index", "x", "--corpus", snapshot, "--encoder")
+    service = run(*given, "openai:text-embedding-3-small", "--engine", "ray", code=2)
+    assert "runs at its service: leave --engine ray out" in service.stderr
+    alone = run(*given, tiny_llama, "--address", "head:6379", code=2)
+    assert "add --engine ray" in alone.stderr
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "astrosearch.cluster", raising=False)
+    missing = run(*given, tiny_llama, "--engine", "ray", code=3)
+    assert "pip install 'ray[data]" in missing.stderr.splitlines()[-1]
