@@ -8,6 +8,7 @@ encoders; the vectors come back to it. The shards of a worker that is lost are d
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -23,7 +24,7 @@ from astrosearch import __version__, errors
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoded, Encoder, EncoderSpec, Say
 from astrosearch.encoders import load_encoder
-from astrosearch.errors import AstrosearchError, SetupError
+from astrosearch.errors import AstrosearchError, InputError, SetupError
 
 # Before the import, which reads them. Nobody here has agreed to reports of Ray's use.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -57,7 +58,8 @@ class RayEngine:
         """The vectors of some rows of a papers.sqlite, shard by shard, as they get done.
 
         Raises:
-            SetupError: if there is no cluster at the address.
+            InputError: if the address is none.
+            SetupError: if there is no cluster at it.
             AstrosearchError: what an encoder raised, with the name of its machine.
         """
         with _connected(self._address):
@@ -162,13 +164,15 @@ class _Vectors:
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     """A connection to a cluster, without what Ray says on the way."""
+    if address is not None:
+        _reach(address)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_stderr():
             warnings.simplefilter("ignore")
             ray.init(
                 address=address,
@@ -179,13 +183,42 @@ def _connected(address: str | None) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         what = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SetupError(
-            f"there is no Ray cluster at {address}, or this machine is not part of it ({what}); "
-            "start it with: ray start"
+            f"this machine cannot use the Ray cluster ({what}); see: ray status"
         ) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise InputError(
+            f"{address!r} is no address of a Ray cluster: write HOST:PORT, as host:6379"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise SetupError(
+            f"there is no Ray cluster at {address} ({error}); start one there with: "
+            f"ray start --head --port {port}"
+        ) from None
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Nothing to standard error, also from C++, which tells there that it was told to be quiet."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _actors() -> tuple[int, dict[str, int]]:

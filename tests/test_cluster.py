@@ -18,13 +18,14 @@ from astrosearch.readers import Selection
 from tests.conftest import Run, kaggle_line
 from tests.test_index import files, load, silent
 
+REASON = "Ray is an optional extra: pip install 'ray[data]'"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two machines of one processor each, as Ray sees it; the second may be lost."""
-    pytest.importorskip("ray", reason="Ray is an optional extra: pip install 'ray[data]'")
+    pytest.importorskip("ray", reason=REASON)
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
@@ -111,9 +112,16 @@ def test_what_an_encoder_raises_is_the_line_of_its_machine(
 def test_a_cluster_that_cannot_be_used_is_one_line(
     run: Run, snapshot: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("ray", reason=REASON)
     given = ("index", "x", "--corpus", snapshot, "--encoder")
     service = run(*given, "openai:text-embedding-3-small", "--engine", "ray", code=2)
     assert "runs at its service: leave --engine ray out" in service.stderr
+    ray = (*given, tiny_llama, "--layers", 0, "--engine", "ray", "--address")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    nobody = run(*ray, f"127.0.0.1:{port}", code=3)
+    assert f"there is no Ray cluster at 127.0.0.1:{port}" in nobody.stderr.splitlines()[-1]
+    assert "write HOST:PORT" in run(*ray, "ray://head", code=2).stderr.splitlines()[-1]
     alone = run(*given, tiny_llama, "--address", "head:6379", code=2)
     assert "add --engine ray" in alone.stderr
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
