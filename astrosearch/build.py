@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__, locations
 from astrosearch.corpus import Corpus, import_papers
-from astrosearch.encoder import Encoder, EncoderSpec, Priced, Say, TextHash
+from astrosearch.encoder import Encoded, Encoder, EncoderSpec, Priced, Say, TextHash
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
 from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, WORDS, Index
 from astrosearch.manifest import Manifest, describe_files
 from astrosearch.readers import Intake, Refusal, Selection
-from astrosearch.vectors import random_pair_cosines, unit_rows
+from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.words import WordsWriter
 
 EXACT_UP_TO = 500_000
@@ -43,6 +43,10 @@ SHARD = 64
 
 SERVICE_SHARD = 4_096
 """The same for a service, which answers several requests at once and loses no answer by a kill."""
+
+
+Engine = Callable[[EncoderSpec, Path, Sequence[NDArray[np.int64]]], Iterator[Encoded]]
+"""Encodes rows of a papers.sqlite, shard by shard; in any order, since each is a file."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def build(
     spec: EncoderSpec,
     load: Callable[[EncoderSpec], Encoder],
     *,
+    engine: Engine | None = None,
     factory: str | None = None,
     strict: bool = False,
     say: Say = lambda line: None,
@@ -92,7 +97,8 @@ def build(
 
     Args:
         spec: the encoder, with the revision of its weights.
-        load: makes the encoder; called only if there is something to encode.
+        load: makes the encoder; called only if there is something to encode here.
+        engine: encodes elsewhere; by default the encoder of `load` does it, in this process.
         factory: FAISS index in the words of `faiss.index_factory`; by default exact up to
             `EXACT_UP_TO` papers and inverted lists beyond, on float16 both.
         strict: whether the first refused line ends the build.
@@ -140,7 +146,7 @@ def build(
             shutil.rmtree(partial)
             return BuildReport(folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False)
 
-        encoding = _Encoding(partial, corpus, spec, load, progress)
+        encoding = _Encoding(partial, corpus, spec, load, engine, progress)
         encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
         _write_faiss(partial / FAISS, vectors, factory)
@@ -256,6 +262,7 @@ class _Encoding:
         corpus: Corpus,
         spec: EncoderSpec,
         load: Callable[[EncoderSpec], Encoder],
+        engine: Engine | None,
         progress: Callable[[Progress], None],
     ) -> None:
         self._partial = partial
@@ -263,6 +270,7 @@ class _Encoding:
         self._shards = partial / SHARDS / spec.key
         self._spec = spec
         self._load = load
+        self._engine = engine or self._encode_here
         self._progress = progress
         self._encoder: Encoder | None = None
         self.encoded = 0
@@ -283,14 +291,12 @@ class _Encoding:
         # its batches, and so its vectors to the last bit, are those of an uninterrupted run.
         files = [self._shard_file(shard) for shard in shards]
         here = {file for file in files if _is_sound(file)}
-        self._todo = sum(len(s) for s, f in zip(shards, files, strict=True) if f not in here)
-        elsewhere = self._vectors_of_other_shards(here) if self._todo else {}
-        if self._spec.is_service and self._todo:
-            todo = [shard for shard, file in zip(shards, files, strict=True) if file not in here]
-            self._approve(todo, elsewhere)
-        for shard, file in zip(shards, files, strict=True):
-            if file not in here:
-                self._encode_shard(shard, file, elsewhere)
+        todo = [pair for pair in zip(shards, files, strict=True) if pair[1] not in here]
+        self._todo = sum(len(shard) for shard, _ in todo)
+        elsewhere = self._vectors_of_other_shards(here) if todo else {}
+        if self._spec.is_service and todo:
+            self._approve([shard for shard, _ in todo], elsewhere)
+        self._encode(todo, elsewhere)
         dimension = (
             np.load(files[0])["vectors"].shape[1] if files else previous.manifest.dimension  # type: ignore[union-attr]
         )
@@ -335,38 +341,73 @@ class _Encoding:
                 if one not in elsewhere
             )
 
-    def _encode_shard(
-        self, rows: NDArray[np.int64], file: Path, elsewhere: dict[TextHash, tuple[Path, int]]
+    def _encode(
+        self,
+        todo: list[tuple[NDArray[np.int64], Path]],
+        elsewhere: dict[TextHash, tuple[Path, int]],
     ) -> None:
-        hashes = self._corpus.text_hashes(rows)
-        missing = [i for i, one in enumerate(hashes) if one not in elsewhere]
-        vectors: dict[int, NDArray[np.float16]] = {}
-        for i, one in enumerate(hashes):
-            if one in elsewhere:
-                other, row = elsewhere[one]
-                vectors[i] = np.load(other)["vectors"][row]
-        if missing:
-            if self._encoder is None:
-                self._encoder = self._load(self._spec)
-            texts = self._texts(rows[missing])
-            start, tokens = time.perf_counter(), self._encoder.tokens_seen
-            fresh = self._encoder.encode(texts)
-            self.seconds += time.perf_counter() - start
-            self.tokens += self._encoder.tokens_seen - tokens
-            bad = ~np.isfinite(fresh).all(axis=1)
+        """Write the files of shards, from vectors that lie elsewhere and from the engine's."""
+        jobs = []
+        for shard, file in todo:
+            hashes = self._corpus.text_hashes(shard)
+            missing = np.array([one not in elsewhere for one in hashes])
+            if missing.any():
+                jobs.append((shard, file, missing))
+            else:
+                self._write_shard(shard, file, elsewhere)
+        if not jobs:
+            return
+        rows = [shard[missing] for shard, _, missing in jobs]
+        results = self._engine(self._spec, self._partial / PAPERS, rows)
+        for fresh in results:
+            shard, file, missing = jobs[fresh.number]
+            self.seconds += fresh.seconds
+            self.tokens += fresh.tokens
+            self.encoded += len(fresh.vectors)
+            bad = ~np.isfinite(fresh.vectors).all(axis=1)
             if bad.any():
-                paper = self._corpus.papers(rows[missing][bad].tolist())[0]
+                paper = self._corpus.papers(shard[missing][bad].tolist())[0]
                 raise AstrosearchError(
                     f"the encoder gave no finite vector for {paper.id}; with half precision try "
                     "--dtype float32"
                 )
-            vectors.update(zip(missing, fresh.astype(np.float16), strict=True))
-            self.encoded += len(missing)
+            self._write_shard(shard, file, elsewhere, fresh.vectors)
+
+    def _encode_here(
+        self, spec: EncoderSpec, papers: Path, shards: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Encoded]:
+        """The engine of one process."""
+        if self._encoder is None:
+            self._encoder = self._load(spec)
+        for number, rows in enumerate(shards):
+            texts = self._texts(rows)
+            start, tokens = time.perf_counter(), self._encoder.tokens_seen
+            vectors = self._encoder.encode(texts)
+            seconds = time.perf_counter() - start
+            yield Encoded(number, vectors, self._encoder.tokens_seen - tokens, seconds)
+
+    def _write_shard(
+        self,
+        rows: NDArray[np.int64],
+        file: Path,
+        elsewhere: dict[TextHash, tuple[Path, int]],
+        fresh: Vectors | None = None,
+    ) -> None:
+        """Write a shard: rows that are not elsewhere are those of `fresh`, in order."""
+        hashes = self._corpus.text_hashes(rows)
+        encoded = iter(() if fresh is None else fresh.astype(np.float16))
+        vectors = []
+        for one in hashes:
+            if one in elsewhere:
+                other, row = elsewhere[one]
+                vectors.append(np.load(other)["vectors"][row])
+            else:
+                vectors.append(next(encoded))
         self._todo -= len(rows)
         _write_whole(
             file,
             hashes=np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 16),
-            vectors=np.stack([vectors[i] for i in range(len(rows))]),
+            vectors=np.stack(vectors),
         )
         self._progress(Progress(self.encoded, self._todo, self.tokens, self.seconds))
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -159,6 +159,18 @@ def encode_all(encoder: Encoder, texts: Sequence[str], what: str, told: Told) ->
         vectors[some] = encoder.encode(texts[some])
     told(what, len(texts), len(texts))
     return vectors
+
+
+class Encoded(NamedTuple):
+    """A shard of texts, encoded."""
+
+    number: int
+    """Of the shard, from 0."""
+    vectors: Vectors
+    """(n, dimension) float32, unit rows."""
+    tokens: int
+    seconds: float
+    """Spent in the encoder, divided by how many encoders were at work."""
 
 
 @runtime_checkable

@@ -24,17 +24,27 @@ def cache_folder() -> Path:
 
 
 def indexes_folder() -> Path:
+    here = Path.cwd()
+    in_checkout = (here / "indexes" / "README.md").exists() and (here / "astrosearch").is_dir()
+    if in_checkout and not os.environ.get("ASTROSEARCH_HOME"):
+        return here / "indexes"
+    return _data_folder() / "indexes"
+
+
+def history_file() -> Path:
+    """Lines typed into `astrosearch shell`."""
+    return _data_folder() / "history"
+
+
+def _data_folder() -> Path:
     if home := os.environ.get("ASTROSEARCH_HOME"):
         try:
-            return Path(home).expanduser() / "indexes"
+            return Path(home).expanduser()
         except RuntimeError as error:
             raise InputError(f"ASTROSEARCH_HOME is {home!r}: {error}") from None
-    here = Path.cwd()
-    if (here / "indexes" / "README.md").exists() and (here / "astrosearch").is_dir():
-        return here / "indexes"
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("astrosearch", appauthor=False)) / "indexes"
+    return Path(platformdirs.user_data_dir("astrosearch", appauthor=False))
 
 
 def index_folder(name: str) -> Path:

@@ -23,6 +23,7 @@ from astrosearch.cli import (
     indexes,
     models,
     query,
+    shell,
     show,
 )
 from astrosearch.errors import AstrosearchError
@@ -92,6 +93,7 @@ for _command in (
     index.index,
     query.query,
     query.similar,
+    shell.shell,
     show.show,
     compare.compare,
     complete.complete,

@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Iterator
-from importlib import metadata
 
 import click
 
@@ -27,6 +26,8 @@ def doctor() -> None:
 
 
 def _findings() -> Iterator[Finding]:
+    from importlib import metadata
+
     for package in ("torch", "transformers", "faiss-cpu", "tokenizers", "peft", "openai"):
         try:
             yield package, True, metadata.version(package)

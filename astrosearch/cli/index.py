@@ -12,7 +12,7 @@ import click
 from astrosearch.cli.options import consent, consent_option, selection_options
 
 if TYPE_CHECKING:
-    from astrosearch.build import BuildReport
+    from astrosearch.build import BuildReport, Engine
     from astrosearch.encoder import EncoderSpec
     from astrosearch.readers import Refusal, Selection
 
@@ -47,6 +47,18 @@ SHOWN_REFUSALS = 5
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch of the encoder.")
 @consent_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Encode here, or on the machines of a Ray cluster.",
+)
+@click.option(
+    "--address",
+    metavar="HOST:PORT",
+    help="The Ray cluster; by default the one that runs on this machine.",
+)
 @click.option("--factory", metavar="SPEC", help="FAISS index factory, as `HNSW32,SQfp16`.")
 def index(
     name: str | None,
@@ -57,6 +69,8 @@ def index(
     dtype: str | None,
     batch_tokens: int | None,
     yes: bool,
+    engine: str,
+    address: str | None,
     **rest: Any,
 ) -> None:
     """Build an index, or bring it up to date.
@@ -81,6 +95,10 @@ def index(
     folder = locations.index_folder(name)
     paths, selection = _corpus(name, folder, list(sources), rest)
     spec = _encoder_spec(folder, rest)
+    if address and engine != "ray":
+        raise click.UsageError("--address names a Ray cluster: add --engine ray")
+    how = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
+    spread = _ray_engine(spec, address, how) if engine == "ray" else None
     spec = models.with_revision(spec, _say)
     command = shlex.join(["astrosearch", *sys.argv[1:]])
     _say(f"Reading {', '.join(map(str, paths))}")
@@ -92,14 +110,8 @@ def index(
                 paths,
                 selection,
                 spec,
-                lambda wanted: load_encoder(
-                    wanted,
-                    _say,
-                    confirm=consent(yes),
-                    device=device,
-                    dtype=dtype,
-                    batch_tokens=batch_tokens,
-                ),
+                lambda wanted: load_encoder(wanted, _say, confirm=consent(yes), **how),
+                engine=spread,
                 factory=factory,
                 strict=strict,
                 say=_say,
@@ -186,6 +198,23 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
             )
         asked["transform"] = None  # a whitening fits only the vectors it was fitted on
     return replace(spec, **asked)
+
+
+def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any]) -> "Engine":
+    from astrosearch.errors import InputError, SetupError
+
+    if spec.is_service:
+        raise InputError(f"{spec.model} runs at its service: leave --engine ray out")
+    try:
+        from astrosearch.cluster import RayEngine
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "ray":
+            raise
+        raise SetupError(
+            "--engine ray needs Ray, here and on each machine of the cluster: "
+            "pip install 'ray[data]>=2.60'"
+        ) from None
+    return RayEngine(address, _say, options)
 
 
 def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:

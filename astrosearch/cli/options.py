@@ -42,6 +42,16 @@ class Day(click.ParamType[date]):
             self.fail(f"{value!r} is no date: write YYYY-MM-DD, YYYY-MM or YYYY", param, ctx)
 
 
+def mode_option(command: Command) -> Command:
+    return click.option(
+        "--mode",
+        type=click.Choice(["hybrid", "dense", "lexical"]),
+        default="hybrid",
+        show_default=True,
+        help="By meaning and words, meaning (dense) or words alone (lexical).",
+    )(command)
+
+
 def index_option(command: Command) -> Command:
     return click.option(
         "-i",

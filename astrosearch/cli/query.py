@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import answer_options, filter_options, index_option
+from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
+    from astrosearch.corpus import Filters
+    from astrosearch.encoder import Encoder
     from astrosearch.index import Index
     from astrosearch.search import Hit, Mode
 
@@ -22,13 +24,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     help="One query a line; one JSON object a line comes out.",
 )
-@click.option(
-    "--mode",
-    type=click.Choice(["hybrid", "dense", "lexical"]),
-    default="hybrid",
-    show_default=True,
-    help="By meaning and words, meaning (dense) or words alone (lexical).",
-)
+@mode_option
 @answer_options
 @filter_options
 @index_option
@@ -72,19 +68,17 @@ def query(
 
     opened = Index(locations.existing_index(index_name))
     wanted = Filters(**filters)
-    question = parse(asked) if batch is None else None
+    if batch is None:
+        parse(asked)  # what is wrong with a question is said before a model is loaded
     encoder = None
     if mode != "lexical":
         spec = opened.manifest.encoder
         encoder = load_query_encoder(spec, lambda line: click.echo(line, err=True))
-    if question is None:
-        assert batch is not None
+    if batch is not None:
         _answer_batch(batch, lambda texts: search.query(opened, encoder, texts, k, wanted, mode))
         return
-    hits = search.query(opened, encoder, [question], k, wanted, mode)[0]
-    if not hits:
-        raise search.nothing_found(opened, wanted, question)
-    _write(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
+    hits = find(opened, encoder, asked, k=k, filters=wanted, mode=mode)
+    write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
 
 
 @click.command()
@@ -106,18 +100,51 @@ def similar(
     astrosearch similar 2503.14368
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
-    from astrosearch import locations, search
+    from astrosearch import locations
     from astrosearch.corpus import Filters
     from astrosearch.index import Index
     from astrosearch.papers import parse_id
 
     normal = [parse_id(one).id for one in ids]
     opened = Index(locations.existing_index(index_name))
-    wanted = Filters(**filters)
-    hits = search.similar(opened, normal, k, wanted)
+    hits = find_similar(opened, normal, k=k, filters=Filters(**filters))
+    write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
+
+
+def find(
+    index: "Index",
+    encoder: "Encoder | None",
+    text: str,
+    *,
+    k: int,
+    filters: "Filters",
+    mode: "Mode",
+) -> "list[Hit]":
+    """
+    Raises:
+        NothingFound: with what it was that no paper meets.
+    """
+    from astrosearch import search
+    from astrosearch.question import parse
+
+    question = parse(text)
+    hits = search.query(index, encoder, [question], k, filters, mode)[0]
     if not hits:
-        raise search.nothing_found(opened, wanted)
-    _write(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
+        raise search.nothing_found(index, filters, question)
+    return hits
+
+
+def find_similar(index: "Index", ids: list[str], *, k: int, filters: "Filters") -> "list[Hit]":
+    """
+    Raises:
+        NothingFound: as `find` does.
+    """
+    from astrosearch import search
+
+    hits = search.similar(index, ids, k, filters)
+    if not hits:
+        raise search.nothing_found(index, filters)
+    return hits
 
 
 def _answer_batch(file: Path, ask: Any) -> None:
@@ -141,7 +168,9 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
         yield some
 
 
-def _write(index: "Index", hits: "list[Hit]", *, output: str, abstracts: bool, query: str) -> None:
+def write_answer(
+    index: "Index", hits: "list[Hit]", *, output: str, abstracts: bool, query: str
+) -> None:
     from astrosearch import sampler
     from astrosearch.cli.render import write_hits
 

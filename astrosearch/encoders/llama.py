@@ -112,7 +112,7 @@ class LlamaEncoder:
         x: Array = self._weight("embed_tokens")[ids]
         if "embed_tokens" in self._lora:
             down, up = self._lora["embed_tokens"]
-            x = x + down[:, ids].T @ up.T
+            x = x + down[:, ids].astype(np.float32).T @ up.T
         return x
 
     def _forward(self, ids: NDArray[np.int64]) -> list[Array]:
@@ -192,21 +192,23 @@ def _rotate(x: Array, rotation: tuple[Array, Array]) -> Array:
 
 def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
     """LoRA's two matrices for each map of a model, (rank, in) and (out, rank), float32; the second
-    holds the scale, alpha / rank. For embeddings `in` is the vocabulary."""
+    holds the scale, alpha / rank. For embeddings `in` is the vocabulary, of which a text needs a
+    few columns: the first matrix stays as it is stored."""
     from safetensors.numpy import load_file
 
     config = json.loads((folder / "adapter_config.json").read_bytes())
     scale = np.float32(config["lora_alpha"] / config["r"])
     arrays = {
-        name.removeprefix("base_model.model.").removeprefix("model."): array.astype(np.float32)
+        name.removeprefix("base_model.model.").removeprefix("model."): array
         for name, array in load_file(folder / "adapter_model.safetensors").items()
     }
     found = {}
     for name, down in arrays.items():
         for kind, suffix in (("lora_A", ".weight"), ("lora_embedding_A", "")):
             if name.endswith(f".{kind}{suffix}"):
-                up = arrays[name.replace("_A", "_B")]
-                found[name.removesuffix(f".{kind}{suffix}")] = (down, up * scale)
+                up = arrays[name.replace("_A", "_B")].astype(np.float32)
+                kept = down if kind == "lora_embedding_A" else down.astype(np.float32)
+                found[name.removesuffix(f".{kind}{suffix}")] = (kept, up * scale)
     return found
 
 

@@ -1,0 +1,281 @@
+"""`astrosearch shell`: question after question, with everything loaded."""
+
+import sys
+import textwrap
+from collections import deque
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
+
+if TYPE_CHECKING:
+    from astrosearch.encoder import Encoder
+    from astrosearch.search import Hit
+
+REMEMBERED = 1_000
+"""Lines of earlier sessions that the arrow keys reach."""
+
+HELP = """\
+A line is a query, as `astrosearch query` takes it: words, "words side by side",
+title:, abs:, author:, year:, cat:. Lines with a slash are commands:
+
+  /open N            paper N of the last answer, with its abstract
+  /show ID           any paper of the index
+  /similar ID ...    the papers nearest to these; N for one of the last answer
+  /NAME VALUE        from now on, as the option --NAME does:
+                     {names}
+  /NAME              no longer; /abstracts takes no value, and turns over
+  /help, /quit"""
+
+
+@click.command()
+@mode_option
+@answer_options
+@filter_options
+@index_option
+@click.pass_context
+def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
+    """Ask question after question; index and model are loaded once.
+
+    A line is a query, /help tells what else it may be. Ctrl-C clears the line or stops a query,
+    Ctrl-D leaves. Lines are remembered for the next time. Down a pipe each line is answered, and
+    the exit code is that of the first that cannot be.
+
+    \b
+    astrosearch shell
+    astrosearch shell --mode dense --since 2015
+    echo "magellanic stream" | astrosearch shell --format ids
+    """
+    from astrosearch import locations
+
+    answers = Shell(ctx, locations.existing_index(index_name), settings)
+    ctx.exit(_converse(answers) if sys.stdin.isatty() else _pipe(answers))
+
+
+class Shell:
+    """What a shell holds from line to line: index, encoder, settings, the last answer."""
+
+    def __init__(self, ctx: click.Context, folder: Path, settings: dict[str, Any]) -> None:
+        """
+        Args:
+            ctx: of a command whose options are those of `settings`.
+            settings: values of the options of `query`, by the names of its parameters.
+        """
+        from astrosearch.index import Index
+
+        self.index = Index(folder)
+        self._ctx = ctx
+        self._settings = settings
+        self._options = {
+            name.lstrip("-"): option
+            for option in ctx.command.params
+            if isinstance(option, click.Option) and option.name in settings
+            for name in option.opts[:1]
+        }
+        self._usual = ctx.command.make_context("", []).params
+        self._hits: list[Hit] = []
+        if settings["mode"] != "lexical":
+            _ = self._encoder
+        _ = self.index.words
+
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        from astrosearch.encoders import load_query_encoder
+
+        return load_query_encoder(self.index.manifest.encoder, _say)
+
+    @property
+    def prompt(self) -> str:
+        """The index, and which settings are not the usual ones."""
+        changed = [
+            f" {name}={value}"
+            for name, option in self._options.items()
+            if (value := self._settings[str(option.name)]) != self._usual[str(option.name)]
+        ]
+        return f"{self.index.folder.name}{''.join(changed)}> "
+
+    def obey(self, line: str) -> bool:
+        """Answer one line; False if it asks to leave.
+
+        Raises:
+            AstrosearchError, click.UsageError: if it cannot be answered.
+        """
+        line = line.encode(errors="replace").decode().strip()
+        if not line.startswith("/"):
+            if line:
+                self._query(line)
+            return True
+        name, _, value = line[1:].partition(" ")
+        value = value.strip()
+        match name:
+            case "quit" | "q" | "exit":
+                return False
+            case "help" | "h" | "?":
+                click.echo(HELP.format(names=self._names()), err=True)
+            case "open" | "show":
+                self._open(value)
+            case "similar":
+                self._similar(value.split())
+            case _ if name in self._options:
+                self._set(self._options[name], value)
+            case _:
+                raise click.UsageError(f"there is no /{name}; see /help")
+        return True
+
+    def _names(self) -> str:
+        return textwrap.fill(", ".join(self._options), 50).replace("\n", "\n" + " " * 21)
+
+    def _query(self, text: str) -> None:
+        from astrosearch.cli.query import find
+
+        encoder = None if self._settings["mode"] == "lexical" else self._encoder
+        hits = find(self.index, encoder, text, **self._asked("k", "mode"))
+        self._answer(hits, text)
+
+    def _similar(self, names: list[str]) -> None:
+        from astrosearch.cli.query import find_similar
+
+        if not names:
+            raise click.UsageError("name a paper: /similar ID, or its number in the last answer")
+        ids = [self._id(name) for name in names]
+        self._answer(find_similar(self.index, ids, **self._asked("k")), " ".join(ids))
+
+    def _open(self, name: str) -> None:
+        from astrosearch.cli.render import write_paper
+
+        if not name:
+            raise click.UsageError("name a paper: its number in the last answer, or its ID")
+        row = self.index.corpus.row_of(self._id(name))
+        write_paper(self.index.corpus.papers([row])[0], format="table")
+
+    def _id(self, name: str) -> str:
+        """The identifier that a number in the last answer, or any form of an identifier, means."""
+        from astrosearch.papers import parse_id
+
+        if not name.isdecimal() or len(name) > 4:
+            return parse_id(name).id
+        if not 1 <= int(name) <= len(self._hits):
+            raise click.UsageError(f"the last answer has {len(self._hits)} papers, no {name}")
+        return self._hits[int(name) - 1].paper.id
+
+    def _set(self, option: click.Option, value: str) -> None:
+        name = str(option.name)
+        if value:
+            self._settings[name] = option.type_cast_value(self._ctx, value)
+        elif option.is_flag:
+            self._settings[name] = not self._settings[name]
+        else:
+            self._settings[name] = self._usual[name]
+
+    def _asked(self, *names: str) -> dict[str, Any]:
+        from astrosearch.corpus import Filters
+
+        filters = {name: self._settings[name] for name in Filters.__slots__}
+        return {name: self._settings[name] for name in names} | {"filters": Filters(**filters)}
+
+    def _answer(self, hits: "list[Hit]", query: str) -> None:
+        from astrosearch.cli.query import write_answer
+
+        self._hits = hits
+        write_answer(
+            self.index,
+            hits,
+            output=self._settings["output"],
+            abstracts=self._settings["abstracts"],
+            query=query,
+        )
+
+
+def _converse(answers: Shell) -> int:
+    """Lines from a terminal, until Ctrl-D."""
+    history = _history()
+    count = f"{len(answers.index):,} papers in index {answers.index.folder.name}"
+    _say(f"{count}. A line is a query; /help, Ctrl-D to leave.")
+    while True:
+        try:
+            line = _read(answers.prompt)
+        except EOFError:
+            click.echo(err=True)
+            return 0
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            continue
+        if line.strip():
+            _remember(history, line)
+        try:
+            if not answers.obey(line):
+                return 0
+        except KeyboardInterrupt:
+            _say("\nastrosearch: stopped.")
+        except Exception as error:
+            _say_error(error)
+
+
+def _pipe(answers: Shell) -> int:
+    """Lines from a pipe; the exit code of the first that could not be answered."""
+    code = 0
+    for line in sys.stdin:
+        try:
+            if not answers.obey(line):
+                break
+        except Exception as error:
+            failed = _say_error(error)
+            code = code or failed
+    return code
+
+
+def _say_error(error: Exception) -> int:
+    """One line for what the user can mend; its exit code.
+
+    Raises:
+        Exception: the error itself, if it is another.
+    """
+    from astrosearch.errors import AstrosearchError
+
+    if isinstance(error, AstrosearchError):
+        _say(f"astrosearch: {error}")
+    elif isinstance(error, click.UsageError):
+        _say(f"astrosearch: {error.format_message()}")
+    else:
+        raise error
+    return error.exit_code
+
+
+def _read(prompt: str) -> str:
+    if sys.stdout.isatty():
+        return input(prompt)
+    click.echo(prompt, nl=False, err=True)  # standard output is for answers
+    return input()
+
+
+def _history() -> Path:
+    """Where lines are kept, one each; `input` gets those that are there, and editing with them."""
+    from astrosearch import locations
+
+    file = locations.history_file()
+    try:
+        import readline
+    except ImportError:  # Windows, whose terminal edits lines by itself
+        return file
+    if file.exists():
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            for line in deque(stream, maxlen=REMEMBERED):
+                readline.add_history(line.rstrip("\n"))
+    return file
+
+
+def _remember(file: Path, line: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # what one looks for is one's own business
+        with file.open("a", encoding="utf-8", errors="replace") as stream:
+            stream.write(line + "\n")
+    except OSError as error:
+        _say(f"astrosearch: this line is not remembered: {error}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

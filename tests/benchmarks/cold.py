@@ -1,0 +1,139 @@
+"""A cold query, against a sentence-transformers script and `llm similar`, as whole processes.
+
+Each process starts, loads its model, embeds one question, compares it with as many papers as the
+index has, and prints ten ids. They take turns; files are in the system's cache, modules are
+compiled. The peers use all-MiniLM-L6-v2. Their papers' vectors are random rows of its dimension,
+in an .npy file and in llm's own database: what the rows hold changes no time.
+
+    python -m tests.benchmarks.cold INDEX --times 5
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch import locations, models
+from astrosearch.corpus import Corpus
+from astrosearch.index import PAPERS
+
+QUESTION = "gas stripped from a dwarf galaxy"
+
+SCRIPT = """
+import sys
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+model, vectors, ids, question = sys.argv[1:]
+query = SentenceTransformer(model).encode([question], normalize_embeddings=True)[0]
+scores = np.load(vectors, mmap_mode="r") @ query
+names = open(ids).read().split()
+print("\\n".join(names[row] for row in np.argsort(-scores)[:10]))
+"""
+
+
+def write_llm(
+    folder: Path, python: str, model: Path, ids: list[str], vectors: NDArray[np.float32]
+) -> Path:
+    """A database of llm with a vector for each id, made by llm and then filled as it fills it."""
+    database = folder / "llm.db"
+    environment = {**os.environ, "LLM_USER_PATH": str(folder)}
+    llm = [python, "-m", "llm"]
+    first = ["embed", "papers", "first", "-c", QUESTION, "-d", str(database), "-m"]
+    for arguments in (
+        ["sentence-transformers", "register", str(model)],
+        [*first, f"sentence-transformers/{model}"],
+    ):
+        subprocess.run([*llm, *arguments], env=environment, check=True, capture_output=True)
+    with sqlite3.connect(database) as db:
+        db.executemany(
+            "INSERT INTO embeddings (collection_id, id, embedding, content_hash, updated) "
+            "VALUES (1, ?, ?, ?, 0)",
+            (
+                (one, row.astype("<f4").tobytes(), hashlib.md5(one.encode()).digest())
+                for one, row in zip(ids, vectors, strict=True)
+            ),
+        )
+    return database
+
+
+def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
+    """Seconds, peak resident MB and output of a process."""
+    with tempfile.TemporaryFile() as output:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.DEVNULL, env=environment
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        output.seek(0)
+        said = output.read().decode()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, f"{command} ended with {process.returncode}"
+    return seconds, usage.ru_maxrss / 1024, said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index")
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--python", default=sys.executable, help="One that has the peers.")
+    arguments = parser.parse_args()
+    corpus = Corpus(locations.existing_index(arguments.index) / PAPERS)
+    ids = [paper.id for paper in corpus]
+    model, _ = models.locate("minilm", print)
+    width = json.loads((model / "config.json").read_bytes())["hidden_size"]
+    vectors = np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    # Whoever forbids compiled modules pays for it at each start; an installed tool has them.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["HF_HUB_OFFLINE"] = "1"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "vectors.npy", vectors)
+        (folder / "ids").write_text("\n".join(ids))
+        (folder / "peer.py").write_text(SCRIPT)
+        environment["LLM_USER_PATH"] = name
+        database = write_llm(folder, arguments.python, model, ids, vectors)
+        ours = [sys.executable, "-m", "astrosearch", "query", QUESTION, "--format", "ids"]
+        commands = {
+            "astrosearch query": [*ours, "-i", arguments.index],
+            "sentence-transformers": [
+                *[arguments.python, str(folder / "peer.py"), str(model)],
+                *[str(folder / "vectors.npy"), str(folder / "ids"), QUESTION],
+            ],
+            "llm similar": [
+                *[arguments.python, "-m", "llm", "similar", "papers"],
+                *["-c", QUESTION, "-d", str(database), "-n", "10"],
+            ],
+        }
+        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        for turn in range(arguments.times + 1):
+            for name, command in commands.items():
+                seconds, memory, said = measure(command, environment)
+                assert len(said.strip().splitlines()) == 10, said
+                if turn:  # the first compiles, and reads what is not in the system's cache
+                    taken[name].append((seconds, memory))
+    print(f"{len(ids):,} papers, {arguments.times} times, {os.cpu_count()} processors")
+    first = [one for one, _ in taken["astrosearch query"]]
+    for name, figures in taken.items():
+        spent, memories = zip(*figures, strict=True)
+        ratio = median(theirs / ours for theirs, ours in zip(spent, first, strict=True))
+        print(
+            f"{name:22} {median(spent):6.2f} s ({min(spent):.2f} to {max(spent):.2f}), "
+            f"{max(memories):5.0f} MB, ratio {ratio:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

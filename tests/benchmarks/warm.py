@@ -1,0 +1,67 @@
+"""A question to a shell that is up, against sentence-transformers kept loaded in the same run.
+
+The questions are titles of the index's papers, and the first words of titles. Both answer all of
+them in turn, question by question: astrosearch with what `astrosearch shell` does with a line,
+words, vectors and the table on a terminal of 100 columns included; sentence-transformers with
+all-MiniLM-L6-v2, one numpy product with as many random rows, and the ten titles. Wall time.
+
+    python -m tests.benchmarks.warm INDEX --questions 500
+"""
+
+import argparse
+import contextlib
+import os
+import time
+
+import numpy as np
+
+from astrosearch import locations, models
+from astrosearch.cli.shell import Shell, shell
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("index")
+    parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument("--mode", default="hybrid")
+    arguments = parser.parse_args()
+    os.environ |= {"FORCE_COLOR": "1", "COLUMNS": "100", "HF_HUB_OFFLINE": "1"}
+
+    context = shell.make_context("shell", ["--mode", arguments.mode])
+    settings = {name: value for name, value in context.params.items() if name != "index_name"}
+    ours = Shell(context, locations.existing_index(arguments.index), settings)
+
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(models.locate("minilm", print)[0]))
+    titles = [paper.title for paper in ours.index.corpus]
+    width = model.encode(["a"]).shape[1]
+    vectors = np.random.default_rng(0).normal(size=(len(titles), width)).astype(np.float32)
+
+    rows = np.linspace(0, len(titles) - 1, arguments.questions).astype(int)
+    questions = [
+        titles[row] if number % 2 else " ".join(titles[row].split()[:4])
+        for number, row in enumerate(rows)
+    ]
+    spent: dict[str, list[float]] = {"astrosearch shell": [], "sentence-transformers": []}
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        for question in questions:
+            start = time.perf_counter()
+            ours.obey(question)
+            middle = time.perf_counter()
+            [query] = model.encode([question], normalize_embeddings=True, show_progress_bar=False)
+            scores = vectors @ query
+            best = np.argpartition(-scores, 10)[:10]
+            print("\n".join(titles[row] for row in best[np.argsort(-scores[best])]))
+            spent["astrosearch shell"].append(middle - start)
+            spent["sentence-transformers"].append(time.perf_counter() - middle)
+    print(f"{len(titles):,} papers, {len(questions):,} questions, mode {arguments.mode}")
+    for name, seconds in spent.items():
+        p50, p99 = np.percentile(seconds, (50, 99)) * 1000
+        print(f"{name:22} p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    medians = [np.median(seconds) for seconds in spent.values()]
+    print(f"ratio of p50 (theirs to ours) {medians[1] / medians[0]:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Encoding on a Ray cluster: the same index, also when a machine is lost in the middle."""
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from astrosearch.build import Progress, build
+from astrosearch.encoder import EncoderSpec
+from astrosearch.errors import EncoderMismatch
+from astrosearch.models import resolve
+from astrosearch.readers import Selection
+from tests.conftest import Run, kaggle_line
+from tests.test_index import files, load, silent
+
+REASON = "Ray is an optional extra: pip install 'ray[data]'"
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two machines of one processor each, as Ray sees it; the second may be lost."""
+    pytest.importorskip("ray", reason=REASON)
+    from ray.cluster_utils import Cluster
+
+    before = dict(os.environ)
+    os.environ |= {
+        "RAY_worker_niceness": "0",
+        "OMP_NUM_THREADS": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    machine = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    with tempfile.TemporaryDirectory(
+        prefix="ray", dir="/tmp"
+    ) as folder:  # paths of sockets are short
+        made = Cluster(
+            initialize_head=True,
+            head_node_args={
+                **machine,
+                "temp_dir": folder,
+                "include_dashboard": False,
+                "_system_config": {
+                    "health_check_initial_delay_ms": 500,
+                    "health_check_period_ms": 300,
+                    "health_check_failure_threshold": 3,
+                },
+            },
+        )
+        made.second = made.add_node(**machine)
+        try:
+            yield made
+        finally:
+            made.shutdown()
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
+    cluster: Any, tmp_path: Path, tiny_llama: Path
+) -> None:
+    from astrosearch.cluster import RayEngine
+
+    source = tmp_path / "many.json"
+    source.write_text("\n".join(kaggle_line(n) for n in range(1500)))
+    spec = resolve(EncoderSpec(str(tiny_llama), layers=0), silent)[0]
+    build(tmp_path / "whole", [source], Selection(), spec, load)
+    said: list[str] = []
+    seen: list[Progress] = []
+
+    def lose_one(progress: Progress) -> None:
+        seen.append(progress)
+        if len(seen) == 3:
+            cluster.remove_node(cluster.second, allow_graceful=False)
+
+    report = build(
+        tmp_path / "spread",
+        [source],
+        Selection(),
+        spec,
+        load,
+        engine=RayEngine(cluster.address, said.append, {"device": "cpu"}),
+        progress=lose_one,
+    )
+    assert said == ["Encoding on 2 machines with 2 actors"]
+    assert (report.encoded, report.reused) == (1500, 0)
+    assert [one.encoded for one in seen][-1] == 1500
+    assert files(tmp_path / "spread") == files(tmp_path / "whole")
+
+
+def test_what_an_encoder_raises_is_the_line_of_its_machine(
+    cluster: Any, tmp_path: Path, snapshot: Path, tiny_llama: Path
+) -> None:
+    from astrosearch.cluster import RayEngine
+
+    spec = EncoderSpec(str(tiny_llama), layers=0, revision="another")
+    with pytest.raises(EncoderMismatch, match=rf"^on {socket.gethostname()}: .* revision another"):
+        build(
+            tmp_path / "one",
+            [snapshot],
+            Selection(),
+            spec,
+            load,
+            engine=RayEngine(cluster.address, silent, {}),
+        )
+
+
+def test_a_cluster_that_cannot_be_used_is_one_line(
+    run: Run, snapshot: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason=REASON)
+    given = ("index", "x", "--corpus", snapshot, "--encoder")
+    service = run(*given, "openai:text-embedding-3-small", "--engine", "ray", code=2)
+    assert "runs at its service: leave --engine ray out" in service.stderr
+    ray = (*given, tiny_llama, "--layers", 0, "--engine", "ray", "--address")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    nobody = run(*ray, f"127.0.0.1:{port}", code=3)
+    assert f"there is no Ray cluster at 127.0.0.1:{port}" in nobody.stderr.splitlines()[-1]
+    assert "write HOST:PORT" in run(*ray, "ray://head", code=2).stderr.splitlines()[-1]
+    alone = run(*given, tiny_llama, "--address", "head:6379", code=2)
+    assert "add --engine ray" in alone.stderr
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "astrosearch.cluster", raising=False)
+    missing = run(*given, tiny_llama, "--engine", "ray", code=3)
+    assert "pip install 'ray[data]" in missing.stderr.splitlines()[-1]

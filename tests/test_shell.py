@@ -1,0 +1,141 @@
+"""A shell: lines to answers, settings that last, an error that costs its line alone."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from astrosearch import locations
+from tests.conftest import Run
+
+
+@pytest.mark.usefixtures("built")
+class TestDownAPipe:
+    def test_a_line_is_answered_as_a_query_is(self, run: Run) -> None:
+        said = run(
+            "shell", "-k", 3, stdin="gas in a stream\n\ntitle:stream dust year:2016\n"
+        ).stdout
+        one = run("query", "gas in a stream", "-k", 3).stdout
+        other = run("query", "title:stream dust year:2016", "-k", 3).stdout
+        assert said == one + other
+
+    def test_settings_last_until_they_are_taken_back(self, run: Run) -> None:
+        lines = [
+            "/k 2",
+            "/mode lexical",
+            "/format ids",
+            "/category gr-qc",
+            "gas",
+            "/category",
+            "gas",
+        ]
+        said = run("shell", stdin="\n".join(lines)).stdout
+        few = ("query", "gas", "-k", 2, "--mode", "lexical", "--format", "ids")
+        assert said == run(*few, "--category", "gr-qc").stdout + run(*few).stdout
+
+    def test_papers_of_the_last_answer_go_by_their_numbers(self, run: Run) -> None:
+        first, second = run("query", "gas", "-k", 2, "--format", "ids").stdout.split()
+        said = run("shell", "--format", "ids", stdin="/k 2\ngas\n/open 2\n/similar 2 1\n").stdout
+        shown = run("show", second).stdout
+        near = run("similar", second, first, "-k", 2, "--format", "ids").stdout
+        assert said == f"{first}\n{second}\n{shown}{near}"
+        assert run("shell", stdin=f"/show arXiv:{first}v1").stdout == run("show", first).stdout
+
+    def test_a_line_that_cannot_be_answered_costs_itself_alone(self, run: Run) -> None:
+        wrong = {
+            "/since May": "is no date",
+            "/k 0": "'-k'",
+            "/mode fast": "'--mode'",
+            "/nothing": "there is no /nothing; see /help",
+            "/open 3": "the last answer has 0 papers, no 3",
+            "/similar": "name a paper",
+            "/show 2309.06126": "is not in this index",
+            "gas year:2020": "none of the 150 papers",
+            "year:soon": "is no year",
+        }
+        result = run("shell", "--format", "ids", stdin="\n".join([*wrong, "gas"]), code=2)
+        assert len(result.stdout.split()) == 10
+        lines = result.stderr.splitlines()
+        assert len(lines) == len(wrong)
+        for line, fact in zip(lines, wrong.values(), strict=True):
+            assert line.startswith("astrosearch: ")
+            assert fact in line
+
+    def test_it_ends_where_it_is_told_to(self, run: Run) -> None:
+        assert run("shell", stdin="/quit\ngas\n").stdout == ""
+        assert "/similar" in run("shell", stdin="/help\n").stderr
+        assert not locations.history_file().exists()
+
+
+class Terminal:
+    """`astrosearch shell` on a terminal of its own."""
+
+    def __init__(self) -> None:
+        self._fd, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "astrosearch", "shell"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "dumb"},
+        )
+        os.close(slave)
+        self._unread = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def read_until(self, text: str) -> str:
+        """What it says up to `text`, from where the last call ended.
+
+        Raises:
+            AssertionError: if it does not come in 60 seconds.
+        """
+        end = time.monotonic() + 60
+        while text not in self._unread:
+            assert time.monotonic() < end, self._unread
+            if select.select([self._fd], [], [], 1)[0]:
+                self._unread += os.read(self._fd, 65536).decode(errors="replace")
+        said, _, self._unread = self._unread.partition(text)
+        return said
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self._fd)
+
+
+@pytest.fixture
+def terminal(built: Path) -> Iterator[Terminal]:
+    opened = Terminal()
+    yield opened
+    opened.close()
+
+
+def test_on_a_terminal_ctrl_c_clears_a_line_and_ctrl_d_leaves(terminal: Terminal) -> None:
+    assert "150 papers in index main" in terminal.read_until("main> ")
+    terminal.type("gas in a str")
+    terminal.read_until("gas in a str")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.read_until("main> ")
+    terminal.type("/k 2\n")
+    terminal.read_until("main k=2> ")
+    terminal.type("dust\n")
+    assert "Traceback" not in terminal.read_until("cosine")
+    terminal.read_until("main k=2> ")
+    terminal.type("/since May\n")
+    assert "is no date" in terminal.read_until("main k=2> ")
+    terminal.type("\x10\x10\n")  # Ctrl-P, twice back in the history: the question again
+    terminal.read_until("cosine")
+    terminal.read_until("main k=2> ")
+    terminal.type("\x04")
+    assert terminal.process.wait(60) == 0
+    lines = locations.history_file().read_text().splitlines()
+    assert lines == ["/k 2", "dust", "/since May", "dust"]
