@@ -134,7 +134,7 @@ def evaluate(
     from astrosearch import evaluate as library
     from astrosearch import locations, models
     from astrosearch.cli.progress import counting
-    from astrosearch.encoders import load_encoder
+    from astrosearch.encoders import kept_encoder, load_encoder
     from astrosearch.gate import SavedReport
     from astrosearch.index import Index
     from astrosearch.judgements import read_judgements
@@ -151,11 +151,12 @@ def evaluate(
     if saved:
         saved.check(drawn, settings)
     own = index.manifest.encoder
-    named = [(own.short_name, own)]
-    named += [(other, models.encoder_spec(other)) for other in dict.fromkeys(against)]
     encoders: list[tuple[str, Encoder]] = [
-        (one, load_encoder(spec, _say, confirm=consent(yes))) for one, spec in named
+        (own.short_name, load_encoder(own, _say, confirm=consent(yes)))
     ]
+    for other in dict.fromkeys(against):
+        spec = models.encoder_spec(other)
+        encoders.append((other, kept_encoder(spec, _say, confirm=consent(yes))))
     with counting() as show:
         report = library.evaluate(index, settings, drawn, encoders, show)
     _write(report, as_json=as_json)
