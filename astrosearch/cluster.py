@@ -37,6 +37,10 @@ CORES = 4
 """Processors an actor takes where there is no GPU; of a machine with fewer, all. With more, the
 products of a small model get little faster."""
 
+BLOCKS = 2_000
+"""Parts, of whole shards, that the work is cut into at most: what an actor takes at a time, comes
+back at once, and is done again if it is lost. Each costs Ray some milliseconds to set up."""
+
 
 class RayEngine:
     """Encodes shards on a Ray cluster; an `Engine` of `astrosearch.build`."""
@@ -80,8 +84,7 @@ class RayEngine:
         here = ray.get_runtime_context().get_node_id()
         items = [{"number": number, "rows": rows} for number, rows in enumerate(shards)]
         encoded = (
-            # A block a shard: what an actor takes at a time, and what is done again.
-            ray.data.from_items(items, override_num_blocks=len(items))
+            ray.data.from_items(items, override_num_blocks=min(len(items), BLOCKS))
             .map(
                 _Texts,
                 fn_constructor_args=(spec, papers),

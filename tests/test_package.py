@@ -11,11 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     "torch transformers faiss peft datasets openai bitsandbytes numpy rich orjson httpx2 tantivy "
-    "Stemmer"
+    "Stemmer ray"
 )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["query", "--help"], ["index", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["query", "--help"], ["index", "--help"], ["shell", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys\n"
