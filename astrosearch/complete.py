@@ -100,17 +100,20 @@ def find_sources(
     k: int,
     filters: Filters | None = None,
     without: Sequence[str] = (),
+    limit: float | None = None,
 ) -> list[Source]:
     """The papers that are nearest to a beginning by meaning and words, and not only by chance.
 
     Args:
         without: identifiers of papers that are not to be sources: the one whose beginning it is.
+        limit: the lowest cosine of a source; by default what `nearness` finds.
 
     Raises:
         NothingFound: if no paper is as near to it as papers are to beginnings of the index's own.
     """
     found = query(index, encoder, [Question(beginning)], k + len(without), filters)[0]
-    limit = nearness(index, encoder, len(beginning.split()), k)
+    if limit is None:
+        limit = nearness(index, encoder, len(beginning.split()), k)
     others = [hit for hit in found if hit.paper.id not in without]
     sources = [
         Source(hit.paper, hit.cosine)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.complete import find_sources
+from astrosearch.complete import find_sources, nearness
 from astrosearch.encoder import Encoder, Told
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.index import Index
@@ -103,6 +103,7 @@ def draw_cases(
     """
     cases: list[Case] = []
     left_out = 0
+    limits: dict[int, float] = {}  # for beginnings of about the same length
     rows = order(index, held_out=held_out, seed=seed)
     for paper in index.corpus.stream(rows):
         told("Finding sources", len(cases), count)
@@ -110,7 +111,12 @@ def draw_cases(
         try:
             if cut is None:
                 raise NothingFound
-            sources = find_sources(index, encoder, cut[0], k, without=[paper.id])
+            words = 1 << len(cut[0].split()).bit_length()
+            if words not in limits:
+                limits[words] = nearness(index, encoder, words, k)
+            sources = find_sources(
+                index, encoder, cut[0], k, without=[paper.id], limit=limits[words]
+            )
         except NothingFound:
             left_out += 1
             continue
