@@ -191,7 +191,7 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
 def test_an_index_whose_files_are_damaged_is_built_again_from_what_it_remembers(
     run: Run, built: Path
 ) -> None:
-    (built / "vectors.faiss").unlink()
+    (built / "vectors.npy").unlink()
     assert "build the index again: astrosearch index main" in run("query", "gas", code=1).stderr
     assert "all texts are encoded again" in run("index", "main").stderr
     run("query", "gas")

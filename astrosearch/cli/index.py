@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, selection_options
+from astrosearch.cli.options import consent, consent_option, kind_option, selection_options
 
 if TYPE_CHECKING:
     from astrosearch.build import BuildReport
@@ -47,12 +47,12 @@ SHOWN_REFUSALS = 5
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch of the encoder.")
 @consent_option
-@click.option("--factory", metavar="SPEC", help="FAISS index factory, as `HNSW32,SQfp16`.")
+@kind_option
 def index(
     name: str | None,
     sources: tuple[Path, ...],
     strict: bool,
-    factory: str | None,
+    kind: str | None,
     device: str | None,
     dtype: str | None,
     batch_tokens: int | None,
@@ -100,7 +100,7 @@ def index(
                     dtype=dtype,
                     batch_tokens=batch_tokens,
                 ),
-                factory=factory,
+                kind=kind,
                 strict=strict,
                 say=_say,
                 refused=lambda one: shown.append(one) if len(shown) < SHOWN_REFUSALS else None,
