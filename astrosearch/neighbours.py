@@ -95,7 +95,8 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
     index = _make(words, vectors.shape[1])
     try:
         if not index.is_trained:
-            rows = _training_rows(len(vectors), vectors.shape[1])
+            lists = getattr(_core(index), "nlist", 1024)
+            rows = min(_training_rows(len(vectors), vectors.shape[1]), POINTS_PER_LIST * lists)
             sample = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
             index.train(unit_rows(vectors[np.sort(sample)]))
         for start in range(0, len(vectors), BLOCK):
