@@ -438,7 +438,7 @@ def _arrange(
             work.rename(folder / name)
         finally:
             work.unlink(missing_ok=True)
-    held = (folder / (name or VECTORS)).stat().st_size
+    held = (folder / name).stat().st_size if name else vectors.nbytes
     if asked["memory"] is not None and held > asked["memory"]:
         raise InputError(
             f"{asked['kind']} ({factory}) holds {held / 1e6:,.1f} MB of {count:,} papers in "

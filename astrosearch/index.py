@@ -130,7 +130,7 @@ class Index:
         if k == 0:
             return [np.zeros(0, np.float32)] * len(vectors), [np.zeros(0, np.int64)] * len(vectors)
         scores, rows = self.neighbours.search(vectors, k, allowed)
-        found = rows >= 0  # an approximate index may find fewer
+        found = rows >= 0
         return (
             [line[keep] for line, keep in zip(scores, found, strict=True)],
             [line[keep] for line, keep in zip(rows, found, strict=True)],

@@ -95,8 +95,8 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
     index = _make(words, vectors.shape[1])
     try:
         if not index.is_trained:
-            lists = getattr(_core(index), "nlist", 1024)
-            rows = min(_training_rows(len(vectors), vectors.shape[1]), POINTS_PER_LIST * lists)
+            wanted = POINTS_PER_LIST * max(1024, getattr(_core(index), "nlist", 0))
+            rows = min(_training_rows(len(vectors), vectors.shape[1]), wanted)
             sample = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
             index.train(unit_rows(vectors[np.sort(sample)]))
         for start in range(0, len(vectors), BLOCK):
@@ -146,7 +146,7 @@ class Neighbours:
     def search(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores (q, k), best first, and rows (q, k); a row of -1 is none.
+        """Scores (q, k), best first, and rows (q, k); a row of -1 is none: fewer are allowed.
 
         Under a filter all allowed rows are compared. Recall is measured without one, and says
         nothing about the rows that a filter leaves: where those are far from the query, codes
@@ -159,13 +159,22 @@ class Neighbours:
             parameters = faiss.SearchParameters(sel=selector)
             scores, rows = self._exact.search(queries, k, params=parameters)
         else:
-            factor = min(self.parameters["k_factor"], max(1, len(self._vectors) // k))
-            parameters = faiss.IndexRefineSearchParameters(k_factor=factor)
-            scores, rows = self._refined.search(queries, k, params=parameters)
+            scores, rows = self._approximately(queries, k)
+            short = (rows < 0).any(axis=1)  # more are asked for than the lists or graph give
+            if short.any():
+                scores[short], rows[short] = self._exact.search(queries[short], k)
         if not self.is_exact:
             # What is resident is the index alone; the pages stay in the system's cache.
             release(self._vectors)
         return scores, rows
+
+    def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        factor = min(self.parameters["k_factor"], max(1, len(self._vectors) // k))
+        parameters = faiss.IndexRefineSearchParameters(k_factor=factor)
+        found: tuple[Vectors, NDArray[np.int64]] = self._refined.search(
+            queries, k, params=parameters
+        )
+        return found
 
     def tune(self, recall: float) -> float:
         """Raise the parameters until recall@10 against exact search is at least `recall`.
@@ -189,7 +198,8 @@ class Neighbours:
 
         def measured(**parameters: int) -> float:
             self._set(parameters)
-            scores, rows = self.search(queries, k)
+            scores, rows = self._approximately(queries, k)
+            release(self._vectors)
             return float(np.mean((scores >= worst - 1e-6) & (rows >= 0)))
 
         breadth = {}

@@ -122,6 +122,16 @@ def test_a_filter_that_leaves_only_what_is_far_from_the_question_hides_nothing(
         np.testing.assert_allclose(scores, expected, atol=1e-3)
 
 
+def test_more_answers_than_the_lists_looked_into_hold_are_found_all_the_same(
+    tuned: tuple[Neighbours, float], stored: NDArray[np.float16], questions: Vectors
+) -> None:
+    found, _ = tuned
+    scores, rows = found.search(questions[:3], COUNT)
+    assert all(sorted(line) == list(range(COUNT)) for line in rows)
+    expected, _ = compared(stored, questions[:3], COUNT, np.arange(COUNT))
+    np.testing.assert_allclose(scores, expected, atol=1e-3)
+
+
 def test_flat_is_exact_and_writes_nothing(
     stored: NDArray[np.float16], questions: Vectors, tmp_path: Path
 ) -> None:
