@@ -106,7 +106,7 @@ class TestAnswers:
     def test_indexes_are_listed_described_verified_and_removed(self, run: Run, built: Path) -> None:
         assert "main\t150\t" in run("indexes").stdout
         assert json.loads(run("indexes", "info", "main").stdout)["count"] == 150
-        assert "150 papers, 12 files, sound" in run("indexes", "verify", "main").stdout
+        assert "150 papers, 11 files, sound" in run("indexes", "verify", "main").stdout
         vectors = bytearray((built / "vectors.npy").read_bytes())
         vectors[-1] ^= 1
         (built / "vectors.npy").write_bytes(vectors)

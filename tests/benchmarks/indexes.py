@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--papers", type=int, default=326_238)
     parser.add_argument("--dimension", type=int, default=576)
     parser.add_argument(
-        "--ways", nargs="*", default=["usearch", "auto"], help="usearch, or kinds of ours."
+        "--ways", nargs="*", default=["auto", "usearch"], help="usearch, or kinds of ours."
     )
     parser.add_argument("--only", nargs=2, metavar=("WORK", "WAY"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -201,11 +201,11 @@ def main() -> None:
             if "factory" in one:
                 print(f"           {one['factory']} {one['parameters']} {one['measured']:.4f}")
             (here / way).unlink(missing_ok=True)
-        flat = found["flat fp32"]
-        for way in given.ways:
+            flat = found["flat fp32"]
             print(
-                f"{way}: ratio of p50 (flat to it) {flat['p50'] / found[way]['p50']:.1f}, of "
-                f"memory (it to flat) {found[way]['memory'] / flat['memory']:.3f}"
+                f"           ratio of p50 (flat to it) {flat['p50'] / one['p50']:.1f}, of memory "
+                f"(it to flat) {one['memory'] / flat['memory']:.3f}",
+                flush=True,
             )
 
 
