@@ -13,28 +13,25 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import faiss
 import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__, locations
+from astrosearch import __version__, locations, neighbours
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.encoder import Encoded, Encoder, EncoderSpec, Priced, Say, TextHash
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
-from astrosearch.index import BLOCK, FAISS, PAPERS, REJECTED, VECTORS, WORDS, Index
-from astrosearch.manifest import Manifest, describe_files
+from astrosearch.index import PAPERS, REJECTED, VECTORS, WORDS, Index, map_vectors
+from astrosearch.manifest import Manifest, describe_files, file_sha256
+from astrosearch.neighbours import AUTO, BLOCK, RECALL, Neighbours, Parameters
 from astrosearch.readers import Intake, Refusal, Selection
-from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
+from astrosearch.vectors import FLAT, Vectors, random_pair_cosines, release
 from astrosearch.words import WordsWriter
-
-EXACT_UP_TO = 500_000
-"""Papers up to which every vector is compared; a scan of so many takes about 0.1 s."""
 
 SHARDS = "shards"
 
@@ -87,7 +84,7 @@ def build(
     load: Callable[[EncoderSpec], Encoder],
     *,
     engine: Engine | None = None,
-    factory: str | None = None,
+    kind: str | None = None,
     strict: bool = False,
     say: Say = lambda line: None,
     refused: Callable[[Refusal], None] = lambda refusal: None,
@@ -99,20 +96,20 @@ def build(
         spec: the encoder, with the revision of its weights.
         load: makes the encoder; called only if there is something to encode here.
         engine: encodes elsewhere; by default the encoder of `load` does it, in this process.
-        factory: FAISS index in the words of `faiss.index_factory`; by default exact up to
-            `EXACT_UP_TO` papers and inverted lists beyond, on float16 both.
+        kind: how neighbours are found, one of `neighbours.KINDS` or a FAISS index in the words
+            of `faiss.index_factory`; by default as last time, at first `auto`.
         strict: whether the first refused line ends the build.
         refused: told of every refused line.
 
     Raises:
-        InputError: if `factory` is none.
+        InputError: if `kind` is none.
         IndexBusy: if another process is building it.
         CorpusError: if a source is not a corpus, or `strict` and a line was refused.
         NothingFound: if no paper is left to index.
         AstrosearchError: if the folder cannot be written.
     """
-    if factory:
-        _make_faiss(factory, 11_520)  # a dimension that nearly any quantiser divides
+    if kind:
+        neighbours.factory(kind, 10_000, 11_520)  # a dimension that nearly any quantiser divides
     with _written(folder), locked(folder), _partial(folder) as partial:
         intake = import_papers(
             sources,
@@ -132,24 +129,25 @@ def build(
             "refused": dict(intake.refused),
         }
         previous = _previous(folder, say)
-        factory = factory or _factory(len(corpus), previous)
+        asked = {"kind": AUTO, "recall": RECALL, "memory": None}
+        if previous:
+            asked = previous.manifest.asked
+        if kind:
+            asked = {**asked, "kind": kind}
         if previous and previous.manifest.encoder != spec:
             say(
                 f"The encoder changes from {previous.manifest.encoder} to {spec}: "
                 "all texts are encoded again"
             )
             previous = None
-        if previous and (previous.manifest.corpus, previous.manifest.factory) == (
-            described,
-            factory,
-        ):
+        if previous and (previous.manifest.corpus, previous.manifest.asked) == (described, asked):
             shutil.rmtree(partial)
             return BuildReport(folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False)
 
         encoding = _Encoding(partial, corpus, spec, load, engine, progress)
         encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
-        _write_faiss(partial / FAISS, vectors, factory)
+        found = _arrange(partial, vectors, asked, say)
         words = _write_words(partial / WORDS, corpus)
         manifest = Manifest(
             count=len(corpus),
@@ -157,10 +155,15 @@ def build(
             encoder=spec,
             corpus=described,
             background=_background(vectors),
-            factory=factory,
+            asked=asked,
+            factory=found.factory,
+            parameters=found.parameters,
+            recall=found.recall,
             built=datetime.now(UTC).isoformat(timespec="seconds"),
             tool=__version__,
-            files=describe_files(partial, [PAPERS, VECTORS, FAISS, REJECTED, *words]),
+            files=describe_files(
+                partial, [PAPERS, VECTORS, *([found.file] if found.file else []), REJECTED, *words]
+            ),
         )
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
         manifest.write(partial)
@@ -203,6 +206,8 @@ def _partial(folder: Path) -> Iterator[Path]:
     partial = locations.partial_folder(folder)
     partial.mkdir(exist_ok=True)
     (partial / locations.MANIFEST).unlink(missing_ok=True)
+    for left in partial.glob("*.faiss*"):
+        left.unlink()
     try:
         yield partial
     except BaseException:
@@ -307,8 +312,11 @@ class _Encoding:
             for start in range(0, len(kept), BLOCK):
                 some = slice(start, start + BLOCK)
                 vectors[kept[some]] = previous.vectors[theirs[some]]
+                release(vectors)
+                release(previous.vectors)
         for shard, file in zip(shards, files, strict=True):
             vectors[shard] = np.load(file)["vectors"]
+            release(vectors)
         vectors.flush()
 
     def _texts(self, rows: NDArray[np.int64]) -> list[str]:
@@ -426,48 +434,123 @@ def _write_whole(file: Path, **arrays: NDArray[Any]) -> None:
     work = file.with_suffix(f".{os.getpid()}.tmp")
     with work.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **arrays)
-        stream.flush()
-        os.fsync(stream.fileno())
+    _flush(work)
     work.rename(file)
 
 
-def _factory(count: int, previous: Index | None = None) -> str:
-    """The one chosen by hand for the previous index, else the one that suits `count`."""
-    if previous and previous.manifest.factory != _factory(len(previous)):
-        return previous.manifest.factory
-    if count <= EXACT_UP_TO:
-        return "SQfp16"
-    # Lists of about √n/4 rows each way: https://github.com/facebookresearch/faiss/wiki
-    return f"IVF{int(4 * count**0.5)},SQfp16"
+def _flush(file: Path) -> None:
+    """See to it that a file that was written lies on the disk."""
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
-def _make_faiss(factory: str, dimension: int) -> Any:
-    try:
-        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
-        reason = str(error).strip().rpartition(": ")[2]  # behind the C++ function and file
-        raise InputError(f"{factory!r} is no FAISS index: {reason}") from None
+@dataclass(frozen=True)
+class _Arrangement:
+    """How neighbours are found, as the manifest has it."""
+
+    file: str | None
+    factory: str
+    parameters: Parameters
+    recall: float
 
 
-def _write_faiss(path: Path, vectors: NDArray[np.float16], factory: str) -> None:
-    try:
-        _fill_faiss(path, vectors, _make_faiss(factory, vectors.shape[1]))
-    except RuntimeError as error:
-        reason = str(error).strip().rpartition(": ")[2]
+def _arrange(
+    folder: Path,
+    vectors: NDArray[np.float16],
+    asked: dict[str, Any],
+    say: Say,
+    present: Manifest | None = None,
+) -> _Arrangement:
+    """Write and tune the FAISS index that was asked for; that of `present` serves if it is one.
+
+    The file is named for its content, so that another never takes its name.
+    """
+    count, dimension = vectors.shape
+    factory = neighbours.factory(asked["kind"], count, dimension, asked["memory"])
+    name = present.faiss_file if present and present.factory == factory else None
+    if name and present and name in present.verify(folder, [name]):
+        name = None
+    if factory != FLAT and not name:
+        work = folder / f".{os.getpid()}.faiss.tmp"
+        try:
+            neighbours.write(work, vectors, factory)
+            _flush(work)
+            name = f"vectors-{file_sha256(work)[:12]}.faiss"
+            work.rename(folder / name)
+        finally:
+            work.unlink(missing_ok=True)
+    held = (folder / name).stat().st_size if name else vectors.nbytes
+    if asked["memory"] is not None and held > asked["memory"]:
         raise InputError(
-            f"{factory!r} does not suit {len(vectors):,} papers: {reason}; choose another --factory"
-        ) from None
-
-
-def _fill_faiss(path: Path, vectors: NDArray[np.float16], index: Any) -> None:
-    if not index.is_trained:
-        sample = np.random.default_rng(0).choice(
-            len(vectors), size=min(len(vectors), 262_144), replace=False
+            f"{asked['kind']} ({factory}) holds {held / 1e6:,.1f} MB of {count:,} papers in "
+            f"memory, {asked['memory'] / 1e6:,.1f} MB were asked for; choose another kind"
         )
-        index.train(unit_rows(vectors[np.sort(sample)]))
-    for start in range(0, len(vectors), BLOCK):
-        index.add(unit_rows(vectors[start : start + BLOCK]))
-    faiss.write_index(index, str(path))
+    found = Neighbours(vectors, folder / name if name else None, {})
+    recall = round(found.tune(asked["recall"]), 4)
+    if found.is_exact:
+        say(f"Neighbours: exact, {held / 1e6:,.1f} MB of vectors are compared; recall 1")
+    else:
+        parameters = ", ".join(f"{key} {value}" for key, value in found.parameters.items())
+        say(
+            f"Neighbours: {factory}, {held / 1e6:,.1f} MB, {parameters}; recall@"
+            f"{neighbours.RECALL_AT} {recall} against exact search on {neighbours.QUERIES} queries"
+        )
+    return _Arrangement(name, factory, found.parameters, recall)
+
+
+def tune(
+    folder: Path,
+    *,
+    kind: str | None = None,
+    recall: float | None = None,
+    memory: int | None = None,
+    say: Say = lambda line: None,
+) -> Manifest:
+    """Find neighbours another way in a built index; nothing is encoded.
+
+    The new FAISS file comes beside the old one, and the manifest, replaced at once, says which
+    counts: whenever this is stopped, the index is the old one or the new one.
+
+    Args:
+        kind: as in `build`.
+        recall: recall@10 against exact search, at least.
+        memory: bytes that the FAISS index, or the compared vectors, may have.
+        Each by default as it was asked for last time.
+
+    Raises:
+        InputError: if there is no such kind, or it does not fit into `memory`.
+        IndexBusy: if another process is building or tuning it.
+        AstrosearchError: if the folder cannot be written.
+    """
+    with _written(folder), locked(folder):
+        manifest = Manifest.read(folder, check_files=False)
+        vectors = map_vectors(folder, manifest)
+        given = {"kind": kind, "recall": recall, "memory": memory}
+        asked = manifest.asked | {key: one for key, one in given.items() if one is not None}
+        try:
+            found = _arrange(folder, vectors, asked, say, manifest)
+            files = {
+                name: facts
+                for name, facts in manifest.files.items()
+                if not name.endswith(".faiss") or name == found.file
+            }
+            if found.file and found.file not in files:
+                files |= describe_files(folder, [found.file])
+            changed = replace(
+                manifest,
+                asked=asked,
+                factory=found.factory,
+                parameters=found.parameters,
+                recall=found.recall,
+                files=files,
+            )
+            changed.write(folder)
+        finally:
+            counts = Manifest.read(folder, check_files=False).files
+            for left in folder.glob("*.faiss*"):
+                if left.name not in counts:
+                    left.unlink()
+    return changed
 
 
 def _write_words(folder: Path, corpus: Corpus) -> list[str]:

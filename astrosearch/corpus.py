@@ -273,15 +273,15 @@ class Corpus:
     def rows_with_texts_of(self, other: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows whose text stands in another papers.sqlite too: our rows, ascending, and theirs."""
         self._db.execute("ATTACH ? AS other", (f"{other.resolve().as_uri()}?mode=ro&immutable=1",))
-        pairs = self._db.execute(
+        found = self._db.execute(
             """
             SELECT ours.row, min(theirs.row)
             FROM papers AS ours JOIN other.papers AS theirs USING (text_sha256)
             GROUP BY ours.row ORDER BY ours.row
             """
-        ).fetchall()
+        )
+        both: NDArray[np.int64] = np.fromiter(found, dtype=np.dtype((np.int64, 2)))
         self._db.execute("DETACH other")
-        both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return both[:, 0], both[:, 1]
 
     def rows_matching(self, filters: Filters) -> NDArray[np.int64] | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from astrosearch import __version__
 from astrosearch.encoder import Encoder, EncoderSpec, Priced, Told, encode_all
 from astrosearch.errors import AstrosearchError
-from astrosearch.index import BLOCK, Index
+from astrosearch.index import Index
 from astrosearch.measures import (
     MEASURES,
     RESAMPLES,
@@ -30,6 +30,7 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
+from astrosearch.neighbours import BLOCK
 from astrosearch.samples import HALF, TITLE, Query, Settings, Task
 from astrosearch.search import fuse
 from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows

@@ -2,26 +2,24 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoder
 from astrosearch.errors import EncoderMismatch, IndexDamaged
+from astrosearch.locations import MANIFEST
 from astrosearch.manifest import Manifest
+from astrosearch.neighbours import Neighbours
 from astrosearch.vectors import Vectors, unit_rows
 
 if TYPE_CHECKING:
     from astrosearch.words import Words
 
-PAPERS, VECTORS, FAISS, REJECTED = "papers.sqlite", "vectors.npy", "vectors.faiss", "rejected.jsonl"
+PAPERS, VECTORS, REJECTED = "papers.sqlite", "vectors.npy", "rejected.jsonl"
 WORDS = "words"
-
-BLOCK = 16_384
-"""Rows of float32 vectors that are held in memory at a time."""
 
 
 class Index:
@@ -34,27 +32,35 @@ class Index:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
         """
         self.folder = folder
+        found = _manifest_bytes(folder)
+        try:
+            self._open(folder)
+        except IndexDamaged:
+            if _manifest_bytes(folder) == found:
+                raise
+            self._open(folder)  # it was replaced in the meantime
+
+    def _open(self, folder: Path) -> None:
         self.manifest = Manifest.read(folder)
         self.corpus = Corpus(folder / PAPERS)
-        try:
-            self.vectors: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
-        except ValueError as error:
-            raise IndexDamaged(f"{folder / VECTORS} cannot be read ({error})") from None
-        try:
-            self._faiss = faiss.read_index(str(folder / FAISS), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError:
-            raise IndexDamaged(f"{folder / FAISS} is no FAISS index; build it again") from None
+        self.vectors = map_vectors(folder, self.manifest)
         count, dimension = self.manifest.count, self.manifest.dimension
-        for name, found in (
-            (PAPERS, (len(self.corpus), dimension)),
-            (VECTORS, self.vectors.shape),
-            (FAISS, (self._faiss.ntotal, self._faiss.d)),
-        ):
-            if tuple(found) != (count, dimension):
-                raise IndexDamaged(
-                    f"{folder / name} has {found[0]:,} rows of {found[-1]} dimensions, the "
-                    f"manifest says {count:,} of {dimension}; build the index again"
-                )
+        if len(self.corpus) != count:
+            raise IndexDamaged(
+                f"{folder / PAPERS} has {len(self.corpus):,} rows, the manifest says {count:,}; "
+                "build the index again"
+            )
+        name = self.manifest.faiss_file
+        try:
+            self.neighbours = Neighbours(
+                self.vectors, folder / name if name else None, self.manifest.parameters
+            )
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise IndexDamaged(
+                f"{folder / str(name)} is not the FAISS index of {count:,} rows of {dimension} "
+                f"dimensions that the manifest describes ({str(error).splitlines()[0]}); make it "
+                f"again: astrosearch indexes tune {folder.name}"
+            ) from None
 
     def __len__(self) -> int:
         return self.manifest.count
@@ -123,42 +129,38 @@ class Index:
         k = min(k, len(self) if allowed is None else len(allowed))
         if k == 0:
             return [np.zeros(0, np.float32)] * len(vectors), [np.zeros(0, np.int64)] * len(vectors)
-        if isinstance(self._faiss, faiss.IndexIVF | faiss.IndexScalarQuantizer | faiss.IndexFlat):
-            scores, rows = self._faiss.search(vectors, k, params=self._parameters(allowed))
-        elif allowed is None:
-            scores, rows = self._faiss.search(vectors, k)
-        else:
-            scores, rows = self._compare(vectors, k, allowed)
-        found = rows >= 0  # an approximate index may find fewer
+        scores, rows = self.neighbours.search(vectors, k, allowed)
+        found = rows >= 0
         return (
             [line[keep] for line, keep in zip(scores, found, strict=True)],
             [line[keep] for line, keep in zip(rows, found, strict=True)],
         )
 
-    def _parameters(self, allowed: NDArray[np.int64] | None) -> Any:
-        selector = None
-        if allowed is not None:
-            mask = np.zeros(len(self), dtype=bool)
-            mask[allowed] = True
-            bits = np.packbits(mask, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
-        if isinstance(self._faiss, faiss.IndexIVF):
-            # Allowed rows may lie in any list, so with a filter all of them are looked at.
-            nprobe = self._faiss.nlist if allowed is not None else max(16, self._faiss.nlist // 32)
-            return faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
-        return faiss.SearchParameters(sel=selector)
 
-    def _compare(
-        self, vectors: Vectors, k: int, allowed: NDArray[np.int64]
-    ) -> tuple[Vectors, NDArray[np.int64]]:
-        """The nearest of the allowed rows by comparing them all, for graphs and other indexes of
-        FAISS that take no filter, or lose answers to it."""
-        scores = np.concatenate(
-            [
-                vectors @ unit_rows(self.vectors[allowed[start : start + BLOCK]]).T
-                for start in range(0, len(allowed), BLOCK)
-            ],
-            axis=1,
+def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
+    """The (n, d) vectors of a folder, memory-mapped.
+
+    Raises:
+        IndexDamaged: if they are not there, or others than the manifest says.
+    """
+    path = folder / VECTORS
+    try:
+        vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise IndexDamaged(
+            f"{path} cannot be read ({error}); build the index again: "
+            f"astrosearch index {folder.name}"
+        ) from None
+    if vectors.shape != (manifest.count, manifest.dimension) or vectors.dtype != np.float16:
+        raise IndexDamaged(
+            f"{path} has {len(vectors):,} rows of {vectors.shape[-1]} dimensions, the manifest "
+            f"says {manifest.count:,} of {manifest.dimension}; build the index again"
         )
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, best, axis=1), allowed[best]
+    return vectors
+
+
+def _manifest_bytes(folder: Path) -> bytes | None:
+    try:
+        return (folder / MANIFEST).read_bytes()
+    except OSError:
+        return None

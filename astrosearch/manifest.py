@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,11 +13,21 @@ from typing import Any
 from astrosearch.encoder import EncoderSpec
 from astrosearch.errors import IndexDamaged
 from astrosearch.locations import MANIFEST
+from astrosearch.vectors import FLAT
 
 FORMAT = 2
 """Version of the on-disk format, documented in indexes/README.md."""
 
 _FILE = re.compile(r"(?:words/)?[\w.-]*\w[\w.-]*", re.ASCII)
+
+
+_EARLIER: dict[str, Any] = {"parameters": {}, "recall": None}
+"""Fields that indexes of earlier versions lack: they were not measured."""
+
+
+def _asked_earlier(record: dict[str, Any]) -> dict[str, Any]:
+    kind = "auto" if record["factory"] == FLAT else record["factory"]
+    return {"asked": {"kind": kind, "recall": 0.99, "memory": None}}
 
 
 @dataclass(frozen=True)
@@ -30,8 +42,14 @@ class Manifest:
     """Where the papers came from: `sources`, `selection`, `sha256`, `refused` by reason."""
     background: dict[str, Any]
     """Cosines of random pairs: `pairs`, `mean`, `spread`, `percentiles` (101 values, 0 to 100)."""
+    asked: dict[str, Any]
+    """How neighbours were to be found: `kind`, `recall` (at least), `memory` (bytes, or None)."""
     factory: str
     """The FAISS index, in the words of `faiss.index_factory`."""
+    parameters: dict[str, int]
+    """Of a search: `k_factor`, and `nprobe` or `efSearch`; empty if all vectors are compared."""
+    recall: float | None
+    """Recall@10 against exact search, as measured with `parameters`; 1 if all are compared."""
     built: str
     """Time of the build, ISO 8601, UTC."""
     tool: str
@@ -62,13 +80,15 @@ class Manifest:
             )
         try:
             encoder = EncoderSpec.from_record(record.pop("encoder"))
-            manifest = cls(encoder=encoder, **record)
+            manifest = cls(encoder=encoder, **_EARLIER | _asked_earlier(record) | record)
             date.fromisoformat(manifest.built[:10])
             sizes = {name: int(facts["bytes"]) for name, facts in manifest.files.items()}
             sums = [facts["sha256"] for facts in manifest.files.values()]
             whole = all(isinstance(one, int) for one in (manifest.count, manifest.dimension))
             whole = whole and all(isinstance(one, str) for one in [*sums, encoder.model])
             whole = whole and isinstance(manifest.corpus["selection"], dict)
+            whole = whole and all(isinstance(one, int) for one in manifest.parameters.values())
+            whole = whole and set(manifest.asked) == {"kind", "recall", "memory"}
             whole = whole and all(_FILE.fullmatch(name) for name in sizes)
             if not whole:
                 raise ValueError("a field of an odd kind")
@@ -85,16 +105,28 @@ class Manifest:
                 )
         return manifest
 
-    def write(self, folder: Path) -> None:
-        record = asdict(self)
-        (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n")
+    @property
+    def faiss_file(self) -> str | None:
+        """The file with the FAISS index; None if all of vectors.npy is compared."""
+        names = [name for name in self.files if name.endswith(".faiss")]
+        return names[0] if names and self.factory != FLAT else None
 
-    def verify(self, folder: Path) -> list[str]:
-        """Names of the files whose content is not what the manifest says, by sha256."""
+    def write(self, folder: Path) -> None:
+        """Replace the manifest at once: a reader, or a crash, finds the old one or this."""
+        work = folder / f".{MANIFEST}.tmp"
+        with work.open("w") as stream:
+            stream.write(json.dumps(asdict(self), indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        work.replace(folder / MANIFEST)
+
+    def verify(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
+        """Those of some or all files whose content is not what the manifest says, by sha256."""
         return [
             name
-            for name, facts in self.files.items()
-            if file_sha256(folder / name) != facts["sha256"]
+            for name in (self.files if names is None else names)
+            if not (folder / name).exists()
+            or file_sha256(folder / name) != self.files[name]["sha256"]
         ]
 
 

@@ -181,10 +181,9 @@ def similar(
     given = np.unique([index.corpus.row_of(paper_id) for paper_id in ids])
     centre = unit_rows(np.mean([index.vector(row) for row in given], axis=0, keepdims=True))
     allowed = index.corpus.rows_matching(filters or Filters())
-    if allowed is None:
-        allowed = np.arange(len(index))
-    scores, rows = index.search(centre, k, np.setdiff1d(allowed, given))
-    return _hits(index, scores[0], rows[0])
+    [scores], [rows] = index.search(centre, k + len(given), allowed)
+    others = np.flatnonzero(np.isin(rows, given, invert=True))[:k]
+    return _hits(index, scores[others], rows[others])
 
 
 def _hits(index: Index, cosines: NDArray[np.float32], rows: Rows) -> list[Hit]:

@@ -5,13 +5,18 @@ pairs of SmolLM2-135M have cosine .86). Whitening takes the mean out and scales 
 axes alike, so that what tells texts apart counts (Su et al. 2021, arXiv:2103.15316).
 """
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
+
+FLAT = "SQfp16"
+"""What FAISS calls an index that compares all vectors, in float16: vectors.npy is its codes."""
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
@@ -19,6 +24,13 @@ def unit_rows(vectors: NDArray[np.floating]) -> Vectors:
     rows = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def release(vectors: NDArray[Any]) -> None:
+    """Give the pages of a mapped array that were read or written back to the system's cache, so
+    that memory does not grow with what was looked at."""
+    if isinstance(vectors.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        vectors.base.madvise(mmap.MADV_DONTNEED)
 
 
 PAIRS = 50_000
@@ -31,10 +43,11 @@ def random_pair_cosines(vectors: NDArray[np.floating], seed: int = 0) -> Vectors
     left = draw.integers(0, len(vectors), PAIRS)
     right = (left + draw.integers(1, len(vectors), PAIRS)) % len(vectors)  # never itself
     blocks = np.array_split(np.arange(PAIRS), PAIRS // 4096)
-    cosines = [
-        np.einsum("ij,ij->i", unit_rows(vectors[left[some]]), unit_rows(vectors[right[some]]))
-        for some in blocks
-    ]
+    cosines = []
+    for some in blocks:
+        one, other = unit_rows(vectors[left[some]]), unit_rows(vectors[right[some]])
+        cosines.append(np.einsum("ij,ij->i", one, other))
+        release(vectors)
     return np.sort(np.concatenate(cosines))
 
 

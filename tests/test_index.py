@@ -100,7 +100,6 @@ def test_the_manifest_tells_the_whole_story(
     assert set(manifest["files"]) == {
         "papers.sqlite",
         "vectors.npy",
-        "vectors.faiss",
         "rejected.jsonl",
         *words,
     }
@@ -125,13 +124,13 @@ def test_an_index_that_is_up_to_date_stays_as_it_is(
 def test_a_corpus_that_moved_is_remembered_though_nothing_is_encoded(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
-    make(tmp_path / "one", snapshot, spec, factory="HNSW8,SQfp16")
+    make(tmp_path / "one", snapshot, spec, kind="HNSW8,SQfp16")
     moved = snapshot.rename(tmp_path / "moved.json")
     report = make(tmp_path / "one", moved, spec)
     assert (report.changed, report.encoded) == (True, 0)
     manifest = Index(tmp_path / "one").manifest
     assert manifest.corpus["sources"] == [str(moved)]
-    assert manifest.factory == "HNSW8,SQfp16"
+    assert manifest.factory == manifest.asked["kind"] == "HNSW8,SQfp16"
 
 
 def test_only_new_and_changed_texts_are_encoded_again(
@@ -318,12 +317,12 @@ def test_nothing_selected_is_nothing_found_and_nothing_usable_is_no_corpus(
         make(tmp_path / "one", snapshot, spec)
 
 
-@pytest.mark.parametrize("factory", ["IVF4,SQfp16", "HNSW8,SQfp16", "PCA16,SQ8", "Flat"])
+@pytest.mark.parametrize("kind", ["IVF1,SQfp16", "hnsw", "PCA16,SQ8", "Flat"])
 def test_every_kind_of_index_finds_under_a_filter_what_the_exact_one_finds(
-    tmp_path: Path, snapshot: Path, spec: EncoderSpec, factory: str
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, kind: str
 ) -> None:
     make(tmp_path / "exact", snapshot, spec)
-    make(tmp_path / "other", snapshot, spec, factory=factory)
+    make(tmp_path / "other", snapshot, spec, kind=kind)
     exact, other = Index(tmp_path / "exact"), Index(tmp_path / "other")
     allowed = np.arange(0, 150, 7)
     vectors = exact.vectors[:5].astype(np.float32)
@@ -335,14 +334,14 @@ def test_every_kind_of_index_finds_under_a_filter_what_the_exact_one_finds(
     assert [len(rows) for rows in other.search(vectors, 10)[1]] == [10] * 5
 
 
-def test_a_factory_that_faiss_does_not_know_is_refused(
+def test_a_kind_that_faiss_does_not_know_is_refused(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     def never(wanted: EncoderSpec) -> Encoder:
         raise AssertionError(f"{wanted} was loaded before the refusal")
 
     with pytest.raises(InputError, match="'Nonsense' is no FAISS index"):
-        build(tmp_path / "one", [snapshot], Selection(), spec, never, factory="Nonsense")
+        build(tmp_path / "one", [snapshot], Selection(), spec, never, kind="Nonsense")
 
 
 def test_filters_are_applied_before_the_search(
@@ -471,11 +470,11 @@ def test_a_folder_that_is_no_index_is_left_alone(
     assert (tmp_path / "mine/notes.txt").read_text() == "precious"
 
 
-def test_a_factory_that_does_not_suit_is_one_line(
+def test_a_kind_that_does_not_suit_is_one_line(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     with pytest.raises(InputError, match="'IVF1000,Flat' does not suit 150 papers"):
-        make(tmp_path / "one", snapshot, spec, factory="IVF1000,Flat")
+        make(tmp_path / "one", snapshot, spec, kind="IVF1000,Flat")
 
 
 def test_similar_leaves_out_what_it_was_asked_with(
@@ -537,8 +536,8 @@ def test_a_folder_that_disagrees_with_its_manifest_is_refused(
     with pytest.raises(IndexDamaged, match="has 1,000 bytes, the manifest says 19,328"):
         Index(folder)
     folder = damaged("missing")
-    (folder / "vectors.faiss").unlink()
-    with pytest.raises(IndexDamaged, match=r"vectors.faiss is missing"):
+    (folder / "papers.sqlite").unlink()
+    with pytest.raises(IndexDamaged, match=r"papers.sqlite is missing"):
         Index(folder)
     folder = damaged("nonsense")
     (folder / "manifest.json").write_text("{")

@@ -55,7 +55,9 @@ BASE = "base"
     metavar="MODEL",
     help="Another continuation beside it, of `base` (without the adapter), or as --model.",
 )
-@click.option("--samples", type=click.IntRange(min=1), default=1, help="How many, by seeds in a row; 1.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=1, help="How many, by seeds in a row; 1."
+)
 @click.option(
     "--temperature", type=click.FloatRange(min=0), default=0.3, show_default=True, help="0: none."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, selection_options
+from astrosearch.cli.options import consent, consent_option, kind_option, selection_options
 
 if TYPE_CHECKING:
     from astrosearch.build import BuildReport, Engine
@@ -59,12 +59,12 @@ SHOWN_REFUSALS = 5
     metavar="HOST:PORT",
     help="The Ray cluster; by default the one that runs on this machine.",
 )
-@click.option("--factory", metavar="SPEC", help="FAISS index factory, as `HNSW32,SQfp16`.")
+@kind_option
 def index(
     name: str | None,
     sources: tuple[Path, ...],
     strict: bool,
-    factory: str | None,
+    kind: str | None,
     device: str | None,
     dtype: str | None,
     batch_tokens: int | None,
@@ -112,7 +112,7 @@ def index(
                 spec,
                 lambda wanted: load_encoder(wanted, _say, confirm=consent(yes), **how),
                 engine=spread,
-                factory=factory,
+                kind=kind,
                 strict=strict,
                 say=_say,
                 refused=lambda one: shown.append(one) if len(shown) < SHOWN_REFUSALS else None,

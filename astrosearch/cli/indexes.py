@@ -4,16 +4,19 @@ import json
 
 import click
 
+from astrosearch.cli.options import Bytes, kind_option
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def indexes(ctx: click.Context) -> None:
-    """List, inspect, verify and remove indexes.
+    """List, inspect, verify, tune and remove indexes.
 
     \b
     astrosearch indexes
     astrosearch indexes info sampler
     astrosearch indexes verify sampler
+    astrosearch indexes tune sampler --recall .99 --memory 500MB
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_indexes)
@@ -84,6 +87,39 @@ def verify(name: str | None) -> None:
             f"build it again: astrosearch index {folder.name}"
         )
     click.echo(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+
+
+@indexes.command()
+@click.argument("name", required=False)
+@kind_option
+@click.option(
+    "--recall",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Recall@10 against exact search, at least; .99 at first.",
+)
+@click.option(
+    "--memory",
+    metavar="SIZE",
+    type=Bytes(),
+    help="What a search may hold in memory, as 500MB.",
+)
+def tune(name: str | None, kind: str | None, recall: float | None, memory: int | None) -> None:
+    """Change how an index finds neighbours; nothing is encoded.
+
+    Recall is measured against exact search, and the search goes further until it is as asked.
+    What is not given stays as it was asked for last time, also when the index is brought up to
+    date.
+    """
+    from astrosearch import build, locations
+
+    folder = locations.existing_index(name)
+    build.tune(
+        folder,
+        kind=kind,
+        recall=recall,
+        memory=memory,
+        say=lambda line: click.echo(line, err=True),
+    )
 
 
 @indexes.command()

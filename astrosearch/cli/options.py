@@ -124,6 +124,29 @@ def answer_options(command: Command) -> Command:
     return command
 
 
+def kind_option(command: Command) -> Command:
+    return click.option(
+        "--kind",
+        metavar="KIND",
+        help="How neighbours are found: auto, flat (exact), sq8, ivf, hnsw, pq, rabitq or what "
+        "faiss.index_factory takes.",
+    )(command)
+
+
+class Bytes(click.ParamType[int]):
+    """A number of bytes, as 500MB or 1.5GB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B", value, re.ASCII)
+        if not found:
+            self.fail(f"{value!r} is no size: write 500MB or 1.5GB", param, ctx)
+        return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+
+
 def consent_option(command: Command) -> Command:
     return click.option("--yes", is_flag=True, help="Pay for `openai:` without being asked.")(
         command

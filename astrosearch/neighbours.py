@@ -1,0 +1,307 @@
+"""The nearest of many vectors: exactly, or through a FAISS index whose recall is measured.
+
+Every kind but `flat` finds k × `k_factor` candidates by compressed vectors, or in a graph, and
+compares them exactly, from vectors.npy. How far a search goes is chosen by measurement: it rises
+until the asked recall holds.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.errors import InputError
+from astrosearch.vectors import FLAT, Vectors, release, unit_rows
+
+Parameters = dict[str, int]
+"""`k_factor`, and `nprobe` of inverted lists or `efSearch` of a graph: as FAISS names them."""
+
+AUTO = "auto"
+KINDS = (AUTO, "flat", "sq8", "ivf", "hnsw", "pq", "rabitq")
+
+EXACT_BYTES = 250_000_000
+"""Bytes of vectors.npy up to which `auto` compares them all: 20 to 30 ms on two cores."""
+
+BLOCK = 16_384
+"""Rows of float32 vectors that are held in memory at a time."""
+
+TRAINING_BYTES = 400_000_000
+"""Float32 vectors that a quantiser is trained on, at most."""
+
+POINTS_PER_LIST = 39
+"""Below so many training vectors a centroid FAISS's k-means warns of too few."""
+
+RECALL = 0.99
+RECALL_AT = 10
+QUERIES = 500
+"""Queries on which recall is measured."""
+
+GENEROUS = 64
+"""`k_factor` with which it is seen whether enough lists are looked into."""
+
+
+def factory(kind: str, count: int, dimension: int, memory: int | None = None) -> str:
+    """The words of `faiss.index_factory` for a kind; another text is taken for such words.
+
+    `auto` is exact for up to `EXACT_BYTES`, beyond that inverted lists of RaBitQ codes, a bit a
+    dimension (Gao and Long 2024, arXiv:2405.12497).
+
+    Args:
+        memory: bytes which `auto` may hold in memory, at most.
+
+    Raises:
+        InputError: if FAISS does not know it, or nothing fits into `memory`.
+    """
+    trained = _training_rows(count, dimension)
+    lists = max(1, min(int(2 * count**0.5), trained // POINTS_PER_LIST))
+    # At most a byte for four dimensions; a quantiser's parts must be equal.
+    parts = max(m for m in range(1, dimension // 4 + 2) if dimension % m == 0)
+    words = {
+        "flat": FLAT,
+        "sq8": "SQ8",
+        "ivf": f"IVF{lists},RaBitQ",
+        "hnsw": "HNSW32,SQ8",
+        "pq": f"PQ{parts}np",
+        "rabitq": "RaBitQ",
+    }
+    if kind != AUTO:
+        _make(words.get(kind, kind), dimension)
+        return words.get(kind, kind)
+    exact = 2 * count * dimension
+    if exact <= min(EXACT_BYTES, exact if memory is None else memory):
+        return FLAT
+    code = dimension // 8 + 8
+    for chosen, size in (
+        ("ivf", count * (code + 8) + 4 * lists * dimension),  # with row numbers and centroids
+        ("rabitq", count * code),
+    ):
+        if memory is None or size <= memory:
+            return words[chosen]
+    raise InputError(
+        f"{count:,} papers of {dimension} dimensions need {count * code / 1e6:,.1f} MB at least, "
+        f"{(memory or 0) / 1e6:,.1f} MB were given"
+    )
+
+
+def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
+    """Train and fill the FAISS index that `words` describe, and write it to `path`.
+
+    Raises:
+        InputError: if it does not suit the vectors.
+    """
+    index = _make(words, vectors.shape[1])
+    try:
+        if not index.is_trained:
+            wanted = POINTS_PER_LIST * max(1024, getattr(_core(index), "nlist", 0))
+            rows = min(_training_rows(len(vectors), vectors.shape[1]), wanted)
+            sample = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
+            index.train(unit_rows(vectors[np.sort(sample)]))
+        for start in range(0, len(vectors), BLOCK):
+            index.add(unit_rows(vectors[start : start + BLOCK]))
+            release(vectors)
+    except RuntimeError as error:
+        raise InputError(
+            f"{words!r} does not suit {len(vectors):,} papers: {_reason(error)}; choose another "
+            "--kind"
+        ) from None
+    faiss.write_index(index, str(path))
+
+
+class Neighbours:
+    """Finds the nearest of (n, d) float16 unit rows, through a FAISS index or without one."""
+
+    def __init__(
+        self, vectors: NDArray[np.float16], path: Path | None, parameters: Parameters
+    ) -> None:
+        """Map the FAISS index at `path`; without one, all vectors are compared.
+
+        Args:
+            parameters: as `tune` gave them; empty for some that suit most indexes.
+
+        Raises:
+            RuntimeError: if FAISS cannot read it.
+            ValueError: if it is of another count or dimension.
+        """
+        self._vectors = vectors
+        self._exact = _compared(vectors)
+        self._approximate: Any = None
+        self.parameters: Parameters = {}
+        if path is None:
+            return
+        self._approximate = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        found = (self._approximate.ntotal, self._approximate.d)
+        if found != vectors.shape:
+            raise ValueError(f"{found[0]:,} rows of {found[1]} dimensions")
+        self._core = _core(self._approximate)
+        self._refined = faiss.IndexRefine(self._approximate, self._exact)
+        self._set(parameters or self._usual())
+
+    @property
+    def is_exact(self) -> bool:
+        return self._approximate is None
+
+    def search(
+        self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """Scores (q, k), best first, and rows (q, k); a row of -1 is none: fewer are allowed.
+
+        Under a filter all allowed rows are compared. Recall is measured without one, and says
+        nothing about the rows that a filter leaves: where those are far from the query, codes
+        cannot tell them apart, lists of the near ones hold none, and a graph loses its way.
+        """
+        if allowed is not None and len(allowed) == len(self._vectors):
+            allowed = None
+        if self.is_exact or allowed is not None:
+            selector = None if allowed is None else _selector(allowed, len(self._vectors))
+            parameters = faiss.SearchParameters(sel=selector)
+            scores, rows = self._exact.search(queries, k, params=parameters)
+        else:
+            scores, rows = self._approximately(queries, k)
+            short = (rows < 0).any(axis=1)  # more are asked for than the lists or graph give
+            if short.any():
+                scores[short], rows[short] = self._exact.search(queries[short], k)
+        if not self.is_exact:
+            # What is resident is the index alone; the pages stay in the system's cache.
+            release(self._vectors)
+        return scores, rows
+
+    def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        factor = min(self.parameters["k_factor"], max(1, len(self._vectors) // k))
+        parameters = faiss.IndexRefineSearchParameters(k_factor=factor)
+        found: tuple[Vectors, NDArray[np.int64]] = self._refined.search(
+            queries, k, params=parameters
+        )
+        return found
+
+    def tune(self, recall: float) -> float:
+        """Raise the parameters until recall@10 against exact search is at least `recall`.
+
+        Queries are directions halfway between two random rows: like a question, none is itself
+        among the rows, and each has neighbours. (On 56,307 papers real titles and sentences need
+        no more candidates than these for the same recall.) What may be missed is shared by halves
+        between lists or graph, and codes. An answer as near as the tenth counts as right.
+
+        Returns:
+            The recall, from 0 to 1.
+        """
+        if self.is_exact:
+            return 1.0
+        count = len(self._vectors)
+        draw = np.random.default_rng(0)
+        one, other = draw.integers(0, count, (2, QUERIES))
+        queries = unit_rows(unit_rows(self._vectors[one]) + unit_rows(self._vectors[other]))
+        k = min(RECALL_AT, count)
+        worst = self._exact_scores(queries, k)[:, -1:]
+
+        def measured(**parameters: int) -> float:
+            self._set(parameters)
+            scores, rows = self._approximately(queries, k)
+            release(self._vectors)
+            return float(np.mean((scores >= worst - 1e-6) & (rows >= 0)))
+
+        breadth = {}
+        for value in self._breadths:
+            breadth = {self._breadth_name: value}
+            if measured(k_factor=GENEROUS, **breadth) >= (1 + recall) / 2:
+                break
+        factor = 1
+        while (reached := measured(k_factor=factor, **breadth)) < recall and factor * k < count:
+            factor *= 2
+        return reached
+
+    def _exact_scores(self, queries: Vectors, k: int) -> Vectors:
+        """(q, k) descending; block by block, so that what is mapped does not grow."""
+        best = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        for start in range(0, len(self._vectors), 8 * BLOCK):
+            some = _compared(self._vectors[start : start + 8 * BLOCK])
+            scores, _ = some.search(queries, k)
+            best = -np.sort(-np.hstack([best, scores]), axis=1)[:, :k]
+            release(self._vectors)
+        return best
+
+    @property
+    def _breadth_name(self) -> str:
+        return "nprobe" if isinstance(self._core, faiss.IndexIVF) else "efSearch"
+
+    @property
+    def _breadths(self) -> list[int]:
+        """How many lists are looked into, or nodes kept in view: ever more, up to all."""
+        if isinstance(self._core, faiss.IndexIVF):
+            return list(_doubled(max(1, self._core.nlist // 64), self._core.nlist))
+        if isinstance(self._core, faiss.IndexHNSW):
+            return list(_doubled(min(16, len(self._vectors)), len(self._vectors)))
+        return []
+
+    def _usual(self) -> Parameters:
+        """For an index of an earlier version, which was not measured."""
+        usual = {"k_factor": 4}
+        if breadths := self._breadths:
+            usual[self._breadth_name] = breadths[min(2, len(breadths) - 1)]
+        return usual
+
+    def _set(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        if isinstance(self._core, faiss.IndexIVF):
+            self._core.nprobe = parameters["nprobe"]
+        elif isinstance(self._core, faiss.IndexHNSW):
+            self._core.hnsw.efSearch = parameters["efSearch"]
+
+
+def _training_rows(count: int, dimension: int) -> int:
+    return min(count, TRAINING_BYTES // (4 * dimension))
+
+
+def _make(words: str, dimension: int) -> Any:
+    try:
+        return faiss.index_factory(dimension, words, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise InputError(
+            f"{words!r} is no FAISS index of {dimension} dimensions: {_reason(error)}; there are "
+            f"{', '.join(KINDS)}, and what faiss.index_factory takes"
+        ) from None
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).strip().rpartition(": ")[2]  # behind the C++ function and file
+
+
+def _compared(vectors: NDArray[np.float16]) -> Any:
+    """A FAISS index that compares all rows where they lie, without a copy of them: the caller
+    keeps them as long as the index.
+
+    FAISS keeps codes in a vector that may be a view, but its Python has no function that makes
+    one of a numpy array: its fields are set.
+    """
+    count, dimension = vectors.shape
+    index = faiss.IndexScalarQuantizer(
+        dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
+    codes = index.codes
+    codes.is_owned = False
+    codes.view_data = codes.c_ptr = faiss.swig_ptr(vectors.view(np.uint8))
+    codes.view_size = codes.c_size = vectors.nbytes
+    index.ntotal = count
+    return index
+
+
+def _core(index: Any) -> Any:
+    """The index itself behind a rotation or projection of vectors."""
+    return (
+        faiss.downcast_index(index.index) if isinstance(index, faiss.IndexPreTransform) else index
+    )
+
+
+def _selector(allowed: NDArray[np.int64], count: int) -> Any:
+    mask = np.zeros(count, dtype=bool)
+    mask[allowed] = True
+    return faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+
+
+def _doubled(first: int, last: int) -> Iterator[int]:
+    while first < last:
+        yield first
+        first *= 2
+    yield last
