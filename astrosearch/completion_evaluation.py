@@ -6,7 +6,7 @@ the true abstract or the sources have? How near does it come to the true ending?
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ class Sampled:
     """What the continuations of one way of writing are like."""
 
     how: str
+    abstracts: int
     numbers: int
     """Written in all."""
     supported: Estimate | None
@@ -136,6 +137,7 @@ def evaluate_completion(
     cases: Sequence[Case],
     left_out: int,
     *,
+    continued: int,
     seed: int,
     told: Told,
 ) -> CompletionReport:
@@ -144,10 +146,11 @@ def evaluate_completion(
     Args:
         loads: make the writer of the base, and that of the adapter; one is held at a time.
         left_out: what `draw_cases` passed over.
+        continued: how many of the cases, the first ones, are continued too.
     """
     perplexities: list[Perplexity] = []
     losses: dict[tuple[int, bool], Losses] = {}
-    continued: list[Sampled] = []
+    sampled: list[Sampled] = []
     names = []
     for number, load in enumerate(loads):
         writer = load()
@@ -158,7 +161,7 @@ def evaluate_completion(
             losses[number, grounded] = found
             perplexities.append(Perplexity(writer.name, grounded, found.perplexity))
         if number == 1:
-            continued = list(_sampled(writer, encoder, cases, seed, told))
+            sampled = list(_sampled(writer, encoder, cases[:continued], seed, told))
         del writer  # before the next one is loaded
     base, adapter = names
     reductions = [
@@ -177,7 +180,7 @@ def evaluate_completion(
         left_out,
         perplexities,
         reductions,
-        continued,
+        sampled,
     )
 
 
@@ -213,45 +216,62 @@ def _losses(
 WAYS = (("without sources", False, False), ("grounded", True, False), ("strict", True, True))
 
 
+@dataclass(slots=True)
+class _Written:
+    """What one way of writing gave, case by case."""
+
+    texts: list[str] = field(default_factory=list)
+    numbers: list[tuple[int, int]] = field(default_factory=list)
+    """Written, and of these true or in a source."""
+    invented: int = 0
+    stepped_in: int = 0
+
+
 def _sampled(
     writer: LocalWriter, encoder: Encoder, cases: Sequence[Case], seed: int, told: Told
 ) -> Iterator[Sampled]:
     """Each case continued by as many tokens as its true ending has, in each way."""
-    endings = unit_rows(encoder.encode([case.ending for case in cases]))
-    for how, grounded, strict in WAYS:
-        numbers: list[tuple[int, int]] = []  # written, supported
-        texts = []
-        invented = stepped_in = 0
-        for done, case in enumerate(cases):
-            told(f"Writing, {how}", done, len(cases))
-            length = max(1, len(_ending(writer, case)))
-            given = _given(writer, case, length) if grounded else []
-            known = Known([case.beginning, *case.sources])
-            tally = Tally()
-            sampling = Sampling(max_new_tokens=length, seed=seed)
-            pieces = writer.write(case.beginning, given, sampling, tally, known if strict else None)
-            text = "".join(pieces)
-            if strict and tally.stopped != "end":
-                text = known.without_unfinished(case.beginning, text)
-            texts.append(text.strip() or ".")
-            true = Known([case.beginning, case.ending, *case.sources])
+    written = {how: _Written() for how, _, _ in WAYS}
+    for done, case in enumerate(cases):
+        told(f"Writing with {writer.name}", done, len(cases))
+        known = Known([case.beginning, *case.sources])
+        true = Known([case.beginning, case.ending, *case.sources])
+        for how, grounded, strict in WAYS:  # the last two share a prompt, which is read once
+            text, tally = _continued(writer, case, seed, known, grounded=grounded, strict=strict)
             found = [one for one in mentions(text) if one.kind == "number"]
-            numbers.append((len(found), sum(bool(true.having(one)) for one in found)))
-            invented += sum(not known.having(one) for one in found)
-            stepped_in += tally.stepped_in
-        told(f"Writing, {how}", len(cases), len(cases))
-        vectors = unit_rows(encoder.encode(texts))
-        own = (vectors * endings).sum(axis=1)
-        other = (vectors * np.roll(endings, 1, axis=0)).sum(axis=1)
+            into = written[how]
+            into.texts.append(text.strip() or ".")
+            into.numbers.append((len(found), sum(bool(true.having(one)) for one in found)))
+            into.invented += sum(not known.having(one) for one in found)
+            into.stepped_in += tally.stepped_in
+    told(f"Writing with {writer.name}", len(cases), len(cases))
+    endings = unit_rows(encoder.encode([case.ending for case in cases]))
+    for how, into in written.items():
+        vectors = unit_rows(encoder.encode(into.texts))
         yield Sampled(
             how,
-            sum(written for written, _ in numbers),
-            _share(np.array(numbers, dtype=np.float64), seed),
-            invented,
-            _mean(own, seed),
-            _mean(other, seed),
-            stepped_in,
+            len(cases),
+            sum(count for count, _ in into.numbers),
+            _share(np.array(into.numbers, dtype=np.float64), seed),
+            into.invented,
+            _mean((vectors * endings).sum(axis=1), seed),
+            _mean((vectors * np.roll(endings, 1, axis=0)).sum(axis=1), seed),
+            into.stepped_in,
         )
+
+
+def _continued(
+    writer: LocalWriter, case: Case, seed: int, known: Known, *, grounded: bool, strict: bool
+) -> tuple[str, Tally]:
+    length = max(1, len(_ending(writer, case)))
+    given = _given(writer, case, length) if grounded else []
+    tally = Tally()
+    sampling = Sampling(max_new_tokens=length, seed=seed)
+    pieces = writer.write(case.beginning, given, sampling, tally, known if strict else None)
+    text = "".join(pieces)
+    if strict and tally.stopped != "end":
+        text = known.without_unfinished(case.beginning, text)
+    return text, tally
 
 
 def _share(counts: NDArray[np.float64], seed: int) -> Estimate | None:

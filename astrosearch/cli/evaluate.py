@@ -63,6 +63,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="For completion: papers given to the model.",
 )
+@click.option(
+    "--continued",
+    type=click.IntRange(min=2),
+    help="For completion: how many abstracts the model continues; by default all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option(
     "--save",
@@ -90,6 +95,7 @@ def evaluate(
     model: str | None,
     adapter: str | None,
     sources: int,
+    continued: int | None,
     as_json: bool,
     save: Path | None,
     gate: Path | None,
@@ -118,10 +124,12 @@ def evaluate(
         if (model is None) != (adapter is None):
             raise click.UsageError("give --model and --adapter together: they are compared")
         chosen = (model, adapter) if model and adapter else None
-        _completion(name, queries or 200, held_out, seed, chosen, sources, as_json=as_json)
+        count = queries or 200
+        written = min(count, continued or count)
+        _completion(name, count, held_out, seed, chosen, sources, written, as_json=as_json)
         return
-    if model or adapter:
-        raise click.UsageError("--model and --adapter belong to --task completion")
+    if model or adapter or continued:
+        raise click.UsageError("--model, --adapter and --continued belong to --task completion")
     if (judgements is None) and "judgements" in tasks:
         raise click.UsageError("--task judgements needs --judgements FILE")
     if judgements is not None and tasks and "judgements" not in tasks:
@@ -176,6 +184,7 @@ def _completion(
     seed: int,
     chosen: tuple[str, str] | None,
     sources: int,
+    continued: int,
     *,
     as_json: bool,
 ) -> None:
@@ -202,7 +211,7 @@ def _completion(
             index, encoder, count, sources, held_out=held_out, seed=seed, told=told
         )
         report = library.evaluate_completion(
-            index, encoder, loads, cases, left_out, seed=seed, told=told
+            index, encoder, loads, cases, left_out, continued=continued, seed=seed, told=told
         )
     if as_json:
         click.echo(render.as_json(report.as_record(), indent=True))

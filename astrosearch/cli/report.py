@@ -71,7 +71,7 @@ def completion_view(report: "CompletionReport") -> Group:
     for way in report.sampled:
         share = "" if way.supported is None else _with_interval(way.supported, 100, " %")
         written.add_row(
-            way.how,
+            f"{way.abstracts}, {way.how}",
             str(way.numbers),
             share,
             str(way.unsupported_by_all),
