@@ -432,3 +432,75 @@ def test_ctrl_c_prints_what_there_is(run: Run, home_index: Path, babbler: Path) 
     text = seen.decode()
     assert "stopped after" in text
     assert "not a finding" in text
+
+
+@pytest.fixture(scope="session")
+def babbler_adapter(babbler: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LoRA on the babbler, with weights that change what it says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(2)
+    base = AutoModelForCausalLM.from_pretrained(babbler)
+    lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    model = get_peft_model(base, lora)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight)
+    folder = tmp_path_factory.mktemp("models") / "babbler-adapter"
+    model.save_pretrained(folder)
+    return folder
+
+
+def test_what_grounding_is_worth_is_measured_on_both_models(
+    run: Run, tmp_path: Path, tiny_llama: Path, babbler: Path, babbler_adapter: Path
+) -> None:
+    texts = ("gas stream of the Magellanic cloud", "dust disc of a planet orbit")
+    lines = [
+        kaggle_line(n, abstract=f"{texts[n % 2]} {n}. We find {n} galaxies near a {n} kpc bank.")
+        for n in range(12)
+    ]
+    source = tmp_path / "corpus.json"
+    source.write_text("\n".join([*lines, kaggle_line(99, abstract="gas and dust alone")]))
+    run("index", "--corpus", source, "--encoder", tiny_llama)
+    sizes = ("--queries", 6, "--continued", 4, "--sources", 1)
+    models = ("--model", babbler, "--adapter", babbler_adapter)
+    asked = ("eval", "--task", "completion", *sizes, *models)
+    record = json.loads(run(*asked, "--json").stdout)
+    assert record["papers"] == 6
+    perplexities = [one["value"] for one in record["perplexities"]]
+    assert len(set(perplexities)) == 4
+    assert all(value > 1 for value in perplexities)
+    for one, (before, after) in zip(
+        record["reductions"], ((0, 1), (2, 3), (0, 2), (1, 3)), strict=True
+    ):
+        share = 1 - perplexities[after] / perplexities[before]
+        assert one["estimate"]["value"] == pytest.approx(share, abs=1e-5)
+        assert one["estimate"]["low"] <= share <= one["estimate"]["high"]
+    free, grounded, strict = record["sampled"]
+    assert (free["how"], grounded["abstracts"]) == ("without sources", 4)
+    assert free["unsupported_by_all"] > 0
+    assert strict["unsupported_by_all"] == 0
+    assert strict["stepped_in"] > 0
+    assert json.loads(run(*asked, "--json").stdout) == record
+    assert "perplexity of the true ending" in run(*asked).stdout
+    for more in (("--task", "title"), ("--against", "paper"), ("--save", tmp_path / "x")):
+        assert "asked alone" in run(*asked, *more, code=2).stderr
+    assert "together" in run(*asked[:-2], code=2).stderr
+    assert "belong to --task completion" in run("eval", "--continued", 3, code=2).stderr
+
+
+def test_the_perplexity_is_that_of_the_ending_alone(babbler: Path) -> None:
+    import torch
+
+    from astrosearch.perplexity import losses_of
+
+    model = load_language_model(str(babbler), silent, device="cpu", dtype=torch.float32)
+    text = [0, 5, 9, 3, 7, 11, 4]
+    found = losses_of(model, [text], lambda done: None, [4])
+    with torch.inference_mode():
+        scores = model.model(input_ids=torch.tensor([text])).logits[0].log_softmax(-1)
+    wanted = -sum(float(scores[place - 1, text[place]]) for place in (4, 5, 6))
+    assert found.total[0] == pytest.approx(wanted, rel=1e-4)
+    assert found.tokens.tolist() == [3]
