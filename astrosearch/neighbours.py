@@ -180,9 +180,10 @@ class Neighbours:
         """Raise the parameters until recall@10 against exact search is at least `recall`.
 
         Queries are directions halfway between two random rows: like a question, none is itself
-        among the rows, and each has neighbours. (On 56,307 papers real titles and sentences need
-        no more candidates than these for the same recall.) What may be missed is shared by halves
-        between lists or graph, and codes. An answer as near as the tenth counts as right.
+        among the rows, and each has neighbours. (Of 326,238 papers, the first 160 by codes of a
+        bit a dimension hold .997 of the ten that are right for these queries, .999 for real titles,
+        .996 for sentences, .990 for the first three words of titles.) What may be missed is shared
+        by halves between lists or graph, and codes. An answer as near as the tenth is right.
 
         Returns:
             The recall, from 0 to 1.
