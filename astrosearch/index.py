@@ -1,5 +1,6 @@
 """A built index: opened, checked, searched. indexes/README.md documents the bytes."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoder
-from astrosearch.errors import EncoderMismatch, IndexDamaged
+from astrosearch.errors import EncoderMismatch, IndexBusy, IndexDamaged
 from astrosearch.manifest import Manifest
 from astrosearch.vectors import Vectors, unit_rows
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 PAPERS, VECTORS, FAISS, REJECTED = "papers.sqlite", "vectors.npy", "vectors.faiss", "rejected.jsonl"
 WORDS = "words"
+
+ATTEMPTS = 5
+"""At opening a folder in whose place a build puts another, 0.02 s apart."""
 
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
@@ -34,15 +38,36 @@ class Index:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
         """
         self.folder = folder
-        self.manifest = Manifest.read(folder)
+        # A build may put another folder in this one's place while its files are opened. They are
+        # of one build if the manifest is the same before and after.
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.manifest = Manifest.read(folder)
+                self._open(folder)
+                if self._is_the_same():
+                    return
+            except IndexDamaged:
+                if attempt == ATTEMPTS or (folder.exists() and self._is_the_same()):
+                    raise
+            time.sleep(0.02)
+        raise IndexBusy(f"index {folder.name} is built again and again; ask when that is over")
+
+    def _is_the_same(self) -> bool:
+        """Whether the folder still holds the index whose manifest was read."""
+        try:
+            return Manifest.read(self.folder, check_files=False) == self.manifest
+        except (IndexDamaged, AttributeError):
+            return False
+
+    def _open(self, folder: Path) -> None:
         self.corpus = Corpus(folder / PAPERS)
         try:
             self.vectors: NDArray[np.float16] = np.load(folder / VECTORS, mmap_mode="r")
-        except ValueError as error:
+        except (OSError, ValueError, EOFError) as error:
             raise IndexDamaged(f"{folder / VECTORS} cannot be read ({error})") from None
         try:
             self._faiss = faiss.read_index(str(folder / FAISS), faiss.IO_FLAG_MMAP_IFC)
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             raise IndexDamaged(f"{folder / FAISS} is no FAISS index; build it again") from None
         count, dimension = self.manifest.count, self.manifest.dimension
         for name, found in (
@@ -65,6 +90,7 @@ class Index:
 
         Raises:
             IndexDamaged: if they cannot be read, or are those of another number of papers.
+            IndexBusy: if they are those of a later build.
         """
         from astrosearch.words import Words
 
@@ -73,6 +99,11 @@ class Index:
             raise IndexDamaged(
                 f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest says "
                 f"{len(self):,}; build the index again"
+            )
+        if not self._is_the_same():
+            raise IndexBusy(
+                f"index {self.folder.name} was built again or removed while it was being read; "
+                "ask again"
             )
         return words
 

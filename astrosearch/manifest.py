@@ -15,6 +15,9 @@ from astrosearch.locations import MANIFEST
 FORMAT = 2
 """Version of the on-disk format, documented in indexes/README.md."""
 
+MANIFEST_SUM = "manifest.sha256"
+"""The manifest's own sha256, as `sha256sum` writes it."""
+
 _FILE = re.compile(r"(?:words/)?[\w.-]*\w[\w.-]*", re.ASCII)
 
 
@@ -52,7 +55,7 @@ class Manifest:
         try:
             record = json.loads(path.read_bytes())
             version = record["format"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise IndexDamaged(f"{path} cannot be read ({error}); build the index again") from None
         if version != FORMAT:
             raise IndexDamaged(
@@ -66,17 +69,24 @@ class Manifest:
             date.fromisoformat(manifest.built[:10])
             sizes = {name: int(facts["bytes"]) for name, facts in manifest.files.items()}
             sums = [facts["sha256"] for facts in manifest.files.values()]
-            whole = all(isinstance(one, int) for one in (manifest.count, manifest.dimension))
-            whole = whole and all(isinstance(one, str) for one in [*sums, encoder.model])
+            mean = manifest.background["mean"]
+            whole = all(type(one) is int and one >= 0 for one in (manifest.count, *sizes.values()))
+            whole = whole and type(manifest.dimension) is int and manifest.dimension > 0
+            whole = whole and all(
+                isinstance(one, str)
+                for one in (*sums, manifest.factory, manifest.tool, *manifest.corpus["sources"])
+            )
             whole = whole and isinstance(manifest.corpus["selection"], dict)
+            whole = whole and (mean is None or isinstance(mean, float | int))
+            # A name that led out of the folder would have any file of this machine read.
             whole = whole and all(_FILE.fullmatch(name) for name in sizes)
             if not whole:
                 raise ValueError("a field of an odd kind")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise IndexDamaged(f"{path} is incomplete ({error}); build the index again") from None
         for name, size in sizes.items() if check_files else ():
             file = folder / name
-            found = file.stat().st_size if file.exists() else None
+            found = file.stat().st_size if file.is_file() else None
             if found != size:
                 has = "is missing" if found is None else f"has {found:,} bytes"
                 raise IndexDamaged(
@@ -86,16 +96,23 @@ class Manifest:
         return manifest
 
     def write(self, folder: Path) -> None:
-        record = asdict(self)
-        (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n")
+        content = (json.dumps(asdict(self), indent=1) + "\n").encode()
+        digest = hashlib.sha256(content).hexdigest()
+        (folder / MANIFEST_SUM).write_text(f"{digest}  {MANIFEST}\n")
+        (folder / MANIFEST).write_bytes(content)
 
     def verify(self, folder: Path) -> list[str]:
         """Names of the files whose content is not what the manifest says, by sha256."""
-        return [
+        changed = [
             name
             for name, facts in self.files.items()
             if file_sha256(folder / name) != facts["sha256"]
         ]
+        said = folder / MANIFEST_SUM  # indexes of earlier versions have none
+        if said.exists():
+            expected = f"{file_sha256(folder / MANIFEST)}  {MANIFEST}\n".encode()
+            changed += [] if said.read_bytes() == expected else [MANIFEST]
+        return changed
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
