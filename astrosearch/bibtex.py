@@ -10,7 +10,7 @@ import unicodedata
 from typing import NamedTuple
 
 from astrosearch.papers import Paper
-from astrosearch.tex import one_line, paired, to_unicode, without_ties
+from astrosearch.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
@@ -149,7 +149,10 @@ def _safe(text: str) -> str:
     >>> _safe("50% of A_B & {x at 10^{-3}")
     '50\\% of A\\_B \\& x at 10$^{-3}$'
     """
-    text = paired(" ".join(one_line(text).split()))
+    text = " ".join(one_line(text).split())
+    if is_overgrown(text):
+        return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
+    text = paired(text)
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)

@@ -198,6 +198,8 @@ def _written(folder: Path) -> Iterator[None]:
 def _partial(folder: Path) -> Iterator[Path]:
     """Where `folder` is built; left behind by a failure only if something was encoded there."""
     locations.recover(folder)
+    if (folder / locations.MANIFEST).exists():  # a process died before it took the old one away
+        shutil.rmtree(locations.replaced_folder(folder), ignore_errors=True)
     if folder.exists() and not (folder / locations.MANIFEST).exists():
         raise InputError(
             f"{folder} is there and is no index (it has no {locations.MANIFEST}): remove it, or "
@@ -285,6 +287,8 @@ class _Encoding:
     def run(self, previous: Index | None) -> None:
         """Write vectors.npy: rows from `previous` where the text is the same, else encoded."""
         self._shards.mkdir(parents=True, exist_ok=True)
+        for torn in self._shards.glob("*.tmp"):  # of a process that died while it wrote
+            torn.unlink()
         count = len(self._corpus)
         rows = np.arange(count)
         if previous:

@@ -217,8 +217,8 @@ class Corpus:
     """The papers of a built index, read-only, by row or by id."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
             (self._count,) = self._db.execute("SELECT count(*) FROM papers").fetchone()
         except sqlite3.DatabaseError as error:
             raise IndexDamaged(f"{path} is not a papers table ({error})") from None
@@ -240,6 +240,8 @@ class Corpus:
             marks = ",".join("?" * len(some))
             query = f"SELECT row, {_FIELDS} FROM papers WHERE row IN ({marks})"
             found.update({row: _paper(rest) for row, *rest in self._db.execute(query, some)})
+        if missing := set(rows) - set(found):
+            raise IndexDamaged(f"papers.sqlite lacks row {min(missing)}; build the index again")
         return [found[row] for row in rows]
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
@@ -329,6 +331,19 @@ class Corpus:
 
 
 def _paper(fields: Sequence[object]) -> Paper:
+    """
+    Raises:
+        IndexDamaged: if the fields are none that were written here.
+    """
+    try:
+        return _paper_of(fields)
+    except (ValueError, TypeError, AssertionError) as error:
+        raise IndexDamaged(
+            f"papers.sqlite holds a paper that cannot be read ({error}); build the index again"
+        ) from None
+
+
+def _paper_of(fields: Sequence[object]) -> Paper:
     paper_id, title, abstract, authors, categories, published, updated, doi, version, summary = (
         fields
     )

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class EncoderSpec:
         """Read what `as_record` gave.
 
         Raises:
-            IndexDamaged: if the record has fields this version does not know.
+            IndexDamaged: if the record has fields this version does not know, or odd values.
         """
         known = {field.name for field in fields(cls)}
         if strangers := sorted(set(record) - known):
@@ -83,7 +83,15 @@ class EncoderSpec:
                 f"the manifest's encoder has fields this version does not know: "
                 f"{', '.join(strangers)}; a newer astrosearch wrote it"
             )
-        return cls(**record)  # type: ignore[arg-type]
+        try:
+            spec = cls(**record)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise IndexDamaged(f"the encoder is described in part only: {error}") from None
+        for name, (kinds, choices) in _ALLOWED.items():
+            value = getattr(spec, name)
+            if type(value) not in kinds or (choices and value not in choices):
+                raise IndexDamaged(f"the encoder's {name} cannot be {str(value)[:40]!r}")
+        return spec
 
     def text_of(self, paper: Paper) -> str:
         """What is encoded of a paper."""
@@ -122,6 +130,22 @@ class EncoderSpec:
         if self.quantize:
             parts.append(self.quantize)
         return ", ".join(parts)
+
+
+_TEXT, _NUMBER, _NONE = str, int, type(None)
+_ALLOWED: dict[str, tuple[tuple[type, ...], tuple[object, ...]]] = {
+    "model": ((_TEXT,), ()),
+    "revision": ((_TEXT,), ()),
+    "adapter": ((_TEXT, _NONE), ()),
+    "layers": ((_NUMBER, _NONE), ()),
+    "pooling": ((_TEXT,), get_args(Pooling)),
+    "attention": ((_TEXT, _NONE), (None, *get_args(Attention))),
+    "transform": ((_TEXT, _NONE), ()),
+    "max_tokens": ((_NUMBER,), ()),
+    "document": ((_TEXT,), ("abstract", "title-and-abstract")),
+    "quantize": ((_TEXT, _NONE), (None, "4bit")),
+}
+"""What a spec's fields may hold: their types and, where there are few, their values."""
 
 
 class Encoder(Protocol):

@@ -1,13 +1,19 @@
-"""Hugging Face libraries without their chatter: our user gets one line, and it is ours."""
+"""Hugging Face folders and libraries: our user gets one line, and it is ours.
+
+Weights are read from safetensors alone. A pickle can run any code when it is read, so it is
+refused by its name, before any library sees it.
+"""
 
 import io
+import json
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
-from astrosearch.errors import InputError
+from astrosearch.errors import AstrosearchError, InputError
 
 # bitsandbytes warns of an optional package when it is imported and at the first product.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -41,11 +47,58 @@ def loading(folder: Path) -> Iterator[None]:
     """What the libraries say of a folder they cannot read, in a line."""
     import torch
 
+    with readable(folder, besides=(torch.OutOfMemoryError,)), quiet_transformers():
+        yield
+
+
+@contextmanager
+def readable(path: Path, *, besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of what lies at `path`: said in a line.
+
+    Args:
+        besides: errors that are passed on as they are.
+
+    Raises:
+        InputError: if anything goes wrong.
+    """
     try:
-        with quiet_transformers():
-            yield
-    except torch.OutOfMemoryError:
+        yield
+    except (AstrosearchError, MemoryError, *besides):
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # damaged files are met with errors of every kind
         what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"{folder} cannot be loaded: {what}") from error
+        raise InputError(f"{path} cannot be loaded: {what}") from error
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        InputError: if it holds none.
+    """
+    try:
+        record = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{file} cannot be read: {error}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{file} holds no JSON object, but a {type(record).__name__}")
+    return record
+
+
+def refuse_pickles(folder: Path, name: str) -> None:
+    """
+    Args:
+        name: of the weights: `model` or `adapter_model`.
+
+    Raises:
+        InputError: if a folder's weights are there as a pickle only.
+    """
+    if any(folder.glob(f"{name}*.safetensors")):
+        return
+    for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl"):
+        for file in sorted(folder.glob(pattern)):
+            raise InputError(
+                f"{file} is a pickle, which can run any code when it is read: only .safetensors "
+                "are. Of weights you trust, write them with: "
+                "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW)"
+            )

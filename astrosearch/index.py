@@ -1,5 +1,6 @@
 """A built index: opened, checked, searched. indexes/README.md documents the bytes."""
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoder
-from astrosearch.errors import EncoderMismatch, IndexDamaged
-from astrosearch.locations import MANIFEST
+from astrosearch.errors import EncoderMismatch, IndexBusy, IndexDamaged
 from astrosearch.manifest import Manifest
 from astrosearch.neighbours import Neighbours
 from astrosearch.vectors import Vectors, unit_rows
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PAPERS, VECTORS, REJECTED = "papers.sqlite", "vectors.npy", "rejected.jsonl"
 WORDS = "words"
+
+ATTEMPTS = 5
+"""At opening a folder in whose place a build puts another, 0.02 s apart."""
 
 
 class Index:
@@ -32,16 +35,28 @@ class Index:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
         """
         self.folder = folder
-        found = _manifest_bytes(folder)
+        # A build may put another folder in this one's place while its files are opened. They are
+        # of one build if the manifest is the same before and after.
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.manifest = Manifest.read(folder)
+                self._open(folder)
+                if self._is_the_same():
+                    return
+            except IndexDamaged:
+                if attempt == ATTEMPTS or (folder.exists() and self._is_the_same()):
+                    raise
+            time.sleep(0.02)
+        raise IndexBusy(f"index {folder.name} is built again and again; ask when that is over")
+
+    def _is_the_same(self) -> bool:
+        """Whether the folder still holds the index whose manifest was read."""
         try:
-            self._open(folder)
-        except IndexDamaged:
-            if _manifest_bytes(folder) == found:
-                raise
-            self._open(folder)  # it was replaced in the meantime
+            return Manifest.read(self.folder, check_files=False) == self.manifest
+        except (IndexDamaged, AttributeError):
+            return False
 
     def _open(self, folder: Path) -> None:
-        self.manifest = Manifest.read(folder)
         self.corpus = Corpus(folder / PAPERS)
         self.vectors = map_vectors(folder, self.manifest)
         count, dimension = self.manifest.count, self.manifest.dimension
@@ -71,6 +86,7 @@ class Index:
 
         Raises:
             IndexDamaged: if they cannot be read, or are those of another number of papers.
+            IndexBusy: if they are those of a later build.
         """
         from astrosearch.words import Words
 
@@ -79,6 +95,11 @@ class Index:
             raise IndexDamaged(
                 f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest says "
                 f"{len(self):,}; build the index again"
+            )
+        if not self._is_the_same():
+            raise IndexBusy(
+                f"index {self.folder.name} was built again or removed while it was being read; "
+                "ask again"
             )
         return words
 
@@ -146,7 +167,7 @@ def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
     path = folder / VECTORS
     try:
         vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise IndexDamaged(
             f"{path} cannot be read ({error}); build the index again: "
             f"astrosearch index {folder.name}"
@@ -157,10 +178,3 @@ def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
             f"says {manifest.count:,} of {manifest.dimension}; build the index again"
         )
     return vectors
-
-
-def _manifest_bytes(folder: Path) -> bytes | None:
-    try:
-        return (folder / MANIFEST).read_bytes()
-    except OSError:
-        return None

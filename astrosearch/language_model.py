@@ -1,6 +1,5 @@
 """The one loader of a causal language model: base, adapter, quantisation, device, precision."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from astrosearch.devices import fast_dtype, pick_device
 from astrosearch.encoder import Say
 from astrosearch.encoders.tokens import load_tokenizer, special_id
 from astrosearch.errors import InputError, SetupError
-from astrosearch.hugging_face import loading
+from astrosearch.hugging_face import loading, read_object, readable
 from astrosearch.models import locate, locate_adapter
 
 Quantize = Literal["4bit", "8bit", "none"]
@@ -99,7 +98,9 @@ def load_language_model(
         options["quantization_config"] = _quantization(quantize, precision)
         options["device_map"] = {"": place}
     with loading(folder):
-        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=precision, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=precision, use_safetensors=True, **options
+        )
     if quantize == "none":
         model = model.to(place)
     if adapter is not None:
@@ -118,11 +119,13 @@ def attach_adapter(model: Any, base: str, revision: str, adapter: str, say: Say)
     folder, _ = locate_adapter(adapter, say)
     record = folder / TRAINED_ON
     if record.exists():
-        trained = json.loads(record.read_bytes())
-        if trained["base_revision"] != revision:
+        trained = read_object(record)
+        with readable(record):
+            theirs, named = trained["base_revision"], trained["settings"]["base"]
+        if theirs != revision:
             raise InputError(
-                f"adapter {adapter} was trained on {trained['settings']['base']} of revision "
-                f"{trained['base_revision']}, this base is {base} of revision {revision}; give "
+                f"adapter {adapter} was trained on {named} of revision "
+                f"{theirs}, this base is {base} of revision {revision}; give "
                 "the base it was trained on"
             )
     with loading(folder):

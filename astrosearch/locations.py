@@ -8,6 +8,7 @@ cache folder, wherever the indexes are.
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from astrosearch.errors import IndexMissing, InputError
@@ -73,17 +74,28 @@ def replaced_folder(folder: Path) -> Path:
 def publish(folder: Path) -> None:
     """Put the finished partial folder in place of `folder`; undone by `recover` if cut short."""
     old = replaced_folder(folder)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    partial_folder(folder).rename(folder)
+    while True:
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        try:
+            partial_folder(folder).rename(folder)
+            break
+        except OSError:
+            if not folder.exists():  # else a reader has called `recover` between the two renames
+                raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def recover(folder: Path) -> None:
-    """Bring back the previous index if a process died between the two renames of `publish`."""
+    """Bring back the previous index if a process died between the two renames of `publish`.
+
+    Where that cannot be, because another process was first or nothing may be written here, all
+    stays as it is: whoever looks for the index then says what is missing.
+    """
     if not folder.exists() and (replaced_folder(folder) / MANIFEST).exists():
-        replaced_folder(folder).rename(folder)
+        with suppress(OSError):
+            replaced_folder(folder).rename(folder)
 
 
 def index_names() -> list[str]:

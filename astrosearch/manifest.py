@@ -18,6 +18,9 @@ from astrosearch.vectors import FLAT
 FORMAT = 2
 """Version of the on-disk format, documented in indexes/README.md."""
 
+DIGEST, NO_DIGEST = "manifest_sha256", "0" * 64
+"""The field with the manifest's own sha256, and what stands there when it is taken."""
+
 _FILE = re.compile(r"(?:words/)?[\w.-]*\w[\w.-]*", re.ASCII)
 
 
@@ -70,7 +73,7 @@ class Manifest:
         try:
             record = json.loads(path.read_bytes())
             version = record["format"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise IndexDamaged(f"{path} cannot be read ({error}); build the index again") from None
         if version != FORMAT:
             raise IndexDamaged(
@@ -79,24 +82,32 @@ class Manifest:
                 f"({record.get('tool', 'unknown')})"
             )
         try:
+            record.pop(DIGEST, None)
             encoder = EncoderSpec.from_record(record.pop("encoder"))
             manifest = cls(encoder=encoder, **_EARLIER | _asked_earlier(record) | record)
             date.fromisoformat(manifest.built[:10])
             sizes = {name: int(facts["bytes"]) for name, facts in manifest.files.items()}
             sums = [facts["sha256"] for facts in manifest.files.values()]
-            whole = all(isinstance(one, int) for one in (manifest.count, manifest.dimension))
-            whole = whole and all(isinstance(one, str) for one in [*sums, encoder.model])
+            mean = manifest.background["mean"]
+            whole = all(type(one) is int and one >= 0 for one in (manifest.count, *sizes.values()))
+            whole = whole and type(manifest.dimension) is int and manifest.dimension > 0
+            whole = whole and all(
+                isinstance(one, str)
+                for one in (*sums, manifest.factory, manifest.tool, *manifest.corpus["sources"])
+            )
             whole = whole and isinstance(manifest.corpus["selection"], dict)
             whole = whole and all(isinstance(one, int) for one in manifest.parameters.values())
             whole = whole and set(manifest.asked) == {"kind", "recall", "memory"}
+            whole = whole and (mean is None or isinstance(mean, float | int))
+            # A name that led out of the folder would have any file of this machine read.
             whole = whole and all(_FILE.fullmatch(name) for name in sizes)
             if not whole:
                 raise ValueError("a field of an odd kind")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise IndexDamaged(f"{path} is incomplete ({error}); build the index again") from None
         for name, size in sizes.items() if check_files else ():
             file = folder / name
-            found = file.stat().st_size if file.exists() else None
+            found = file.stat().st_size if file.is_file() else None
             if found != size:
                 has = "is missing" if found is None else f"has {found:,} bytes"
                 raise IndexDamaged(
@@ -113,21 +124,36 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Replace the manifest at once: a reader, or a crash, finds the old one or this."""
+        content = json.dumps({**asdict(self), DIGEST: NO_DIGEST}, indent=1).encode() + b"\n"
+        digest = hashlib.sha256(content).hexdigest().encode()
         work = folder / f".{MANIFEST}.tmp"
-        with work.open("w") as stream:
-            stream.write(json.dumps(asdict(self), indent=1) + "\n")
+        with work.open("wb") as stream:
+            stream.write(content.replace(NO_DIGEST.encode(), digest))
             stream.flush()
             os.fsync(stream.fileno())
         work.replace(folder / MANIFEST)
 
     def verify(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of some or all files whose content is not what the manifest says, by sha256."""
-        return [
+        """Those of some files, or of all and the manifest itself, whose content is not what the
+        manifest says, by sha256."""
+        changed = [
             name
             for name in (self.files if names is None else names)
             if not (folder / name).exists()
             or file_sha256(folder / name) != self.files[name]["sha256"]
         ]
+        if names is None and not _is_as_written((folder / MANIFEST).read_bytes()):
+            changed.append(MANIFEST)
+        return changed
+
+
+def _is_as_written(content: bytes) -> bool:
+    """Whether a manifest has the digest that it says; those of earlier versions say none."""
+    said = json.loads(content).get(DIGEST)
+    if said is None:
+        return DIGEST.encode() not in content
+    blank = content.replace(str(said).encode(), NO_DIGEST.encode())
+    return hashlib.sha256(blank).hexdigest() == said
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:

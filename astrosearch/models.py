@@ -7,19 +7,20 @@ cache; what is downloaded is checked by sha256 before it is used.
 
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from astrosearch.encoder import OPENAI, EncoderSpec, Say
-from astrosearch.errors import InputError, ModelMissing
+from astrosearch.errors import IndexDamaged, InputError, ModelMissing
+from astrosearch.hugging_face import read_object, readable, refuse_pickles
 from astrosearch.locations import cache_folder
 
 
@@ -118,8 +119,11 @@ def encoder_spec(name: str) -> EncoderSpec:
     folder = _adapters() / name if name in shipped_adapters() else Path(name)
     if (folder / ENCODER).exists():
         adapter = name if name in shipped_adapters() else str(folder.resolve())
-        record = json.loads((folder / ENCODER).read_bytes())
-        return replace(EncoderSpec.from_record(record), adapter=adapter)
+        record = read_object(folder / ENCODER)
+        try:
+            return replace(EncoderSpec.from_record(record), adapter=adapter)
+        except IndexDamaged as error:
+            raise InputError(f"{folder / ENCODER} describes no encoder: {error}") from None
     return EncoderSpec(str(Path(name).resolve()) if Path(name).exists() else name)
 
 
@@ -184,17 +188,15 @@ def locate(name: str, say: Say) -> tuple[Path, str]:
     if path.is_dir():
         if not (path / "config.json").exists():
             raise InputError(f"{path} holds no config.json: not a model's folder")
+        refuse_pickles(path, "model")
         return path, _fingerprint(path)
     if path.suffix == ".gguf" and path.is_file():
         digest = _sha256(path)
         folder = cache_folder() / "models" / f"gguf-{digest[:16]}"
         if not folder.exists():
             say(f"Converting {path.name} to safetensors in {folder} (once)")
-            try:
+            with readable(path):
                 _publish(folder, lambda work: _convert_gguf(path, work))
-            except (KeyError, RuntimeError, ValueError, NotImplementedError) as error:
-                what = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                raise InputError(f"{path} cannot be converted: {what}") from error
         return folder, digest[:16]
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
         return _from_hub(name, say)
@@ -229,6 +231,7 @@ def locate_adapter(name: str, say: Say) -> tuple[Path, str]:
     if folder.is_dir():
         if not (folder / "adapter_config.json").exists():
             raise InputError(f"{folder} holds no adapter_config.json: not an adapter")
+        refuse_pickles(folder, "adapter_model")
         return folder, _fingerprint(folder)
     if name.count("/") == 1 and not folder.is_absolute() and not name.startswith("."):
         return _from_hub(name, say)
@@ -317,22 +320,20 @@ def _from_hub(name: str, say: Say) -> tuple[Path, str]:
 
     described = ["*.json", "tokenizer*", "*.model", "*.txt"]
     elsewhere = f"where there is network, run: hf download {name}"
-    try:
+    folder = None
+    with suppress(LocalEntryNotFoundError):
         folder = Path(snapshot_download(name, allow_patterns=described, local_files_only=True))
-        here = _is_whole(folder)
-    except LocalEntryNotFoundError:
-        here = False
-    if here:
+    if folder is not None and _is_whole(folder):
         return folder, folder.name[:16]
     if constants.HF_HUB_OFFLINE:
+        if folder is not None:
+            refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
     say(f"Fetching {name} from the Hugging Face hub")
     try:
-        # Many models are there in two forms; the second is fetched only if the first is missing.
-        for weights in ("*.safetensors", "*.bin"):
-            folder = Path(snapshot_download(name, allow_patterns=[*described, weights]))
-            if _is_whole(folder):
-                return folder, folder.name[:16]
+        folder = Path(snapshot_download(name, allow_patterns=[*described, "*.safetensors"]))
+        if _is_whole(folder):
+            return folder, folder.name[:16]
     except GatedRepoError:
         raise ModelMissing(
             f"{name} is gated: accept its licence at https://huggingface.co/{name}, then run: "
@@ -347,20 +348,21 @@ def _from_hub(name: str, say: Say) -> tuple[Path, str]:
             f"{name} is not on this machine and the hub could not be reached "
             f"({type(error).__name__}); {elsewhere}"
         ) from None
-    raise ModelMissing(f"{name} holds no weights (.safetensors or .bin)")
+    raise ModelMissing(
+        f"{name} holds no weights as .safetensors, and nothing else is read: a pickle (.bin) can "
+        "run any code; ask its authors for them, or take another model"
+    )
 
 
 def _is_whole(folder: Path) -> bool:
     """Whether all weights that a hub model's folder speaks of are in it."""
     for index in folder.glob("*.index.json"):
-        names = set(json.loads(index.read_bytes())["weight_map"].values())
-        if all((folder / name).exists() for name in names):
+        if not index.name.endswith(".safetensors.index.json"):
+            continue
+        named = read_object(index).get("weight_map")
+        if isinstance(named, dict) and all((folder / str(one)).exists() for one in named.values()):
             return True
-    return any(
-        (folder / f"{name}.{kind}").exists()
-        for name in ("model", "pytorch_model", "adapter_model")
-        for kind in ("safetensors", "bin")
-    )
+    return any((folder / f"{name}.safetensors").exists() for name in ("model", "adapter_model"))
 
 
 def _in_hub_cache(name: str) -> bool:

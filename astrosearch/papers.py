@@ -34,6 +34,10 @@ _OLD = re.compile(
 )
 
 
+LONGEST_ID = 1_000
+"""Characters of an address with an identifier in it."""
+
+
 class ArxivId(NamedTuple):
     """A normalised identifier, without version, and the version if one was named."""
 
@@ -54,6 +58,8 @@ def parse_id(text: str) -> ArxivId:
             or its archive on the way (spreadsheets and floats do that).
     """
     bare = text.strip()
+    if len(bare) > LONGEST_ID:
+        raise IdentifierError(f"{text[:40]!r}… of {len(bare):,} letters is no arXiv identifier")
     if not _NEW.match(bare):  # the form of nearly all of them needs no unwrapping
         bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
         bare = _WRAPPING.sub("", bare)

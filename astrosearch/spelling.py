@@ -22,6 +22,9 @@ import Stemmer
 LONGEST = 64
 """Letters of a word, beyond which it is cut: what is longer is no word."""
 
+LONGEST_KEPT = 200
+"""Letters of a piece between white spaces whose words are remembered."""
+
 _stem = Stemmer.Stemmer("english", 0).stemWord
 
 _GREEK_LETTERS = dict(
@@ -230,7 +233,9 @@ def words(text: str) -> Words:
     compounds: list[str] = []
     before = None
     for piece in text.split():
-        stems, joined, first, last = _piece(piece)
+        # A long piece is kept by nobody: a corpus of such would fill the memory.
+        cut = _piece if len(piece) <= LONGEST_KEPT else _piece.__wrapped__
+        stems, joined, first, last = cut(piece)
         if stems:
             simple += stems
             if joined:

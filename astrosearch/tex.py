@@ -17,6 +17,13 @@ from typing import Any
 
 _MARKED = re.compile(r"[\\$^_{}~`]|--|''")
 _TO_PARSE = re.compile(r"[\\$^_{}]")
+_SIGNS = re.compile(r"[\\$^_{}~`'\"]|--")
+
+LONGEST = 20_000
+"""Characters of a text that is rendered; an abstract of arXiv has at most 6,000."""
+
+MOST_SIGNS = 1_000
+"""Signs of TeX in it. The time that stray ones take grows with the square of their number."""
 
 _BELOW = dict(
     zip(
@@ -168,14 +175,20 @@ def to_unicode(text: str) -> str:
     >>> to_unicode(r"A $10^{9}\,M_\odot$ black hole at $z \sim 7$ in $\Lambda$CDM")
     'A 10⁹ M⊙ black hole at z ∼ 7 in ΛCDM'
 
-    It never raises: what defeats the parser comes back as it was written.
+    It never raises: what defeats the parser comes back as it was written, as does a text with more
+    signs of TeX than any paper has, which would keep the parser busy for minutes.
     """
-    if not _MARKED.search(text):
+    if not _MARKED.search(text) or is_overgrown(text):
         return text
     try:
         return _render(text) or text
     except Exception:  # a title has to be shown whatever it holds
         return text
+
+
+def is_overgrown(text: str) -> bool:
+    """Whether a text is longer, or has more signs of TeX, than any paper's."""
+    return len(text) > LONGEST or len(_SIGNS.findall(text)) > MOST_SIGNS
 
 
 # Tabs and line ends of every kind; other controls, and signs that turn the direction of writing.

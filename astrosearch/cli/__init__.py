@@ -27,6 +27,10 @@ from astrosearch.cli import (
     show,
 )
 from astrosearch.errors import AstrosearchError
+from astrosearch.tex import one_line
+
+_NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of files that may not be read or written, or went away meanwhile."""
 
 
 class _Group(click.Group):
@@ -36,7 +40,8 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except AstrosearchError as error:
-            click.echo(f"astrosearch: {error}", err=True)
+            # File names and manifests are others' texts: they must not steer the terminal.
+            click.echo(f"astrosearch: {one_line(str(error))}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt as interrupt:
             click.echo(f"\nastrosearch: stopped. {interrupt}".rstrip(), err=True)
@@ -46,6 +51,10 @@ class _Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
+            if error.filename is not None and error.errno in _NOT_FOR_US:
+                name = one_line(os.fsdecode(error.filename))
+                click.echo(f"astrosearch: {name} cannot be used: {error.strerror}", err=True)
+                ctx.exit(1)
             if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
                 raise
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

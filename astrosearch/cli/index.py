@@ -218,10 +218,13 @@ def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any
 
 
 def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:
+    from astrosearch.tex import one_line
+
     intake = report.intake
     _say(intake.summary())
     for refusal in shown:
-        _say(f"  {refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}")
+        line = f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
+        _say(f"  {one_line(line)}")
     if intake.refused.total() > len(shown):
         _say("  …")
     if shown and report.changed:

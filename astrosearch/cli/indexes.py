@@ -68,7 +68,8 @@ def info(name: str | None) -> None:
 
     folder = locations.existing_index(name)
     Manifest.read(folder)
-    click.echo((folder / locations.MANIFEST).read_text(), nl=False)
+    record = json.loads((folder / locations.MANIFEST).read_bytes())
+    click.echo(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
 
 
 @indexes.command()
@@ -78,14 +79,16 @@ def verify(name: str | None) -> None:
     from astrosearch import locations
     from astrosearch.errors import IndexDamaged
     from astrosearch.index import Index
+    from astrosearch.manifest import Manifest
 
     folder = locations.existing_index(name)
-    opened = Index(folder)
-    if damaged := opened.manifest.verify(folder):
+    # Before it is opened: the libraries trust their files, and damaged ones may crash them.
+    if damaged := Manifest.read(folder).verify(folder):
         raise IndexDamaged(
             f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs); "
             f"build it again: astrosearch index {folder.name}"
         )
+    opened = Index(folder)
     click.echo(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
 
 
@@ -140,5 +143,6 @@ def remove(name: str, yes: bool) -> None:
         click.confirm(f"Delete {folder}?", abort=True, err=True)
     with locked(folder):
         for one in (folder, partial, locations.replaced_folder(folder)):
-            shutil.rmtree(one, ignore_errors=True)
+            if one.exists():
+                shutil.rmtree(one)
     click.echo(f"Deleted {folder}", err=True)

@@ -234,9 +234,10 @@ def _say_error(error: Exception) -> int:
         Exception: the error itself, if it is another.
     """
     from astrosearch.errors import AstrosearchError
+    from astrosearch.tex import one_line
 
     if isinstance(error, AstrosearchError):
-        _say(f"astrosearch: {error}")
+        _say(f"astrosearch: {one_line(str(error))}")
     elif isinstance(error, click.UsageError):
         _say(f"astrosearch: {error.format_message()}")
     else:

@@ -9,6 +9,7 @@ import numpy as np
 from astrosearch import models
 from astrosearch.encoder import Encoder, EncoderSpec, Say
 from astrosearch.errors import EncoderMismatch, InputError
+from astrosearch.hugging_face import readable
 from astrosearch.vectors import Whitening
 
 if TYPE_CHECKING:
@@ -102,22 +103,22 @@ def _load_head(spec: EncoderSpec, adapter: Path | None) -> dict[str, Any]:
         return {"whitening": load_whitening(spec.transform)}
     from safetensors.numpy import load_file
 
-    weights = load_file(path).get("token_weights")
-    return {
-        "whitening": Whitening.load(path),
-        "token_weights": None if weights is None else weights.astype(np.float32),
-    }
+    with readable(path):
+        weights = load_file(path).get("token_weights")
+        return {
+            "whitening": Whitening.load(path),
+            "token_weights": None if weights is None else weights.astype(np.float32),
+        }
 
 
 def load_whitening(name: str | None) -> Whitening | None:
     """One of the whitenings in `transforms/`, by its name."""
     if name is None:
         return None
-    path = transforms() / f"{name}.safetensors"
-    if not path.exists():
-        known = ", ".join(sorted(file.stem for file in transforms().glob("*.safetensors")))
-        raise InputError(f"there is no transform {name!r}; there are: {known}")
-    return Whitening.load(path)
+    known = sorted(file.stem for file in transforms().glob("*.safetensors"))
+    if name not in known:
+        raise InputError(f"there is no transform {name!r}; there are: {', '.join(known)}")
+    return Whitening.load(transforms() / f"{name}.safetensors")
 
 
 def transforms() -> Path:

@@ -19,9 +19,18 @@ from numpy.typing import NDArray
 from astrosearch.encoder import EncoderSpec, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import InputError
+from astrosearch.hugging_face import read_object, readable
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 Array = NDArray[np.float32]
+
+_SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
+_OF_A_LAYER = (
+    *("input_layernorm", "post_attention_layernorm"),
+    *(f"self_attn.{name}_proj" for name in "qkvo"),
+    *(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
+)
+"""Weights of a layer; each has one side as long as the model is wide."""
 
 
 class LlamaEncoder:
@@ -38,32 +47,47 @@ class LlamaEncoder:
     ) -> None:
         self.spec = spec
         self.tokens_seen = 0
-        self._config = json.loads((folder / "config.json").read_bytes())
+        self._config = read_object(folder / "config.json")
         self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
-        self._weights = _map_safetensors(folder / "model.safetensors")
+        with readable(folder / "model.safetensors"):
+            self._weights = _map_safetensors(folder / "model.safetensors")
         self._prefix = "model." if "model.norm.weight" in self._weights else ""
         self._whitening = whitening
         self._token_weights = token_weights
-        self._lora: dict[str, tuple[Array, Array]] = _read_lora(adapter) if adapter else {}
+        self._lora: dict[str, tuple[Array, Array]] = {}
+        if adapter:
+            with readable(adapter):
+                self._lora = _read_lora(adapter)
         every: int = self._config["num_hidden_layers"]
         self._layers = every if spec.layers is None else spec.layers
         if self._layers > every:
             raise InputError(f"{spec.model} has {every} layers, {self._layers} were asked for")
+        width = self._config["hidden_size"]
+        names = [f"layers.{i}.{name}.weight" for i in range(self._layers) for name in _OF_A_LAYER]
+        for name in ("embed_tokens.weight", "norm.weight", *names):
+            tensor = self._weights.get(self._prefix + name)
+            if tensor is None or width not in tensor.shape:
+                raise InputError(
+                    f"{folder} cannot be loaded: model.safetensors holds no {name} of width "
+                    f"{width}, which its config.json speaks of"
+                )
 
     @staticmethod
     def can_read(folder: Path, adapter: Path | None = None) -> bool:
         """Whether the folders hold what this class computes, and nothing beyond."""
         if adapter is not None:
-            lora = json.loads((adapter / "adapter_config.json").read_bytes())
+            lora = read_object(adapter / "adapter_config.json")
             beyond = "use_dora use_rslora rank_pattern alpha_pattern modules_to_save".split()
             if lora.get("peft_type") != "LORA" or lora.get("bias", "none") != "none":
                 return False
             if any(lora.get(name) for name in beyond):
                 return False
-        config = json.loads((folder / "config.json").read_bytes())
+        config = read_object(folder / "config.json")
         rope = config.get("rope_parameters") or {}
         return (
             config.get("model_type") == "llama"
+            and all(isinstance(config.get(name), int) for name in _SIZES)
+            and isinstance(rope, dict)
             and config.get("dtype", config.get("torch_dtype")) == "float32"
             and (folder / "model.safetensors").exists()
             and config.get("hidden_act") == "silu"
@@ -196,7 +220,7 @@ def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
     few columns: the first matrix stays as it is stored."""
     from safetensors.numpy import load_file
 
-    config = json.loads((folder / "adapter_config.json").read_bytes())
+    config = read_object(folder / "adapter_config.json")
     scale = np.float32(config["lora_alpha"] / config["r"])
     arrays = {
         name.removeprefix("base_model.model.").removeprefix("model."): array

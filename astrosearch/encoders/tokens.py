@@ -1,6 +1,5 @@
 """Text to token ids, the same for every encoder of a model."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from tokenizers import Tokenizer
 
 from astrosearch.encoder import Pooling
 from astrosearch.errors import InputError
+from astrosearch.hugging_face import read_object
 
 
 class Tokens:
@@ -58,17 +58,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def special_id(folder: Path, tokenizer: Tokenizer, name: str) -> int | None:
     """The id of the token that a model's folder names as `bos`, `eos`, `cls` or `pad`."""
-    config = json.loads((folder / "config.json").read_bytes())
+    config = read_object(folder / "config.json")
     found = config.get(f"{name}_token_id")
-    if isinstance(found, list):  # some models end in several ways; the first is the plain one
+    if isinstance(found, list) and found:  # some models end in several ways; the first is plain
         found = found[0]
     if isinstance(found, int):
         return found
     names = folder / "tokenizer_config.json"
-    described = json.loads(names.read_bytes()) if names.exists() else {}
+    described = read_object(names) if names.exists() else {}
     token = described.get(f"{name}_token")
     content = token.get("content") if isinstance(token, dict) else token
-    given = tokenizer.token_to_id(content) if content else None
+    given = tokenizer.token_to_id(content) if content and isinstance(content, str) else None
     return None if given is None else int(given)
 
 

@@ -5,7 +5,6 @@ out (Nguyen et al. 2023, arXiv:2309.06126, section 3.2). Padding is kept out of 
 construction, so a text's vector does not depend on what it is batched with.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from astrosearch.devices import pick_device
 from astrosearch.encoder import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.hugging_face import loading
+from astrosearch.hugging_face import loading, read_object
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
@@ -235,7 +234,7 @@ def load_body(
             bnb_4bit_compute_dtype=precision,
         )
         options["device_map"] = {"": device}
-    options |= {"config": config, "dtype": precision}
+    options |= {"config": config, "dtype": precision, "use_safetensors": True}
     whole = adapter is not None and _is_of_language_model(adapter)
     with loading(folder):
         model: Any = (AutoModelForCausalLM if whole else AutoModel).from_pretrained(
@@ -266,7 +265,7 @@ CAUSAL = frozenset(
 
 def _is_of_language_model(adapter: Path) -> bool:
     """Whether an adapter was trained around a model with its head: its weights are named so."""
-    config = json.loads((adapter / "adapter_config.json").read_bytes())
+    config = read_object(adapter / "adapter_config.json")
     return bool(config.get("task_type") == "CAUSAL_LM")
 
 

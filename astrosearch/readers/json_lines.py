@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,13 +16,20 @@ from astrosearch.errors import AstrosearchError, CorpusError, RecordError
 
 Stream = io.BufferedReader | gzip.GzipFile | IO[bytes]
 
-LONGEST_LINE = 16 * 2**20
+LONGEST_LINE = 2**20
 """Bytes; the longest record of arXiv has 60 kB (its author list)."""
+
+MOST_UNPACKED, LARGEST_RATIO = 100 * 2**20, 100
+"""Bytes, and how many times its size, that a packed file may unpack to; arXiv's snapshot packs to a
+third. More is a file made to keep its reader busy."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 BLOCK = 2**20
 """Bytes read at a time."""
+
+
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -37,7 +45,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             for number, line in enumerate(_lines(stream, path), start=1):
                 if line and not line.isspace():
                     yield number, line
-        except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        except _DAMAGE as error:
             raise AstrosearchError(
                 f"{path} breaks off or is damaged after line {number:,} ({error}); "
                 "download it again"
@@ -48,6 +56,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
     """Lines without their ends, cut from large blocks: four times as fast as readline."""
     _check_beginning(path, stream)
     rest = b""
+    left = max(MOST_UNPACKED, LARGEST_RATIO * path.stat().st_size)
     block = stream.read(BLOCK).removeprefix(BYTE_ORDER_MARK)
     while block:
         *lines, block = block.split(b"\n")
@@ -58,6 +67,12 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
         elif len(rest) < LONGEST_LINE:
             rest += block
         block = stream.read(BLOCK)
+        left -= len(block)
+        if left < 0 and path.is_file():  # what comes down a pipe has no size
+            raise CorpusError(
+                f"{path} unpacks to more than {LARGEST_RATIO} times its size: no papers pack so "
+                "well; if it is what it claims to be, unpack it and name that file"
+            )
     if rest:
         yield rest
 
@@ -92,7 +107,7 @@ def _open(path: Path) -> Iterator[Stream]:
                     yield unpacked
             else:
                 yield plain
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:
         raise CorpusError(f"{path} is a damaged zip file ({error}); download it again") from None
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or packed in an odd way
         raise CorpusError(f"{path} is a zip file that cannot be read: {error}") from None

@@ -19,6 +19,10 @@ from typing import Any, cast
 from astrosearch.errors import IdentifierError, RecordError
 from astrosearch.papers import Paper, month_of_id, parse_id
 
+LONGEST_TEXT = 100_000
+"""Characters of a title or an abstract. arXiv's have at most 6,000, and what is done with a paper
+takes a time that is bounded by this."""
+
 _WITHDRAWN = re.compile(
     r"""^\W*(?:
         (?:this|the|our)\s+(?:\w+\s+){0,3}?(?:is|was|has\s+been|have\s+been|had\s+been|is\s+being)
@@ -63,6 +67,8 @@ def paper_from_record(record: object) -> Paper:
     title = _text(fields, "title")
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
+    if max(len(title), len(abstract)) > LONGEST_TEXT:
+        raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} letters")
     if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (

@@ -1,0 +1,221 @@
+"""Kills at random moments, damaged bytes, folders that may not be used, many processes at once.
+
+A few of each in the suite; `HYPOTHESIS_PROFILE=long pytest tests/test_unbreakable.py` kills 50
+builds, flips 200 bytes of each file and lets a builder and ten readers run for a minute.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import time
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from astrosearch import locations
+from astrosearch.errors import IndexDamaged
+from astrosearch.index import Index
+from astrosearch.manifest import Manifest
+from tests.conftest import Run, kaggle_line
+
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+KILLS, FLIPS, READERS, SECONDS = (50, 200, 10, 60.0) if LONG else (8, 5, 3, 3.0)
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+    ["astrosearch.build", "astrosearch.encoders.transformer", "astrosearch.encoders.llama"]
+)
+
+
+def apart(folder: Path, source: Path, llama: Path) -> BaseProcess:
+    """A build in a process of its own."""
+    process = _SERVER.Process(target=_build, args=(folder, source, llama))
+    process.start()
+    return process
+
+
+def _build(folder: Path, source: Path, llama: Path) -> None:
+    import torch
+
+    from astrosearch.build import build
+    from astrosearch.encoder import EncoderSpec
+    from astrosearch.encoders import load_encoder
+    from astrosearch.models import resolve
+    from astrosearch.readers import Selection
+
+    torch.set_num_threads(1)
+    spec = resolve(EncoderSpec(str(llama), layers=0), print)[0]
+    build(folder, [source], Selection(), spec, lambda one: load_encoder(one, print, device="cpu"))
+
+
+def write(source: Path, number: int) -> None:
+    """A corpus of 100 papers, of which those of odd `number` have other texts than those of even
+    one; the new file replaces the old one in one step."""
+    new = source.with_suffix(".new")
+    abstract = f"version {number % 2} of gas in stars"
+    new.write_text("\n".join(kaggle_line(n, abstract=f"{abstract} {n}") for n in range(100)))
+    new.replace(source)
+
+
+def versions(folder: Path) -> set[str]:
+    """Which versions of the corpus the papers of an index that opens, and its answers, show."""
+    index = Index(folder)
+    _, [rows] = index.search(index.vector(7)[None], 3)
+    papers = [*index.corpus, *index.corpus.papers(rows.tolist())]
+    found = {paper.abstract.split()[1] for paper in papers}
+    assert len(index) == 100
+    assert set(rows.tolist()) <= set(range(100))
+    assert len(index.words) == 100
+    for word in ("0", "1"):
+        assert bool(len(index.words.rows_with(f"version {word}"))) == (word in found)
+    return found
+
+
+def test_a_build_killed_at_any_moment_leaves_the_old_index_or_the_new(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    folder, source, draw = tmp_path / "indexes/one", tmp_path / "corpus.json", random.Random(0)
+    write(source, 0)
+    start = time.monotonic()
+    whole = apart(folder, source, tiny_llama)
+    whole.join(100)
+    took = time.monotonic() - start
+    assert whole.exitcode == 0
+    for number in range(1, KILLS + 1):
+        before = versions(folder)
+        write(source, number)
+        process = apart(folder, source, tiny_llama)
+        time.sleep(draw.uniform(0, took))
+        process.kill()
+        process.join()
+        locations.recover(folder)
+        assert versions(folder) in (before, {str(number % 2)})
+        assert Manifest.read(folder).verify(folder) == []
+    again = apart(folder, source, tiny_llama)
+    again.join(100)
+    assert again.exitcode == 0
+    assert versions(folder) == {str(KILLS % 2)}
+    assert {file.name for file in folder.parent.iterdir()} <= {"one", ".one.lock", ".one.partial"}
+
+
+def test_a_builder_and_readers_at_once_never_mix_two_builds(
+    tmp_path: Path, tiny_llama: Path
+) -> None:
+    folder, source = tmp_path / "indexes/one", tmp_path / "corpus.json"
+    write(source, 0)
+    first = apart(folder, source, tiny_llama)
+    first.join(100)
+    said = _SERVER.Queue()
+    readers = [_SERVER.Process(target=_read, args=(folder, SECONDS, said)) for _ in range(READERS)]
+    for reader in readers:
+        reader.start()
+    end, number = time.monotonic() + SECONDS, 0
+    while time.monotonic() < end:
+        number += 1
+        write(source, number)
+        builder = apart(folder, source, tiny_llama)
+        builder.join(100)
+        assert builder.exitcode == 0
+    outcomes = [said.get(timeout=100) for _ in readers]
+    for reader in readers:
+        reader.join(100)
+    assert {problem for problems, _ in outcomes for problem in problems} == set()
+    assert all(answers for _, answers in outcomes)
+
+
+def _read(
+    folder: Path, seconds: float, said: "multiprocessing.Queue[tuple[list[str], int]]"
+) -> None:
+    """Ask again and again; what is neither an answer of one build nor a stated outcome is told."""
+    from astrosearch.errors import IndexBusy
+
+    problems, answers = [], 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end or not answers:
+        try:
+            found = versions(folder)
+            answers += 1
+            if len(found) != 1:
+                problems.append(f"two builds in one answer: {found}")
+        except IndexBusy:
+            pass
+        except Exception as error:
+            problems.append(repr(error))
+    said.put((problems, answers))
+
+
+def test_two_builders_at_once_end_with_one_index(tmp_path: Path, tiny_llama: Path) -> None:
+    folder, source = tmp_path / "indexes/one", tmp_path / "corpus.json"
+    write(source, 0)
+    builders = [apart(folder, source, tiny_llama) for _ in range(2)]
+    for builder in builders:
+        builder.join(100)
+    assert 0 in [builder.exitcode for builder in builders]
+    assert versions(folder) == {"0"}
+
+
+def test_verify_finds_every_flipped_byte(built: Path, run: Run) -> None:
+    draw = random.Random(0)
+    everything = [file for file in sorted(built.rglob("*")) if file.is_file()]
+    for file in everything:
+        good = file.read_bytes()
+        for _ in range(FLIPS if good else 0):
+            place = draw.randrange(len(good))
+            bad = bytes([good[place] ^ (1 << draw.randrange(8))])
+            file.write_bytes(good[:place] + bad + good[place + 1 :])
+            try:
+                assert Manifest.read(built).verify(built), (file, place)
+            except IndexDamaged:
+                pass
+        run("indexes", "verify", "main", code=1 if good else 0)
+        file.write_bytes(good)
+    assert "sound" in run("indexes", "verify", "main").stdout
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+def test_an_index_that_may_not_be_read_or_written_is_a_line(
+    built: Path, run: Run, snapshot: Path
+) -> None:
+    home = built.parent
+    home.chmod(0o500)
+    built.chmod(0o500)
+    try:
+        run("query", "gas")
+        snapshot.write_text(kaggle_line(1))
+        assert "cannot" in run("index", "main", code=1).stderr
+        assert "cannot be used" in run("indexes", "remove", "main", "--yes", code=1).stderr
+        (built / "vectors.npy").chmod(0)
+        assert "cannot be read" in run("query", "gas", code=1).stderr
+    finally:
+        built.chmod(0o700)
+        home.chmod(0o700)
+
+
+def test_an_index_that_vanishes_in_mid_query_is_a_line_or_the_old_answer(built: Path) -> None:
+    from astrosearch.errors import AstrosearchError
+
+    index = Index(built)
+    before = index.corpus.papers([3])
+    shutil.rmtree(built)
+    _, [rows] = index.search(index.vector(3)[None], 1)
+    assert rows.tolist() == [3]
+    assert index.corpus.papers([3]) == before
+    with pytest.raises(AstrosearchError, match="cannot be read"):
+        _ = index.words
+    with pytest.raises(IndexDamaged, match="cannot be read"):
+        Index(built)
+
+
+def test_a_transform_or_a_pipe_in_a_manifest_reaches_no_file_elsewhere(
+    built: Path, run: Run
+) -> None:
+    record = json.loads((built / "manifest.json").read_text())
+    encoder = {**record["encoder"], "transform": "../../../x"}
+    (built / "manifest.json").write_text(json.dumps({**record, "encoder": encoder}))
+    assert "there is no transform '../../../x'" in run("query", "gas", code=2).stderr
+    (built / "rejected.jsonl").unlink()
+    os.mkfifo(built / "rejected.jsonl")  # reading it would wait for ever
+    assert "rejected.jsonl is missing" in run("indexes", "verify", "main", code=1).stderr
