@@ -104,7 +104,7 @@ def test_a_file_that_unpacks_without_end_is_left(tmp_path: Path, run: Run) -> No
     bomb = tmp_path / "bomb.json.gz"
     with gzip.open(bomb, "wb", compresslevel=1) as stream:
         stream.write(kaggle_line(1).encode() + b"\n")
-        for _ in range(110):
+        for _ in range(101):
             stream.write(b" " * 2**20)
     said = run("corpus", "import", bomb, "--out", tmp_path / "x.jsonl", code=2).stderr
     assert "unpacks to more than 100 times its size" in said
