@@ -11,6 +11,7 @@ import os
 import pickle
 import re
 import shutil
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from astrosearch.manifest import Manifest
 from astrosearch.models import resolve
 from astrosearch.papers import Paper, parse_id
 from astrosearch.question import parse
-from astrosearch.readers import json_lines as lines
+from astrosearch.readers.json_lines import parsed
 from astrosearch.readers.records import paper_from_record
 from astrosearch.spelling import words
 from astrosearch.tex import one_line, to_unicode
@@ -55,27 +56,21 @@ def a_paper(text: str) -> Paper:
 @given(st.sampled_from(sorted(json.loads(kaggle_line(1)))), JSON)
 def test_a_record_with_an_odd_field_is_a_paper_or_refused(name: str, value: Any) -> None:
     record = json.loads(kaggle_line(1)) | {name: value}
-    try:
+    with suppress(RecordError):
         assert paper_from_record(record).id
-    except RecordError as refusal:
-        assert refusal.reason
 
 
 @given(st.binary(max_size=200))
 def test_a_line_of_any_bytes_is_read_or_refused(line: bytes) -> None:
-    try:
-        paper_from_record(lines.parsed(line))
-    except RecordError as refusal:
-        assert refusal.reason
+    with suppress(RecordError):
+        paper_from_record(parsed(line))
 
 
 @given(st.text(max_size=80) | SIGNS)
 def test_any_identifier_and_any_query_are_understood_or_refused(text: str) -> None:
     for read in (parse_id, parse, words):
-        try:
+        with suppress(InputError):
             read(text)  # type: ignore[operator]
-        except InputError as error:
-            assert str(error)
 
 
 @given(SIGNS)
@@ -109,7 +104,7 @@ def test_a_file_that_unpacks_without_end_is_left(tmp_path: Path, run: Run) -> No
     bomb = tmp_path / "bomb.json.gz"
     with gzip.open(bomb, "wb", compresslevel=1) as stream:
         stream.write(kaggle_line(1).encode() + b"\n")
-        for _ in range(110):
+        for _ in range(101):
             stream.write(b" " * 2**20)
     said = run("corpus", "import", bomb, "--out", tmp_path / "x.jsonl", code=2).stderr
     assert "unpacks to more than 100 times its size" in said

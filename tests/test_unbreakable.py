@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import time
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -166,10 +167,8 @@ def test_verify_finds_every_flipped_byte(built: Path, run: Run) -> None:
             place = draw.randrange(len(good))
             bad = bytes([good[place] ^ (1 << draw.randrange(8))])
             file.write_bytes(good[:place] + bad + good[place + 1 :])
-            try:
+            with suppress(IndexDamaged):
                 assert Manifest.read(built).verify(built), (file, place)
-            except IndexDamaged:
-                pass
         run("indexes", "verify", "main", code=1 if good else 0)
         file.write_bytes(good)
     assert "sound" in run("indexes", "verify", "main").stdout
