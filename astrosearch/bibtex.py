@@ -158,7 +158,8 @@ def _safe(text: str) -> str:
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
     if not _braces_balance(text):
         text = re.sub(r"\\([{}])", _spelt_brace, text)
-    return re.sub(r"(?<!\\)((?:\\\\)*)\\$", r"\1", text).strip()
+    # Some readers take a brace behind a backslash for text, and the field would not end.
+    return text.strip().rstrip("\\ ")
 
 
 def _in_a_formula(match: re.Match[str]) -> str:

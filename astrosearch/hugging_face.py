@@ -63,9 +63,9 @@ def readable(path: Path, *, besides: tuple[type[Exception], ...] = ()) -> Iterat
     """
     try:
         yield
-    except (AstrosearchError, MemoryError, *besides):
-        raise
     except Exception as error:  # damaged files are met with errors of every kind
+        if isinstance(error, (AstrosearchError, MemoryError, *besides)):
+            raise
         what = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(f"{path} cannot be loaded: {what}") from error
 

@@ -153,7 +153,7 @@ def _is_as_written(content: bytes) -> bool:
     if said is None:
         return DIGEST.encode() not in content
     blank = content.replace(str(said).encode(), NO_DIGEST.encode())
-    return hashlib.sha256(blank).hexdigest() == said
+    return hashlib.sha256(blank).hexdigest() == str(said)
 
 
 def describe_files(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
