@@ -172,7 +172,7 @@ def plain_text(text: str) -> tuple[str, list[int], list[int]]:
         raised = sign in _RAISED
         if put == "⊙" and signs and signs[-1] == "_":
             signs[-1], ends[-1] = put, place + length  # M_⊙ is M⊙
-        else:
+        elif not (put.isspace() and signs and signs[-1].isspace()):
             signs += put
             starts += [place] * len(put)
             ends += [place + length] * len(put)
