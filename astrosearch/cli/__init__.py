@@ -29,6 +29,10 @@ from astrosearch.cli import (
 from astrosearch.errors import AstrosearchError
 from astrosearch.tex import one_line
 
+# numpy's threads would go on spinning for milliseconds after a product, and on a laptop's two cores
+# that is time taken from what comes after it.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+
 _NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What the system says of files that may not be read or written, or went away meanwhile."""
 

@@ -153,15 +153,26 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
-    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    # Columns of a given width are laid out once, others twice: half of what a table takes.
+    measures = [_measures(hit, hybrid) for hit in hits]
     name = "score" if any(hit.cosine is None for hit in hits) else "cosine"
-    table.add_column(name, justify="right", style="green", no_wrap=True)
-    if hybrid:
-        table.add_column("by", style="dim", no_wrap=True)
+    room = width - 3
+    for place, (head, style) in enumerate([("#", "dim"), (name, "green"), ("by", "dim")]):
+        if head == "by" and not hybrid:
+            continue
+        widest = max(map(len, (head, *(fields[place] for fields in measures))))
+        table.add_column(
+            head,
+            justify="left" if head == "by" else "right",
+            style=style,
+            no_wrap=True,
+            width=widest,
+        )
+        room -= widest + 2
     if abstracts or width < WIDE:
-        table.add_column("paper", max_width=READABLE, overflow="fold")
-        for hit in hits:
-            table.add_row(*_measures(hit, hybrid), _block(hit.paper, abstracts=abstracts))
+        table.add_column("paper", width=max(min(room, READABLE), 1), overflow="fold")
+        for hit, measured in zip(hits, measures, strict=True):
+            table.add_row(*measured, _block(hit.paper, abstracts=abstracts))
         return table
     table.expand = True
     table.add_column("id", no_wrap=True)
@@ -169,10 +180,10 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
     table.add_column("first author", max_width=22, overflow="fold")
     table.add_column("title", ratio=1, overflow="fold")
     table.add_column("categories", style="dim", max_width=16, overflow="fold")
-    for hit in hits:
+    for hit, measured in zip(hits, measures, strict=True):
         paper = hit.paper
         table.add_row(
-            *_measures(hit, hybrid),
+            *measured,
             _identifier(paper),
             str(paper.published.year),
             Text(first_author(paper)),
