@@ -51,6 +51,26 @@ def loading(folder: Path) -> Iterator[None]:
         yield
 
 
+def load_model(kind: Any, folder: Path, **options: Any) -> Any:
+    """A model of `AutoModel` or another such class, all of whose weights lie in the folder.
+
+    Raises:
+        InputError: if it cannot be loaded, or weights are missing, which the library would fill at
+            random. A pooler may be: nothing here uses it.
+    """
+    with loading(folder):
+        model, found = kind.from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, **options
+        )
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    if missing:
+        raise InputError(
+            f"{folder} cannot be loaded: {len(missing):,} weights that its config.json calls for "
+            f"are missing, as {missing[0]}; fetch the model again, or mend its config.json"
+        )
+    return model
+
+
 @contextmanager
 def readable(path: Path, *, besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Whatever goes wrong inside is the fault of what lies at `path`: said in a line.

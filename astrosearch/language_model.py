@@ -12,7 +12,7 @@ from astrosearch.devices import fast_dtype, pick_device
 from astrosearch.encoder import Say
 from astrosearch.encoders.tokens import load_tokenizer, special_id
 from astrosearch.errors import InputError, SetupError
-from astrosearch.hugging_face import loading, read_object, readable
+from astrosearch.hugging_face import load_model, loading, read_object, readable
 from astrosearch.models import locate, locate_adapter
 
 Quantize = Literal["4bit", "8bit", "none"]
@@ -97,10 +97,7 @@ def load_language_model(
     if quantize != "none":
         options["quantization_config"] = _quantization(quantize, precision)
         options["device_map"] = {"": place}
-    with loading(folder):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=precision, use_safetensors=True, **options
-        )
+    model = load_model(AutoModelForCausalLM, folder, dtype=precision, **options)
     if quantize == "none":
         model = model.to(place)
     if adapter is not None:

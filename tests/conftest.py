@@ -16,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # each has a core of its own
 # A shell that starts the tests in the background has Ctrl-C ignored, which children inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+"""Whether a kill, a flipped byte and the like are tried as often as it takes, by hand."""
+
 WORDS = (
     "the of a in stars galaxies gas dust magnetic field stream cloud planet orbit disc wind burst "
     "supernova pulsar quasar cluster lens survey spectrum mass radius light emission we find that "

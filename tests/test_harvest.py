@@ -5,6 +5,8 @@ The server speaks the protocol as arXiv does, with records made up here, and fai
 
 import json
 import os
+import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
 from astrosearch.readers.oai import Checkpoint, Etiquette, HarvestRequest, harvest
 from astrosearch.readers.records import paper_from_record
+from tests.conftest import LONG
 
 
 def record(
@@ -80,8 +83,7 @@ def token_for(number: int) -> str:
     return f"verb%3DListRecords%26skip%3D{number}&a=b c|+"
 
 
-MOST_REQUESTS = 20
-"""That any test here has use for."""
+KILLS = 50 if LONG else 3
 
 Fault = Callable[["Service", BaseHTTPRequestHandler, bytes], None]
 
@@ -97,6 +99,8 @@ class Service:
     attributes: str = ""
     """Of every resumption token."""
     base_url: str = ""
+    most: int = 20
+    """Requests that are answered."""
     asked: list[dict[str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     agents: set[str] = field(default_factory=set)
@@ -188,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         if token is not None and token not in tokens:
             send(self, document('<error code="badResumptionToken">unknown</error>'))
             return
-        if len(service.asked) > MOST_REQUESTS:
+        if len(service.asked) > service.most:
             send(self, b"", 404)  # ends a harvest that would not end
             return
         number = tokens[token] if token is not None else 1
@@ -731,6 +735,55 @@ def test_a_killed_harvest_goes_on_and_ends_with_the_same_bytes(
         "cut.jsonl",
         "cut.jsonl.rejected.jsonl",
     ]
+
+
+def test_a_harvest_killed_at_any_moment_goes_on_and_ends_with_the_same_bytes(
+    serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    pages = [
+        [record(f"2401.{100 * page + one:05}") for one in range(1, 40)]
+        + [deleted(f"2402.{page:05}")]
+        for page in range(30)
+    ]
+    service, draw = serve(*pages), random.Random(0)
+    service.most = 100_000
+    begun = time.monotonic()
+    with start(service, tmp_path / "whole.jsonl") as process:
+        assert process.wait(60) == 0
+    took = time.monotonic() - begun
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    cut, kills, ended = tmp_path / "cut.jsonl", 0, False
+    while kills < KILLS or not ended:
+        with start(service, cut) as process:
+            try:
+                process.wait(draw.uniform(0.3, 1) * took if kills < KILLS else 60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                kills += 1
+        assert process.returncode in (0, -signal.SIGKILL)
+        ended = process.returncode == 0 or cut.exists()
+        if ended:
+            assert cut.read_bytes() == whole
+            cut.unlink()
+    assert {file.name for file in tmp_path.glob("cut*")} <= {"cut.jsonl.rejected.jsonl"}
+
+
+def test_a_full_disk_is_a_line_and_the_harvest_goes_on_later(
+    serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    """The limit on a file's size stands in for the disk's: the kernel refuses the write alike."""
+    service = serve([record("2401.00001", abstract="Gas. " * 1000)], [record("2401.00002")])
+    out = tmp_path / "january.jsonl"
+    line = shlex.join([sys.executable, "-m", "astrosearch", *command(service, out)])
+    ended = subprocess.run(
+        ["bash", "-c", f"ulimit -f 4; {line}"], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    [said] = ended.stderr.splitlines()
+    assert f"cannot write {out}" in said
+    assert not out.exists()
+    run(service, out)
+    assert ids(out) == ["2401.00001", "2401.00002"]
 
 
 def test_an_interrupted_harvest_says_how_to_go_on(

@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import bibtexparser
 import pytest
@@ -25,6 +25,7 @@ from astrosearch.bibtex import entry
 from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.errors import AstrosearchError, IdentifierError, InputError, RecordError
+from astrosearch.language_model import load_language_model
 from astrosearch.manifest import Manifest
 from astrosearch.models import resolve
 from astrosearch.papers import Paper, parse_id
@@ -170,6 +171,21 @@ def test_weights_that_break_off_are_a_line(tmp_path: Path, tiny_llama: Path, siz
     os.truncate(folder / "model.safetensors", size)
     with pytest.raises(InputError, match="cannot be loaded"):
         load_query_encoder(EncoderSpec(str(folder)), print)
+
+
+@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+def test_weights_that_lack_a_layer_are_a_line(
+    tmp_path: Path, tiny_llama: Path, attention: Literal["causal", "bidirectional"]
+) -> None:
+    """numpy reads the one, torch the other, whose libraries would fill the layer at random."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    config = json.loads((folder / "config.json").read_bytes())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_query_encoder(EncoderSpec(str(folder), attention=attention), print)
+    with pytest.raises(InputError, match=r"9 weights that its config.json calls for are missing"):
+        load_language_model(str(folder), print)
 
 
 MANIFEST = {

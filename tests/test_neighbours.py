@@ -20,7 +20,7 @@ from astrosearch.index import Index
 from astrosearch.manifest import Manifest, file_sha256
 from astrosearch.neighbours import KINDS, Neighbours
 from astrosearch.vectors import Vectors, unit_rows
-from tests.conftest import Run
+from tests.conftest import LONG, Run
 
 COUNT, DIMENSION = 4000, 64
 COMPRESSED = tuple(kind for kind in KINDS if kind not in ("auto", "flat"))
@@ -252,10 +252,10 @@ def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built
     subprocess.run([*command, "ivf"], check=True, stderr=subprocess.DEVNULL)
     whole = time.monotonic() - start
     kinds = set()
-    for part in range(8):
+    for part in range(50 if LONG else 8):
         kind = ("hnsw", "sq8", "flat", "ivf")[part % 4]
         process = subprocess.Popen([*command, kind], stderr=subprocess.DEVNULL)
-        time.sleep(whole * (0.5 + part / 12))
+        time.sleep(whole * (0.5 + part % 8 / 12 + part / 500))
         process.send_signal(signal.SIGKILL)
         process.wait()
         index = Index(built)

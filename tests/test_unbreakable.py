@@ -20,9 +20,8 @@ from astrosearch import locations
 from astrosearch.errors import IndexDamaged
 from astrosearch.index import Index
 from astrosearch.manifest import Manifest
-from tests.conftest import Run, kaggle_line
+from tests.conftest import LONG, Run, kaggle_line
 
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 KILLS, FLIPS, READERS, SECONDS = (50, 200, 10, 60.0) if LONG else (8, 5, 3, 3.0)
 
 _SERVER = multiprocessing.get_context("forkserver")

@@ -17,7 +17,7 @@ from astrosearch.devices import pick_device
 from astrosearch.encoder import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.hugging_face import loading, read_object
+from astrosearch.hugging_face import load_model, loading, read_object
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
@@ -234,12 +234,9 @@ def load_body(
             bnb_4bit_compute_dtype=precision,
         )
         options["device_map"] = {"": device}
-    options |= {"config": config, "dtype": precision, "use_safetensors": True}
+    options |= {"config": config, "dtype": precision}
     whole = adapter is not None and _is_of_language_model(adapter)
-    with loading(folder):
-        model: Any = (AutoModelForCausalLM if whole else AutoModel).from_pretrained(
-            folder, **options
-        )
+    model = load_model(AutoModelForCausalLM if whole else AutoModel, folder, **options)
     if adapter is not None:
         with loading(adapter):
             model = _with_adapter(model, adapter)

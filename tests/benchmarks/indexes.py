@@ -5,7 +5,8 @@ repeated to the number asked for. A copy is moved by random noise until it is as
 original as a paper's nearest neighbour is (by the median), so that it is no duplicate. Queries
 are directions halfway between two random papers, others than those the index was tuned with.
 Each runs in a process of its own; memory is what it grew by from before opening the index to the
-end of the queries, mapped files included. usearch is a graph over float16, as its defaults are.
+end of the queries, mapped files included. Some queries are put again under filters that leave
+random rows. usearch is a graph over float16, as its defaults are.
 
     python -m tests.benchmarks.indexes NAME --papers 326238 --dimension 576
 """
@@ -26,6 +27,8 @@ from astrosearch import locations
 from astrosearch.vectors import Vectors, release, unit_rows
 
 QUERIES, K, BLOCK = 500, 10, 16_384
+SHARES = (0.99, 0.5, 0.1, 0.01, 0.0)
+"""Of the rows, that a filter lets pass; 0 stands for a single one."""
 
 
 def make_vectors(source: Path, target: Path, count: int, dimension: int) -> None:
@@ -102,12 +105,24 @@ def build(way: str, stored: NDArray[np.float16], path: Path) -> dict[str, Any]:
 
 
 def ask(way: str, stored: NDArray[np.float16], path: Path, parameters: Any) -> Any:
-    """Open what was built; returns a function from a query to scores or rows."""
+    """Open what was built; returns a function from a query, and the rows allowed, to rows."""
     if way == "flat fp32":
         import faiss
 
         flat = faiss.read_index(str(path))
-        return lambda query: flat.search(query, K)[1][0]
+
+        def search(query: Vectors, allowed: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+            selector = None
+            if allowed is not None:
+                mask = np.zeros(flat.ntotal, dtype=bool)
+                mask[allowed] = True
+                selector = faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+            found: NDArray[np.int64] = flat.search(
+                query, K, params=faiss.SearchParameters(sel=selector)
+            )[1][0]
+            return found
+
+        return search
     if way == "usearch":
         from usearch.index import Index
 
@@ -116,7 +131,7 @@ def ask(way: str, stored: NDArray[np.float16], path: Path, parameters: Any) -> A
     from astrosearch.neighbours import Neighbours
 
     found = Neighbours(stored, path if path.exists() else None, parameters)
-    return lambda query: found.search(query, K)[1][0]
+    return lambda query, allowed=None: found.search(query, K, allowed)[1][0]
 
 
 def measure(way: str, folder: Path) -> dict[str, Any]:
@@ -143,7 +158,21 @@ def measure(way: str, folder: Path) -> dict[str, Any]:
     worst = np.load(folder / "worst.npy")
     p50, p99 = (1000 * np.percentile(seconds, (50, 99))).tolist()
     recall = float(np.mean(scores >= worst[:, None] - 1e-4))
-    return {"opened": opened, "memory": memory, "p50": p50, "p99": p99, "recall": recall}
+    found = {"opened": opened, "memory": memory, "p50": p50, "p99": p99, "recall": recall}
+    if way == "usearch":
+        return found
+    draw = np.random.default_rng(2)
+    found["filtered"] = []
+    for share in SHARES:
+        count = max(1, round(share * len(stored)))
+        allowed = np.sort(draw.choice(len(stored), count, replace=False))
+        seconds = []
+        for query in queries[:25]:
+            start = time.perf_counter()
+            search(query[None], allowed)
+            seconds.append(time.perf_counter() - start)
+        found["filtered"].append(1000 * float(np.median(seconds)))
+    return found
 
 
 def main() -> None:
@@ -198,6 +227,9 @@ def main() -> None:
                 f"p50 {one['p50']:.2f} ms, p99 {one['p99']:.2f} ms, recall@10 {one['recall']:.4f}",
                 flush=True,
             )
+            for share, p50 in zip(SHARES, one.get("filtered", []), strict=False):
+                what = f"{share:.0%} of the papers" if share else "one paper"
+                print(f"           p50 {p50:.2f} ms under a filter that leaves {what}", flush=True)
             if "factory" in one:
                 print(f"           {one['factory']} {one['parameters']} {one['measured']:.4f}")
             (here / way).unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""Memory of a build, which must not grow with the corpus: `astrosearch index`, as whole processes.
+
+Papers are random words of real ones under new identifiers, few words each: what memory could grow
+with is their number. The peer is the same build of a tenth of them. Memory is the process's peak,
+the pages it maps included; then the index is opened, in a process of its own.
+
+    python -m tests.benchmarks.build arxiv-metadata-oai-snapshot.json --papers 2700000
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+from astrosearch.readers.json_lines import json_lines
+
+OPENED = """
+import sys, time
+from pathlib import Path
+from astrosearch.index import Index
+start = time.perf_counter()
+index = Index(Path(sys.argv[1]))
+index.words
+print(f"{1000 * (time.perf_counter() - start):.0f}")
+"""
+
+
+def make_corpus(source: Path, target: Path, count: int, length: int) -> None:
+    """Write `count` papers of `length` words, a fifth of them in the title."""
+    some = [json.loads(line) for _, line in islice(json_lines(source), 2_000)]
+    words = [word for one in some for word in one["abstract"].split() if word.isalpha()]
+    draw = random.Random(0)
+    with target.open("w") as stream:
+        for number in range(count):
+            month, serial = divmod(number, 99_999)
+            chosen = draw.choices(words, k=length)
+            record = {
+                "id": f"{15 + month // 12:02}{month % 12 + 1:02}.{serial + 1:05}",
+                "title": " ".join(chosen[: length // 5]),
+                "abstract": " ".join(chosen[length // 5 :]),
+                "authors": f"A. {draw.choice(words)}, B. {draw.choice(words)}",
+                "categories": "astro-ph.GA",
+                "versions": [{"version": "v1", "created": "Fri, 06 May 2016 00:00:00 GMT"}],
+            }
+            stream.write(json.dumps(record) + "\n")
+
+
+def measure(source: Path, count: int, length: int) -> tuple[float, float]:
+    """Builds an index; returns seconds and peak memory in MB."""
+    with tempfile.TemporaryDirectory() as work:
+        corpus = Path(work) / "papers.jsonl"
+        # In a process of its own: a child's peak memory begins with that of its parent.
+        maker = multiprocessing.get_context("spawn").Process(
+            target=make_corpus, args=(source, corpus, count, length)
+        )
+        maker.start()
+        maker.join()
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "astrosearch", "index", "many", "--corpus", str(corpus)]
+        process = subprocess.Popen(command, env=os.environ | {"ASTROSEARCH_HOME": work})
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit("a build failed")
+        seconds, memory = time.perf_counter() - start, usage.ru_maxrss / 1024
+        folder = Path(work) / "indexes" / "many"
+        opened = subprocess.run(
+            [sys.executable, "-c", OPENED, folder], check=True, capture_output=True, text=True
+        )
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        print(
+            f"{count:,} papers: built in {seconds:,.0f} s, {memory:,.0f} MB at its peak, "
+            f"{size / 1e6:,.0f} MB on disk, opened in {opened.stdout.strip()} ms",
+            flush=True,
+        )
+        return seconds, memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="real records in the Kaggle snapshot's format")
+    parser.add_argument("--papers", type=int, default=2_700_000)
+    parser.add_argument("--words", type=int, default=10)
+    given = parser.parse_args()
+    _, fewer = measure(given.source, given.papers // 10, given.words)
+    _, more = measure(given.source, given.papers, given.words)
+    print(f"ratio of memory, ten times as many papers to as many: {more / fewer:.2f}")
+
+
+if __name__ == "__main__":
+    main()
