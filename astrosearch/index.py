@@ -90,13 +90,18 @@ class Index:
         """
         from astrosearch.words import Words
 
-        words = Words(self.folder / WORDS)
-        if len(words) != len(self):
-            raise IndexDamaged(
-                f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest says "
-                f"{len(self):,}; build the index again"
-            )
-        if not self._is_the_same():
+        words = None
+        try:
+            words = Words(self.folder / WORDS)
+            if len(words) != len(self):
+                raise IndexDamaged(
+                    f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest "
+                    f"says {len(self):,}; build the index again"
+                )
+        except IndexDamaged:
+            if self._is_the_same():
+                raise
+        if words is None or not self._is_the_same():
             raise IndexBusy(
                 f"index {self.folder.name} was built again or removed while it was being read; "
                 "ask again"
