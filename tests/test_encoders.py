@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from astrosearch.devices import fast_dtype
 from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders import load_encoder, load_query_encoder, load_whitening, transforms
 from astrosearch.encoders.llama import LlamaEncoder
@@ -29,7 +30,9 @@ def silent(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def encoder(tiny_llama: Path) -> TransformerEncoder:
-    return TransformerEncoder(EncoderSpec(str(tiny_llama)), tiny_llama, device="cpu")
+    return TransformerEncoder(
+        EncoderSpec(str(tiny_llama)), tiny_llama, device="cpu", dtype="float32"
+    )
 
 
 def by_hand(
@@ -71,9 +74,23 @@ def test_a_text_has_one_vector_alone_in_any_batch_and_in_any_order(
     together = encoder.encode(TEXTS)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
     backwards = encoder.encode(TEXTS[::-1])[::-1]
-    narrow = TransformerEncoder(encoder.spec, tiny_llama, device="cpu", batch_tokens=1)
+    narrow = TransformerEncoder(
+        encoder.spec, tiny_llama, device="cpu", dtype="float32", batch_tokens=1
+    )
     for other in (alone, backwards, narrow.encode(TEXTS)):
         np.testing.assert_allclose(together, other, atol=1e-5)
+
+
+def test_what_the_processor_is_fast_with_gives_nearly_the_same_vectors(
+    encoder: TransformerEncoder, tiny_llama: Path
+) -> None:
+    fast = TransformerEncoder(encoder.spec, tiny_llama, device="cpu")
+    half = TransformerEncoder(encoder.spec, tiny_llama, device="cpu", dtype="bfloat16")
+    exact, rounded = encoder.encode(TEXTS), half.encode(TEXTS)
+    assert (exact * rounded).sum(axis=1).min() > 0.99  # trained weights: above .9999
+    assert not np.array_equal(exact, rounded)
+    same_as = rounded if fast_dtype(torch.device("cpu")) == torch.bfloat16 else exact
+    np.testing.assert_array_equal(fast.encode(TEXTS), same_as)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -115,12 +132,12 @@ def test_pooling_of_three_tokens_written_out() -> None:
 
 
 def test_fewer_layers_give_the_states_after_those_layers(tiny_llama: Path) -> None:
-    two = TransformerEncoder(EncoderSpec("x", layers=2), tiny_llama, device="cpu")
+    two = TransformerEncoder(EncoderSpec("x", layers=2), tiny_llama, device="cpu", dtype="float32")
     np.testing.assert_allclose(
         two.encode(TEXTS)[0], by_hand(tiny_llama, TEXTS[0], layers=2), atol=1e-5
     )
     with pytest.raises(InputError, match="has 4 layers, 9 were asked for"):
-        TransformerEncoder(EncoderSpec("x", layers=9), tiny_llama, device="cpu")
+        TransformerEncoder(EncoderSpec("x", layers=9), tiny_llama, device="cpu", dtype="float32")
     with pytest.raises(InputError, match="has 4 layers, 9 were asked for"):
         LlamaEncoder(EncoderSpec("x", layers=9), tiny_llama)
 
@@ -133,7 +150,7 @@ def test_queries_get_the_same_vectors_without_torch(
     spec = EncoderSpec(str(tiny_llama), layers=layers, pooling=pooling)  # type: ignore[arg-type]
     light = load_query_encoder(spec, silent)
     assert isinstance(light, LlamaEncoder)
-    full = TransformerEncoder(light.spec, tiny_llama, device="cpu")
+    full = TransformerEncoder(light.spec, tiny_llama, device="cpu", dtype="float32")
     assert light.dimension == full.dimension
     np.testing.assert_allclose(light.encode(TEXTS), full.encode(TEXTS), atol=1e-5)
     assert light.tokens_seen == full.tokens_seen
@@ -194,7 +211,9 @@ def test_an_encoder_with_bidirectional_attention_ignores_padding(tmp_path: Path)
         )
     ).save_pretrained(tmp_path)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    bert = load_encoder(EncoderSpec(str(tmp_path), pooling="mean"), silent, device="cpu")
+    bert = load_encoder(
+        EncoderSpec(str(tmp_path), pooling="mean"), silent, device="cpu", dtype="float32"
+    )
     together = bert.encode(TEXTS)
     alone = np.concatenate([bert.encode([text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -210,9 +229,9 @@ def test_an_adapter_changes_the_vectors_and_the_revision(tiny_llama: Path, tmp_p
     torch.manual_seed(1)
     config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     get_peft_model(LlamaModel.from_pretrained(tiny_llama), config).save_pretrained(tmp_path)
-    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu")
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu", dtype="float32")
     spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path))
-    adapted = load_encoder(spec, silent, device="cpu")
+    adapted = load_encoder(spec, silent, device="cpu", dtype="float32")
     assert adapted.spec.revision.startswith(plain.spec.revision + "+")
     assert not np.allclose(plain.encode(TEXTS), adapted.encode(TEXTS), atol=1e-2)
 
@@ -226,7 +245,7 @@ def test_an_adapter_of_another_base_is_refused_in_a_line(tiny_llama: Path, tmp_p
     get_peft_model(LlamaModel.from_pretrained(wide), config).save_pretrained(tmp_path / "adapter")
     spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path / "adapter"))
     with pytest.raises(InputError, match="adapter cannot be loaded: "):
-        load_encoder(spec, silent, device="cpu")
+        load_encoder(spec, silent, device="cpu", dtype="float32")
 
 
 def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(
@@ -235,13 +254,13 @@ def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((tiny_llama / name).read_bytes())
     with pytest.raises(InputError, match=r"cannot be loaded: .*no file named"):
-        load_encoder(EncoderSpec(str(tmp_path)), silent, device="cpu")
+        load_encoder(EncoderSpec(str(tmp_path)), silent, device="cpu", dtype="float32")
 
 
 def test_four_bits_are_close_to_full_precision(tiny_llama: Path) -> None:
-    full = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu")
+    full = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu", dtype="float32")
     spec = EncoderSpec(str(tiny_llama), quantize="4bit")
-    small = load_encoder(spec, silent, device="cpu").encode(TEXTS)
+    small = load_encoder(spec, silent, device="cpu", dtype="float32").encode(TEXTS)
     cosines = (small * full.encode(TEXTS)).sum(axis=1)
     assert not np.allclose(small, full.encode(TEXTS), atol=1e-4)
     assert cosines.mean() > 0.8

@@ -44,7 +44,11 @@ SHOWN_REFUSALS = 5
 @click.option("--max-tokens", type=click.IntRange(min=8), help="Longer texts are cut.")
 @click.option("--quantize", type=click.Choice(["4bit"]), help="Hold the weights in 4 bits.")
 @click.option("--device", metavar="NAME", help="cuda, mps or cpu; by default the best there is.")
-@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Number format of the model; by default what the device is fast with.",
+)
 @click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens a batch of the encoder.")
 @consent_option
 @click.option(

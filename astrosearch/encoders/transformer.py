@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from astrosearch.devices import pick_device
+from astrosearch.devices import fast_dtype, pick_device
 from astrosearch.encoder import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.errors import AstrosearchError, InputError
@@ -142,8 +142,8 @@ class TransformerEncoder:
         Args:
             token_weights: (vocabulary,) what each token counts in a weighted mean.
             device: `cuda`, `mps` or `cpu`; by default the best there is.
-            dtype: of the weights, `float32`, `bfloat16` or `float16`; by default bfloat16 on
-                CUDA and float32 elsewhere. Pooling is always in float32.
+            dtype: of the weights, `float32`, `bfloat16` or `float16`; by default what the device
+                is fast with (`fast_dtype`). Pooling is always in float32.
 
         Raises:
             SetupError: if the device is not there.
@@ -222,7 +222,7 @@ def load_body(
         config.num_hidden_layers = spec.layers
     if spec.attention is not None:
         config.is_causal = spec.attention == "causal"
-    precision = getattr(torch, dtype or ("bfloat16" if device.type == "cuda" else "float32"))
+    precision = getattr(torch, dtype) if dtype else fast_dtype(device)
     options: dict[str, Any] = {"attn_implementation": kernel}
     if spec.quantize == "4bit":
         from transformers import BitsAndBytesConfig

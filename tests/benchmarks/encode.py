@@ -1,8 +1,10 @@
 """Encoding abstracts, against sentence-transformers with the same weights in the same run.
 
-Both get the same texts and weights, in float32 on a CPU, and take turns by quarters of the texts.
-sentence-transformers runs as it is by default (batches of 32, sorted by length). The share of the
-peak is what the model's matrix products amount to, over the fastest product this machine did.
+Both get the same texts and weights, on a CPU, and take turns by quarters of the texts.
+sentence-transformers runs as it is by default (float32, batches of 32, sorted by length), and,
+where we run in another number format, in that as well. The share of the peak is what the model's
+matrix products amount to, over the fastest product this machine did in that format. The cosines
+are those of our vectors with its float32 ones.
 
     python -m tests.benchmarks.encode arxiv-metadata-oai-snapshot.json --papers 2000
 """
@@ -10,6 +12,7 @@ peak is what the model's matrix products amount to, over the fastest product thi
 import argparse
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +20,35 @@ import numpy as np
 import torch
 
 from astrosearch import models
+from astrosearch.devices import fast_dtype
 from astrosearch.encoder import EncoderSpec
 from astrosearch.encoders.transformer import TransformerEncoder
 from astrosearch.readers import Intake, Selection, read_papers
+from astrosearch.vectors import unit_rows
 
 
-def peer(folder: Path, layers: int | None, max_tokens: int) -> Any:
+def peer(folder: Path, layers: int | None, max_tokens: int, dtype: torch.dtype) -> Any:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    body = Transformer(str(folder), max_seq_length=max_tokens)
+    # Texts alone: else it wraps each in the tokenizer's chat template, of 24 tokens.
+    body = Transformer(
+        str(folder),
+        max_seq_length=max_tokens,
+        model_kwargs={"dtype": dtype},
+        modality_config={"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+        module_output_name="token_embeddings",
+    )
     if layers:
         body.auto_model.layers = body.auto_model.layers[:layers]
     return SentenceTransformer(modules=[body, Pooling(body.auto_model.config.hidden_size)])
 
 
-def peak() -> float:
-    """FLOP/s of the fastest float32 product of a few sizes."""
+def peak(dtype: torch.dtype) -> float:
+    """FLOP/s of the fastest product of a few sizes."""
     best = 0.0
     for size in (1024, 2048, 4096):
-        left, right = torch.rand(size, size), torch.rand(size, size)
+        left, right = (torch.rand(size, size).to(dtype) for _ in range(2))
         for _ in range(4):
             start = time.perf_counter()
             left @ right
@@ -60,6 +72,7 @@ def main() -> None:
     parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--layers", type=int)
     parser.add_argument("--papers", type=int, default=2000)
+    parser.add_argument("--dtype", help="Ours; by default what the processor is fast with.")
     arguments = parser.parse_args()
     folder, _ = models.locate(arguments.model, print)
     texts = [
@@ -70,24 +83,38 @@ def main() -> None:
             strict=False,
         )
     ]
-    ours = TransformerEncoder(EncoderSpec("", layers=arguments.layers), folder, device="cpu")
-    theirs = peer(folder, arguments.layers, ours.spec.max_tokens)
-    seconds = {"ours": 0.0, "sentence-transformers": 0.0}
+    spec = EncoderSpec("", layers=arguments.layers, pooling="mean")
+    dtype = getattr(torch, arguments.dtype) if arguments.dtype else fast_dtype(torch.device("cpu"))
+    ours = TransformerEncoder(spec, folder, device="cpu", dtype=arguments.dtype)
+    peers = {
+        one: peer(folder, arguments.layers, spec.max_tokens, one) for one in {torch.float32, dtype}
+    }
+    runs: dict[str, tuple[torch.dtype, Any]] = {"ours": (dtype, ours.encode)}
+    for one, other in peers.items():
+        name = f"sentence-transformers, {str(one).removeprefix('torch.')}"
+        runs[name] = one, partial(other.encode, show_progress_bar=False)
+    seconds = dict.fromkeys(runs, 0.0)
+    vectors: dict[str, list[Any]] = {name: [] for name in runs}
     for quarter in np.array_split(np.array(texts, dtype=object), 4):
-        start = time.perf_counter()
-        ours.encode(list(quarter))
-        middle = time.perf_counter()
-        theirs.encode(list(quarter), show_progress_bar=False)
-        seconds["ours"] += middle - start
-        seconds["sentence-transformers"] += time.perf_counter() - middle
+        for name, (_, encode) in runs.items():
+            start = time.perf_counter()
+            vectors[name].append(encode(list(quarter)))
+            seconds[name] += time.perf_counter() - start
     lengths = [len(ids) for ids in ours._tokens.ids(texts)]
-    best, flops = peak(), operations(folder, arguments.layers, lengths)
+    flops = operations(folder, arguments.layers, lengths)
+    best = {one: peak(one) for one in peers}
     print(f"{len(texts):,} texts, {sum(lengths):,} tokens, {torch.get_num_threads()} threads")
-    print(f"fastest matrix product {best / 1e9:.0f} GFLOP/s")
-    for name, spent in seconds.items():
-        share = flops / spent / best
-        print(f"{name:22} {sum(lengths) / spent:8,.0f} tokens/s  {share:5.0%} of the peak")
-    print(f"ratio {seconds['sentence-transformers'] / seconds['ours']:.2f}")
+    for name, (one, _) in runs.items():
+        rate = f"{sum(lengths) / seconds[name]:8,.0f} tokens/s"
+        share = (
+            f"{flops / seconds[name] / best[one]:.0%} of the peak of {best[one] / 1e9:.0f} GFLOP/s"
+        )
+        ratio = f"ratio {seconds[name] / seconds['ours']:.2f}"
+        print(f"{name:31} {rate}  {share}  {ratio}")
+    unit = [unit_rows(np.concatenate(vectors[name])) for name in (*runs,)]
+    exact = unit[list(runs).index("sentence-transformers, float32")]
+    cosines = (unit[0] * exact).sum(axis=1)
+    print(f"cosines with float32: mean {cosines.mean():.6f}, least {cosines.min():.6f}")
 
 
 if __name__ == "__main__":
