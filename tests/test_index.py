@@ -47,7 +47,7 @@ def spec(tiny_llama: Path) -> EncoderSpec:
 
 
 def load(spec: EncoderSpec) -> Encoder:
-    return load_encoder(spec, silent, device="cpu")
+    return load_encoder(spec, silent, device="cpu", dtype="float32")
 
 
 def make(folder: Path, source: Path, spec: EncoderSpec, **options: Any) -> BuildReport:

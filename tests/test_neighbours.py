@@ -24,7 +24,7 @@ from tests.conftest import LONG, Run
 
 COUNT, DIMENSION = 4000, 64
 COMPRESSED = tuple(kind for kind in KINDS if kind not in ("auto", "flat"))
-OTHERS = ("IVF16,SQ8", "PCA32,SQ8", "RR64,IVF16,RaBitQ", "RaBitQfs")
+OTHERS = ("IVF16,SQ8", "IVF16,RaBitQ", "PCA32,SQ8", "RR64,IVF16,RaBitQ", "RaBitQfs")
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +161,11 @@ def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     [
         (264, 512, None, "SQfp16"),
         (200_000, 512, None, "SQfp16"),
-        (326_238, 576, None, "IVF1142,RaBitQ"),
-        (326_238, 4096, None, "IVF626,RaBitQ"),
-        (2_700_000, 576, None, "IVF3286,RaBitQ"),
-        (200_000, 512, 20_000_000, "IVF894,RaBitQ"),
+        (326_238, 576, None, "IVF1142,PQ144x4fsr"),
+        (326_238, 4096, None, "IVF626,PQ1024x4fsr"),
+        (2_700_000, 576, None, "IVF3286,PQ144x4fsr"),
+        (20_000_000, 576, None, "IVF4451,RaBitQ"),
+        (200_000, 512, 20_000_000, "IVF894,PQ128x4fsr"),
         (200_000, 512, 15_000_000, "RaBitQ"),
     ],
 )
