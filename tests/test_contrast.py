@@ -222,7 +222,7 @@ def test_the_encoder_it_makes_finds_more_and_is_the_same_without_torch(
     assert "An encoder of astronomy papers" in (out / "README.md").read_text()
     spec = encoder_spec(str(out))
     assert (spec.layers, spec.attention, spec.adapter) == (2, attention, str(out))
-    encoder, short = load_encoder(spec, silent), load_query_encoder(spec, silent)
+    encoder, short = load_encoder(spec, silent, dtype="float32"), load_query_encoder(spec, silent)
     assert type(short).__name__ == "LlamaEncoder"
     texts = ["gas stream of a quasar", "dust", "Stars in the Milky Way and black hole disc"]
     vectors = encoder.encode(texts)
@@ -276,7 +276,9 @@ def test_it_begins_where_an_embedding_adapter_ends(
     run("train", "contrast", source, *options, *still, "--pooling", "weighted-first-last")
     # What the layers find counts nothing yet, so the vectors are those of the words alone.
     texts = ["gas stream of a quasar", "dust"]
-    one, two = (load_encoder(encoder_spec(str(one)), silent) for one in (words, whole))
+    one, two = (
+        load_encoder(encoder_spec(str(one)), silent, dtype="float32") for one in (words, whole)
+    )
     assert (one.spec.layers, two.spec.layers) == (0, 2)
     # The map is rounded to 16 bits once more.
     assert ((one.encode(texts) * two.encode(texts)).sum(axis=1) > 0.999).all()

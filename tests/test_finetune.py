@@ -234,10 +234,10 @@ def test_an_adapter_of_a_language_model_makes_an_encoder(
 ) -> None:
     out = finetune("--learning-rate", 0.02)
     texts = ["gas stream of a quasar", "dust"]
-    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent).encode(texts)
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, dtype="float32").encode(texts)
     for layers in (None, 2):
         spec = EncoderSpec(str(tiny_llama), adapter=str(out), layers=layers)
-        vectors = load_encoder(spec, silent).encode(texts)
+        vectors = load_encoder(spec, silent, dtype="float32").encode(texts)
         assert np.abs(vectors - plain).max() > 1e-3
         assert np.allclose(load_query_encoder(spec, silent).encode(texts), vectors, atol=1e-5)
     base = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
@@ -247,7 +247,9 @@ def test_an_adapter_of_a_language_model_makes_an_encoder(
         hidden = whole(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, 1:]
     spec = EncoderSpec(str(tiny_llama), adapter=str(out))
     expected = torch.nn.functional.normalize(hidden.mean(dim=0), dim=0).numpy()
-    assert np.allclose(load_encoder(spec, silent).encode(["dust"])[0], expected, atol=1e-5)
+    assert np.allclose(
+        load_encoder(spec, silent, dtype="float32").encode(["dust"])[0], expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("quantize", ["4bit", "8bit"])

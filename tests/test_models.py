@@ -202,7 +202,7 @@ def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
     from astrosearch.encoders import load_encoder, load_query_encoder
 
     said: list[str] = []
-    encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu")
+    encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu", dtype="float32")
     assert said[0].startswith("Converting tiny.gguf to safetensors")
     light = load_query_encoder(EncoderSpec(str(tiny_gguf)), said.append)
     np.testing.assert_allclose(light.encode(["gas"]), encoder.encode(["gas"]), atol=1e-5)
