@@ -27,7 +27,7 @@ KINDS = (AUTO, "flat", "sq8", "ivf", "hnsw", "pq", "rabitq")
 EXACT_BYTES = 250_000_000
 """Bytes of vectors.npy up to which `auto` compares them all: 20 to 30 ms on two cores."""
 
-READ_BYTES = 250_000_000
+READ_BYTES = 150_000_000
 """Bytes of codes up to which they may be of a kind that FAISS reads at opening, in 0.2 s."""
 
 BLOCK = 16_384
