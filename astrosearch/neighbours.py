@@ -33,6 +33,9 @@ READ_BYTES = 150_000_000
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
 
+LOOKED_AT = 8_192
+"""Rows here and there of vectors.npy that are read at a time. The system maps 64 kB about each."""
+
 TRAINING_BYTES = 400_000_000
 """Float32 vectors that a quantiser is trained on, at most."""
 
@@ -113,8 +116,8 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
         if not index.is_trained:
             wanted = POINTS_PER_LIST * max(1024, getattr(_core(index), "nlist", 0))
             rows = min(_training_rows(len(vectors), vectors.shape[1]), wanted)
-            sample = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
-            index.train(unit_rows(vectors[np.sort(sample)]))
+            chosen = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
+            index.train(_taken(vectors, np.sort(chosen)))
         for start in range(0, len(vectors), BLOCK):
             index.add(unit_rows(vectors[start : start + BLOCK]))
             release(vectors)
@@ -228,10 +231,12 @@ class Neighbours:
     def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
         factor = min(self.parameters["k_factor"], max(1, len(self._vectors) // k))
         parameters = faiss.IndexRefineSearchParameters(k_factor=factor)
-        found: tuple[Vectors, NDArray[np.int64]] = self._refined.search(
-            queries, k, params=parameters
-        )
-        return found
+        step = max(1, LOOKED_AT // (k * factor))
+        found = []
+        for start in range(0, max(1, len(queries)), step):
+            found.append(self._refined.search(queries[start : start + step], k, params=parameters))
+            release(self._vectors)
+        return np.vstack([scores for scores, _ in found]), np.vstack([rows for _, rows in found])
 
     def tune(self, recall: float) -> float:
         """Raise the parameters until recall@10 against exact search is at least `recall`.
@@ -257,7 +262,6 @@ class Neighbours:
         def measured(**parameters: int) -> float:
             self._set(parameters)
             scores, rows = self._approximately(queries, k)
-            release(self._vectors)
             return float(np.mean((scores >= worst - 1e-6) & (rows >= 0)))
 
         breadth = {}
@@ -310,6 +314,16 @@ class Neighbours:
 
 def _training_rows(count: int, dimension: int) -> int:
     return min(count, TRAINING_BYTES // (4 * dimension))
+
+
+def _taken(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
+    """Some rows, ascending, as float32; what is mapped for it does not grow with the file."""
+    taken = np.empty((len(rows), vectors.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), LOOKED_AT):
+        some = slice(start, start + LOOKED_AT)
+        taken[some] = unit_rows(vectors[rows[some]])
+        release(vectors)
+    return taken
 
 
 def _make(words: str, dimension: int) -> Any:
