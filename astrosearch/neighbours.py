@@ -33,7 +33,7 @@ READ_BYTES = 150_000_000
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
 
-LOOKED_AT = 8_192
+LOOKED_AT = 2_560
 """Rows here and there of vectors.npy that are read at a time. The system maps 64 kB about each."""
 
 TRAINING_BYTES = 400_000_000
