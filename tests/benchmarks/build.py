@@ -1,8 +1,8 @@
 """Memory of a build, which must not grow with the corpus: `astrosearch index`, as whole processes.
 
-Papers are random words of real ones under new identifiers, few words each: what memory could grow
-with is their number. The peer is the same build of a tenth of them. Memory is the process's peak,
-the pages it maps included; then the index is opened, in a process of its own.
+Papers are random words of a real one each, under new identifiers, few words each: what memory
+could grow with is their number. The peer is the same build of a tenth of them. Memory is the
+process's peak, the pages it maps included; then the index is opened, in a process of its own.
 
     python -m tests.benchmarks.build arxiv-metadata-oai-snapshot.json --papers 2700000
 """
@@ -35,12 +35,14 @@ print(f"{1000 * (time.perf_counter() - start):.0f}")
 def make_corpus(source: Path, target: Path, count: int, length: int) -> None:
     """Write `count` papers of `length` words, a fifth of them in the title."""
     some = [json.loads(line) for _, line in islice(json_lines(source), 2_000)]
-    words = [word for one in some for word in one["abstract"].split() if word.isalpha()]
+    texts = [[word for word in one["abstract"].split() if word.isalpha()] for one in some]
+    texts = [words for words in texts if len(words) >= length]
     draw = random.Random(0)
     with target.open("w") as stream:
         for number in range(count):
             month, serial = divmod(number, 99_999)
-            chosen = draw.choices(words, k=length)
+            words = draw.choice(texts)
+            chosen = draw.sample(words, length)
             record = {
                 "id": f"{15 + month // 12:02}{month % 12 + 1:02}.{serial + 1:05}",
                 "title": " ".join(chosen[: length // 5]),
