@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.errors import InputError
-from astrosearch.vectors import FLAT, Vectors, release, unit_rows
+from astrosearch.vectors import FLAT, ScatteredRows, Vectors, release, unit_rows
 
 Parameters = dict[str, int]
 """`k_factor`, and `nprobe` of inverted lists or `efSearch` of a graph: as FAISS names them."""
@@ -33,8 +33,11 @@ READ_BYTES = 150_000_000
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
 
-LOOKED_AT = 2_560
-"""Rows here and there of vectors.npy that are read at a time. The system maps 64 kB about each."""
+CANDIDATES = 1_000_000
+"""That are found at a time, for as many queries as that makes."""
+
+SCATTERED = 16
+"""Comparing one row in so many, here and there, takes as long as all of them in order."""
 
 TRAINING_BYTES = 400_000_000
 """Float32 vectors that a quantiser is trained on, at most."""
@@ -145,6 +148,7 @@ class Neighbours:
             ValueError: if it is of another count or dimension.
         """
         self._vectors = vectors
+        self._scattered = ScatteredRows(vectors)
         self._exact = _compared(vectors)
         parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
         edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
@@ -159,7 +163,6 @@ class Neighbours:
         if found != vectors.shape:
             raise ValueError(f"{found[0]:,} rows of {found[1]} dimensions")
         self._core = _core(self._approximate)
-        self._refined = faiss.IndexRefine(self._approximate, self._exact)
         self._set(parameters or self._usual())
 
     @property
@@ -179,7 +182,7 @@ class Neighbours:
             allowed = None
         if allowed is not None and len(allowed) * FEW <= len(self._vectors):
             scores, rows = self._among(queries, k, allowed)
-        elif self.is_exact or allowed is not None:
+        elif self.is_exact or allowed is not None or self._compares_all(k):
             scores, rows = self._exactly(queries, k, allowed)
         else:
             scores, rows = self._approximately(queries, k)
@@ -194,8 +197,8 @@ class Neighbours:
     def _among(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64]
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """`search` where few rows are allowed."""
-        cosines = queries @ self._vectors[allowed].astype(np.float32).T
+        """Of rows here and there, ascending: those that a filter leaves, or candidates."""
+        cosines = queries @ self._scattered[allowed].T
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), k), -1)
@@ -228,15 +231,22 @@ class Neighbours:
         rows = np.hstack([rows for _, rows in found])
         return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
 
+    def _compares_all(self, k: int) -> bool:
+        """Whether there would be so many candidates that comparing all rows is no slower."""
+        return k * self.parameters["k_factor"] * SCATTERED >= len(self._vectors)
+
     def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        factor = min(self.parameters["k_factor"], max(1, len(self._vectors) // k))
-        parameters = faiss.IndexRefineSearchParameters(k_factor=factor)
-        step = max(1, LOOKED_AT // (k * factor))
-        found = []
-        for start in range(0, max(1, len(queries)), step):
-            found.append(self._refined.search(queries[start : start + step], k, params=parameters))
-            release(self._vectors)
-        return np.vstack([scores for scores, _ in found]), np.vstack([rows for _, rows in found])
+        wanted = k * self.parameters["k_factor"]
+        scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+        rows = np.full((len(queries), k), -1)
+        step = max(1, CANDIDATES // wanted)
+        for start in range(0, len(queries), step):
+            some = slice(start, start + step)
+            for line, found in enumerate(self._approximate.search(queries[some], wanted)[1], start):
+                found = np.sort(found[found >= 0])
+                one = slice(line, line + 1)
+                scores[one], rows[one] = self._among(queries[one], k, found)
+        return scores, rows
 
     def tune(self, recall: float) -> float:
         """Raise the parameters until recall@10 against exact search is at least `recall`.
@@ -255,12 +265,14 @@ class Neighbours:
         count = len(self._vectors)
         draw = np.random.default_rng(0)
         one, other = draw.integers(0, count, (2, QUERIES))
-        queries = unit_rows(unit_rows(self._vectors[one]) + unit_rows(self._vectors[other]))
+        queries = unit_rows(unit_rows(self._scattered[one]) + unit_rows(self._scattered[other]))
         k = min(RECALL_AT, count)
         worst = self._exact_scores(queries, k)[:, -1:]
 
         def measured(**parameters: int) -> float:
             self._set(parameters)
+            if self._compares_all(k):
+                return 1.0
             scores, rows = self._approximately(queries, k)
             return float(np.mean((scores >= worst - 1e-6) & (rows >= 0)))
 
@@ -317,12 +329,10 @@ def _training_rows(count: int, dimension: int) -> int:
 
 
 def _taken(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
-    """Some rows, ascending, as float32; what is mapped for it does not grow with the file."""
-    taken = np.empty((len(rows), vectors.shape[1]), dtype=np.float32)
-    for start in range(0, len(rows), LOOKED_AT):
-        some = slice(start, start + LOOKED_AT)
-        taken[some] = unit_rows(vectors[rows[some]])
-        release(vectors)
+    scattered, taken = ScatteredRows(vectors), np.empty((len(rows), vectors.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        some = slice(start, start + BLOCK)
+        taken[some] = unit_rows(scattered[rows[some]])
     return taken
 
 

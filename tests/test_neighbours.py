@@ -147,6 +147,19 @@ def test_flat_is_exact_and_writes_nothing(
         assert np.isin(answer, rows).all()
 
 
+def test_where_nearly_all_would_be_candidates_all_are_compared(
+    tmp_path: Path, stored: NDArray[np.float16], questions: Vectors
+) -> None:
+    neighbours.write(tmp_path / "one", stored, "PQ2x4np")
+    coarse = Neighbours(stored, tmp_path / "one", {"k_factor": 1})
+    expected, _ = compared(stored, questions, 10, np.arange(COUNT))
+    assert np.mean(coarse.search(questions, 10)[0] >= expected - 1e-3) < 0.5
+    # Codes of a byte tell nothing apart here, so that the recall asked needs far too many of them.
+    assert coarse.tune(1.0) == 1.0
+    assert 10 * coarse.parameters["k_factor"] < COUNT
+    np.testing.assert_allclose(coarse.search(questions, 10)[0], expected, atol=1e-3)
+
+
 def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     copies = np.repeat(unit_rows(draw.normal(size=(20, 32))), 50, axis=0).astype(np.float16)
