@@ -15,12 +15,14 @@ from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.models import encoder_spec
 from astrosearch.readers import Selection
 from astrosearch.split import is_held_out
+from astrosearch.vectors import unit_rows
 from tests.apart import kill_at_step, train_apart
 from tests.conftest import Run, kaggle_line
 from training.log import Log
 from training.mining import hard_negatives
 from training.objective import back_propagate, info_nce
-from training.views import SPAN_WORDS, Views, read_relations
+from training.teacher import TEMPERATURE, Teacher, distillation
+from training.views import SPAN_WORDS, Pair, Views, masked, read_relations
 
 
 def silent(line: str) -> None:
@@ -199,7 +201,108 @@ def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
         assert torch.allclose(plain, ours, atol=1e-5)
 
 
+def test_a_masked_query_keeps_what_its_document_lacks() -> None:
+    query, document = [1, *range(10, 30)], [1, *range(20, 60)]
+    drawn = [masked(query, document, np.random.default_rng(seed)) for seed in range(200)]
+    for kept in drawn:
+        assert kept is not None
+        assert kept[:11] == query[:11]  # BOS, and the tokens that the document lacks
+        assert kept == [token for token in query if token in kept]
+    shared = [len(kept) - 11 for kept in drawn if kept]
+    assert 2.5 < np.mean(shared) < 3.5  # of ten, seven are lost
+    # Of nothing but shared words too little may be left.
+    assert None in [masked([1, 20, 21, 22], document, np.random.default_rng(n)) for n in range(20)]
+
+
+def test_distillation_by_hand() -> None:
+    cosines = torch.tensor([[0.1, 0.0], [0.05, 0.1]])
+    scores = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+
+    def share(a: float, b: float) -> float:
+        return 1 / (1 + exp(b - a))
+
+    t = TEMPERATURE
+    rows = [  # the teacher's share of the first, and the student's
+        (share(0.1 / t, 0), share(2, 0)),
+        (share(0.05 / t, 0.1 / t), share(1, 1)),
+    ]
+    columns = [
+        (share(0.1 / t, 0.05 / t), share(2, 1)),
+        (share(0, 0.1 / t), share(0, 1)),
+    ]
+    entropies = [-p * log(q) - (1 - p) * log(1 - q) for p, q in rows + columns]
+    assert distillation(scores, cosines).item() == pytest.approx(sum(entropies) / 4, rel=1e-5)
+
+
+def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn() -> None:
+    torch.manual_seed(0)
+    cosines = torch.rand(6, 6)
+    scores = (cosines / TEMPERATURE).requires_grad_()
+    distillation(scores, cosines).backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert scores.grad.abs().max() < 1e-6
+
+
+class _Letters:
+    """An encoder whose vectors are counts of letters, and which counts what it was asked."""
+
+    dimension = 26
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += len(texts)
+        counts = [[text.lower().count(chr(97 + n)) for n in range(26)] for text in texts]
+        return unit_rows(np.array(counts, dtype=np.float32).reshape(-1, 26))
+
+
+def test_a_teacher_reads_each_training_abstract_once_and_is_asked_about_questions_alone(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    views, letters = Views(corpus, {}, seed=0), _Letters()
+    file, told = tmp_path / "teacher.npy", []
+    for _ in range(2):
+        teacher = Teacher(letters, corpus, views, file, lambda *seen: told.append(seen))  # type: ignore[arg-type]
+        assert letters.asked == len(views)
+    assert told[-1][1:] == (0, 0)
+    pairs = [views.pair(number) for number in range(40)]
+    fair = [number % 3 != 0 for number in range(40)]
+    places, cosines = teacher.lesson(pairs, fair)
+    assert places == [
+        n for n in range(40) if fair[n] and pairs[n].kind in ("title", "sentence", "span")
+    ]
+    papers = [corpus.papers([pairs[n].rows[1]])[0].abstract for n in places]
+    expected = letters.encode([pairs[n].query for n in places]) @ letters.encode(papers).T
+    np.testing.assert_allclose(cosines, expected, atol=2e-3)
+    assert teacher.lesson([Pair("a", "b", (0, 0), "half")], [True])[0] == []
+
+
 # The run
+
+
+def test_what_a_teacher_knows_is_learnt(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path, corpus: Corpus
+) -> None:
+    """The teacher is a random model, whose likes and dislikes nobody would come to alone."""
+    papers = list(corpus)
+
+    def cosines(name: str) -> np.ndarray:
+        encoder = load_encoder(encoder_spec(name), silent, dtype="float32")
+        titles, abstracts = [p.title for p in papers], [p.abstract for p in papers]
+        found = encoder.encode(titles) @ encoder.encode(abstracts).T
+        return found[~np.eye(len(papers), dtype=bool)]
+
+    agreement = []
+    for name, share in (("alone", 0), ("taught", 1)):
+        options = _options(tiny_llama, tmp_path / name)
+        taught = ("--teacher", tiny_llama, "--teacher-share", share, "--epochs", 20, "--layers", 0)
+        run("train", "contrast", source, *options, *taught, "--masked", 0)
+        made = cosines(str(tmp_path / name))
+        agreement.append(np.corrcoef(made, cosines(str(tiny_llama)))[0, 1])
+    assert agreement[1] > agreement[0] + 0.1
+    settings = json.loads((tmp_path / "taught" / "training.json").read_text())["settings"]
+    assert (settings["teacher"], settings["teacher_share"]) == (str(tiny_llama), 1.0)
 
 
 def _options(tiny_llama: Path, out: Path) -> list[object]:

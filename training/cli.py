@@ -231,7 +231,7 @@ def finetune(
 @click.option(
     "--weight-learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=1e-2,
+    default=2e-2,
     show_default=True,
     help="Of the tokens' weights.",
 )
@@ -240,6 +240,21 @@ def finetune(
 )
 @click.option(
     "--batch", type=click.IntRange(min=2), default=1024, show_default=True, help="Pairs a step."
+)
+@click.option(
+    "--masked",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Share of the queries that lose most words which their document has.",
+)
+@click.option("--teacher", help="Learn, too, how near this encoder puts texts.")
+@click.option(
+    "--teacher-share",
+    type=click.FloatRange(0, 1),
+    default=0.4,
+    show_default=True,
+    help="Of the loss.",
 )
 @click.option(
     "--hard-negatives", type=click.IntRange(min=0), default=0, show_default=True, help="A pair."
@@ -278,6 +293,7 @@ def contrast(
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
     """
+    from astrosearch.cli.progress import counting
     from astrosearch.devices import fast_dtype
     from training.contrast import ContrastSettings
     from training.contrast import contrast as run
@@ -285,21 +301,23 @@ def contrast(
     from training.run import Stops
 
     place = process_device(device)
-    outcome = run(
-        ContrastSettings(
-            layers=None if all_layers else layers,
-            dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
-            **settings,
-        ),
-        list(corpus),
-        out,
-        _say,
-        device=place,
-        relations=relations,
-        stops=Stops(checkpoint_minutes, max_minutes),
-        progress=_Told("loss"),
-        restart=restart,
-    )
+    with counting() as told:
+        outcome = run(
+            ContrastSettings(
+                layers=None if all_layers else layers,
+                dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
+                **settings,
+            ),
+            list(corpus),
+            out,
+            _say,
+            device=place,
+            relations=relations,
+            stops=Stops(checkpoint_minutes, max_minutes),
+            progress=_Told("loss"),
+            told=told,
+            restart=restart,
+        )
     if outcome is None:
         _say("Paused. The same command goes on.")
     else:

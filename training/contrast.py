@@ -29,7 +29,8 @@ from transformers import Trainer, TrainingArguments
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.devices import keep_freed_memory
 from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say, pooled_width
-from astrosearch.encoders import HEAD
+from astrosearch.encoder import Told as Counted
+from astrosearch.encoders import HEAD, load_encoder
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.encoders.transformer import (
     load_body,
@@ -41,7 +42,7 @@ from astrosearch.encoders.transformer import (
 )
 from astrosearch.errors import CorpusError, InputError
 from astrosearch.hugging_face import quiet_transformers
-from astrosearch.models import ENCODER, locate, locate_adapter
+from astrosearch.models import ENCODER, encoder_spec, locate, locate_adapter
 from astrosearch.readers import Selection
 from astrosearch.vectors import Whitening
 from training.adapter import Outcome, card, save_lora, write_record
@@ -50,7 +51,8 @@ from training.log import Log
 from training.mining import hard_negatives
 from training.objective import back_propagate, encode_chunks, info_nce
 from training.run import LOG, Stops, Told, train
-from training.views import Pair, Views, read_relations
+from training.teacher import Teacher, distillation
+from training.views import Pair, Views, masked, read_relations
 
 TRAINED = "trained.safetensors"
 """In a checkpoint: the weights that are trained, and nothing else."""
@@ -83,7 +85,7 @@ class ContrastSettings:
     learning_rate: float = 3e-3
     head_learning_rate: float = 1e-3
     """Of the linear map."""
-    weight_learning_rate: float = 1e-2
+    weight_learning_rate: float = 2e-2
     """Of the tokens' weights, which are held as logarithms."""
     warmup_share: float = 0.1
     weight_decay: float = 0.0
@@ -91,6 +93,13 @@ class ContrastSettings:
     temperature: float = 0.04
     batch: int = 1024
     """Pairs a step; each is the others' negative."""
+    masked: float = 0.5
+    """Share of the queries, other than halves of abstracts, that lose most of the words which their
+    document has: meaning is learnt where words do not help."""
+    teacher: str | None = None
+    """An encoder to learn from how near texts are, besides which belong together."""
+    teacher_share: float = 0.4
+    """Of the loss."""
     hard_negatives: int = 0
     """For each pair, abstracts that a word search takes for it."""
     epochs: float = 10.0
@@ -204,12 +213,14 @@ def contrast(
     relations: Sequence[Path] = (),
     stops: Stops | None = None,
     progress: Told = lambda progress: None,
+    told: Counted = lambda what, done, count: None,
     restart: bool = False,
 ) -> Outcome | None:
     """Train an encoder on a corpus, or go on with a run that was cut short.
 
     Args:
         relations: files of papers that belong together (`training.views.read_relations`).
+        told: what is told of the work before the first step.
         restart: throw away what an earlier run has left.
 
     Returns:
@@ -254,9 +265,17 @@ def contrast(
             negatives = None
             if settings.hard_negatives:
                 negatives = hard_negatives(corpus, views, work / "negatives.npy")
+            teacher = None
+            if settings.teacher:
+                say(f"{settings.teacher} reads the abstracts, to learn from it.")
+                spec = encoder_spec(settings.teacher)
+                encoder = load_encoder(spec, say, device=str(device))
+                teacher = Teacher(encoder, corpus, views, work / "teacher.npy", told)
             folder, revision = locate(settings.base, say)
             model = _model(settings, folder, views, corpus, device, say)
-            trainer = _Trainer(settings, model, views, held_out, negatives, folder, work, device)
+            trainer = _Trainer(
+                settings, model, views, held_out, negatives, teacher, folder, work, device
+            )
             done = train(
                 trainer,
                 work,
@@ -423,6 +442,7 @@ class _Texts:
     """Token ids of a batch's texts, in a class that accelerate does not look for tensors in."""
 
     ids: list[list[int]]
+    pairs: list[Pair]
 
 
 class _Pairs(torch.utils.data.Dataset[Pair]):
@@ -450,6 +470,7 @@ class _Trainer(Trainer):
         views: Views,
         held_out: Views,
         negatives: NDArray[np.int32] | None,
+        teacher: Teacher | None,
         folder: Path,
         work: Path,
         device: torch.device,
@@ -458,6 +479,7 @@ class _Trainer(Trainer):
         self._model = model
         self._views = views
         self._negatives = negatives
+        self._teacher = teacher
         self._asked = Tokens(folder, "mean-without-bos", settings.query_tokens)
         self._found = Tokens(folder, "mean-without-bos", settings.document_tokens)
         pairs = math.ceil(settings.epochs * len(views))
@@ -531,23 +553,53 @@ class _Trainer(Trainer):
         found = [row for _, row in rows] + extra
         return {
             "texts": _Texts(
-                self._asked.ids([pair.query for pair in pairs]) + self._found.ids(documents)
+                self._asked.ids([pair.query for pair in pairs]) + self._found.ids(documents),
+                pairs,
             ),
             "related": self._views.are_related(rows, found),
         }
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
-        ids, related = inputs["texts"].ids, torch.from_numpy(inputs["related"]).to(self.args.device)
+        pairs, related = inputs["texts"].pairs, torch.from_numpy(inputs["related"])
+        ids, whole = self._masked(inputs["texts"])
         tokens = sum(map(len, ids))
         self.state.num_input_tokens_seen += tokens
+        asked: list[int] = []
+        if self._teacher:
+            asked, cosines = self._teacher.lesson(pairs, whole)
+            taught = torch.from_numpy(cosines).to(self.args.device)
+        related = related.to(self.args.device)
+
+        def loss_of(vectors: torch.Tensor) -> torch.Tensor:
+            loss = self._loss(vectors, related)
+            if not asked:
+                return loss
+            queries, documents = vectors[: len(pairs)][asked], vectors[len(pairs) :][asked]
+            scores = queries @ documents.T / self._settings.temperature
+            return torch.lerp(loss, distillation(scores, taught), self._settings.teacher_share)
+
         return back_propagate(
             lambda some: self._encode(model, [ids[i] for i in some]),
             self._chunks(ids),
-            lambda vectors: self._loss(vectors, related),
+            loss_of,
             self.accelerator.backward,
             cached=tokens > self._settings.memory_tokens and self._settings.layers != 0,
         )
+
+    def _masked(self, texts: _Texts) -> tuple[list[list[int]], list[bool]]:
+        """The batch's token lists, some queries masked, and which are whole."""
+        ids, whole = list(texts.ids), []
+        for number, pair in enumerate(texts.pairs):
+            draw = np.random.default_rng(
+                [self._settings.seed, 4, *pair.rows, self.state.global_step]
+            )
+            kept = None
+            if pair.kind != "half" and draw.random() < self._settings.masked:
+                kept = masked(ids[number], ids[len(texts.pairs) + number], draw)
+            whole.append(kept is None)
+            ids[number] = kept or ids[number]
+        return ids, whole
 
     def prediction_step(self, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
         ids, related = inputs["texts"].ids, torch.from_numpy(inputs["related"]).to(self.args.device)

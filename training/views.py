@@ -142,6 +142,27 @@ def _span(paper: Paper, draw: np.random.Generator) -> str:
     return " ".join(found[start : start + count])
 
 
+MASKED_TOKENS = 0.7
+"""Of the tokens that a masked query shares with its document, the share it loses."""
+
+
+def masked(
+    query: Sequence[int], document: Sequence[int], draw: np.random.Generator
+) -> list[int] | None:
+    """A query without most of the tokens that its document has too, so that what is left says the
+    same in other words; None if less than two would be left.
+
+    Args:
+        query: token ids, the first BOS, which stays.
+        document: token ids.
+    """
+    shared = np.isin(query, document)
+    lost = shared & (draw.random(len(query)) < MASKED_TOKENS)
+    lost[0] = False
+    kept = np.asarray(query)[~lost].tolist()
+    return kept if len(kept) > 2 else None
+
+
 def read_relations(paths: Sequence[Path], corpus: Corpus) -> dict[int, list[int]]:
     """Rows of training papers to the rows of training papers related to them, both ways.
 

@@ -79,6 +79,8 @@ def counting() -> Iterator[Callable[[str, int, int], None]]:
         def told(what: str, done: int, count: int) -> None:
             bar.start()  # not before: the user may be asked something first
             bar.update(task, description=what, completed=done, total=count, visible=True)
+            if done == count:
+                bar.stop()  # what comes next may draw a bar of its own
 
         yield told
     finally:
