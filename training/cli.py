@@ -231,7 +231,7 @@ def finetune(
 @click.option(
     "--weight-learning-rate",
     type=click.FloatRange(0, min_open=True),
-    default=2e-2,
+    default=1e-2,
     show_default=True,
     help="Of the tokens' weights.",
 )
@@ -244,7 +244,7 @@ def finetune(
 @click.option(
     "--masked",
     type=click.FloatRange(0, 1),
-    default=0.5,
+    default=0.0,
     show_default=True,
     help="Share of the queries that lose most words which their document has.",
 )
@@ -252,7 +252,7 @@ def finetune(
 @click.option(
     "--teacher-share",
     type=click.FloatRange(0, 1),
-    default=0.4,
+    default=0.2,
     show_default=True,
     help="Of the loss.",
 )

@@ -85,7 +85,7 @@ class ContrastSettings:
     learning_rate: float = 3e-3
     head_learning_rate: float = 1e-3
     """Of the linear map."""
-    weight_learning_rate: float = 2e-2
+    weight_learning_rate: float = 1e-2
     """Of the tokens' weights, which are held as logarithms."""
     warmup_share: float = 0.1
     weight_decay: float = 0.0
@@ -93,12 +93,12 @@ class ContrastSettings:
     temperature: float = 0.04
     batch: int = 1024
     """Pairs a step; each is the others' negative."""
-    masked: float = 0.5
+    masked: float = 0.0
     """Share of the queries, other than halves of abstracts, that lose most of the words which their
     document has: meaning is learnt where words do not help."""
     teacher: str | None = None
     """An encoder to learn from how near texts are, besides which belong together."""
-    teacher_share: float = 0.4
+    teacher_share: float = 0.2
     """Of the loss."""
     hard_negatives: int = 0
     """For each pair, abstracts that a word search takes for it."""
@@ -666,6 +666,7 @@ def _card(
 ) -> str:
     rows = [row.held_out_loss for row in log.rows() if row.held_out_loss is not None]
     losses = ""
+    teacher = f" It learnt from {settings.teacher}, too." if settings.teacher else ""
     if rows:
         losses = (
             f" On {settings.evaluation_pairs} pairs of held-out papers the loss went from "
@@ -679,7 +680,7 @@ that belong together lie near each other. Use it with `astrosearch index --encod
 linear map behind the mean and the token weights are in `{HEAD}`.""",
         f"""{record["papers"]:,} training papers of arXiv (sha256 of the corpus
 {record["corpus"]}); one paper in five is held out by a hash of its identifier.
-{record["relations"]:,} relations between papers were given.""",
+{record["relations"]:,} relations between papers were given.{teacher}""",
         f"""{outcome.steps * settings.batch:,} pairs, {outcome.tokens:,} tokens, in
 {outcome.steps:,} steps; mean training loss {outcome.training_loss:.3f} nats.{losses}""",
         settings.as_record(),
