@@ -20,7 +20,7 @@ Mode = Literal["hybrid", "dense", "lexical"]
 
 Rows = NDArray[np.int64]
 
-DENSE_WEIGHT = 0.35
+DENSE_WEIGHT = 0.5
 """What the cosine counts in hybrid mode; BM25 counts the rest. Chosen on training papers
 (`training/README.md`)."""
 
@@ -33,7 +33,7 @@ class Hit:
     """1 for the best."""
     score: float
     """What the answer is ordered by. Dense: the cosine. Lexical: BM25, from 0 up, larger for
-    longer questions. Hybrid: a weighted mean of both, scaled to at most 1. Scores of two modes, and
+    longer questions. Hybrid: the mean of both, scaled to at most 1. Scores of two modes, and
     BM25 and hybrid scores of two questions, cannot be compared."""
     paper: Paper
     cosine: float | None = None

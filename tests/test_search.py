@@ -90,7 +90,7 @@ def test_each_mode_says_who_found_what(run: Run) -> None:
     scores = [float(str(hit["score"])) for hit in hybrid]
     assert scores == sorted(scores, reverse=True)
     # The words find this paper alone, so that it is their best; the cosine adds its share.
-    assert 0.65 < scores[0] <= 1
+    assert 0.5 < scores[0] <= 1
     assert hybrid[0]["id"] == wanted
     cosines = {hit["id"]: hit["cosine"] for hit in dense}
     assert {hit["id"]: hit["cosine"] for hit in hybrid} == cosines
