@@ -320,6 +320,8 @@ class Neighbours:
         self.parameters = parameters
         if isinstance(self._core, faiss.IndexIVF):
             self._core.nprobe = parameters["nprobe"]
+            # All cores share the lists of one query: by default a lone one has one core.
+            self._core.parallel_mode = 1
         elif isinstance(self._core, faiss.IndexHNSW):
             self._core.hnsw.efSearch = parameters["efSearch"]
 
