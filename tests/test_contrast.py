@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file as load_torch
 
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.encoders import load_encoder, load_query_encoder
@@ -297,7 +298,7 @@ def test_what_a_teacher_knows_is_learnt(
     for name, share in (("alone", 0), ("taught", 1)):
         options = _options(tiny_llama, tmp_path / name)
         taught = ("--teacher", tiny_llama, "--teacher-share", share, "--epochs", 20, "--layers", 0)
-        run("train", "contrast", source, *options, *taught, "--masked", 0)
+        run("train", "contrast", source, *options, *taught)
         made = cosines(str(tmp_path / name))
         agreement.append(np.corrcoef(made, cosines(str(tiny_llama)))[0, 1])
     assert agreement[1] > agreement[0] + 0.1
@@ -309,6 +310,7 @@ def _options(tiny_llama: Path, out: Path) -> list[object]:
     return [
         *("--base", tiny_llama, "--out", out, "--layers", 2, "--rank", 4, "--batch", 16),
         *("--dimension", 32, "--epochs", 3, "--dtype", "float32", "--memory-tokens", 512),
+        *("--learning-rate", 3e-2),
     ]
 
 
@@ -351,17 +353,18 @@ def test_it_begins_from_a_language_models_adapter(
     from safetensors.numpy import load_file
 
     begun = load_file(language / "adapter_model.safetensors")
-    made = load_file(tmp_path / "embed" / "adapter_model.safetensors")
+    made = load_torch(tmp_path / "embed" / "adapter_model.safetensors")
     name = "base_model.model.{}layers.1.mlp.up_proj.lora_B.weight"
-    assert np.abs(made[name.format("")]).max() > 0
-    assert np.allclose(made[name.format("")], begun[name.format("model.")], atol=1e-3)
+    scaled = begun[name.format("model.")] * 8  # alpha 32, rank 4
+    assert np.abs(scaled).max() > 0
+    assert np.allclose(made[name.format("")].numpy(), scaled, atol=1e-3)
     result = run(
         "train",
         "contrast",
         source,
         *_options(tiny_llama, tmp_path / "e2"),
         "--rank",
-        8,
+        2,
         "--adapter",
         language,
         code=2,
@@ -374,7 +377,8 @@ def test_it_begins_where_an_embedding_adapter_ends(
 ) -> None:
     words, whole = tmp_path / "words", tmp_path / "whole"
     run("train", "contrast", source, *_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
-    options = (*_options(tiny_llama, whole), "--max-pairs", 16, "--adapter", words)
+    # Of a rank beyond the adapter's, which adds nothing at first.
+    options = (*_options(tiny_llama, whole), "--max-pairs", 16, "--adapter", words, "--rank", 6)
     still = ("--learning-rate", 1e-9, "--head-learning-rate", 1e-9)
     run("train", "contrast", source, *options, *still, "--pooling", "weighted-first-last")
     # What the layers find counts nothing yet, so the vectors are those of the words alone.
@@ -395,6 +399,34 @@ def test_it_begins_where_an_embedding_adapter_ends(
     assert "give --dimension 32" in run("train", "contrast", source, *wrong, code=2).stderr
     same = (*wrong, "--layers", 0, "--pooling", "weighted-first-last")
     assert "give --layers 1" in run("train", "contrast", source, *same, code=2).stderr
+
+
+def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    titles = [json.loads(long_line(number))["title"] for number in range(120)]
+    vectors, size = {}, {}
+    for name, rank, kept in (("whole", 32, 32), ("narrow", 32, 12), ("begun", 1, 1)):
+        out = tmp_path / name
+        options = (*_options(tiny_llama, out), "--layers", 0, "--rank", rank, "--kept-rank", kept)
+        epochs = 0.1 if name == "begun" else 6
+        run("train", "contrast", source, *options, "--epochs", epochs)
+        config = json.loads((out / "adapter_config.json").read_text())
+        assert config["r"] == config["lora_alpha"] == kept
+        weights = load_torch(out / "adapter_model.safetensors")
+        (down,) = (one for key, one in weights.items() if key.endswith("lora_embedding_A"))
+        assert (down.dtype, down.shape[0]) == (torch.float8_e4m3fn, kept)
+        assert 4 <= down.float().abs().max() <= 8
+        spec = encoder_spec(str(out))
+        encoder, short = load_encoder(spec, silent), load_query_encoder(spec, silent)
+        assert type(short).__name__ == "LlamaEncoder"
+        assert np.allclose(short.encode(titles), encoder.encode(titles), atol=1e-5)
+        vectors[name] = encoder.encode(titles)
+        size[name] = (out / "adapter_model.safetensors").stat().st_size
+    assert size["narrow"] < size["whole"] / 2
+    kept_cosines = (vectors["narrow"] * vectors["whole"]).sum(axis=1)
+    assert kept_cosines.mean() > 0.95
+    assert kept_cosines.mean() > (vectors["begun"] * vectors["whole"]).sum(axis=1).mean() + 0.02
 
 
 def test_killed_at_any_step_it_ends_at_the_same_weights(

@@ -216,10 +216,18 @@ def finetune(
     show_default=True,
 )
 @click.option("--dimension", type=click.IntRange(min=2), default=512, show_default=True)
-@click.option("--rank", type=click.IntRange(min=1), default=96, show_default=True, help="LoRA's r.")
-@click.option("--alpha", type=click.IntRange(min=1), default=96, show_default=True)
 @click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-3, show_default=True
+    "--rank", type=click.IntRange(min=1), default=576, show_default=True, help="LoRA's r."
+)
+@click.option(
+    "--kept-rank",
+    type=click.IntRange(min=1),
+    default=208,
+    show_default=True,
+    help="Without layers: r of what is written.",
+)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
 )
 @click.option(
     "--head-learning-rate",

@@ -10,6 +10,7 @@ those of rare words (SIF: Arora et al. 2017, openreview.net/forum?id=SyK00v5xx).
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -41,7 +42,7 @@ from astrosearch.encoders.transformer import (
     token_weights,
 )
 from astrosearch.errors import CorpusError, InputError
-from astrosearch.hugging_face import quiet_transformers
+from astrosearch.hugging_face import quiet_transformers, read_object
 from astrosearch.models import ENCODER, encoder_spec, locate, locate_adapter
 from astrosearch.readers import Selection
 from astrosearch.vectors import Whitening
@@ -63,6 +64,9 @@ PASS_TOKENS = 8_192
 BAG_TOKENS = 131_072
 """The same where there are no layers to go through."""
 
+SHARD = 1_000
+"""Papers whose tokens are counted at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContrastSettings:
@@ -80,9 +84,12 @@ class ContrastSettings:
     """Of the vectors; None for the model's width."""
     nested: tuple[int, ...] = (256, 128)
     """Their first so many dimensions are trained to serve alone (Matryoshka)."""
-    rank: int = 96
-    alpha: int = 96
-    learning_rate: float = 3e-3
+    rank: int = 576
+    """Of LoRA, whose scale, alpha / rank, is 1."""
+    kept_rank: int = 208
+    """Without layers: what is learnt of the token embeddings is written as the nearest matrix of
+    this rank, if that is less. A wide one learns more than a narrow one, and loses little."""
+    learning_rate: float = 1e-3
     head_learning_rate: float = 1e-3
     """Of the linear map."""
     weight_learning_rate: float = 1e-2
@@ -290,6 +297,8 @@ def contrast(
                 return None
             log = Log(work / LOG)
             outcome = Outcome.of(log, device)
+            if settings.layers == 0 and settings.kept_rank < settings.rank:
+                _narrow(model, settings, folder, views)
             _write(work / "adapter", model, settings, revision, record, outcome, log)
         rename(work / "adapter", out)
         shutil.rmtree(work)
@@ -323,7 +332,7 @@ def _model(
         name.rpartition(".")[2] for name, one in body.named_modules() if isinstance(one, kinds)
     }
     torch.manual_seed(settings.seed)
-    lora = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(leaves))
+    lora = LoraConfig(r=settings.rank, lora_alpha=settings.rank, target_modules=sorted(leaves))
     with quiet_transformers():
         body = get_peft_model(body, lora)
     for name, weight in body.named_parameters():
@@ -416,6 +425,7 @@ def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> dict[str, ND
     """
     folder, _ = locate_adapter(settings.adapter or "", say)
     given = load_file(folder / "adapter_model.safetensors")
+    config = read_object(folder / "adapter_config.json")
     wanted = dict(body.named_parameters())
     taken = 0
     for name, weight in given.items():
@@ -423,12 +433,17 @@ def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> dict[str, ND
         stem = inner.removesuffix(".weight")  # which those of embeddings do not have
         inner = f"{stem}.default{inner[len(stem) :]}"
         if inner in wanted:
-            if wanted[inner].shape != weight.shape:
+            whole = wanted[inner].data
+            rows, columns = weight.shape
+            if rows > whole.shape[0] or columns > whole.shape[1]:
                 raise InputError(
-                    f"adapter {settings.adapter} has rank {min(weight.shape)}, this run has rank "
-                    f"{settings.rank}; give --rank {min(weight.shape)}"
+                    f"adapter {settings.adapter} has rank {config['r']}, this run has rank "
+                    f"{settings.rank}; give --rank {config['r']}"
                 )
-            wanted[inner].data.copy_(weight)
+            if re.search(r"\.lora_(embedding_)?B", name):
+                weight = weight.float() * (config["lora_alpha"] / config["r"])
+            # Of the two one begins as zeros, so beyond the adapter's rank their product is zero.
+            whole[:rows, :columns] = weight
             taken += 1
     if not taken:
         raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
@@ -633,6 +648,30 @@ class _Trainer(Trainer):
         mine = dict(self._model.named_parameters())
         for name, weight in weights.items():
             mine[name].data.copy_(weight)
+
+
+def _narrow(model: EmbeddingModel, settings: ContrastSettings, folder: Path, views: Views) -> None:
+    """Put, for what LoRA has learnt of the token embeddings, the nearest matrix of `kept_rank`
+    (Eckart and Young 1936), each token's distance weighted by how much it counts in the corpus."""
+    tokens = Tokens(folder, settings.pooling, settings.document_tokens)
+    counts = np.zeros(model.body.config.vocab_size)
+    for start in range(0, len(views), SHARD):
+        papers = views.corpus.papers(views.rows[start : start + SHARD].tolist())
+        found = np.concatenate(tokens.ids([settings.spec.text_of(paper) for paper in papers]))
+        counts += np.bincount(found, minlength=len(counts))
+    weights = torch.from_numpy(counts).float().sqrt()
+    if model.log_weights is not None:
+        weights *= model.log_weights.detach().cpu().exp()
+    (learnt,) = (one for one in model.body.modules() if getattr(one, "lora_embedding_A", None))
+    down, up = learnt.lora_embedding_A["default"], learnt.lora_embedding_B["default"]
+    whole = (up @ down).detach().float().cpu().T  # (vocabulary, width)
+    weighted = whole * weights[:, None]
+    _, axes = torch.linalg.eigh(weighted.T @ weighted)
+    kept = axes[:, -settings.kept_rank :]
+    down.data = (whole @ kept).T.contiguous()
+    up.data = kept.contiguous()
+    config = model.body.peft_config["default"]
+    config.r = config.lora_alpha = kept.shape[1]
 
 
 def _write(

@@ -82,6 +82,10 @@ class LlamaEncoder:
                 return False
             if any(lora.get(name) for name in beyond):
                 return False
+            with readable(adapter):
+                header, _ = _header(_mapped(adapter / "adapter_model.safetensors"))
+            if any(entry["dtype"] not in _DTYPES for entry in header.values()):
+                return False
         config = read_object(folder / "config.json")
         rope = config.get("rope_parameters") or {}
         return (
@@ -136,7 +140,7 @@ class LlamaEncoder:
         x: Array = self._weight("embed_tokens")[ids]
         if "embed_tokens" in self._lora:
             down, up = self._lora["embed_tokens"]
-            x = x + down[:, ids].astype(np.float32).T @ up.T
+            x = x + _floats(down[:, ids]).T @ up.T
         return x
 
     def _forward(self, ids: NDArray[np.int64]) -> list[Array]:
@@ -218,39 +222,64 @@ def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
     """LoRA's two matrices for each map of a model, (rank, in) and (out, rank), float32; the second
     holds the scale, alpha / rank. For embeddings `in` is the vocabulary, of which a text needs a
     few columns: the first matrix stays as it is stored."""
-    from safetensors.numpy import load_file
-
     config = read_object(folder / "adapter_config.json")
     scale = np.float32(config["lora_alpha"] / config["r"])
     arrays = {
         name.removeprefix("base_model.model.").removeprefix("model."): array
-        for name, array in load_file(folder / "adapter_model.safetensors").items()
+        for name, array in _map_safetensors(folder / "adapter_model.safetensors").items()
     }
     found = {}
     for name, down in arrays.items():
         for kind, suffix in (("lora_A", ".weight"), ("lora_embedding_A", "")):
             if name.endswith(f".{kind}{suffix}"):
-                up = arrays[name.replace("_A", "_B")].astype(np.float32)
-                kept = down if kind == "lora_embedding_A" else down.astype(np.float32)
+                up = _floats(arrays[name.replace("_A", "_B")])
+                kept = down if kind == "lora_embedding_A" else _floats(down)
                 found[name.removesuffix(f".{kind}{suffix}")] = (kept, up * scale)
     return found
 
 
-def _map_safetensors(file: Path) -> dict[str, Array]:
-    """Tensors of a float32 safetensors file as views of the mapped file.
+_DTYPES = {"F32": np.float32, "F16": np.float16, "F8_E4M3": np.uint8}
+"""Of safetensors, whose own reader for numpy has no float8: those are left as bytes."""
+
+_bytes = np.arange(256, dtype=np.int32)
+_FLOAT8 = np.where(
+    _bytes & 0x78,
+    (1 + (_bytes & 7) / 8) * 2.0 ** ((_bytes >> 3 & 15) - 7),
+    (_bytes & 7) / 8 * 2.0**-6,
+).astype(np.float32) * np.where(_bytes & 0x80, -1, 1).astype(np.float32)
+"""The float8 that each byte is, of four bits of exponent and three of mantissa (E4M3 of
+arXiv:2209.05433, but for its NaN)."""
+
+
+def _floats(array: NDArray[Any]) -> Array:
+    return _FLOAT8[array] if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _map_safetensors(file: Path) -> dict[str, NDArray[Any]]:
+    """Tensors of a safetensors file as views of the mapped file, but for those of another dtype
+    than `_DTYPES`.
 
     The format is an 8-byte header length, a JSON header, the bytes
     (https://huggingface.co/docs/safetensors); the safetensors library would copy them.
     """
-    mapped = np.memmap(file, dtype=np.uint8, mode="r")
-    length = int(mapped[:8].view("<u8")[0])
-    header: dict[str, Any] = json.loads(mapped[8 : 8 + length].tobytes())
-    header.pop("__metadata__", None)
-    start = 8 + length
+    mapped = _mapped(file)
+    header, start = _header(mapped)
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        if entry["dtype"] == "F32":
+        if dtype := _DTYPES.get(entry["dtype"]):
             part = mapped[start + begin : start + end]
-            tensors[name] = np.asarray(part.view(np.float32).reshape(entry["shape"]))
+            tensors[name] = np.asarray(part.view(dtype).reshape(entry["shape"]))
     return tensors
+
+
+def _mapped(file: Path) -> NDArray[np.uint8]:
+    return np.memmap(file, dtype=np.uint8, mode="r")
+
+
+def _header(mapped: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
+    """What a safetensors file says of each of its tensors, and where their bytes begin."""
+    length = int(mapped[:8].view("<u8")[0])
+    header: dict[str, Any] = json.loads(mapped[8 : 8 + length].tobytes())
+    header.pop("__metadata__", None)
+    return header, 8 + length
