@@ -32,6 +32,18 @@ _OF_A_LAYER = (
 )
 """Weights of a layer; each has one side as long as the model is wide."""
 
+_DTYPES = {"F32": np.float32, "F16": np.float16, "F8_E4M3": np.uint8}
+"""Of safetensors, whose own reader for numpy has no float8: those are left as bytes."""
+
+_bytes = np.arange(256, dtype=np.int32)
+_FLOAT8 = np.where(
+    _bytes & 0x78,
+    (1 + (_bytes & 7) / 8) * 2.0 ** ((_bytes >> 3 & 15) - 7),
+    (_bytes & 7) / 8 * 2.0**-6,
+).astype(np.float32) * np.where(_bytes & 0x80, -1, 1).astype(np.float32)
+"""The float8 that each byte is, of four bits of exponent and three of mantissa (E4M3 of
+arXiv:2209.05433, but for its NaN)."""
+
 
 class LlamaEncoder:
     """A LLaMA of one float32 safetensors file, on the CPU; through layers one text at a time."""
@@ -84,8 +96,8 @@ class LlamaEncoder:
                 return False
             with readable(adapter):
                 header, _ = _header(_mapped(adapter / "adapter_model.safetensors"))
-            if any(entry["dtype"] not in _DTYPES for entry in header.values()):
-                return False
+                if any(entry["dtype"] not in _DTYPES for entry in header.values()):
+                    return False
         config = read_object(folder / "config.json")
         rope = config.get("rope_parameters") or {}
         return (
@@ -236,19 +248,6 @@ def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
                 kept = down if kind == "lora_embedding_A" else _floats(down)
                 found[name.removesuffix(f".{kind}{suffix}")] = (kept, up * scale)
     return found
-
-
-_DTYPES = {"F32": np.float32, "F16": np.float16, "F8_E4M3": np.uint8}
-"""Of safetensors, whose own reader for numpy has no float8: those are left as bytes."""
-
-_bytes = np.arange(256, dtype=np.int32)
-_FLOAT8 = np.where(
-    _bytes & 0x78,
-    (1 + (_bytes & 7) / 8) * 2.0 ** ((_bytes >> 3 & 15) - 7),
-    (_bytes & 7) / 8 * 2.0**-6,
-).astype(np.float32) * np.where(_bytes & 0x80, -1, 1).astype(np.float32)
-"""The float8 that each byte is, of four bits of exponent and three of mantissa (E4M3 of
-arXiv:2209.05433, but for its NaN)."""
 
 
 def _floats(array: NDArray[Any]) -> Array:
