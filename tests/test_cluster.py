@@ -29,20 +29,22 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
-    os.environ |= {
-        "RAY_worker_niceness": "0",
-        "OMP_NUM_THREADS": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
     machine = {"num_cpus": 1, "object_store_memory": 80_000_000}
     with tempfile.TemporaryDirectory(
         prefix="ray", dir="/tmp"
     ) as folder:  # paths of sockets are short
+        os.environ |= {
+            "RAY_TMPDIR": folder,
+            "RAY_worker_niceness": "0",
+            "OMP_NUM_THREADS": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
+        # Ray writes its address there, and makes no folder for it.
+        (Path(folder) / "ray").mkdir()
         made = Cluster(
             initialize_head=True,
             head_node_args={
                 **machine,
-                "temp_dir": folder,
                 "include_dashboard": False,
                 "_system_config": {
                     "health_check_initial_delay_ms": 500,
