@@ -17,6 +17,7 @@ import pytest
 
 from astrosearch import locations
 from astrosearch.build import SHARD, BuildReport, Progress, build, locked
+from astrosearch.cli.progress import encoding_progress
 from astrosearch.corpus import Filters
 from astrosearch.encoder import Encoder, EncoderSpec
 from astrosearch.encoders import load_encoder, load_query_encoder
@@ -221,6 +222,23 @@ def test_sigkill_in_mid_build_costs_at_most_a_shard(
     assert f"{3000 - done * SHARD:,} encoded, {done * SHARD:,} vectors reused" in result.stderr
     run("index", "whole", *arguments[2:])
     assert files(home / "indexes/many") == files(home / "indexes/whole")
+
+
+def test_long_encoding_is_announced_once_its_speed_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with encoding_progress("astrosearch index held") as told:
+        told(Progress(encoded=64, remaining=100_000, tokens=640, seconds=0.1))
+        assert not capsys.readouterr().err
+        told(Progress(encoded=64, remaining=100_000, tokens=640, seconds=2.0))
+    assert not capsys.readouterr().err  # the clock went on by less than a second since
+    with encoding_progress("astrosearch index held") as told:
+        for encoded in (640, 704):
+            told(Progress(encoded, remaining=100_000, tokens=6_400, seconds=2.0))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("100,000 papers are left to encode, at 320.0 papers/s (3,200 tokens/s)")
+    assert "about 5 min" in line
+    assert line.endswith("the same command goes on: astrosearch index held")
 
 
 def test_a_crash_between_the_two_renames_loses_nothing(

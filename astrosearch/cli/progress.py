@@ -1,5 +1,6 @@
 """How far long work is: a bar on a terminal; of an encoding, one estimate elsewhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,12 +13,15 @@ from astrosearch.build import Progress
 
 LONG = 60
 """Seconds; an encoding that takes longer is announced."""
+ENOUGH = 1
+"""Seconds from which an encoding's speed is known: its first texts wait for what is loaded."""
 
 
 @contextmanager
 def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
     """Yields what `build` tells its progress to; `command` is how to go on after a stop."""
     console = Console(stderr=True)
+    began: float | None = None
     announced = False
     bar = Bar(
         TextColumn("Encoding"),
@@ -33,20 +37,23 @@ def encoding_progress(command: str) -> Iterator[Callable[[Progress], None]]:
     try:
 
         def show(progress: Progress) -> None:
-            nonlocal announced
+            nonlocal announced, began
             if not progress.encoded:
                 return
-            papers = progress.encoded / progress.seconds
-            tokens = progress.tokens / progress.seconds
+            now = time.monotonic()
+            began = now - progress.seconds if began is None else began
+            papers = progress.encoded / (now - began)
+            tokens = progress.tokens / (now - began)
             left = progress.remaining / papers
-            if not announced and left > LONG:
-                click.echo(
-                    f"{progress.remaining:,} papers are left to encode, at {papers:,.1f} papers/s "
-                    f"({tokens:,.0f} tokens/s) {duration(left)}. It may be stopped at any time; "
-                    f"the same command goes on: {command}",
-                    err=True,
-                )
-            announced = True
+            if not announced and now - began >= ENOUGH:
+                announced = True
+                if left > LONG:
+                    click.echo(
+                        f"{progress.remaining:,} papers are left to encode, at {papers:,.1f} "
+                        f"papers/s ({tokens:,.0f} tokens/s) {duration(left)}. It may be stopped "
+                        f"at any time; the same command goes on: {command}",
+                        err=True,
+                    )
             bar.start()  # not before: the user may be asked something first
             bar.update(
                 task,
