@@ -50,7 +50,7 @@ RECALL_AT = 10
 QUERIES = 500
 """Queries on which recall is measured."""
 
-FEW = 512
+FEW = 1024
 """Below one row in so many that a filter leaves, these are taken out and compared: FAISS looks at
 each row of the index whether it may be compared."""
 
@@ -189,8 +189,9 @@ class Neighbours:
             short = (rows < 0).any(axis=1)  # more are asked for than the lists or graph give
             if short.any():
                 scores[short], rows[short] = self._exactly(queries[short], k)
-        if not self.is_exact:
-            # What is resident is the index alone; the pages stay in the system's cache.
+        if not self.is_exact and allowed is None:
+            # What is resident is the index alone; the pages stay in the system's cache. Under a
+            # filter they stay mapped: to map them again would make it slower than exact search.
             release(self._vectors)
         return scores, rows
 
