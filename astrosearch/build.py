@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,8 @@ def build(
     """
     if kind:
         neighbours.factory(kind, 10_000, 11_520)  # a dimension that nearly any quantiser divides
-    with _written(folder), locked(folder), _partial(folder) as partial:
+    kept = "; what was encoded is kept, the same command goes on"
+    with _written(locations.partial_folder(folder), kept), locked(folder), _partial(folder) as partial:
         intake = import_papers(
             sources,
             selection,
@@ -122,14 +123,14 @@ def build(
         corpus = Corpus(partial / PAPERS)
         described: dict[str, Any] = {
             "sources": [str(source.resolve()) for source in sources],
-            "selection": _selection_record(selection),
+            "selection": selection.as_record(),
             "sha256": corpus.digest(),
             "lines": intake.lines,
             "not_selected": intake.not_selected,
             "refused": dict(intake.refused),
         }
         previous = _previous(folder, say)
-        asked = {"kind": AUTO, "recall": RECALL, "memory": None}
+        asked: dict[str, Any] = {"kind": AUTO, "recall": RECALL, "memory": None}
         if previous:
             asked = previous.manifest.asked
         if kind:
@@ -144,6 +145,10 @@ def build(
             shutil.rmtree(partial)
             return BuildReport(folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False)
 
+        if previous:  # what no longer fits is said before hours of encoding
+            neighbours.factory(
+                asked["kind"], len(corpus), previous.manifest.dimension, asked["memory"]
+            )
         encoding = _Encoding(partial, corpus, spec, load, engine, progress)
         encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
@@ -182,16 +187,17 @@ def build(
 
 
 @contextmanager
-def _written(folder: Path) -> Iterator[None]:
-    """A full disk or a folder that may not be written to is the user's to mend, not a bug."""
+def _written(folder: Path, kept: str) -> Iterator[None]:
+    """A full disk or a folder that may not be written to is the user's to mend, not a bug.
+
+    Args:
+        kept: what is left if it ends so, and what to do then.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise AstrosearchError(
-            f"cannot write {locations.partial_folder(folder)} ({error}); what was encoded is "
-            "kept, the same command goes on"
-        ) from error
+        raise AstrosearchError(f"cannot write {folder} ({error}){kept}") from error
 
 
 @contextmanager
@@ -252,14 +258,6 @@ def _previous(folder: Path, say: Say) -> Index | None:
     return index
 
 
-def _selection_record(selection: Selection) -> dict[str, object]:
-    return {
-        name: str(value) if name in ("since", "until") else value
-        for name, value in asdict(selection).items()
-        if value not in (None, False)
-    }
-
-
 class _Encoding:
     """The texts of a corpus to vectors.npy, shard by shard."""
 
@@ -309,9 +307,7 @@ class _Encoding:
         dimension = (
             np.load(files[0])["vectors"].shape[1] if files else previous.manifest.dimension  # type: ignore[union-attr]
         )
-        vectors = np.lib.format.open_memmap(
-            self._partial / VECTORS, mode="w+", dtype=np.float16, shape=(count, dimension)
-        )
+        vectors = _new_vectors(self._partial / VECTORS, (count, dimension))
         if previous:
             for start in range(0, len(kept), BLOCK):
                 some = slice(start, start + BLOCK)
@@ -424,6 +420,16 @@ class _Encoding:
         self._progress(Progress(self.encoded, self._todo, self.tokens, self.seconds))
 
 
+def _new_vectors(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float16]]:
+    """A new vectors.npy, mapped, its bytes taken from the disk already: a disk that fills up
+    beneath a mapped file ends the process."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+    return np.lib.format.open_memmap(path, mode="r+")
+
+
 def _is_sound(file: Path) -> bool:
     """Whether a shard is there and can be read; one that cannot is as good as none."""
     try:
@@ -526,8 +532,10 @@ def tune(
         IndexBusy: if another process is building or tuning it.
         AstrosearchError: if the folder cannot be written.
     """
-    with _written(folder), locked(folder):
+    with _written(folder, "; the index is as it was"), locked(folder):
         manifest = Manifest.read(folder, check_files=False)
+        others = [name for name in manifest.files if not name.endswith(".faiss")]
+        manifest.check_sizes(folder, others)  # a damaged FAISS file is mended here
         vectors = map_vectors(folder, manifest)
         given = {"kind": kind, "recall": recall, "memory": memory}
         asked = manifest.asked | {key: one for key, one in given.items() if one is not None}

@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import os
 import re
 import sqlite3
 import unicodedata
@@ -18,7 +19,13 @@ import orjson
 from numpy.typing import NDArray
 
 from astrosearch.encoder import TextHash, text_hash
-from astrosearch.errors import CorpusError, IndexDamaged, InputError, NothingFound
+from astrosearch.errors import (
+    AstrosearchError,
+    CorpusError,
+    IndexDamaged,
+    InputError,
+    NothingFound,
+)
 from astrosearch.papers import Paper, normal_category
 from astrosearch.readers import Intake, Refusal, Selection, read_papers
 
@@ -224,6 +231,8 @@ class Corpus:
                 "SELECT ifnull(max(row), -1) + 1 FROM papers"
             ).fetchone()
         except sqlite3.DatabaseError as error:
+            if path.exists() and not os.access(path, os.R_OK):
+                raise AstrosearchError(f"{path} may not be read: permission denied") from None
             raise IndexDamaged(f"{path} is not a papers table ({error})") from None
 
     def __len__(self) -> int:

@@ -16,6 +16,23 @@ from astrosearch.samples import Settings, Task
 DECISIVE = "nDCG@10"
 """The measure by which a gate decides: it sees every rank up to 10 and every grade."""
 
+FEWEST = 10
+"""Queries that a gate decides by: those of fewer, drawn again and again, are the same ones."""
+
+
+def _is_whole(record: dict[str, Any]) -> bool:
+    """Whether a report has all that is read of it; what it lacks altogether is a KeyError."""
+    asdict(Settings(**record["settings"]))
+    for task in record["tasks"]:
+        modes = [result["mode"] for result in task["results"] if not result["differences"]]
+        if sorted(modes) != ["dense", "hybrid", "lexical"] or not isinstance(task["sample"], str):
+            return False
+        for result in task["results"]:
+            values = np.array(result["values"][DECISIVE], dtype=np.float64)
+            if values.shape != (task["queries"],) or not np.isfinite(values).all():
+                return False
+    return bool(record["tasks"]) and all(isinstance(task["task"], str) for task in record["tasks"])
+
 
 @dataclass(frozen=True)
 class SavedReport:
@@ -32,13 +49,12 @@ class SavedReport:
         """
         try:
             record = orjson.loads(path.read_bytes())
-            found = record["format"]
-            values = [result["values"] for task in record["tasks"] for result in task["results"]]
+            sound = record["format"] == FORMAT and _is_whole(record)
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            found, values = None, []
-        if found != FORMAT or not values:
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+            sound = False
+        if not sound:
             raise InputError(
                 f"{path} is no report in the format {FORMAT}; write one with: "
                 f"astrosearch eval --save {path}"
@@ -58,6 +74,11 @@ class SavedReport:
             )
         for task in tasks:
             if then[task.name]["sample"] == task.sample:
+                if len(task.queries) < FEWEST:
+                    raise InputError(
+                        f"task {task.name} has {len(task.queries)} queries: of fewer than {FEWEST} "
+                        "no interval can be had, and nothing can be said to be worse"
+                    )
                 continue
             before, now = self.record["settings"], asdict(settings)
             other = [

@@ -3,6 +3,7 @@
 import time
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus import Corpus
 from astrosearch.encoder import Encoder
-from astrosearch.errors import EncoderMismatch, IndexBusy, IndexDamaged
+from astrosearch.errors import AstrosearchError, EncoderMismatch, IndexBusy, IndexDamaged
 from astrosearch.manifest import Manifest
 from astrosearch.neighbours import Neighbours
 from astrosearch.vectors import Vectors, unit_rows
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 PAPERS, VECTORS, REJECTED = "papers.sqlite", "vectors.npy", "rejected.jsonl"
 WORDS = "words"
+
+_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, TokenError)
+"""What numpy raises of a damaged header, which it reads as Python."""
 
 ATTEMPTS = 5
 """At opening a folder in whose place a build puts another, 0.02 s apart."""
@@ -92,6 +96,13 @@ class Index:
 
         words = None
         try:
+            # Of these the engine complains with pages on stderr.
+            columns = [name for name in self.manifest.files if name.endswith(".fast")]
+            if damaged := self.manifest.verify(self.folder, columns):
+                raise IndexDamaged(
+                    f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 "
+                    "differs); build the index again"
+                )
             words = Words(self.folder / WORDS)
             if len(words) != len(self):
                 raise IndexDamaged(
@@ -172,7 +183,9 @@ def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
     path = folder / VECTORS
     try:
         vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except PermissionError as error:
+        raise AstrosearchError(f"{path} may not be read: {error.strerror}") from None
+    except _DAMAGE as error:
         raise IndexDamaged(
             f"{path} cannot be read ({error}); build the index again: "
             f"astrosearch index {folder.name}"

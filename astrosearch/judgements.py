@@ -18,6 +18,9 @@ import orjson
 from astrosearch.errors import IdentifierError, InputError
 from astrosearch.papers import parse_id
 
+HIGHEST_GRADE = 1_000
+"""A larger number is no grade: TREC's go to 4 or so."""
+
 
 @dataclass(slots=True)
 class Judgement:
@@ -80,7 +83,7 @@ def _qrels_judgement(line: str, where: str, texts: dict[str, str]) -> Judgement:
     fields = line.split()
     try:
         query, _, document, grade = fields[0], fields[1], fields[2], int(fields[3])
-        if len(fields) != 4:
+        if len(fields) != 4 or abs(grade) > HIGHEST_GRADE:
             raise ValueError
     except (IndexError, ValueError):
         raise InputError(

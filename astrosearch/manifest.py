@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from astrosearch.encoder import EncoderSpec
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.locations import MANIFEST
 from astrosearch.vectors import FLAT
 
@@ -73,6 +73,8 @@ class Manifest:
         try:
             record = json.loads(path.read_bytes())
             version = record["format"]
+        except PermissionError as error:
+            raise AstrosearchError(f"{path} may not be read: {error.strerror}") from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise IndexDamaged(f"{path} cannot be read ({error}); build the index again") from None
         if version != FORMAT:
@@ -96,7 +98,10 @@ class Manifest:
                 for one in (*sums, manifest.factory, manifest.tool, *manifest.corpus["sources"])
             )
             whole = whole and isinstance(manifest.corpus["selection"], dict)
-            whole = whole and all(isinstance(one, int) for one in manifest.parameters.values())
+            whole = whole and (not manifest.parameters or "k_factor" in manifest.parameters)
+            whole = whole and all(
+                type(one) is int and 0 < one < 2**31 for one in manifest.parameters.values()
+            )
             whole = whole and set(manifest.asked) == {"kind", "recall", "memory"}
             whole = whole and (mean is None or isinstance(mean, float | int))
             # A name that led out of the folder would have any file of this machine read.
@@ -105,8 +110,17 @@ class Manifest:
                 raise ValueError("a field of an odd kind")
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise IndexDamaged(f"{path} is incomplete ({error}); build the index again") from None
-        for name, size in sizes.items() if check_files else ():
-            file = folder / name
+        if check_files:
+            manifest.check_sizes(folder, sizes)
+        return manifest
+
+    def check_sizes(self, folder: Path, names: Iterable[str]) -> None:
+        """
+        Raises:
+            IndexDamaged: if one of the files is missing, or not as long as it should be.
+        """
+        for name in names:
+            file, size = folder / name, int(self.files[name]["bytes"])
             found = file.stat().st_size if file.is_file() else None
             if found != size:
                 has = "is missing" if found is None else f"has {found:,} bytes"
@@ -114,7 +128,6 @@ class Manifest:
                     f"{file} {has}, the manifest says {size:,}; build the index again: "
                     f"astrosearch index {folder.name}"
                 )
-        return manifest
 
     @property
     def faiss_file(self) -> str | None:

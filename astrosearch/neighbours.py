@@ -5,6 +5,7 @@ compares them exactly, from vectors.npy. How far a search goes is chosen by meas
 until the asked recall holds.
 """
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -49,6 +50,9 @@ RECALL = 0.99
 RECALL_AT = 10
 QUERIES = 500
 """Queries on which recall is measured."""
+
+_COUNTS, MOST = re.compile(r"(?:IVF|IMI2x|HNSW|NSG|PQ|PCAR?|OPQ|RR)(\d+)"), 10_000_000
+"""Numbers of lists, links, parts, dimensions in the words of `faiss.index_factory`."""
 
 FEW = 1024
 """Below one row in so many that a filter leaves, these are taken out and compared: FAISS looks at
@@ -103,8 +107,9 @@ def factory(kind: str, count: int, dimension: int, memory: int | None = None) ->
         if memory is None or size <= memory:
             return words[chosen]
     raise InputError(
-        f"{count:,} papers of {dimension} dimensions need {count * code / 1e6:,.1f} MB at least, "
-        f"{(memory or 0) / 1e6:,.1f} MB were given"
+        f"{count:,} papers of {dimension} dimensions need {_megabytes(count * code)} at least, "
+        f"{_megabytes(memory or 0)} were given: give more with astrosearch indexes tune NAME "
+        "--memory SIZE"
     )
 
 
@@ -115,6 +120,7 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
         InputError: if it does not suit the vectors.
     """
     index = _make(words, vectors.shape[1])
+    _warn_of_nothing(index)
     try:
         if not index.is_trained:
             wanted = POINTS_PER_LIST * max(1024, getattr(_core(index), "nlist", 0))
@@ -124,12 +130,15 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
         for start in range(0, len(vectors), BLOCK):
             index.add(unit_rows(vectors[start : start + BLOCK]))
             release(vectors)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise InputError(
             f"{words!r} does not suit {len(vectors):,} papers: {_reason(error)}; choose another "
             "--kind"
         ) from None
-    faiss.write_index(index, str(path))
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise OSError(_reason(error)) from None  # a full disk, mostly
 
 
 class Neighbours:
@@ -232,12 +241,17 @@ class Neighbours:
         rows = np.hstack([rows for _, rows in found])
         return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
 
+    def _candidates(self, k: int) -> int:
+        """How many are compared exactly: for fewer answers than those whose recall was measured,
+        as many as for these."""
+        return max(k, RECALL_AT) * self.parameters["k_factor"]
+
     def _compares_all(self, k: int) -> bool:
         """Whether there would be so many candidates that comparing all rows is no slower."""
-        return k * self.parameters["k_factor"] * SCATTERED >= len(self._vectors)
+        return self._candidates(k) * SCATTERED >= len(self._vectors)
 
     def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        wanted = k * self.parameters["k_factor"]
+        wanted = self._candidates(k)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), k), -1)
         step = max(1, CANDIDATES // wanted)
@@ -341,15 +355,31 @@ def _taken(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
 
 def _make(words: str, dimension: int) -> Any:
     try:
+        for count in map(int, _COUNTS.findall(words)):
+            if not 0 < count <= MOST:  # FAISS ends the process, or takes all memory
+                raise RuntimeError(f"{count} is none of 1 to {MOST:,}")
         return faiss.index_factory(dimension, words, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise InputError(
             f"{words!r} is no FAISS index of {dimension} dimensions: {_reason(error)}; there are "
             f"{', '.join(KINDS)}, and what faiss.index_factory takes"
         ) from None
 
 
-def _reason(error: RuntimeError) -> str:
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 10_000_000 else f"{count / 1e6:,.3f} MB"
+
+
+def _warn_of_nothing(index: Any) -> None:
+    """Keep FAISS from a line about each quantiser that has few points to learn from: what they are
+    worth is measured."""
+    for one in (index, _core(index)):
+        for learner in (one, getattr(one, "pq", None)):
+            if settings := getattr(learner, "cp", None):
+                settings.min_points_per_centroid = 1
+
+
+def _reason(error: Exception) -> str:
     return str(error).strip().rpartition(": ")[2]  # behind the C++ function and file
 
 

@@ -4,13 +4,15 @@
 
 Free words rank the papers. Words in quotes must stand side by side in the title or the abstract;
 those after `title:` or `abs:` must stand there; they rank too. `author:`, `year:` and `cat:` are
-filters. Whatever does not read like that is free words: no colon and no quote breaks a query.
+filters, in brackets too. Whatever does not read like that is free words: no colon and no quote
+breaks a query.
 """
 
 import re
 from dataclasses import dataclass
 from datetime import date
 
+from astrosearch import spelling
 from astrosearch.corpus import Filters
 from astrosearch.errors import InputError
 
@@ -42,13 +44,15 @@ class Question:
 
 
 _TERM = re.compile(
-    r"""(?<!\S)
+    r"""(?<![^\s(\[])
         (?:(?P<prefix>title|abs|author|year|cat):)?
         (?: ["“”](?P<quoted>[^"“”]*[^\W_][^"“”]*)["“”](?=$|[\s.,;:!?)])
-          | (?P<bare>(?<=:)[^\s"“”]*[^\W_][^\s"“”]*)(?!\S) )""",
+          | (?P<bare>(?<=:)[^\s"“”]*[^\W_][^\s"“”]*?)(?=[,;)\]]*(?!\S)) )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>-)(?P<last>\d{4})?)?", re.ASCII)
+_AROUND_FILTERS = ("()", "[]", ",", ";")
+"""What is left of `(year:2016),`."""
+_YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>[-–])(?P<last>\d{4})?)?", re.ASCII)
 
 
 def parse(text: str) -> Question:
@@ -68,7 +72,7 @@ def parse(text: str) -> Question:
     def take(term: re.Match[str]) -> str:
         prefix = (term["prefix"] or "").lower()
         words = " ".join((term["quoted"] or term["bare"] or "").split())
-        if not words:
+        if not words or (prefix in ("", "title", "abs") and not spelling.words(words).simple):
             return term[0]
         match prefix:
             case "author":
@@ -88,7 +92,8 @@ def parse(text: str) -> Question:
                 return words
         return ""
 
-    free = " ".join(_TERM.sub(take, text).split())
+    left = _TERM.sub(take, text).split()
+    free = " ".join(piece for piece in left if not filters or piece not in _AROUND_FILTERS)
     if filters and not free:
         raise InputError(f"{text.strip()!r} only filters: add words to rank the papers by")
     return Question(free, tuple(conditions), tuple(filters))

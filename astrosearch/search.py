@@ -124,7 +124,8 @@ def _answer(
     bm25: dict[int, float] = {}
     if vector is not None:
         [scores], [rows] = index.search(vector[None], count, allowed)
-        cosines = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+        order = np.lexsort((rows, -scores))
+        cosines = dict(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
     if mode != "dense":
         scores, rows = index.words.search(question.text, count, allowed)
         bm25 = dict(zip(rows.tolist(), scores.tolist(), strict=True))

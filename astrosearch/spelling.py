@@ -15,6 +15,7 @@ pieces of a corpus have been met before.
 import re
 import unicodedata
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import Stemmer
@@ -53,6 +54,7 @@ _ACCENTS_APART = re.compile(r"\\[cvuHkbdr] +(?=[A-Za-z])|\\(?:aa|ae|oe|ss|[oOlLi
 _ACCENTS = re.compile(r"\\['\"`^~=.]|\\[cvuHkbdr](?=\{)")
 _LETTERS = re.compile(r"\\(aa|AA|ae|AE|oe|OE|ss|[oOlLi])(?![A-Za-z])")
 _MACRO = re.compile(r"\\([A-Za-z]+)\*?|\\.?")
+_MICRON = re.compile(r"-mu-+m(?![a-z])")
 _RELATIONS = frozenset(
     """sim simeq approx thicksim cong leq geq le ge lesssim gtrsim lessapprox gtrapprox la ga lsim
     gsim lta gta lt gt ll gg pm propto leqslant geqslant equiv""".split()
@@ -86,7 +88,8 @@ _UNITS = frozenset(
     metre meter m k d""".split()
 )
 _ELEMENTS = "h he c n o ne na mg al si s ar ca ti cr mn fe ni".split()
-_STAGES = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
+_STAGES = """i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx xxi xxii xxiii
+    xxiv xxv xxvi xxvii xxviii""".split()
 _STAGE = frozenset(_STAGES)
 _ELEMENT = frozenset(_ELEMENTS)
 
@@ -123,12 +126,17 @@ _PARTS = (
 )
 """Words that are also written apart."""
 
-_SHORT = {"messier": "m", "lyman": "ly", "paschen": "pa", "brackett": "br", "redshift": "z"} | {
+_SHORT = {"messier": "m", "lyman": "ly", "paschen": "pa", "brackett": "br"} | {
+    "redshift": "z",
+    "redshifts": "z",
     "markarian": "mrk",
     "mkn": "mrk",
     "sne": "sn",
 }
 """How the first word of a compound is abbreviated: Messier 31, Lyman-alpha, redshift 7."""
+
+_BETWEEN = frozenset("of about around approximately roughly".split())
+"""What may stand between a redshift and its number."""
 
 STOP_WORDS = frozenset(
     """a about above after all also an and any are as at be because been before being below
@@ -147,15 +155,16 @@ _SPELLINGS = [
         (r"iz(?=(?:e|ed|es|er|ers|ing|able|ations?|ational)$)", "is"),
         (r"yz(?=(?:e|ed|es|er|ers|ing)$)", "ys"),
         (r"(behavi|neighb|endeav|harb|flav|fav|vap|hon|lab|hum|rum|tum)our", r"\1or"),
-        (r"^(dis)?colour", r"\1color"),
-        (r"(cent|fib|calib|spect|theat)re(?=s?$)", r"\1er"),
-        (r"^((?:kilo|centi|milli|micro|nano|sub)?(?:met|lit))re(?=s?$)", r"\1er"),
+        (r"(od|arm|rig|vig)our(?=s?$|less$|ed$)", r"\1or"),
+        (r"colour", r"color"),
+        (r"(cent|fib|calib|spect|theat|lust)re(?=s?$)", r"\1er"),
+        (r"^((?:kilo|centi|(?:sub)?milli|micro|nano|sub)?(?:met|lit))re(?=s?$)", r"\1er"),
         (r"(cent)red$", r"\1ered"),
         (r"(cent)ring$", r"\1ering"),
         (r"(mod|lab|trav|lev|chann|tunn|canc|fu)ell(?=ed|ing|er)", r"\1el"),
         (r"(sign|spir|equ|tot)all(?=ed|ing)", r"\1al"),
         (r"^grey", "gray"),
-        (r"(catal|anal|dial)ogue(?=s?$|d$)", r"\1og"),
+        (r"(catal|anal|dial)ogu(?:e(?=s?$|d$)|(?=ing$))", r"\1og"),
         (r"^disc(?=s?$)", "disk"),
         (r"^sulph", "sulf"),
         (r"^alumini", "alumin"),
@@ -163,7 +172,10 @@ _SPELLINGS = [
         (r"^manoeuvr", "maneuver"),
         (r"^programme(?=s?$)", "program"),
         (r"(def|off|lic)ence(?=s?$)", r"\1ense"),
-        (r"^palaeo", "paleo"),
+        (r"^(pal|arch)ae(?=o)", r"\1e"),
+        (r"^haemat", "hemat"),
+        (r"^caes(?=ium)", "ces"),
+        (r"^sceptic", "skeptic"),
         (r"^ageing$", "aging"),
         (r"^focuss(?=ed|ing|es)", "focus"),
         (r"^towards$", "toward"),
@@ -205,6 +217,27 @@ _STEMS = {
         "stratum": "stratum strata",
         "supernova": "supernova supernovas",
         "mass": "mass masses",
+        "torus": "torus tori",
+        "annulus": "annulus annuli",
+        "modulus": "modulus moduli",
+        "vortex": "vortex vortices",
+        "extremum": "extremum extrema",
+        "perihelion": "perihelion perihelia",
+        "aphelion": "aphelion aphelia",
+        "basis": "basis bases",
+        "thesis": "thesis theses",
+        "crisis": "crisis crises",
+        "plateau": "plateau plateaus plateaux",
+        "polyhedron": "polyhedron polyhedra",
+        "micron": "micron microns um micrometer micrometers",
+        "relativity": "relativity",
+        "positive": "positive positives positively",
+        "experience": "experience experiences experienced",
+        "intensive": "intensive intensively",
+        "university": "university universities",
+        "universal": "universal universally universality",
+        "several": "several",
+        "organic": "organic organics",
     }.items()
     for plural in plurals.split()
 }
@@ -242,7 +275,8 @@ def words(text: str) -> Words:
                 compounds += joined
             if before is not None and first is not None:
                 compounds += _across(before, first)
-            before = last
+            if not (first in _BETWEEN and before in ("redshift", "redshifts")):
+                before = last
         elif last is None or (last == "=" and before not in ("z", "redshift")):
             before = None
     return Words(simple, compounds)
@@ -298,6 +332,8 @@ def _without_tex(piece: str) -> str:
     if not piece.isascii():
         piece = unicodedata.normalize("NFKD", piece)
     piece = piece.lower().translate(_SIGNS)
+    if "-mu-" in piece:
+        piece = _MICRON.sub("-micron", piece)
     if "'" in piece:
         piece = _POSSESSIVE.sub("", piece)
     return _THOUSANDS.sub("", piece) if "," in piece else piece
@@ -327,15 +363,20 @@ def _joined(left: str, right: str, gap: str) -> list[str]:
     head = _SHORT.get(left, left)
     if right[0].isdigit():
         if left[-1].isalpha() and not gap.strip("-=" if head == "z" else "-"):
-            return [head + right]
+            return [head + _number(head, right)]
     elif gap.strip("-"):
         return []
     elif left[0].isdigit():
         if right in _UNITS or not left[-1].isdigit():
-            return [left + right]
+            return [left + stem(right)]
     else:
-        return [(head if right in _GREEK else stem(left)) + stem(right)]
+        return [head + right if right in _GREEK else stem(left + right)]
     return []
+
+
+def _number(head: str, number: str) -> str:
+    """A redshift of 7.0 is one of 7."""
+    return number.removesuffix(".0") if head == "z" else number
 
 
 def _across(left: str, right: str) -> list[str]:
@@ -344,10 +385,11 @@ def _across(left: str, right: str) -> list[str]:
     if right[0].isdigit():
         number, _, letter = right.partition(" ")
         if left[-1].isalpha() and len(left) <= 9 and left not in STOP_WORDS:
-            return [head + number, *([head + number + letter] if letter else [])]
+            joined = head + _number(head, number)
+            return [joined, *([joined + letter] if letter else [])]
     elif left[0].isdigit():
         if right in _UNITS:
-            return [left + right]
+            return [left + stem(right)]
     elif right in _GREEK:
         if len(head) <= 2 and left not in STOP_WORDS:
             return [head + right]
@@ -356,8 +398,26 @@ def _across(left: str, right: str) -> list[str]:
         or (left in _GREEK and right in ("ray", "rays", "cdm"))
         or (left in _ELEMENT and right in _STAGE)
     ):
-        return [left + stem(right)]
+        return [stem(left + right)]
     return []
+
+
+def respelt(simple: list[str]) -> list[list[str]]:
+    """Simple words in all ways in which the names among them are abbreviated; a phrase of one way
+    does not hold the other.
+
+    >>> respelt(["m", "31", "cluster"])
+    [['m', '31', 'cluster'], ['messier', '31', 'cluster']]
+    """
+    ways = [simple]
+    for place, (word, after) in enumerate(pairwise(simple)):
+        if after[0].isdigit() or after in _GREEK:
+            ways = [
+                [*way[:place], other, *way[place + 1 :]]
+                for way in ways
+                for other in _ABBREVIATED.get(word, [word])
+            ][:MOST_WAYS]
+    return ways
 
 
 @lru_cache(maxsize=1 << 17)
@@ -369,3 +429,15 @@ def stem(word: str) -> str:
         word = pattern.sub(replacement, word)
     known = _STEMS.get(word)
     return known if known is not None else str(_stem(word))
+
+
+MOST_WAYS = 16
+"""In which a phrase is looked for."""
+
+_ABBREVIATED = {
+    word: [word, *(other for other in group if other != word)]
+    for short in dict.fromkeys(_SHORT.values())
+    for group in [dict.fromkeys([short, *(stem(one) for one in _SHORT if _SHORT[one] == short)])]
+    for word in group
+}
+"""Stems of the first word of a compound to all of its spellings."""

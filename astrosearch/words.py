@@ -23,7 +23,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from astrosearch.errors import IndexDamaged
-from astrosearch.spelling import STOP_WORDS, words
+from astrosearch.spelling import STOP_WORDS, respelt, words
 
 FIELDS = {"title": 1.0, "abstract": 1.0, "authors": 0.7}
 """What can be searched, and how much a word counts there."""
@@ -79,6 +79,15 @@ class WordsWriter:
         )
         self._folder = folder
 
+    @staticmethod
+    @contextmanager
+    def _on_disk() -> Iterator[None]:
+        """The engine's errors while it writes: a full disk, mostly."""
+        try:
+            yield
+        except ValueError as error:
+            raise OSError(str(error)) from None
+
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         fields: dict[str, object] = {"row": row}
         # Commas keep the last word of one name from joining with the first of the next.
@@ -90,12 +99,15 @@ class WordsWriter:
             simple, compounds = words(text)
             # Behind everything else, so that phrases see only what the text has side by side.
             fields[field] = " ".join(simple + compounds)
-        self._writer.add_document(tantivy.Document.from_dict(fields, self._schema))
+        document = tantivy.Document.from_dict(fields, self._schema)
+        with self._on_disk():
+            self._writer.add_document(document)
 
     def finish(self) -> None:
         """Make the folder whole."""
-        self._writer.commit()
-        self._writer.wait_merging_threads()
+        with self._on_disk():
+            self._writer.commit()
+            self._writer.wait_merging_threads()
         for lock in self._folder.glob(".*.lock"):
             lock.unlink()
         for file in self._folder.iterdir():
@@ -176,13 +188,14 @@ class Words:
     ) -> NDArray[np.int64]:
         """Rows, ascending, of the papers that hold the words of `phrase` side by side in one of
         `fields`."""
-        simple, _ = words(phrase)
-        if len(simple) > 1:
-            queries = [self._phrase(field, list(enumerate(simple))) for field in fields]
-        else:  # of one word the engine makes no phrase; of no word, nothing
-            queries = [
-                _Q.term_query(self._schema, field, word) for field in fields for word in simple
-            ]
+        queries = []
+        for simple in respelt(words(phrase).simple):
+            if len(simple) > 1:
+                queries += [self._phrase(field, list(enumerate(simple))) for field in fields]
+            else:  # of one word the engine makes no phrase; of no word, nothing
+                queries += [
+                    _Q.term_query(self._schema, field, word) for field in fields for word in simple
+                ]
         if not queries:
             return np.zeros(0, np.int64)
         query = _Q.const_score_query(_Q.boolean_query([(_SHOULD, one) for one in queries]), 1.0)

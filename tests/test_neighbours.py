@@ -191,7 +191,7 @@ def test_an_unknown_kind_and_too_little_memory_are_one_line(run: Run, built: Pat
     before = (built / "manifest.json").read_bytes()
     for arguments, fact in (
         (("--kind", "Nonsense"), "'Nonsense' is no FAISS index of 64 dimensions"),
-        (("--memory", "1kB"), "150 papers of 64 dimensions need 0.0 MB at least"),
+        (("--memory", "1kB"), "150 papers of 64 dimensions need 0.002 MB at least"),
         (("--kind", "hnsw", "--memory", "1kB"), "choose another kind"),
         (("--kind", "pq"), "does not suit 150 papers"),
         (("--memory", "much"), "'much' is no size: write 500MB"),
@@ -237,7 +237,7 @@ def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
     run("indexes", "tune", "main")
     assert (built / name).read_bytes() == content
     (built / "vectors.npy").unlink()
-    with pytest.raises(IndexDamaged, match=r"vectors.npy cannot be read"):
+    with pytest.raises(IndexDamaged, match=r"vectors.npy is missing"):
         tune(built)
 
 
@@ -361,3 +361,32 @@ print(mapped() - before, stored.nbytes)
 def test_too_little_memory_says_how_much_is_needed() -> None:
     with pytest.raises(InputError, match=r"need 26\.1 MB at least, 10\.0 MB were given"):
         neighbours.factory("auto", 326_238, 576, 10_000_000)
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw", "IVF16,Flat"])
+def test_few_answers_are_as_right_as_ten_also_of_a_small_index(tmp_path: Path, kind: str) -> None:
+    """So few vectors that they are compared at once, were recall measured with all of them."""
+    draw = np.random.default_rng(0)
+    stored = unit_rows(draw.normal(size=(3_000, 32)).astype(np.float32)).astype(np.float16)
+    neighbours.write(tmp_path / "faiss", stored, neighbours.factory(kind, *stored.shape))
+    found = Neighbours(stored, tmp_path / "faiss", {})
+    assert found.tune(0.99) >= 0.99
+    queries = unit_rows(draw.normal(size=(100, 32)).astype(np.float32))
+    exact = Neighbours(stored, None, {})
+    for k in (1, 3, 5, 10):
+        right = exact.search(queries, k)[1]
+        assert (
+            np.mean(
+                [
+                    np.isin(*pair).mean()
+                    for pair in zip(found.search(queries, k)[1], right, strict=True)
+                ]
+            )
+            > 0.98
+        )
+
+
+@pytest.mark.parametrize("words", ["HNSW0", "IVF0,Flat", "IVF1000000000,Flat", "PQ0", "OPQ0,IVF4"])
+def test_words_that_would_end_the_process_are_refused(words: str) -> None:
+    with pytest.raises(InputError, match="is no FAISS index"):
+        neighbours.factory(words, 1_000, 64)

@@ -20,7 +20,7 @@ corpus_argument = click.argument(
 base_option = click.option(
     "--base", metavar="MODEL", default=DEFAULT, show_default=True, help="The model to begin from."
 )
-seed_option = click.option("--seed", type=int, default=0, show_default=True)
+seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 data_option = click.option(
     "--data",
     required=True,

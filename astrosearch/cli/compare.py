@@ -42,7 +42,13 @@ ADA = "openai:text-embedding-ada-002"
     type=click.IntRange(min=3),
     help="Papers that a pair is placed among; by default all, or 2,000 with --against.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For all that is drawn.",
+)
 @click.option(
     "--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )

@@ -58,29 +58,38 @@ def _import(
     sources: tuple[Path, ...], out: Path, selection: "Selection", strict: bool
 ) -> "tuple[Intake, int]":
     """Write the selected papers to `out`: what became of the lines, and how many papers it has."""
+    import shutil
     import sqlite3
     from contextlib import closing
-    from tempfile import TemporaryDirectory
 
     import orjson
+    from filelock import FileLock, Timeout
 
     from astrosearch.corpus import Corpus, import_papers
     from astrosearch.readers.records import record_from_paper
 
+    # Of one name, so that what a killed run left is written anew by the next.
+    work = out.with_name(f".{out.name}.partial")
+    papers, lines, rejected = (work / name for name in ("sqlite", "out", "rejected"))
     try:
-        with TemporaryDirectory(prefix=f"{out.name}.", dir=out.parent) as folder:
-            papers, lines, rejected = (
-                Path(folder) / name for name in ("sqlite", "out", "rejected")
-            )
-            intake = import_papers(sources, selection, papers, rejected, strict=strict)
-            with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
-                stream.writelines(orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus)
-                count = len(corpus)
-            if intake.refused:
-                rejected.replace(_rejected(out))
-            else:
-                _rejected(out).unlink(missing_ok=True)
-            lines.replace(out)
+        work.mkdir(exist_ok=True)
+        with FileLock(work / "lock", timeout=0):
+            try:
+                intake = import_papers(sources, selection, papers, rejected, strict=strict)
+                with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
+                    stream.writelines(
+                        orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus
+                    )
+                    count = len(corpus)
+                if intake.refused:
+                    rejected.replace(_rejected(out))
+                else:
+                    _rejected(out).unlink(missing_ok=True)
+                lines.replace(out)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    except Timeout:
+        raise AstrosearchError(f"another process is writing {out}: wait for it") from None
     except (OSError, sqlite3.OperationalError) as error:
         raise AstrosearchError(f"cannot write {out}: {error}") from error
     return intake, count

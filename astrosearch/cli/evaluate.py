@@ -1,5 +1,7 @@
 """`astrosearch eval`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +49,13 @@ if TYPE_CHECKING:
     help="Among how many papers the answers are sought.",
 )
 @click.option("--held-out", is_flag=True, help="Only papers that nothing here was trained on.")
-@click.option("--seed", type=int, default=0, show_default=True, help="For all that is drawn.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="For all that is drawn.",
+)
 @click.option(
     "--against",
     metavar="ENCODER",
@@ -150,6 +158,8 @@ def evaluate(
 
     index = Index(locations.existing_index(name))
     saved = SavedReport.read(gate) if gate else None
+    if save:
+        _check_writable(save)
     judged = read_judgements(judgements, topics) if judgements else []
     settings = Settings(tuple(dict.fromkeys(tasks)), queries or 1000, pool, held_out, seed)
     drawn = draw(index, settings, judged)
@@ -233,12 +243,28 @@ def _write(report: "Report", *, as_json: bool) -> None:
         write_report(report)
 
 
+def _check_writable(path: Path) -> None:
+    """Before minutes of work, whose result would be lost."""
+    new = not path.exists()
+    with _writing(path):
+        path.open("a").close()
+        if new:
+            path.unlink()
+
+
 def _save(report: "Report", path: Path) -> None:
     from astrosearch.cli.render import as_json
+
+    with _writing(path):
+        path.write_text(as_json(report.as_record(values=True)) + "\n")
+    _say(f"Saved {path}")
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     from astrosearch.errors import InputError
 
     try:
-        path.write_text(as_json(report.as_record(values=True)) + "\n")
+        yield
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    _say(f"Saved {path}")

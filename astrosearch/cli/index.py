@@ -3,7 +3,6 @@
 import shlex
 import sys
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +137,7 @@ def _corpus(
 ) -> "tuple[list[Path], Selection]":
     """The files to read and what to take from them: as asked, else as last time."""
     from astrosearch import locations, sampler
+    from astrosearch.errors import IndexDamaged, InputError
     from astrosearch.manifest import Manifest
     from astrosearch.readers import Selection
 
@@ -155,14 +155,19 @@ def _corpus(
         raise click.UsageError(f"name the papers of index {name!r} with --corpus FILE")
     corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
-        recorded = dict(corpus["selection"])
-        for field in ("since", "until"):
-            if field in recorded:
-                recorded[field] = date.fromisoformat(recorded[field])
-        selection = Selection(**recorded)
+        try:
+            selection = Selection.from_record(corpus["selection"])
+        except (InputError, TypeError, ValueError, AttributeError) as error:
+            raise IndexDamaged(
+                f"the manifest of index {name} selects papers in no way that is known ({error}); "
+                "name them with --corpus FILE"
+            ) from None
     elif corpus["selection"]:
         _say(f"What was selected last time no longer counts: {corpus['selection']}")
-    return [Path(source) for source in corpus["sources"]], selection
+    sources = [Path(source) for source in corpus["sources"] if "\0" not in source]
+    if not sources:
+        raise IndexDamaged(f"the manifest of index {name} names no corpus: give --corpus FILE")
+    return sources, selection
 
 
 def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":

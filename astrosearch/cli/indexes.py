@@ -115,6 +115,8 @@ def tune(name: str | None, kind: str | None, recall: float | None, memory: int |
     """
     from astrosearch import build, locations
 
+    if recall is not None and recall != recall:  # NaN passes any bounds
+        raise click.BadParameter("nan is no recall: write .99", param_hint="--recall")
     folder = locations.existing_index(name)
     build.tune(
         folder,

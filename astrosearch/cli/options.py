@@ -74,7 +74,9 @@ def selection_options(command: Command) -> Command:
     """The fields of `readers.Selection`, and `strict`."""
     for decorate in (
         click.option("--strict", is_flag=True, help="End at the first line that is refused."),
-        click.option("--seed", type=int, default=0, show_default=True, help="For --sample."),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample."
+        ),
         click.option(
             "--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random."
         ),
@@ -141,10 +143,10 @@ class Bytes(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B", value, re.ASCII)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B", value, re.ASCII | re.IGNORECASE)
         if not found:
             self.fail(f"{value!r} is no size: write 500MB or 1.5GB", param, ctx)
-        return int(float(found[1]) * 1000 ** " kMGT".index(found[2] or " "))
+        return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
 
 
 def consent_option(command: Command) -> Command:

@@ -1,7 +1,7 @@
 """`astrosearch query` and `astrosearch similar`: from a question to an answer."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from astrosearch.corpus import Filters
     from astrosearch.encoder import Encoder
     from astrosearch.index import Index
+    from astrosearch.question import Question
     from astrosearch.search import Hit, Mode
 
 
@@ -40,8 +41,9 @@ def query(
 ) -> None:
     """Find the papers nearest to TEXT, or to standard input if TEXT is -.
 
-    Words in "quotes" must stand in the title or abstract as they are, those after title: or abs:
-    there. author:, cat: and year: filter: year:2016, year:2015-2020, year:2015-.
+    Words in "quotes" must stand side by side in the title or abstract, those after title: or abs:
+    there; stems are compared. author:, cat: and year: filter: year:2016, year:2015-2020,
+    year:2015-.
 
     \b
     astrosearch query "magellanic stream"
@@ -75,7 +77,7 @@ def query(
         spec = opened.manifest.encoder
         encoder = load_query_encoder(spec, lambda line: click.echo(line, err=True))
     if batch is not None:
-        _answer_batch(batch, lambda texts: search.query(opened, encoder, texts, k, wanted, mode))
+        _answer_batch(batch, lambda some: search.query(opened, encoder, some, k, wanted, mode))
         return
     hits = find(opened, encoder, asked, k=k, filters=wanted, mode=mode)
     write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
@@ -147,17 +149,31 @@ def find_similar(index: "Index", ids: list[str], *, k: int, filters: "Filters") 
     return hits
 
 
-def _answer_batch(file: Path, ask: Any) -> None:
-    """One JSON object for each line of `file`, in order, a few queries at a time."""
+def _answer_batch(file: Path, ask: "Callable[[list[Question]], list[list[Hit]]]") -> None:
+    """One JSON object for each line of `file`, in order, a few queries at a time. What is wrong
+    with a query is said in its object: the others are answered."""
     from astrosearch.cli.render import as_json, hit_record
+    from astrosearch.errors import InputError
+    from astrosearch.question import parse
 
     size = 1 if str(file) == "-" else 64  # who pipes a question may wait for its answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            answers = iter(ask([text for text in texts if text]))
-            for text in texts:
-                hits = next(answers) if text else []
-                record = {"query": text, "hits": [hit_record(hit) for hit in hits]}
+            questions: dict[int, Question] = {}
+            errors: dict[int, str] = {}
+            for place, text in enumerate(texts):
+                try:
+                    questions[place] = parse(text)
+                except InputError as error:
+                    errors[place] = str(error)
+            asked = [place for place, question in questions.items() if question.text]
+            found = ask([questions[place] for place in asked]) if asked else []
+            answers = dict(zip(asked, found, strict=True))
+            for place, text in enumerate(texts):
+                hits = [hit_record(hit) for hit in answers.get(place, ())]
+                record: dict[str, Any] = {"query": text, "hits": hits}
+                if place in errors:
+                    record["error"] = errors[place]
                 click.echo(as_json(record))
 
 

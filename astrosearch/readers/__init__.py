@@ -3,9 +3,10 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from astrosearch.errors import InputError, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
@@ -36,6 +37,28 @@ class Selection:
             raise InputError(f"--since {self.since} is later than --until {self.until}")
         if self.limit and self.sample:
             raise InputError("--limit takes the first papers, --sample any of them: give one")
+
+    def as_record(self) -> dict[str, object]:
+        """For JSON: what is not the default."""
+        return {
+            name: str(value) if isinstance(value, date) else value
+            for name, value in asdict(self).items()
+            if value not in (None, False)
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> "Selection":
+        """Read what `as_record` gave.
+
+        Raises:
+            TypeError, ValueError, AttributeError, InputError: if it gave nothing like that.
+        """
+        kinds: dict[str, type] = {"category": str, "primary_only": bool, "since": str, "until": str}
+        for name, value in record.items():
+            if type(value) is not kinds.get(name, int):
+                raise TypeError(f"{name} is {value!r}")
+        days = {name: date.fromisoformat(record[name]) for name in {"since", "until"} & {*record}}
+        return cls(**{**record, **days})
 
     def takes(self, paper: Paper) -> bool:
         return (

@@ -8,13 +8,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 import orjson
 
 from astrosearch.errors import AstrosearchError, CorpusError, RecordError
 
-Stream = io.BufferedReader | gzip.GzipFile | IO[bytes]
+Stream = io.BufferedReader | gzip.GzipFile | zipfile.ZipExtFile
 
 LONGEST_LINE = 2**20
 """Bytes; the longest record of arXiv has 60 kB (its author list)."""
@@ -26,7 +26,7 @@ third. More is a file made to keep its reader busy."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 BLOCK = 2**20
-"""Bytes read at a time."""
+"""Bytes read at a time, at most: all that comes before a file breaks off is read."""
 
 
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
@@ -57,7 +57,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
     _check_beginning(path, stream)
     rest = b""
     left = max(MOST_UNPACKED, LARGEST_RATIO * path.stat().st_size)
-    block = stream.read(BLOCK).removeprefix(BYTE_ORDER_MARK)
+    block = stream.read1(BLOCK).removeprefix(BYTE_ORDER_MARK)
     while block:
         *lines, block = block.split(b"\n")
         if lines:
@@ -66,7 +66,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
             yield from lines
         elif len(rest) < LONGEST_LINE:
             rest += block
-        block = stream.read(BLOCK)
+        block = stream.read1(BLOCK)
         left -= len(block)
         if left < 0 and path.is_file():  # what comes down a pipe has no size
             raise CorpusError(
@@ -104,7 +104,7 @@ def _open(path: Path) -> Iterator[Stream]:
                     yield unpacked
             elif magic == b"PK\x03\x04":
                 with zipfile.ZipFile(plain) as archive, archive.open(_member(archive)) as unpacked:
-                    yield unpacked
+                    yield cast(zipfile.ZipExtFile, unpacked)
             else:
                 yield plain
     except (zipfile.BadZipFile, EOFError, lzma.LZMAError, zlib.error) as error:

@@ -11,7 +11,7 @@ categories as strings and dates in `versions`. `is_summary` is written only wher
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
@@ -166,8 +166,12 @@ def split_authors(text: str) -> tuple[str, ...]:
     return tuple(joined)
 
 
-def _names_from_parts(parsed: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _names_from_parts(parsed: object) -> tuple[str, ...]:
     """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
+    if not isinstance(parsed, list) or not all(
+        isinstance(parts, list) and all(isinstance(one, str) for one in parts) for parts in parsed
+    ):
+        raise RecordError("bad field", "authors_parsed is no list of lists of texts")
     names = []
     for parts in parsed:
         last, given, suffix = [*parts, "", "", ""][:3]
