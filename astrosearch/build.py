@@ -111,7 +111,11 @@ def build(
     if kind:
         neighbours.factory(kind, 10_000, 11_520)  # a dimension that nearly any quantiser divides
     kept = "; what was encoded is kept, the same command goes on"
-    with _written(locations.partial_folder(folder), kept), locked(folder), _partial(folder) as partial:
+    with (
+        _written(locations.partial_folder(folder), kept),
+        locked(folder),
+        _partial(folder) as partial,
+    ):
         intake = import_papers(
             sources,
             selection,

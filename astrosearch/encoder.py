@@ -16,6 +16,7 @@ Pooling = Literal[
     "mean-without-bos", "mean", "weighted-mean-without-bos", "weighted-first-last", "undisclosed"
 ]
 Attention = Literal["causal", "bidirectional"]
+Spelling = Literal["kept", "plain"]
 TextHash = bytes
 """The first 16 bytes of the sha256 of a text in UTF-8."""
 Say = Callable[[str], None]
@@ -64,6 +65,9 @@ class EncoderSpec:
     """Longer texts are cut; the BOS token counts."""
     document: Literal["abstract", "title-and-abstract"] = "abstract"
     """What is encoded of a paper: as in the AstroLLaMA paper the abstract alone, or both."""
+    spelling: Spelling = "kept"
+    """`plain` reads a text as its words in lower case, without punctuation and TeX
+    (`astrosearch.spelling.plain`): for an encoder that was trained so."""
     quantize: Literal["4bit"] | None = None
     """Hold the weights in 4 bits (NF4, bitsandbytes)."""
 
@@ -127,6 +131,8 @@ class EncoderSpec:
             parts.append(self.transform)
         if self.document != "abstract":
             parts.append(self.document)
+        if self.spelling != "kept":
+            parts.append(f"{self.spelling} words")
         if self.quantize:
             parts.append(self.quantize)
         return ", ".join(parts)
@@ -143,6 +149,7 @@ _ALLOWED: dict[str, tuple[tuple[type, ...], tuple[object, ...]]] = {
     "transform": ((_TEXT, _NONE), ()),
     "max_tokens": ((_NUMBER,), ()),
     "document": ((_TEXT,), ("abstract", "title-and-abstract")),
+    "spelling": ((_TEXT,), get_args(Spelling)),
     "quantize": ((_TEXT, _NONE), (None, "4bit")),
 }
 """What a spec's fields may hold: their types and, where there are few, their values."""

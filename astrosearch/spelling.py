@@ -261,7 +261,7 @@ def words(text: str) -> Words:
           compounds=['gammaray', 'ngc1068'])
     """
     if "\\" in text:
-        text = _ACCENTS_APART.sub(lambda match: match[0].rstrip(" {}") + "{}", text)
+        text = _accents_joined(text)
     simple: list[str] = []
     compounds: list[str] = []
     before = None
@@ -282,6 +282,33 @@ def words(text: str) -> Words:
     return Words(simple, compounds)
 
 
+def plain(text: str) -> str:
+    r"""A text as its words alone, in lower case, not stemmed: what an encoder may read, so that one
+    word is the same tokens in a title, in TeX, at the beginning of a sentence. It begins with a
+    space, as words do elsewhere in a text.
+
+    >>> plain("Colours of the $\gamma$-ray source NGC1068")
+    ' colours of the gamma ray source ngc 1068'
+    """
+    if "\\" in text:
+        text = _accents_joined(text)
+    cut = (
+        _plain_piece(piece) if len(piece) <= LONGEST_KEPT else _plain_piece.__wrapped__(piece)
+        for piece in text.split()
+    )
+    return "".join(cut)
+
+
+@lru_cache(maxsize=1 << 17)
+def _plain_piece(piece: str) -> str:
+    return "".join(f" {atom}" for atom, _ in _atoms(_without_tex(piece)))
+
+
+def _accents_joined(text: str) -> str:
+    r"""`\o rsted` is one word: `\o{}rsted`."""
+    return _ACCENTS_APART.sub(lambda match: match[0].rstrip(" {}") + "{}", text)
+
+
 _Piece = tuple[tuple[str, ...], tuple[str, ...], str | None, str | None]
 
 
@@ -293,17 +320,8 @@ def _piece(piece: str) -> _Piece:
     Without words, the last is None for punctuation, `=` for a relation, empty for nothing.
     """
     clean = _without_tex(piece)
-    pattern = _ATOM if clean.isascii() else _ATOM_OF_ANY_SCRIPT
-    atoms: list[str] = []
-    gaps: list[str] = []  # gaps[i] stands before atoms[i]
-    end = 0
-    for match in pattern.finditer(clean):
-        gap = clean[end : match.start()]
-        end = match.end()
-        for part in _parts(match[0][:LONGEST]):
-            atoms.append(part)
-            gaps.append(gap)
-            gap = ""
+    found = _atoms(clean)
+    atoms, gaps = [atom for atom, _ in found], [gap for _, gap in found]
     if not atoms:
         if "=" in clean or piece == "~":
             return (), (), None, "="
@@ -321,6 +339,20 @@ def _piece(piece: str) -> _Piece:
         first = first and f"{first} {atoms[1]}"
     last = None if _ENDS_HARD.search(piece) else atoms[-1]
     return tuple(map(stem, atoms)), tuple(joined), first, last
+
+
+def _atoms(clean: str) -> list[tuple[str, str]]:
+    """The words of a piece, as finely as it is cut, each with what stands before it."""
+    pattern = _ATOM if clean.isascii() else _ATOM_OF_ANY_SCRIPT
+    found = []
+    end = 0
+    for match in pattern.finditer(clean):
+        gap = clean[end : match.start()]
+        end = match.end()
+        for part in _parts(match[0][:LONGEST]):
+            found.append((part, gap))
+            gap = ""
+    return found
 
 
 def _without_tex(piece: str) -> str:

@@ -215,6 +215,13 @@ def finetune(
     default="causal",
     show_default=True,
 )
+@click.option(
+    "--spelling",
+    type=click.Choice(["plain", "kept"]),
+    default="plain",
+    show_default=True,
+    help="Whether texts are read as words in lower case or as they are written.",
+)
 @click.option("--dimension", type=click.IntRange(min=2), default=512, show_default=True)
 @click.option(
     "--rank", type=click.IntRange(min=1), default=576, show_default=True, help="LoRA's r."

@@ -29,7 +29,7 @@ from transformers import Trainer, TrainingArguments
 
 from astrosearch.corpus import Corpus, import_papers
 from astrosearch.devices import keep_freed_memory
-from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say, pooled_width
+from astrosearch.encoder import Attention, EncoderSpec, Pooling, Say, Spelling, pooled_width
 from astrosearch.encoder import Told as Counted
 from astrosearch.encoders import HEAD, load_encoder
 from astrosearch.encoders.tokens import Tokens
@@ -80,6 +80,8 @@ class ContrastSettings:
     all."""
     pooling: Pooling = "weighted-mean-without-bos"
     attention: Attention = "causal"
+    spelling: Spelling = "plain"
+    """Whether texts are read as their words in lower case, or as they are written."""
     dimension: int | None = 512
     """Of the vectors; None for the model's width."""
     nested: tuple[int, ...] = (256, 128)
@@ -140,7 +142,12 @@ class ContrastSettings:
             pooling=self.pooling,
             attention=self.attention,
             document="title-and-abstract",
+            spelling=self.spelling,
         )
+
+    def tokens(self, folder: Path, most: int) -> Tokens:
+        """How the base's tokenizer reads texts, the longest cut to `most` tokens."""
+        return Tokens(folder, "mean-without-bos", most, self.spelling)
 
 
 class EmbeddingModel(torch.nn.Module):
@@ -344,7 +351,7 @@ def _model(
     chosen = draw.choice(views.rows, size=min(len(views.rows), 4_000), replace=False)
     some = corpus.papers(sorted(chosen.tolist()))
     texts = [settings.spec.text_of(paper) for paper in some] + [paper.title for paper in some[::4]]
-    ids = Tokens(folder, "mean-without-bos", settings.document_tokens).ids(texts)
+    ids = settings.tokens(folder, settings.document_tokens).ids(texts)
     weights = None
     if settings.pooling.startswith("weighted"):
         weights = begun.get("token_weights", rare_word_weights(ids, body.config.vocab_size))
@@ -449,6 +456,11 @@ def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> dict[str, ND
         raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
     if not (folder / HEAD).exists():
         return {}
+    spelling = read_object(folder / ENCODER).get("spelling", "kept")
+    if spelling != settings.spelling:
+        raise InputError(
+            f"adapter {settings.adapter} reads texts in another way: give --spelling {spelling}"
+        )
     return {name: array.astype(np.float32) for name, array in load_arrays(folder / HEAD).items()}
 
 
@@ -495,8 +507,8 @@ class _Trainer(Trainer):
         self._views = views
         self._negatives = negatives
         self._teacher = teacher
-        self._asked = Tokens(folder, "mean-without-bos", settings.query_tokens)
-        self._found = Tokens(folder, "mean-without-bos", settings.document_tokens)
+        self._asked = settings.tokens(folder, settings.query_tokens)
+        self._found = settings.tokens(folder, settings.document_tokens)
         pairs = math.ceil(settings.epochs * len(views))
         if settings.max_pairs is not None:
             pairs = min(pairs, settings.max_pairs)
@@ -653,7 +665,7 @@ class _Trainer(Trainer):
 def _narrow(model: EmbeddingModel, settings: ContrastSettings, folder: Path, views: Views) -> None:
     """Put, for what LoRA has learnt of the token embeddings, the nearest matrix of `kept_rank`
     (Eckart and Young 1936), each token's distance weighted by how much it counts in the corpus."""
-    tokens = Tokens(folder, settings.pooling, settings.document_tokens)
+    tokens = settings.tokens(folder, settings.document_tokens)
     counts = np.zeros(model.body.config.vocab_size)
     for start in range(0, len(views), SHARD):
         papers = views.corpus.papers(views.rows[start : start + SHARD].tolist())

@@ -60,7 +60,7 @@ class LlamaEncoder:
         self.spec = spec
         self.tokens_seen = 0
         self._config = read_object(folder / "config.json")
-        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.spelling)
         with readable(folder / "model.safetensors"):
             self._weights = _map_safetensors(folder / "model.safetensors")
         self._prefix = "model." if "model.norm.weight" in self._weights else ""

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from astrosearch.encoder import Pooling
+from astrosearch.encoder import Pooling, Spelling
 from astrosearch.errors import InputError
 from astrosearch.hugging_face import read_object
+from astrosearch.spelling import plain
 
 
 class Tokens:
@@ -17,17 +18,22 @@ class Tokens:
     itself; otherwise it is what the tokenizer's own template says ([CLS] … [SEP]).
     """
 
-    def __init__(self, folder: Path, pooling: Pooling, max_tokens: int) -> None:
+    def __init__(
+        self, folder: Path, pooling: Pooling, max_tokens: int, spelling: Spelling = "kept"
+    ) -> None:
         self._tokenizer = load_tokenizer(folder)
         self._template = pooling == "mean"
         self._max_tokens = max_tokens
+        self._plain = spelling == "plain"
         self._bos = None if self._template else bos_id(folder, self._tokenizer)
         if self._template:
             self._tokenizer.enable_truncation(max_tokens)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, at most `max_tokens`; never empty."""
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=self._template)
+        # What has no words, as a lone emoji, is read as it is.
+        read = [plain(text) or text for text in texts] if self._plain else list(texts)
+        encoded = self._tokenizer.encode_batch_fast(read, add_special_tokens=self._template)
         if self._bos is None:
             return [one.ids for one in encoded]
         return [[self._bos, *one.ids[: self._max_tokens - 1]] for one in encoded]

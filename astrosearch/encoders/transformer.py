@@ -153,7 +153,7 @@ class TransformerEncoder:
         self.tokens_seen = 0
         self._device = pick_device(device)
         self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device.type]
-        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens)
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.spelling)
         self._whitening = whitening
         self._token_weights = None
         if token_weights is not None:
