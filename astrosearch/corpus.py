@@ -232,7 +232,7 @@ class Corpus:
             ).fetchone()
         except sqlite3.DatabaseError as error:
             if path.exists() and not os.access(path, os.R_OK):
-                raise AstrosearchError(f"{path} may not be read: permission denied") from None
+                raise AstrosearchError(f"{path} cannot be read: Permission denied") from None
             raise IndexDamaged(f"{path} is not a papers table ({error})") from None
 
     def __len__(self) -> int:

@@ -184,7 +184,7 @@ def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
     try:
         vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
     except PermissionError as error:
-        raise AstrosearchError(f"{path} may not be read: {error.strerror}") from None
+        raise AstrosearchError(f"{path} cannot be read: {error.strerror}") from None
     except _DAMAGE as error:
         raise IndexDamaged(
             f"{path} cannot be read ({error}); build the index again: "

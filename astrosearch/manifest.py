@@ -74,7 +74,7 @@ class Manifest:
             record = json.loads(path.read_bytes())
             version = record["format"]
         except PermissionError as error:
-            raise AstrosearchError(f"{path} may not be read: {error.strerror}") from None
+            raise AstrosearchError(f"{path} cannot be read: {error.strerror}") from None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise IndexDamaged(f"{path} cannot be read ({error}); build the index again") from None
         if version != FORMAT:

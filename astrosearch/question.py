@@ -50,8 +50,8 @@ _TERM = re.compile(
           | (?P<bare>(?<=:)[^\s"“”]*[^\W_][^\s"“”]*?)(?=[,;)\]]*(?!\S)) )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_AROUND_FILTERS = ("()", "[]", ",", ";")
-"""What is left of `(year:2016),`."""
+_AROUND_FILTERS = "()[],;"
+"""What may be left of `(year:2016),`."""
 _YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>[-–])(?P<last>\d{4})?)?", re.ASCII)
 
 
@@ -93,7 +93,7 @@ def parse(text: str) -> Question:
         return ""
 
     left = _TERM.sub(take, text).split()
-    free = " ".join(piece for piece in left if not filters or piece not in _AROUND_FILTERS)
+    free = " ".join(piece for piece in left if not filters or piece.strip(_AROUND_FILTERS))
     if filters and not free:
         raise InputError(f"{text.strip()!r} only filters: add words to rank the papers by")
     return Question(free, tuple(conditions), tuple(filters))

@@ -70,6 +70,14 @@ class TestAnswers:
         assert json.loads(piped) == answers[3]
         run("query", "gas", "--batch", questions, code=2)
 
+        questions.write_text("gas\n\nyear:soon dust\nauthor:lee\ndust\n")
+        lines = run("query", "--batch", questions, "-k", 1).stdout.splitlines()
+        records = [json.loads(line) for line in lines]
+        assert [len(record["hits"]) for record in records] == [1, 0, 0, 0, 1]
+        assert "year:soon is no year" in records[2]["error"]
+        assert "only filters" in records[3]["error"]
+        assert "error" not in records[0]
+
     def test_filters_leave_k_answers_whenever_there_are_k(self, run: Run) -> None:
         def ask(*filters: object) -> list[dict[str, object]]:
             found = run("query", "gas", "-k", 60, "--format", "json", *filters)

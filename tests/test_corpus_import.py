@@ -5,6 +5,8 @@ import json
 from datetime import date
 from pathlib import Path
 
+from filelock import FileLock
+
 from astrosearch.papers import Paper
 from astrosearch.readers.records import record_from_paper
 from tests.conftest import Run, kaggle_line
@@ -128,3 +130,16 @@ def test_a_failed_import_leaves_what_was_there(run: Run, snapshot: Path, tmp_pat
         assert told in result.stderr
         assert out.read_text() == "mine\n"
         assert list(out.parent.iterdir()) == [out]
+
+
+def test_what_a_killed_import_left_is_gone_after_the_next(
+    run: Run, snapshot: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / "small.jsonl"
+    left = out.with_name(".small.jsonl.partial")
+    left.mkdir(parents=True)
+    (left / "sqlite").write_bytes(b"half a table")
+    with FileLock(left / "lock"):  # another one is at it
+        assert "another process" in run("corpus", "import", snapshot, "--out", out, code=1).stderr
+    run("corpus", "import", snapshot, "--out", out)
+    assert list(out.parent.iterdir()) == [out]

@@ -1,10 +1,11 @@
 """Whether `astrosearch eval` says how good an index is, and says it soberly."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -18,6 +19,7 @@ from astrosearch.encoder import Encoder, EncoderSpec
 from astrosearch.encoders import load_encoder
 from astrosearch.errors import InputError
 from astrosearch.evaluate import Report, evaluate
+from astrosearch.gate import DECISIVE
 from astrosearch.index import Index
 from astrosearch.judgements import Judgement, read_judgements
 from astrosearch.measures import (
@@ -252,6 +254,7 @@ def test_both_formats_of_judgements_say_the_same(tmp_path: Path) -> None:
         ('{"relevant": ["1905.08667"]}', ":1: no judgement"),
         ('{"query": " ", "relevant": ["1905.08667"]}', ":1: the query is empty"),
         ("2601.16919 0 1905.08667 1\n2601.16919 1905.08667\n", ":2: neither JSON nor a line of"),
+        (f"2601.16919 0 1905.08667 {10**25}\n", ":1: neither JSON nor a line of"),
         ("2601.16919 0 1905.08667 much\n", ":1: neither JSON nor a line of"),
     ],
 )
@@ -418,6 +421,56 @@ def test_a_gate_wants_the_same_sample_and_says_what_to_do(
         saved.write_text(text)
         said = run("eval", "small", "--gate", saved, code=2).stderr
         assert "is no report in the format astrosearch-eval-1" in said
+
+
+def test_a_damaged_report_is_no_verdict(run: Run, small: Index, tmp_path: Path) -> None:
+    saved = tmp_path / "before.json"
+    run("eval", "small", "--task", "title", "--queries", 10, "--save", saved)
+    whole = saved.read_bytes()
+
+    def result(record: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = record["tasks"][0]["results"][0]
+        return found
+
+    def without(name: str) -> Callable[[dict[str, Any]], object]:
+        return lambda record: result(record).pop(name)
+
+    damages: list[Callable[[dict[str, Any]], object]] = [
+        *(without(name) for name in ("values", "mode", "differences")),
+        lambda record: result(record)["values"].pop(DECISIVE),
+        lambda record: result(record)["values"][DECISIVE].pop(),
+        lambda record: result(record)["values"].update({DECISIVE: [0.5]}),
+        lambda record: result(record)["values"].update({DECISIVE: ["a"] * 10}),
+        lambda record: result(record)["values"].update({DECISIVE: [None] * 10}),
+        lambda record: result(record).update(values=[1]),
+        lambda record: result(record).update(mode="other"),
+        lambda record: record.pop("settings"),
+        lambda record: record["tasks"][0].pop("sample"),
+        lambda record: record["tasks"][0].pop("task"),
+    ]
+    for damage in damages:
+        record = orjson.loads(whole)
+        damage(record)
+        saved.write_bytes(orjson.dumps(record))
+        options = ["--task", "title", "--queries", 10, "--gate", saved]
+        assert "is no report in the format" in run("eval", "small", *options, code=2).stderr
+
+
+def test_a_gate_does_not_decide_by_a_handful_of_queries(
+    run: Run, small: Index, tmp_path: Path
+) -> None:
+    saved = tmp_path / "before.json"
+    run("eval", "small", "--task", "title", "--queries", 3, "--save", saved)
+    said = run("eval", "small", "--task", "title", "--queries", 3, "--gate", saved, code=2).stderr
+    assert "3 queries: of fewer than 10 no interval can be had" in said
+
+
+def test_where_a_report_cannot_be_saved_is_said_before_anything_is_measured(
+    run: Run, small: Index, tmp_path: Path
+) -> None:
+    result = run("eval", "small", "--save", tmp_path / "nowhere" / "x.json", code=2)
+    assert "cannot be written" in result.stderr
+    assert not result.stdout
 
 
 def test_fewer_papers_than_asked_for_are_all_asked_and_it_is_said(run: Run, small: Index) -> None:

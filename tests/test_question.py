@@ -42,6 +42,21 @@ from astrosearch.question import Condition, Question, parse
         ("dust year:2015-", Question("dust", (), (Filters(since=date(2015, 1, 1)),))),
         ("dust year:-2015", Question("dust", (), (Filters(until=date(2015, 12, 31)),))),
         (
+            "dust (year:2016), [cat:astro-ph.GA]",
+            Question(
+                "dust",
+                (),
+                (
+                    Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),
+                    Filters(category="astro-ph.GA"),
+                ),
+            ),
+        ),
+        (
+            "dust year:2015–2020",
+            Question("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+        ),
+        (
             "dust author:lee author:wu",
             Question("dust", (), (Filters(author="lee"), Filters(author="wu"))),
         ),
@@ -62,6 +77,8 @@ def test_a_query_is_understood(typed: str, expected: Question) -> None:
         "foo:bar",
         "title: dust",
         "subtitle:dust",
+        '"$\\sim$" dust',
+        "abs:$\\rm dust$",
         'author:""',
         '""',
         '"',

@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -213,3 +214,59 @@ def test_a_transform_or_a_pipe_in_a_manifest_reaches_no_file_elsewhere(
     (built / "rejected.jsonl").unlink()
     os.mkfifo(built / "rejected.jsonl")  # reading it would wait for ever
     assert "rejected.jsonl is missing" in run("indexes", "verify", "main", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"parameters": {"k_factor": 0, "nprobe": 1}},
+        {"parameters": {"nprobe": 1}},
+        {"parameters": {"k_factor": 2**31, "nprobe": 1}},
+        {"parameters": {"k_factor": True, "nprobe": 1}},
+    ],
+)
+def test_parameters_that_no_tuning_gives_are_a_line(
+    built: Path, run: Run, odd: dict[str, Any]
+) -> None:
+    run("indexes", "tune", "main", "--kind", "ivf")
+    record = json.loads((built / "manifest.json").read_text())
+    (built / "manifest.json").write_text(json.dumps({**record, **odd}))
+    assert "build the index again" in run("query", "gas", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"selection": {"since": 3}},
+        {"selection": {"since": "soon"}},
+        {"selection": {"nonsense": 3}},
+        {"selection": {"category": [1]}},
+        {"sources": []},
+        {"sources": ["a\0b"]},
+    ],
+)
+def test_a_manifest_whose_corpus_says_nothing_is_a_line(
+    built: Path, run: Run, odd: dict[str, Any]
+) -> None:
+    record = json.loads((built / "manifest.json").read_text())
+    corpus = {**record["corpus"], **odd}
+    (built / "manifest.json").write_text(json.dumps({**record, "corpus": corpus}))
+    assert "--corpus FILE" in run("index", "main", code=1).stderr.splitlines()[-1]
+
+
+def test_a_damaged_header_of_vectors_is_a_line(built: Path, run: Run) -> None:
+    good = (built / "vectors.npy").read_bytes()
+    for place, mask in ((8, 64), (9, 1), (10, 1), (10, 64), (10, 255), (20, 255)):
+        content = bytearray(good)
+        content[place] ^= mask
+        (built / "vectors.npy").write_bytes(content)
+        assert "build the index again" in run("query", "gas", code=1).stderr
+
+
+def test_tuning_touches_no_index_that_lacks_a_part(built: Path, run: Run) -> None:
+    run("indexes", "tune", "main", "--kind", "sq8")
+    (built / "papers.sqlite").unlink()
+    before = {file.name: file.read_bytes() for file in built.iterdir() if file.is_file()}
+    assert "is missing" in run("indexes", "tune", "main", "--kind", "flat", code=1).stderr
+    assert before == {f.name: f.read_bytes() for f in built.iterdir() if f.is_file()}
+    assert "nan is no recall" in run("indexes", "tune", "main", "--recall", "nan", code=2).stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from astrosearch.errors import IndexDamaged
-from astrosearch.spelling import words
+from astrosearch.spelling import plain, words
 from astrosearch.words import MOST_WORDS, Words, WordsWriter
 
 Papers = Sequence[tuple[str, str, Sequence[str]]]
@@ -232,3 +232,60 @@ def test_a_folder_that_may_only_be_read_is_searched_and_left_as_it_is(
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # what a root user is never told
     assert found(Words(tmp_path / "words"), "gas") == [0]
     assert sorted(file.name for file in (tmp_path / "words").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("post-merger", "postmerger"),
+        ("sub-millimetre", "submillimeter"),
+        ("Fe XXV", "FeXXV"),
+        ("24 μm", r"24\,$\mu$m"),
+        ("24 micron", "24 um"),
+        ("a redshift of 7", "z = 7.0"),
+        ("tori", "torus"),
+        ("multicolour", "multicolor"),
+        ("archaeology", "archeology"),
+    ],
+)
+def test_spellings_of_one_thing_share_a_word_that_is_theirs_alone(one: str, other: str) -> None:
+    both = set(words(one).simple + words(one).compounds) & set(
+        words(other).simple + words(other).compounds
+    )
+    assert both - {"24", "7"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("relativity", "relative"), ("positive", "position"), ("university", "universe")],
+)
+def test_words_of_another_meaning_keep_apart(one: str, other: str) -> None:
+    assert words(one).simple != words(other).simple
+
+
+def test_conditions_hold_for_every_way_to_abbreviate_a_name(tmp_path: Path) -> None:
+    titles = ["Stars of M31", "Stars of Messier 31", "Mrk 421 flares", "Markarian 421 flares"]
+    titles += ["Galaxies at z~7", "Galaxies at redshift 7", "M 33 and 31 stars"]
+    index = written(tmp_path / "words", [(title, "We look.", []) for title in titles])
+    for phrase in ("M31", "Messier 31"):
+        assert index.rows_with(phrase).tolist() == [0, 1]
+    for phrase in ("Mrk 421 flares", "Markarian 421"):
+        assert index.rows_with(phrase).tolist() == [2, 3]
+    for phrase in ("z~7", "redshift 7"):
+        assert index.rows_with(phrase).tolist() == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Colours of NGC1068", " colours of ngc 1068"),
+        (r"The $\Lambda$CDM model", " the lambda cdm model"),
+        ("the ΛCDM model", " the lambda cdm model"),
+        (r"M{\"u}ller's H$\alpha$ flux, 10,000 counts", " muller h alpha flux 10000 counts"),
+        ("🙂 …", ""),
+        ("", ""),
+        ("宇宙 waves", " 宇宙 waves"),
+    ],
+)
+def test_a_plain_text_is_its_words_in_lower_case(text: str, expected: str) -> None:
+    assert plain(text) == expected

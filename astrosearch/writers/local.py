@@ -127,7 +127,7 @@ class LocalWriter:
         try:
             found = self.model.model(
                 input_ids=torch.tensor([ids], device=self.model.device),
-                past_key_values=cache,
+                cache=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
