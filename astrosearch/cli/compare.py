@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, index_option
+from astrosearch.cli.options import consent, consent_option, index_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.encoder import Encoder
@@ -42,13 +42,7 @@ ADA = "openai:text-embedding-ada-002"
     type=click.IntRange(min=3),
     help="Papers that a pair is placed among; by default all, or 2,000 with --against.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="For all that is drawn.",
-)
+@seed_option("For all that is drawn.")
 @click.option(
     "--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import filter_options, index_option
+from astrosearch.cli.options import filter_options, index_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.complete import Source
@@ -62,7 +62,7 @@ BASE = "base"
     "--temperature", type=click.FloatRange(min=0), default=0.3, show_default=True, help="0: none."
 )
 @click.option("--max-new-tokens", type=click.IntRange(min=1), default=1024, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option("For the sampling.")
 @click.option("--quantize", type=click.Choice(["4bit", "8bit"]), help="Hold the weights so.")
 @click.option("--device", help="cuda, mps or cpu; by default the best there is.")
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))

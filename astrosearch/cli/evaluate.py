@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import consent, consent_option
+from astrosearch.cli.options import consent, consent_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.encoder import Encoder
@@ -49,13 +49,7 @@ if TYPE_CHECKING:
     help="Among how many papers the answers are sought.",
 )
 @click.option("--held-out", is_flag=True, help="Only papers that nothing here was trained on.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="For all that is drawn.",
-)
+@seed_option("For all that is drawn.")
 @click.option(
     "--against",
     metavar="ENCODER",

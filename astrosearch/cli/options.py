@@ -74,9 +74,7 @@ def selection_options(command: Command) -> Command:
     """The fields of `readers.Selection`, and `strict`."""
     for decorate in (
         click.option("--strict", is_flag=True, help="End at the first line that is refused."),
-        click.option(
-            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For --sample."
-        ),
+        seed_option("For --sample."),
         click.option(
             "--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random."
         ),
@@ -124,6 +122,12 @@ def answer_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+def seed_option(what: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help=what
+    )
 
 
 def kind_option(command: Command) -> Command:
