@@ -109,7 +109,7 @@ class Index:
                     f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest "
                     f"says {len(self):,}; build the index again"
                 )
-        except IndexDamaged:
+        except (IndexDamaged, OSError):  # a build may take a file away while it is read
             if self._is_the_same():
                 raise
         if words is None or not self._is_the_same():
