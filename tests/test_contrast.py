@@ -55,17 +55,18 @@ def corpus(source: Path, tmp_path: Path) -> Corpus:
 # Pairs
 
 
-def test_no_held_out_paper_is_ever_in_a_pair(corpus: Corpus, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fold", [0, 3])
+def test_no_held_out_paper_is_ever_in_a_pair(corpus: Corpus, tmp_path: Path, fold: int) -> None:
     ids = [paper.id for paper in corpus]
     relations = tmp_path / "cited.jsonl"
     relations.write_text(json.dumps({"id": ids[0], "relevant": ids[1:]}) + "\n")
-    views = Views(corpus, read_relations([relations], corpus), seed=0)
+    views = Views(corpus, read_relations([relations], corpus, fold), seed=0, fold=fold)
     drawn = [views.pair(number) for number in range(4 * len(views))]
     rows = {row for pair in drawn for row in pair.rows}
-    assert {ids[row] for row in rows} == {one for one in ids if not is_held_out(one)}
-    looked_at = Views(corpus, {}, seed=0, held_out=True)
+    assert {ids[row] for row in rows} == {one for one in ids if not is_held_out(one, fold)}
+    looked_at = Views(corpus, {}, seed=0, held_out=True, fold=fold)
     assert {looked_at.pair(n).rows[0] for n in range(len(looked_at))} == {
-        row for row, one in enumerate(ids) if is_held_out(one)
+        row for row, one in enumerate(ids) if is_held_out(one, fold)
     }
 
 

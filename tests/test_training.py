@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.split import is_held_out
+from astrosearch.split import HELD_OUT_SHARE, is_held_out
 from astrosearch.vectors import Vectors, Whitening, unit_rows
 from tests.conftest import Run, kaggle_line
 from training.whitening import split_papers, title_to_abstract
@@ -19,6 +19,13 @@ def test_one_paper_in_five_is_held_out_and_always_the_same_ones() -> None:
     # Written out: a change of the rule would let training papers into every test.
     known = ["astro-ph/9401008", "2309.06126", "1605.01938", "2503.14368", "1812.08192"]
     assert [is_held_out(one) for one in known] == [False, True, False, False, False]
+
+
+def test_each_paper_is_held_out_in_one_fold() -> None:
+    for number in range(1_000):
+        one = f"2001.{number:05}"
+        assert sum(is_held_out(one, fold) for fold in range(HELD_OUT_SHARE)) == 1
+        assert is_held_out(one, 0) == is_held_out(one)
 
 
 def test_no_paper_is_in_both_parts(tmp_path: Path) -> None:

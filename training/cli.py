@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from astrosearch.cli.options import selection_options
+from astrosearch.cli.options import seed_option, selection_options
 from astrosearch.models import DEFAULT
+from astrosearch.split import HELD_OUT_SHARE
 
 if TYPE_CHECKING:
     from training.log import Row
@@ -20,7 +21,6 @@ corpus_argument = click.argument(
 base_option = click.option(
     "--base", metavar="MODEL", default=DEFAULT, show_default=True, help="The model to begin from."
 )
-seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 data_option = click.option(
     "--data",
     required=True,
@@ -129,7 +129,7 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     type=click.IntRange(min=1),
     help="End after so many tokens, rounded up to whole steps.",
 )
-@seed_option
+@seed_option("For all that is drawn.")
 @click.option(
     "--quantize",
     type=click.Choice(["4bit", "8bit", "none"]),
@@ -285,8 +285,16 @@ def finetune(
     show_default=True,
     help="Held at once; larger batches are encoded twice.",
 )
+@click.option(
+    "--fold",
+    type=click.IntRange(0, HELD_OUT_SHARE - 1),
+    default=0,
+    show_default=True,
+    help="Which fifth of the papers is held out, for cross-validation; whatever else holds papers "
+    "out, `eval --held-out` too, takes 0.",
+)
 @stop_options
-@seed_option
+@seed_option("For all that is drawn.")
 def contrast(
     corpus: tuple[Path, ...],
     out: Path,
@@ -360,7 +368,7 @@ def contrast(
     help="Held-out blocks, drawn at random.",
 )
 @click.option("--all", "everything", is_flag=True, help="All held-out abstracts and blocks.")
-@seed_option
+@seed_option("For all that is drawn.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),

@@ -124,6 +124,8 @@ class ContrastSettings:
     dtype: str = "float32"
     evaluations: int = 10
     evaluation_pairs: int = 256
+    fold: int = 0
+    """Which fifth of the papers is held out (`astrosearch.split`)."""
     seed: int = 0
 
     def as_record(self) -> dict[str, Any]:
@@ -263,8 +265,10 @@ def contrast(
         papers = work / "papers.sqlite"
         import_papers(sources, selection or Selection(), papers, work / "rejected.jsonl")
         with closing(Corpus(papers)) as corpus:
-            views = Views(corpus, read_relations(relations, corpus), settings.seed)
-            held_out = Views(corpus, {}, settings.seed, held_out=True)
+            fold = settings.fold
+            related = read_relations(relations, corpus, fold)
+            views = Views(corpus, related, settings.seed, fold=fold)
+            held_out = Views(corpus, {}, settings.seed, held_out=True, fold=fold)
             if len(views) < settings.batch:
                 raise CorpusError(
                     f"there are {len(views):,} training papers, fewer than the {settings.batch:,} "

@@ -57,18 +57,20 @@ class Views:
         seed: int,
         *,
         held_out: bool = False,
+        fold: int = 0,
     ) -> None:
         """
         Args:
             corpus: papers; those that are held out are never drawn.
             related: rows of papers to rows of papers related to them.
             held_out: draw the held-out papers, and no other: to look at, not to train on.
+            fold: which fifth is held out.
         """
         self.corpus = corpus
         self.related = related
         self._seed = seed
         self.rows = np.array(
-            [row for row, paper in enumerate(corpus) if is_held_out(paper.id) == held_out],
+            [row for row, paper in enumerate(corpus) if is_held_out(paper.id, fold) == held_out],
             dtype=np.int64,
         )
         self._round: tuple[int, NDArray[np.int64]] | None = None
@@ -163,16 +165,17 @@ def masked(
     return kept if len(kept) > 2 else None
 
 
-def read_relations(paths: Sequence[Path], corpus: Corpus) -> dict[int, list[int]]:
+def read_relations(paths: Sequence[Path], corpus: Corpus, fold: int = 0) -> dict[int, list[int]]:
     """Rows of training papers to the rows of training papers related to them, both ways.
 
     Args:
         paths: JSON Lines, `{"id", "relevant": [ids]}` or `{"members": [ids]}` a line.
+        fold: which fifth is held out.
 
     Raises:
         InputError: if a line is neither.
     """
-    rows = {paper.id: row for row, paper in enumerate(corpus) if not is_held_out(paper.id)}
+    rows = {paper.id: row for row, paper in enumerate(corpus) if not is_held_out(paper.id, fold)}
     found: dict[int, set[int]] = defaultdict(set)
     for path in paths:
         for group in _groups(path):
