@@ -174,10 +174,11 @@ def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     [
         (264, 512, None, "SQfp16"),
         (200_000, 512, None, "SQfp16"),
-        (326_238, 576, None, "IVF1142,PQ144x4fsr"),
-        (326_238, 4096, None, "IVF626,RaBitQ"),
-        (2_700_000, 576, None, "IVF3286,RaBitQ"),
-        (200_000, 512, 20_000_000, "IVF894,PQ128x4fsr"),
+        (326_238, 576, None, "IVF1142,PQ144x4fs"),
+        (326_238, 4096, None, "IVF626,PQ512x4fs"),
+        (2_700_000, 576, None, "IVF3286,PQ72x4fs"),
+        (20_000_000, 576, None, "IVF4451,RaBitQ"),
+        (200_000, 512, 20_000_000, "IVF894,PQ128x4fs"),
         (200_000, 512, 15_000_000, "RaBitQ"),
     ],
 )
