@@ -5,9 +5,11 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from astrosearch.encoder import EncoderSpec
@@ -121,7 +123,11 @@ class Manifest:
         """
         for name in names:
             file, size = folder / name, int(self.files[name]["bytes"])
-            found = file.stat().st_size if file.is_file() else None
+            found = None
+            # Between two looks at it a build may take the file away.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = file.stat()
+                found = status.st_size if S_ISREG(status.st_mode) else None
             if found != size:
                 has = "is missing" if found is None else f"has {found:,} bytes"
                 raise IndexDamaged(
