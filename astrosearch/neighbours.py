@@ -86,10 +86,11 @@ def factory(kind: str, count: int, dimension: int, memory: int | None = None) ->
     # At most a byte for four dimensions; a quantiser's parts must be equal.
     parts = max(m for m in range(1, dimension // 4 + 2) if dimension % m == 0)
     codes = "RaBitQ"
-    for width in (8, 4):  # dimensions that share four bits
-        fits = dimension % width == 0 and count * dimension / width / 2 <= READ_BYTES
-        if fits and count >= 16 * POINTS_PER_LIST:
+    learnt = count >= 16 * POINTS_PER_LIST
+    for width in (4, 8):  # dimensions that share four bits
+        if learnt and dimension % width == 0 and count * dimension / width / 2 <= READ_BYTES:
             codes = f"PQ{dimension // width}x4fs"
+            break
     words = {
         "flat": FLAT,
         "sq8": "SQ8",
