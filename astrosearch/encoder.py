@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrosearch.errors import IndexDamaged
 from astrosearch.papers import Paper
@@ -171,6 +172,29 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32, rows of length 1, row i for text i."""
+        ...
+
+
+class Bag(NamedTuple):
+    """A text as the tokens that it has."""
+
+    tokens: NDArray[np.int64]
+    """(t,), each once, ascending."""
+    weights: NDArray[np.float32]
+    """(t,), what each counts for in the text; their sum is 1."""
+
+
+@runtime_checkable
+class LateInteraction(Protocol):
+    """An encoder that can compare two texts token by token, which tells more than one vector each
+    (Khattab and Zaharia 2020, arXiv:2004.12832)."""
+
+    def bags(self, texts: Sequence[str]) -> list[Bag]:
+        """Each text as its tokens."""
+        ...
+
+    def likeness(self, query: Bag, documents: Sequence[Bag]) -> NDArray[np.float32]:
+        """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
         ...
 
 

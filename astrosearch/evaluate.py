@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__
-from astrosearch.encoder import Encoder, EncoderSpec, Priced, Told, encode_all
+from astrosearch.encoder import (
+    Bag,
+    Encoder,
+    EncoderSpec,
+    LateInteraction,
+    Priced,
+    Told,
+    encode_all,
+)
 from astrosearch.errors import AstrosearchError
 from astrosearch.index import Index
 from astrosearch.measures import (
@@ -32,7 +40,7 @@ from astrosearch.measures import (
 )
 from astrosearch.neighbours import BLOCK
 from astrosearch.samples import HALF, TITLE, Query, Settings, Task
-from astrosearch.search import fuse
+from astrosearch.search import COMPARED, DENSE_WEIGHT, Fused, fuse, rerank
 from astrosearch.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.words import Words, WordsWriter
 
@@ -183,9 +191,11 @@ def evaluate(
         for task, words, found in zip(tasks, lexical, answers, strict=True):
             apart = _documents(index, task, encoder.spec)
             documents, asked = _encoded(task, encoder, name, papers, apart, told)
-            dense = _nearest(asked, documents, task)
-            found.append((DENSE, name, dense))
-            found.append((HYBRID, name, _hybrid(task, words, dense, asked, documents)))
+            nearest = _nearest(asked, documents, task)
+            late = _late(index, task, encoder, apart)
+            dense = _dense(task, nearest, asked, documents, late)
+            hybrid = _hybrid(task, words, nearest, asked, documents, late)
+            found += [(DENSE, name, dense), (HYBRID, name, hybrid)]
             if task is tasks[0]:
                 even = isotropy(documents)
                 described.append(EncoderReport(name, encoder.spec, encoder.dimension, even))
@@ -323,23 +333,68 @@ def _nearest(asked: Vectors, documents: NDArray[np.float16], task: Task) -> list
     return found
 
 
+Late = Callable[[int, Fused], Fused]
+"""An answer to a query, by its number, in the order that its tokens give it."""
+
+
+def _late(index: Index, task: Task, encoder: Encoder, apart: Sequence[str] | None) -> Late | None:
+    """None for an encoder that does not compare texts token by token."""
+    if not isinstance(encoder, LateInteraction):
+        return None
+    spec, compare = encoder.spec, encoder
+
+    def text_of(row: int) -> str:
+        return spec.text_of(index.corpus.papers([row])[0])
+
+    bags: dict[int, Bag] = {}
+
+    def reranked(number: int, fused: Fused) -> Fused:
+        query = task.queries[number]
+        first = fused.rows[:COMPARED].tolist()
+        for place in first:
+            if place not in bags:
+                text = apart[place] if apart else text_of(int(task.rows[place]))
+                [bags[place]] = compare.bags([text])
+        [asked] = compare.bags([query.text if query.row is None else text_of(query.row)])
+        return rerank(fused, compare.likeness(asked, [bags[place] for place in first]))
+
+    return reranked
+
+
+def _dense(
+    task: Task,
+    nearest: list[Ranking],
+    asked: Vectors,
+    documents: NDArray[np.float16],
+    late: Late | None,
+) -> list[Ranking]:
+    if late is None:
+        return nearest
+    none = [(np.zeros(0, np.int64), np.zeros(0))] * len(nearest)
+    return _hybrid(task, none, nearest, asked, documents, late, dense_weight=1.0)
+
+
 def _hybrid(
     task: Task,
     lexical: Sequence[tuple[Ranking, NDArray[np.floating]]],
     dense: Sequence[Ranking],
     asked: Vectors,
     documents: NDArray[np.float16],
+    late: Late | None,
+    dense_weight: float = DENSE_WEIGHT,
 ) -> list[Ranking]:
     background = float(random_pair_cosines(documents).mean())
     found = []
-    for query, (by_words, scores), by_vectors, vector in zip(
-        task.queries, lexical, dense, asked, strict=True
+    for number, (query, (by_words, scores), by_vectors, vector) in enumerate(
+        zip(task.queries, lexical, dense, asked, strict=True)
     ):
         rows = np.union1d(by_words, by_vectors)
         bm25 = np.zeros(len(rows))
         bm25[np.searchsorted(rows, by_words)] = scores
         cosines = (unit_rows(documents[rows]) @ vector).round(6)
-        fused = fuse(rows, cosines, bm25, background)
+        fused = fuse(rows, cosines, bm25, background, dense_weight=dense_weight)
+        if late:
+            fused = late(number, fused)
         found.append(ranked(fused.scores.round(9), fused.rows, query.relevant))
     return found
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus import Filters
-from astrosearch.encoder import Encoder
+from astrosearch.encoder import Encoder, LateInteraction
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.index import Index
 from astrosearch.papers import Paper
@@ -25,6 +25,14 @@ DENSE_WEIGHT = 0.5
 (`training/README.md`)."""
 
 
+COMPARED = 25
+"""Papers, the best by then, which are compared with the question token by token. Fifty would be no
+better, ten somewhat worse (`training/README.md`)."""
+
+LATE_WEIGHT = 0.8
+"""What that counts among them. Chosen on training papers (`training/README.md`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One line of an answer."""
@@ -32,9 +40,10 @@ class Hit:
     rank: int
     """1 for the best."""
     score: float
-    """What the answer is ordered by. Dense: the cosine. Lexical: BM25, from 0 up, larger for
-    longer questions. Hybrid: the mean of both, scaled to at most 1. Scores of two modes, and
-    BM25 and hybrid scores of two questions, cannot be compared."""
+    """What the answer is ordered by. Lexical: BM25, from 0 up, larger for longer questions. Hybrid:
+    the mean of it and the cosine, scaled to at most 1. Dense: the cosine, or, of an encoder that
+    compares texts token by token, with that and scaled as in hybrid mode. Scores of two modes, and
+    those of two questions, but for a mere cosine, cannot be compared."""
     paper: Paper
     cosine: float | None = None
     """Between the query's vector and the paper's, from -1 to 1; None in lexical mode."""
@@ -71,11 +80,30 @@ def fuse(
     """
     sides = [np.zeros(len(rows)), np.zeros(len(rows))]
     for number, (scores, chance) in enumerate(((cosines, background), (bm25, 0.0))):
-        if len(rows) and (best := float(scores.max()) - chance) > 0:
-            sides[number] = (scores.astype(np.float64) - chance) / best
+        if len(rows):
+            best = float(scores.max())
+            # Where nothing is nearer than chance, the order is left and counts for little.
+            zero, unit = (chance, best - chance) if best > chance else (best, 1.0)
+            sides[number] = (scores.astype(np.float64) - zero) / unit
     fused = dense_weight * sides[0] + (1 - dense_weight) * sides[1]
     order = np.lexsort((rows, -fused))
     return Fused(fused[order], rows[order])
+
+
+def rerank(fused: Fused, likeness: NDArray[np.floating]) -> Fused:
+    """The first papers in the order of a weighted mean of their scores and of how like the query
+    they are token by token, scaled so that the likest has 1. The others, of which that is not
+    known, have 0 there, and stay behind them in their order.
+
+    Args:
+        likeness: (n,), of the first n papers.
+    """
+    late = np.zeros(len(fused.rows))
+    if len(likeness) and (best := float(likeness.max())) > 0:
+        late[: len(likeness)] = np.maximum(likeness.astype(np.float64), 0) / best
+    scores = (1 - LATE_WEIGHT) * fused.scores + LATE_WEIGHT * late
+    order = np.lexsort((fused.rows, -scores))
+    return Fused(scores[order], fused.rows[order])
 
 
 def query(
@@ -104,9 +132,10 @@ def query(
             raise InputError(f"mode {mode} compares vectors: it needs an encoder")
         index.check(encoder)
         vectors = list(encoder.encode([question.text for question in questions]))
+    late = encoder if mode != "lexical" and isinstance(encoder, LateInteraction) else None
     everywhere = index.corpus.rows_matching(filters or Filters())
     return [
-        _answer(index, question, vector, k, _allowed(index, question, everywhere), mode)
+        _answer(index, question, vector, late, k, _allowed(index, question, everywhere), mode)
         for question, vector in zip(questions, vectors, strict=True)
     ]
 
@@ -115,11 +144,12 @@ def _answer(
     index: Index,
     question: Question,
     vector: Vectors | None,
+    late: LateInteraction | None,
     k: int,
     allowed: Rows | None,
     mode: Mode,
 ) -> list[Hit]:
-    count = max(100, 5 * k) if mode == "hybrid" else k
+    count = max(100, 5 * k) if mode == "hybrid" else max(k, COMPARED if late else k)
     cosines: dict[int, float] = {}
     bm25: dict[int, float] = {}
     if vector is not None:
@@ -136,28 +166,36 @@ def _answer(
         others = np.array([row for row in bm25 if row not in cosines], dtype=np.int64)
         known = unit_rows(index.vectors[others]) @ vector
         cosines |= zip(others.tolist(), known.tolist(), strict=True)
-    if mode == "hybrid":
+    found = cosines or bm25
+    papers: dict[int, Paper] = {}
+    if mode == "hybrid" or late:
         fused = fuse(
             np.array(list(cosines), dtype=np.int64),
             np.array(list(cosines.values())),
             np.array([bm25.get(row, 0.0) for row in cosines]),
             index.manifest.background["mean"] or 0.0,
+            dense_weight=1.0 if mode == "dense" else DENSE_WEIGHT,
         )
-        found = dict(zip(fused.rows[:k].tolist(), fused.scores[:k].tolist(), strict=True))
-    else:
-        found = cosines or bm25
+        if late and len(fused.rows):
+            first = fused.rows[:COMPARED].tolist()
+            papers = dict(zip(first, index.corpus.papers(first), strict=True))
+            texts = [index.manifest.encoder.text_of(paper) for paper in papers.values()]
+            asked, *documents = late.bags([question.text, *texts])
+            fused = rerank(fused, late.likeness(asked, documents))
+        found = dict(zip(fused.rows.tolist(), fused.scores.tolist(), strict=True))
+    rows_found = list(found)[:k]
+    unread = [row for row in rows_found if row not in papers]
+    papers |= zip(unread, index.corpus.papers(unread), strict=True)
     return [
         Hit(
             rank,
-            score,
-            paper,
+            found[row],
+            papers[row],
             cosine=cosines.get(row),
             dense_rank=dense_ranks.get(row),
             lexical_rank=lexical_ranks.get(row),
         )
-        for rank, ((row, score), paper) in enumerate(
-            zip(found.items(), index.corpus.papers(list(found)), strict=True), start=1
-        )
+        for rank, row in enumerate(rows_found, start=1)
     ]
 
 

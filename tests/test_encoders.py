@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from astrosearch.devices import fast_dtype
 from astrosearch.encoder import EncoderSpec
@@ -13,6 +14,7 @@ from astrosearch.encoders.llama import LlamaEncoder
 from astrosearch.encoders.tokens import Tokens
 from astrosearch.encoders.transformer import TransformerEncoder, mean_pool, token_batches
 from astrosearch.errors import EncoderMismatch, InputError, SetupError
+from astrosearch.spelling import plain
 from tests.conftest import WORDS, make_llama
 
 TEXTS = [
@@ -295,3 +297,43 @@ def test_shipped_transforms_give_unit_rows_and_unknown_ones_are_named() -> None:
         np.testing.assert_allclose(np.linalg.norm(whitening(rows), axis=1), 1, atol=1e-6)
     with pytest.raises(InputError, match="there is no transform 'nope'; there are: "):
         load_whitening("nope")
+
+
+@pytest.mark.parametrize("reaches_across_words", [False, True])
+def test_words_read_one_by_one_have_the_tokens_of_the_whole_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reaches_across_words: bool
+) -> None:
+    monkeypatch.setattr("astrosearch.encoders.tokens.WORDS_KEPT", 30)
+    tokenizer = Tokenizer(models.BPE())
+    if not reaches_across_words:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<s>"],
+        initial_alphabet=[*pre_tokenizers.ByteLevel.alphabet(), " "],
+        show_progress=False,
+    )
+    lines = [" of the" * 9, *(" ".join(WORDS[start : start + 6]) for start in range(len(WORDS)))]
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text('{"bos_token_id": 0}')
+    tokens = Tokens(tmp_path, "mean-without-bos", 12, "plain")
+
+    # The second time all words are known, the third time too many.
+    for texts in (LINES[:3], LINES[:2], ["of the " + " ".join(map(str, range(40)))], LINES):
+        whole = [tokenizer.encode(plain(text) or text).ids for text in texts]
+        assert tokens.ids(texts) == [[0, *ids[:11]] for ids in whole]
+    across = tokenizer.encode(" of the").ids
+    apart = [one for word in (" of", " the") for one in tokenizer.encode(word).ids]
+    assert (across != apart) == reaches_across_words
+
+
+LINES = [
+    "The Milky Way's black hole, z~7, NGC1068 of the Magellanic stream",
+    r"$\gamma$-ray burst",
+    "größe 銀河 źródło",
+    "😀",
+    "",
+    "  ",
+    "3.5kpc 1,000 light-years in the",
+]

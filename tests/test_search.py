@@ -43,6 +43,9 @@ def test_fusion_of_one_side_is_that_side_and_ties_are_in_the_order_of_rows() -> 
     words = fuse(rows(8, 2, 5), nothing, np.array([3.0, 3.0, 7.0]), 0.0)
     assert words.rows.tolist() == [5, 2, 8]
     assert fuse(rows(), np.zeros(0), np.zeros(0), 0.0).rows.tolist() == []
+    # Nothing is nearer than chance, which has .6: the nearest is the nearest still.
+    far = fuse(rows(8, 2, 5), np.array([0.1, 0.3, 0.2]), nothing, 0.6)
+    assert far.rows.tolist() == [2, 5, 8]
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrosearch import models
-from astrosearch.encoder import Encoder, EncoderSpec, Say
+from astrosearch.encoder import Encoder, EncoderSpec, Say, pooled_width
 from astrosearch.errors import EncoderMismatch, InputError
-from astrosearch.hugging_face import readable
+from astrosearch.hugging_face import read_object, readable
 from astrosearch.vectors import Whitening
 
 if TYPE_CHECKING:
@@ -40,25 +40,23 @@ def load_encoder(
             raise InputError(f"{spec.model} does not run on this machine: no {names}")
         return _service_encoder(spec, say, confirm or (lambda outlay: _said(outlay, say)))
     found, folder, adapter = _resolve(spec, say)
-    head = _load_head(spec, adapter)
+    head = _load_head(spec, folder, adapter)
     plain = options.get("device") in (None, "cpu") and options.get("dtype") in (None, "float32")
-    if spec.layers == 0 and plain:
-        from astrosearch.encoders.llama import LlamaEncoder
-
-        if LlamaEncoder.can_read(folder, adapter):
-            return LlamaEncoder(found, folder, adapter=adapter, **head)
+    if spec.layers == 0 and plain and (light := _without_torch(found, folder, adapter, head)):
+        return light
     from astrosearch.encoders.transformer import TransformerEncoder
 
     return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 
 def kept_encoder(spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = None) -> Encoder:
-    """The encoder of a spec whose vectors are kept in the user's cache; a service's are anyhow.
+    """The encoder of a spec whose vectors are kept in the user's cache; a service's are anyhow, and
+    where no layer is run they take no longer to make than to look up.
 
     Raises:
         ModelMissing: if the weights are not here and cannot be fetched.
     """
-    if spec.is_service:
+    if spec.is_service or spec.layers == 0:
         return load_encoder(spec, say, confirm=confirm)
     from astrosearch.encoders.kept import KeptEncoder
 
@@ -72,12 +70,27 @@ def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
     costs less than a thousandth of a cent."""
     if spec.is_service:
         return _service_encoder(spec, say, lambda outlay: True)
+    found, folder, adapter = _resolve(spec, say)
+    head = _load_head(spec, folder, adapter)
+    if spec.quantize is None and (light := _without_torch(found, folder, adapter, head)):
+        return light
+    return load_encoder(spec, say)
+
+
+def _without_torch(
+    spec: EncoderSpec, folder: Path, adapter: Path | None, head: dict[str, Any]
+) -> Encoder | None:
+    """The encoder in numpy alone, if its model is a plain LLaMA."""
     from astrosearch.encoders.llama import LlamaEncoder
 
-    found, folder, adapter = _resolve(spec, say)
-    if spec.quantize is None and LlamaEncoder.can_read(folder, adapter):
-        return LlamaEncoder(found, folder, adapter=adapter, **_load_head(spec, adapter))
-    return load_encoder(spec, say)
+    if not LlamaEncoder.can_read(folder, adapter):
+        return None
+    trained = head["whitening"] is not None and head.get("token_weights") is not None
+    if spec.layers == 0 and trained:
+        from astrosearch.encoders.static import StaticEncoder
+
+        return StaticEncoder(spec, folder, adapter=adapter, **head)
+    return LlamaEncoder(spec, folder, adapter=adapter, **head)
 
 
 def _service_encoder(spec: EncoderSpec, say: Say, confirm: "Confirm") -> Encoder:
@@ -91,8 +104,12 @@ def _said(outlay: object, say: Say) -> bool:
     return True
 
 
-def _load_head(spec: EncoderSpec, adapter: Path | None) -> dict[str, Any]:
-    """What follows the body: `whitening`, and the `token_weights` of a weighted mean."""
+def _load_head(spec: EncoderSpec, folder: Path, adapter: Path | None) -> dict[str, Any]:
+    """What follows the body: `whitening`, and the `token_weights` of a weighted mean.
+
+    Raises:
+        InputError: if an adapter lacks the weights, or is one of another model.
+    """
     path = None if adapter is None else adapter / HEAD
     if path is None or not path.exists():
         if spec.pooling.startswith("weighted"):
@@ -104,11 +121,20 @@ def _load_head(spec: EncoderSpec, adapter: Path | None) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
     with readable(path):
-        weights = load_file(path).get("token_weights")
-        return {
-            "whitening": Whitening.load(path),
-            "token_weights": None if weights is None else weights.astype(np.float32),
-        }
+        whitening, weights = Whitening.load(path), load_file(path).get("token_weights")
+    config = read_object(folder / "config.json")
+    width = pooled_width(spec.pooling, config.get("hidden_size", 0))
+    words = 0 if weights is None else config.get("vocab_size", 0)
+    found = (len(whitening.mean), len(whitening.projection), 0 if weights is None else len(weights))
+    if found != (width, width, words):
+        raise InputError(
+            f"{path} is of another model: mean, projection and token weights have lengths {found}, "
+            f"{spec.model} wants {(width, width, words)}"
+        )
+    return {
+        "whitening": whitening,
+        "token_weights": None if weights is None else weights.astype(np.float32),
+    }
 
 
 def load_whitening(name: str | None) -> Whitening | None:

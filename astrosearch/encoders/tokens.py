@@ -1,6 +1,7 @@
 """Text to token ids, the same for every encoder of a model."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -9,6 +10,11 @@ from astrosearch.encoder import Pooling, Spelling
 from astrosearch.errors import InputError
 from astrosearch.hugging_face import read_object
 from astrosearch.spelling import plain
+
+WORDS_KEPT = 1 << 17
+"""Words whose tokens are remembered at a time: nearly all of a corpus's have been met before."""
+
+_PROBE = " of the ngc 1068 3.5kpc größe źródło 銀河 x"
 
 
 class Tokens:
@@ -25,6 +31,8 @@ class Tokens:
         self._template = pooling == "mean"
         self._max_tokens = max_tokens
         self._plain = spelling == "plain"
+        self._by_word = self._plain and not self._template and _cuts_at_spaces(self._tokenizer)
+        self._words: dict[str, list[int]] = {}
         self._bos = None if self._template else bos_id(folder, self._tokenizer)
         if self._template:
             self._tokenizer.enable_truncation(max_tokens)
@@ -33,10 +41,39 @@ class Tokens:
         """Token ids of each text, at most `max_tokens`; never empty."""
         # What has no words, as a lone emoji, is read as it is.
         read = [plain(text) or text for text in texts] if self._plain else list(texts)
-        encoded = self._tokenizer.encode_batch_fast(read, add_special_tokens=self._template)
+        if self._by_word and all(text.startswith(" ") for text in read):
+            found = self._ids_by_word(read)
+        else:
+            encoded = self._tokenizer.encode_batch_fast(read, add_special_tokens=self._template)
+            found = [one.ids for one in encoded]
         if self._bos is None:
-            return [one.ids for one in encoded]
-        return [[self._bos, *one.ids[: self._max_tokens - 1]] for one in encoded]
+            return found
+        return [[self._bos, *ids[: self._max_tokens - 1]] for ids in found]
+
+    def _ids_by_word(self, texts: Sequence[str]) -> list[list[int]]:
+        """The same as the tokenizer gives, in a fraction of the time: most words were asked before.
+
+        Args:
+            texts: with a space before each word.
+        """
+        cut = [text[1:].split(" ") for text in texts]
+        every = set(chain.from_iterable(cut))
+        known = self._words
+        if len(known) + len(every) > WORDS_KEPT:
+            known.clear()
+        if new := [word for word in every if word not in known]:
+            pieces = [f" {word}" for word in new]
+            encoded = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+            known.update(zip(new, (one.ids for one in encoded), strict=True))
+        return [list(chain.from_iterable([known[word] for word in words])) for words in cut]
+
+
+def _cuts_at_spaces(tokenizer: Tokenizer) -> bool:
+    """Whether a token never reaches from one word into the next."""
+    if tokenizer.normalizer is not None or tokenizer.pre_tokenizer is None:
+        return False
+    pieces = tokenizer.pre_tokenizer.pre_tokenize_str(_PROBE)
+    return not any(" " in _PROBE[start + 1 : end] for _, (start, end) in pieces)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

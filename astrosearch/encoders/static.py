@@ -1,0 +1,76 @@
+"""An encoder of which no layer is run, trained for it: a token's vector is the same in every text.
+
+So texts can be compared by their tokens at the time of a question, with nothing kept for it: the
+vectors of their tokens are looked up.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoder import Bag, EncoderSpec
+from astrosearch.encoders.llama import Array, LlamaEncoder
+from astrosearch.vectors import Vectors, Whitening, unit_rows
+
+DIMENSIONS = 128
+"""Of a token's vector, at most: the first of those that the encoder was trained to end at
+(`training/README.md`). They find as much as all 512 do."""
+
+
+class StaticEncoder(LlamaEncoder):
+    """A LLaMA's token embeddings with what `astrosearch train contrast` has made of them."""
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        folder: Path,
+        *,
+        adapter: Path | None,
+        whitening: Whitening,
+        token_weights: Array,
+    ) -> None:
+        super().__init__(
+            spec, folder, adapter=adapter, whitening=whitening, token_weights=token_weights
+        )
+        self._mean, self._weights_of = whitening.mean, token_weights
+        self._projection = whitening.projection[:, :DIMENSIONS]
+        # Of tokens that no text has had yet the memory is not touched.
+        self._vectors = np.zeros((len(token_weights), self._projection.shape[1]), np.float32)
+        self._known = np.zeros(len(token_weights), dtype=bool)
+
+    def bags(self, texts: Sequence[str]) -> list[Bag]:
+        """Each text as its tokens, weighted as in its vector."""
+        found = []
+        for ids in self._tokens.ids(texts):
+            tokens, counts = np.unique(ids[1:] or ids, return_counts=True)
+            weights = self._weights_of[tokens] * np.sqrt(counts, dtype=np.float32)
+            found.append(Bag(tokens, weights / weights.sum()))
+        return found
+
+    def likeness(self, query: Bag, documents: Sequence[Bag]) -> NDArray[np.float32]:
+        """(n,) float32: the mean cosine of each token of the query with the document's nearest to
+        it, and that of each token of the document with the query's nearest, weighted; half the sum
+        of both (recall and precision of Zhang et al. 2020, arXiv:1904.09675, with other weights).
+        """
+        every = np.concatenate([document.tokens for document in documents])
+        tokens, places = np.unique(every, return_inverse=True)
+        cosines = self._token_vectors(query.tokens) @ self._token_vectors(tokens).T
+        found = np.zeros(len(documents), dtype=np.float32)
+        end = 0
+        for number, document in enumerate(documents):
+            start, end = end, end + len(document.tokens)
+            some = cosines[:, places[start:end]]
+            covered, said = query.weights @ some.max(axis=1), document.weights @ some.max(axis=0)
+            found[number] = (covered + said) / 2
+        return found
+
+    def _token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
+        """(t, at most DIMENSIONS) unit rows."""
+        new = tokens[~self._known[tokens]]
+        if len(new):
+            states = unit_rows(self._forward(new)[-1])
+            self._vectors[new] = unit_rows((states - self._mean) @ self._projection)
+            self._known[new] = True
+        return self._vectors[tokens]

@@ -1,0 +1,171 @@
+"""Texts compared token by token, by an encoder of which no layer is run."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrosearch import locations
+from astrosearch.encoder import Bag, EncoderSpec, LateInteraction
+from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
+from astrosearch.evaluate import evaluate
+from astrosearch.index import Index
+from astrosearch.judgements import Judgement
+from astrosearch.question import Question
+from astrosearch.samples import JUDGEMENTS, Settings, draw
+from astrosearch.search import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank
+from astrosearch.vectors import Whitening, unit_rows
+from tests.conftest import WORDS, Run, make_llama
+from tests.test_contrast import long_line
+
+
+def silent(line: str) -> None: ...
+
+
+def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
+    draw = np.random.default_rng(0)
+    width, vocabulary = 64, len(dict.fromkeys(WORDS)) + 3
+    return StaticEncoder(
+        EncoderSpec(str(llama), layers=0, pooling="weighted-mean-without-bos"),
+        llama,
+        adapter=None,
+        whitening=Whitening(
+            (draw.normal(size=width) / 50).astype(np.float32),
+            draw.normal(size=(width, dimension)).astype(np.float32),
+        ),
+        token_weights=draw.uniform(0.2, 3, vocabulary).astype(np.float32),
+    )
+
+
+def test_likeness_is_that_of_each_token_to_the_nearest_one_on_the_other_side(
+    tiny_llama: Path,
+) -> None:
+    encoder = _encoder(tiny_llama)
+    texts = ["stars dust gas stars stars", "gas disc", "pulsar wind stars"]
+    asked, *documents = encoder.bags(texts)
+
+    def mean(one: str, other: str, one_bag: Bag) -> float:
+        """Over the words of `one`: what each counts, and its cosine with the nearest of `other`."""
+        words = dict.fromkeys(one.split())
+        vectors = {word: encoder.encode([word])[0] for word in (*words, *other.split())}
+        ids = {word: int(encoder.bags([word])[0].tokens[0]) for word in words}
+        share = dict(zip(one_bag.tokens.tolist(), one_bag.weights.tolist(), strict=True))
+        nearest = [max(vectors[word] @ vectors[there] for there in other.split()) for word in words]
+        return float(np.dot([share[ids[word]] for word in words], nearest))
+
+    expected = [
+        (mean(texts[0], text, asked) + mean(text, texts[0], bag)) / 2
+        for text, bag in zip(texts[1:], documents, strict=True)
+    ]
+    np.testing.assert_allclose(encoder.likeness(asked, documents), expected, atol=1e-5)
+
+
+def test_a_token_that_comes_four_times_counts_twice(tiny_llama: Path) -> None:
+    encoder = _encoder(tiny_llama)
+    [once], [often] = encoder.bags(["dust gas"]), encoder.bags(["dust gas dust dust dust"])
+    assert once.tokens.tolist() == often.tokens.tolist()
+    assert often.weights.sum() == pytest.approx(1)
+    [dust] = encoder.bags(["dust"])[0].tokens
+    place = once.tokens.tolist().index(dust)
+    ratios = [bag.weights[place] / bag.weights[1 - place] for bag in (often, once)]
+    assert ratios[0] == pytest.approx(2 * ratios[1])
+
+
+def test_a_text_is_most_like_itself_and_likeness_has_two_equal_sides(tiny_llama: Path) -> None:
+    encoder = _encoder(tiny_llama)
+    texts = ["stars in the Milky Way", "black hole", "dust", ""]
+    bags = encoder.bags(texts)
+    table = np.stack([encoder.likeness(bag, bags) for bag in bags])
+    np.testing.assert_allclose(np.diag(table), 1, atol=1e-5)
+    np.testing.assert_allclose(table, table.T, atol=1e-5)
+    assert (table < 1 + 1e-5).all()
+    # What was asked before changes nothing.
+    anew = _encoder(tiny_llama).likeness(bags[1], bags[2:3])[0]
+    assert anew == pytest.approx(table[1, 2], abs=1e-5)
+
+
+def test_of_a_long_vector_of_a_token_the_beginning_is_compared(tmp_path: Path) -> None:
+    llama = make_llama(tmp_path / "wide", seed=0)
+    encoder = _encoder(llama, dimension=DIMENSIONS + 40)
+    asked, document = encoder.bags(["pulsar", "quasar"])
+    cut = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
+    found = encoder.likeness(asked, [document])[0]
+    assert found == pytest.approx(float(cut[0] @ cut[1]), abs=1e-5)
+
+
+def test_an_answer_is_put_in_the_order_of_score_and_likeness() -> None:
+    fused = Fused(np.array([1.0, 0.5, 0.4, 0.3, 0.3]), np.array([4, 2, 9, 7, 6]))
+    found = rerank(fused, np.array([0.2, 0.8, -0.1]))
+    rest = 1 - LATE_WEIGHT
+    np.testing.assert_allclose(
+        found.scores,
+        [rest * 0.5 + LATE_WEIGHT, rest + LATE_WEIGHT / 4, rest * 0.4, rest * 0.3, rest * 0.3],
+    )
+    # Those that were not compared come behind; ties are in the order of rows.
+    assert found.rows.tolist() == [2, 4, 9, 6, 7]
+    nothing = rerank(Fused(np.zeros(0), np.zeros(0, np.int64)), np.zeros(0))
+    assert len(nothing.rows) == 0
+
+
+@pytest.fixture
+def index(run: Run, tmp_path: Path, tiny_llama: Path) -> Index:
+    """An index `words` of 120 papers, of an encoder without layers that was trained a little."""
+    source = tmp_path / "papers.json"
+    source.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
+    options = ("--layers", 0, "--rank", 8, "--kept-rank", 8, "--epochs", 1, "--batch", 32)
+    small = ("--dimension", 32, "--dtype", "float32", "--base", tiny_llama)
+    run("train", "contrast", source, *options, *small, "--out", tmp_path / "embed")
+    run("index", "words", "--corpus", source, "--encoder", tmp_path / "embed")
+    return Index(locations.existing_index("words"))
+
+
+QUESTIONS = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")
+
+
+def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) -> None:
+    encoder = load_query_encoder(index.manifest.encoder, silent)
+    assert isinstance(encoder, LateInteraction)
+    for text in QUESTIONS:
+        (hits,) = query(index, encoder, [Question(text)], k=60, mode="dense")
+        (few,) = query(index, encoder, [Question(text)], k=7, mode="dense")
+        assert [hit.paper.id for hit in few] == [hit.paper.id for hit in hits[:7]]
+        assert [hit.score for hit in few] == [hit.score for hit in hits[:7]]
+        scores = [hit.score for hit in hits]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] <= 1
+        # The first by the cosine are put in another order, the others stay in theirs.
+        by_cosine = [hit.dense_rank for hit in hits]
+        assert sorted(map(int, by_cosine[:COMPARED])) == list(range(1, COMPARED + 1))  # type: ignore[arg-type]
+        assert by_cosine[:COMPARED] != list(range(1, COMPARED + 1))
+        assert by_cosine[COMPARED:] == list(range(COMPARED + 1, 61))
+        asked, *documents = encoder.bags([text, *(hit.paper.text for hit in hits[:COMPARED])])
+        likeness = encoder.likeness(asked, documents)
+        cosines = np.array([hit.cosine for hit in hits[:COMPARED]])
+        chance = index.manifest.background["mean"]
+        expected = LATE_WEIGHT * likeness / likeness.max()
+        expected += (1 - LATE_WEIGHT) * (cosines - chance) / (cosines.max() - chance)
+        np.testing.assert_allclose(scores[:COMPARED], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", ["dense", "hybrid"])
+def test_an_evaluation_finds_what_a_query_finds(index: Index, mode: Mode) -> None:
+    encoder = load_encoder(index.manifest.encoder, silent)
+    asked = [Question(text) for text in QUESTIONS]
+    answers = query(index, encoder, asked, k=10, mode=mode)
+    # A paper that no other has the score of, with its rank.
+    right = [
+        next(one for one, next_ in pairwise(hits) if one.score - next_.score > 1e-3)
+        for hits in answers
+    ]
+    judged = [
+        Judgement(None, text, {hit.paper.id: 1}) for text, hit in zip(QUESTIONS, right, strict=True)
+    ]
+    settings = Settings((JUDGEMENTS,))
+    tasks = draw(index, settings, judged)
+    [report] = evaluate(index, settings, tasks, [("words", encoder)]).tasks
+    [result] = [one for one in report.results if one.mode == mode]
+    expected = {text: 1 / hit.rank for text, hit in zip(QUESTIONS, right, strict=True)}
+    for one, values in zip(tasks[0].queries, result.values, strict=True):
+        assert values[2] == pytest.approx(expected[one.text])
