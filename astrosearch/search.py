@@ -29,7 +29,7 @@ COMPARED = 25
 """Papers, the best by then, which are compared with the question token by token. Fifty would be no
 better, ten somewhat worse (`training/README.md`)."""
 
-LATE_WEIGHT = 0.8
+LATE_WEIGHT = 0.7
 """What that counts among them. Chosen on training papers (`training/README.md`)."""
 
 
@@ -176,12 +176,8 @@ def _answer(
             index.manifest.background["mean"] or 0.0,
             dense_weight=1.0 if mode == "dense" else DENSE_WEIGHT,
         )
-        if late and len(fused.rows):
-            first = fused.rows[:COMPARED].tolist()
-            papers = dict(zip(first, index.corpus.papers(first), strict=True))
-            texts = [index.manifest.encoder.text_of(paper) for paper in papers.values()]
-            asked, *documents = late.bags([question.text, *texts])
-            fused = rerank(fused, late.likeness(asked, documents))
+        if late:
+            fused, papers = _compared(index, late, [question.text], fused)
         found = dict(zip(fused.rows.tolist(), fused.scores.tolist(), strict=True))
     rows_found = list(found)[:k]
     unread = [row for row in rows_found if row not in papers]
@@ -199,6 +195,25 @@ def _answer(
     ]
 
 
+def _compared(
+    index: Index, late: LateInteraction, texts: Sequence[str], fused: Fused
+) -> tuple[Fused, dict[int, Paper]]:
+    """An answer in the order that its first papers' tokens give it, and these papers.
+
+    Args:
+        texts: what asks; the likeness to several is the mean.
+    """
+    first = fused.rows[:COMPARED].tolist()
+    if not first:
+        return fused, {}
+    papers = dict(zip(first, index.corpus.papers(first), strict=True))
+    spec = index.manifest.encoder
+    bags = late.bags([*texts, *(spec.text_of(paper) for paper in papers.values())])
+    asked, documents = bags[: len(texts)], bags[len(texts) :]
+    likeness = np.mean([late.likeness(one, documents) for one in asked], axis=0)
+    return rerank(fused, likeness), papers
+
+
 def _allowed(index: Index, question: Question, allowed: Rows | None) -> Rows | None:
     """Of the allowed rows, those which meet the question's filters and conditions."""
     met = [index.corpus.rows_matching(filters) for filters in question.filters]
@@ -210,9 +225,16 @@ def _allowed(index: Index, question: Question, allowed: Rows | None) -> Rows | N
 
 
 def similar(
-    index: Index, ids: Sequence[str], k: int = 10, filters: Filters | None = None
+    index: Index,
+    ids: Sequence[str],
+    k: int = 10,
+    filters: Filters | None = None,
+    late: LateInteraction | None = None,
 ) -> list[Hit]:
     """The `k` papers nearest to the mean of some papers' vectors, those papers left out.
+
+    Args:
+        late: the index's encoder, if the nearest are to be compared token by token.
 
     Raises:
         NothingFound: if one of the papers is not in the index.
@@ -220,16 +242,25 @@ def similar(
     given = np.unique([index.corpus.row_of(paper_id) for paper_id in ids])
     centre = unit_rows(np.mean([index.vector(row) for row in given], axis=0, keepdims=True))
     allowed = index.corpus.rows_matching(filters or Filters())
-    [scores], [rows] = index.search(centre, k + len(given), allowed)
-    others = np.flatnonzero(np.isin(rows, given, invert=True))[:k]
-    return _hits(index, scores[others], rows[others])
-
-
-def _hits(index: Index, cosines: NDArray[np.float32], rows: Rows) -> list[Hit]:
-    papers = index.corpus.papers(rows.tolist())
+    count = max(k, COMPARED) if late else k
+    [scores], [rows] = index.search(centre, count + len(given), allowed)
+    others = np.flatnonzero(np.isin(rows, given, invert=True))[:count]
+    nearest = Fused(scores[others].astype(np.float64), rows[others])
+    cosines = dict(zip(nearest.rows.tolist(), nearest.scores.tolist(), strict=True))
+    ranks = {row: rank for rank, row in enumerate(cosines, start=1)}
+    found = nearest
+    if late:
+        texts = [index.manifest.encoder.text_of(one) for one in index.corpus.papers(given.tolist())]
+        background = index.manifest.background["mean"] or 0.0
+        none = np.zeros(len(others))
+        fused = fuse(nearest.rows, nearest.scores, none, background, dense_weight=1.0)
+        found, _ = _compared(index, late, texts, fused)
+    best = found.rows[:k].tolist()
     return [
-        Hit(rank, float(cosine), paper, float(cosine), dense_rank=rank)
-        for rank, (cosine, paper) in enumerate(zip(cosines, papers, strict=True), start=1)
+        Hit(rank, score, paper, cosines[row], dense_rank=ranks[row])
+        for rank, (row, score, paper) in enumerate(
+            zip(best, found.scores[:k].tolist(), index.corpus.papers(best), strict=True), start=1
+        )
     ]
 
 

@@ -1,12 +1,15 @@
 """Texts compared token by token, by an encoder of which no layer is run."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from astrosearch import locations
+from astrosearch.cli import main
 from astrosearch.encoder import Bag, EncoderSpec, LateInteraction
 from astrosearch.encoders import load_encoder, load_query_encoder
 from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
@@ -15,7 +18,7 @@ from astrosearch.index import Index
 from astrosearch.judgements import Judgement
 from astrosearch.question import Question
 from astrosearch.samples import JUDGEMENTS, Settings, draw
-from astrosearch.search import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank
+from astrosearch.search import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank, similar
 from astrosearch.vectors import Whitening, unit_rows
 from tests.conftest import WORDS, Run, make_llama
 from tests.test_contrast import long_line
@@ -109,15 +112,25 @@ def test_an_answer_is_put_in_the_order_of_score_and_likeness() -> None:
     assert len(nothing.rows) == 0
 
 
-@pytest.fixture
-def index(run: Run, tmp_path: Path, tiny_llama: Path) -> Index:
-    """An index `words` of 120 papers, of an encoder without layers that was trained a little."""
-    source = tmp_path / "papers.json"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    """A folder with 120 papers, and an encoder without layers that was trained on them a little."""
+    folder = tmp_path_factory.mktemp("trained")
+    source = folder / "papers.json"
     source.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
     options = ("--layers", 0, "--rank", 8, "--kept-rank", 8, "--epochs", 1, "--batch", 32)
     small = ("--dimension", 32, "--dtype", "float32", "--base", tiny_llama)
-    run("train", "contrast", source, *options, *small, "--out", tmp_path / "embed")
-    run("index", "words", "--corpus", source, "--encoder", tmp_path / "embed")
+    line = ("train", "contrast", source, *options, *small, "--out", folder / "embed")
+    result = CliRunner().invoke(main, [str(one) for one in line])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def index(run: Run, trained: Path, tmp_path: Path) -> Index:
+    """An index `words` of these papers; the encoder lies in `tmp_path`."""
+    shutil.copytree(trained / "embed", tmp_path / "embed")
+    run("index", "words", "--corpus", trained / "papers.json", "--encoder", tmp_path / "embed")
     return Index(locations.existing_index("words"))
 
 
@@ -147,6 +160,35 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         expected = LATE_WEIGHT * likeness / likeness.max()
         expected += (1 - LATE_WEIGHT) * (cosines - chance) / (cosines.max() - chance)
         np.testing.assert_allclose(scores[:COMPARED], expected, atol=1e-4)
+
+
+def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
+    index: Index, run: Run, tmp_path: Path
+) -> None:
+    encoder = load_query_encoder(index.manifest.encoder, silent)
+    assert isinstance(encoder, LateInteraction)
+    ids = [paper.id for paper in index.corpus][3:5]
+    hits, nearest = similar(index, ids, 20, late=encoder), similar(index, ids, 20)
+    assert not {hit.paper.id for hit in hits} & set(ids)
+    assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
+    assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
+    given = index.corpus.papers([3, 4])
+    bags = encoder.bags([paper.text for paper in (*given, *(hit.paper for hit in hits))])
+    likeness = (encoder.likeness(bags[0], bags[2:]) + encoder.likeness(bags[1], bags[2:])) / 2
+    late = np.array([hit.score for hit in hits])
+    cosines = np.array([hit.cosine for hit in hits])
+    # Both parts of a score, from what they were scaled by.
+    parts = np.linalg.lstsq(np.stack([likeness, cosines, np.ones(20)], 1), late, rcond=None)
+    assert np.allclose(np.stack([likeness, cosines, np.ones(20)], 1) @ parts[0], late, atol=1e-4)
+    assert parts[0][0] > 0
+
+    said = run("similar", *ids, "-i", "words", "--format", "ids")
+    assert said.stdout.split() == [hit.paper.id for hit in hits[:10]]
+    (tmp_path / "embed").rename(tmp_path / "elsewhere")
+    said = run("similar", *ids, "-i", "words", "--format", "ids")
+    assert said.stdout.split() == [hit.paper.id for hit in nearest[:10]]
+    assert said.stderr.startswith("Papers are compared by their vectors alone: ")
+    assert len(said.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])

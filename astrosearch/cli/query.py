@@ -11,7 +11,7 @@ from astrosearch.cli.options import answer_options, filter_options, index_option
 
 if TYPE_CHECKING:
     from astrosearch.corpus import Filters
-    from astrosearch.encoder import Encoder
+    from astrosearch.encoder import Encoder, EncoderSpec, LateInteraction
     from astrosearch.index import Index
     from astrosearch.question import Question
     from astrosearch.search import Hit, Mode
@@ -104,12 +104,15 @@ def similar(
     """
     from astrosearch import locations
     from astrosearch.corpus import Filters
+    from astrosearch.encoders import load_query_encoder
     from astrosearch.index import Index
     from astrosearch.papers import parse_id
 
     normal = [parse_id(one).id for one in ids]
     opened = Index(locations.existing_index(index_name))
-    hits = find_similar(opened, normal, k=k, filters=Filters(**filters))
+    spec = opened.manifest.encoder
+    late = late_encoder(spec, lambda: load_query_encoder(spec, lambda line: None))
+    hits = find_similar(opened, normal, k=k, filters=Filters(**filters), late=late)
     write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
 
 
@@ -136,14 +139,37 @@ def find(
     return hits
 
 
-def find_similar(index: "Index", ids: list[str], *, k: int, filters: "Filters") -> "list[Hit]":
+def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInteraction | None":
+    """An index's encoder, if it is one that compares papers token by token. If it is not on this
+    machine, that is said: papers are compared by their vectors, which lie in the index."""
+    from astrosearch.encoder import LateInteraction
+    from astrosearch.errors import AstrosearchError
+
+    if spec.layers != 0:
+        return None
+    try:
+        encoder = load()
+    except AstrosearchError as error:
+        click.echo(f"Papers are compared by their vectors alone: {error}", err=True)
+        return None
+    return encoder if isinstance(encoder, LateInteraction) else None
+
+
+def find_similar(
+    index: "Index",
+    ids: list[str],
+    *,
+    k: int,
+    filters: "Filters",
+    late: "LateInteraction | None" = None,
+) -> "list[Hit]":
     """
     Raises:
         NothingFound: as `find` does.
     """
     from astrosearch import search
 
-    hits = search.similar(index, ids, k, filters)
+    hits = search.similar(index, ids, k, filters, late)
     if not hits:
         raise search.nothing_found(index, filters)
     return hits

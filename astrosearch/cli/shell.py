@@ -136,12 +136,13 @@ class Shell:
         self._answer(hits, text)
 
     def _similar(self, names: list[str]) -> None:
-        from astrosearch.cli.query import find_similar
+        from astrosearch.cli.query import find_similar, late_encoder
 
         if not names:
             raise click.UsageError("name a paper: /similar ID, or its number in the last answer")
         ids = [self._id(name) for name in names]
-        self._answer(find_similar(self.index, ids, **self._asked("k")), " ".join(ids))
+        late = late_encoder(self.index.manifest.encoder, lambda: self._encoder)
+        self._answer(find_similar(self.index, ids, late=late, **self._asked("k")), " ".join(ids))
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.render import write_paper
