@@ -25,9 +25,9 @@ DENSE_WEIGHT = 0.5
 (`training/README.md`)."""
 
 
-COMPARED = 25
-"""Papers, the best by then, which are compared with the question token by token. Fifty would be no
-better, ten somewhat worse (`training/README.md`)."""
+COMPARED = 16
+"""Papers, the best by then, which are compared with the question token by token: of a question of a
+few words 40 would find a little more, for which they take too long (`training/README.md`)."""
 
 LATE_WEIGHT = 0.7
 """What that counts among them. Chosen on training papers (`training/README.md`)."""

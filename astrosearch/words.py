@@ -11,7 +11,7 @@ times as long.
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from itertools import pairwise
 from math import log
@@ -175,7 +175,7 @@ class Words:
             (_SHOULD, _Q.boost_query(_Q.term_query(self._schema, field, word), weight))
             for (word, field), weight in wanted.items()
         ]
-        pairs = self._pairs(simple, {word for word, _ in wanted}, fields)
+        pairs = self._pairs(simple, wanted.keys(), fields)
         scores, rows = self._best(terms, max(CANDIDATES, 2 * k) if pairs else k, allowed)
         if pairs and len(rows):
             scores = scores + self._scores_of(pairs, rows)
@@ -225,10 +225,12 @@ class Words:
         return log(1 + (len(self) - papers + 0.5) / (papers + 0.5))
 
     def _pairs(
-        self, simple: list[str], wanted: set[str], fields: Sequence[str]
+        self, simple: list[str], wanted: Set[tuple[str, str]], fields: Sequence[str]
     ) -> list[tantivy.Query]:
-        """A query for each two neighbours of the question; function words do not part them."""
-        heavy = [(i, word) for i, word in enumerate(simple) if word in wanted]
+        """A query for each two neighbours of the question, in the fields that hold both; function
+        words do not part them."""
+        words = {word for word, _ in wanted}
+        heavy = [(i, word) for i, word in enumerate(simple) if word in words]
         pairs = {(one, other, j - i) for (i, one), (j, other) in pairwise(heavy) if j - i <= 3}
         return [
             _Q.boost_query(
@@ -236,6 +238,7 @@ class Words:
             )
             for one, other, distance in sorted(pairs)
             for field in fields
+            if (one, field) in wanted and (other, field) in wanted
         ]
 
     def _scores_of(

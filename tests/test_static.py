@@ -168,7 +168,7 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     encoder = load_query_encoder(index.manifest.encoder, silent)
     assert isinstance(encoder, LateInteraction)
     ids = [paper.id for paper in index.corpus][3:5]
-    hits, nearest = similar(index, ids, 20, late=encoder), similar(index, ids, 20)
+    hits, nearest = similar(index, ids, 12, late=encoder), similar(index, ids, 12)
     assert not {hit.paper.id for hit in hits} & set(ids)
     assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
     assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
@@ -178,8 +178,8 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     late = np.array([hit.score for hit in hits])
     cosines = np.array([hit.cosine for hit in hits])
     # Both parts of a score, from what they were scaled by.
-    parts = np.linalg.lstsq(np.stack([likeness, cosines, np.ones(20)], 1), late, rcond=None)
-    assert np.allclose(np.stack([likeness, cosines, np.ones(20)], 1) @ parts[0], late, atol=1e-4)
+    parts = np.linalg.lstsq(np.stack([likeness, cosines, np.ones(12)], 1), late, rcond=None)
+    assert np.allclose(np.stack([likeness, cosines, np.ones(12)], 1) @ parts[0], late, atol=1e-4)
     assert parts[0][0] > 0
 
     said = run("similar", *ids, "-i", "words", "--format", "ids")
