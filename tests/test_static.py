@@ -184,6 +184,8 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
 
     said = run("similar", *ids, "-i", "words", "--format", "ids")
     assert said.stdout.split() == [hit.paper.id for hit in hits[:10]]
+    lines = run("shell", "-i", "words", "--format", "ids", stdin=f"/similar {' '.join(ids)}\n")
+    assert lines.stdout == said.stdout
     (tmp_path / "embed").rename(tmp_path / "elsewhere")
     said = run("similar", *ids, "-i", "words", "--format", "ids")
     assert said.stdout.split() == [hit.paper.id for hit in nearest[:10]]
