@@ -75,7 +75,7 @@ def query(
     encoder = None
     if mode != "lexical":
         spec = opened.manifest.encoder
-        encoder = load_query_encoder(spec, lambda line: click.echo(line, err=True))
+        encoder = load_query_encoder(spec, _say)
     if batch is not None:
         _answer_batch(batch, lambda some: search.query(opened, encoder, some, k, wanted, mode))
         return
@@ -111,7 +111,7 @@ def similar(
     normal = [parse_id(one).id for one in ids]
     opened = Index(locations.existing_index(index_name))
     spec = opened.manifest.encoder
-    late = late_encoder(spec, lambda: load_query_encoder(spec, lambda line: None))
+    late = late_encoder(spec, lambda: load_query_encoder(spec, _say))
     hits = find_similar(opened, normal, k=k, filters=Filters(**filters), late=late)
     write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
 
@@ -150,7 +150,7 @@ def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInt
     try:
         encoder = load()
     except AstrosearchError as error:
-        click.echo(f"Papers are compared by their vectors alone: {error}", err=True)
+        _say(f"Papers are compared by their vectors alone: {error}")
         return None
     return encoder if isinstance(encoder, LateInteraction) else None
 
@@ -230,3 +230,7 @@ def write_answer(
         query=query,
         index=index.folder.name,
     )
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
