@@ -193,9 +193,13 @@ def evaluate(
             documents, asked = _encoded(task, encoder, name, papers, apart, told)
             nearest = _nearest(asked, documents, task)
             late = _late(index, task, encoder, apart)
-            dense = _dense(task, nearest, asked, documents, late)
-            hybrid = _hybrid(task, words, nearest, asked, documents, late)
-            found += [(DENSE, name, dense), (HYBRID, name, hybrid)]
+            # The mean cosine of random pairs.
+            background = float(random_pair_cosines(documents).mean())
+            among = (task, nearest, asked, documents, background, late)
+            dense = nearest
+            if late:
+                dense = _fused(*among, [_NO_WORDS] * len(nearest), dense_weight=1.0)
+            found += [(DENSE, name, dense), (HYBRID, name, _fused(*among, words))]
             if task is tasks[0]:
                 even = isotropy(documents)
                 described.append(EncoderReport(name, encoder.spec, encoder.dimension, even))
@@ -361,29 +365,20 @@ def _late(index: Index, task: Task, encoder: Encoder, apart: Sequence[str] | Non
     return reranked
 
 
-def _dense(
-    task: Task,
-    nearest: list[Ranking],
-    asked: Vectors,
-    documents: NDArray[np.float16],
-    late: Late | None,
-) -> list[Ranking]:
-    if late is None:
-        return nearest
-    none = [(np.zeros(0, np.int64), np.zeros(0))] * len(nearest)
-    return _hybrid(task, none, nearest, asked, documents, late, dense_weight=1.0)
+_Words = tuple[Ranking, NDArray[np.floating]]
+_NO_WORDS: _Words = (np.zeros(0, np.int64), np.zeros(0))
 
 
-def _hybrid(
+def _fused(
     task: Task,
-    lexical: Sequence[tuple[Ranking, NDArray[np.floating]]],
     dense: Sequence[Ranking],
     asked: Vectors,
     documents: NDArray[np.float16],
+    background: float,
     late: Late | None,
+    lexical: Sequence[_Words],
     dense_weight: float = DENSE_WEIGHT,
 ) -> list[Ranking]:
-    background = float(random_pair_cosines(documents).mean())
     found = []
     for number, (query, (by_words, scores), by_vectors, vector) in enumerate(
         zip(task.queries, lexical, dense, asked, strict=True)

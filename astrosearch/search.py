@@ -149,7 +149,7 @@ def _answer(
     allowed: Rows | None,
     mode: Mode,
 ) -> list[Hit]:
-    count = max(100, 5 * k) if mode == "hybrid" else max(k, COMPARED if late else k)
+    count = max(100, 5 * k) if mode == "hybrid" else _deep(k, late)
     cosines: dict[int, float] = {}
     bm25: dict[int, float] = {}
     if vector is not None:
@@ -179,9 +179,8 @@ def _answer(
         if late:
             fused, papers = _compared(index, late, [question.text], fused)
         found = dict(zip(fused.rows.tolist(), fused.scores.tolist(), strict=True))
-    rows_found = list(found)[:k]
-    unread = [row for row in rows_found if row not in papers]
-    papers |= zip(unread, index.corpus.papers(unread), strict=True)
+    best = list(found)[:k]
+    papers |= _read(index, [row for row in best if row not in papers])
     return [
         Hit(
             rank,
@@ -191,8 +190,17 @@ def _answer(
             dense_rank=dense_ranks.get(row),
             lexical_rank=lexical_ranks.get(row),
         )
-        for rank, row in enumerate(rows_found, start=1)
+        for rank, row in enumerate(best, start=1)
     ]
+
+
+def _deep(k: int, late: LateInteraction | None) -> int:
+    """How many of the nearest papers are needed for `k` answers."""
+    return max(k, COMPARED) if late else k
+
+
+def _read(index: Index, rows: Sequence[int]) -> dict[int, Paper]:
+    return dict(zip(rows, index.corpus.papers(rows), strict=True))
 
 
 def _compared(
@@ -206,7 +214,7 @@ def _compared(
     first = fused.rows[:COMPARED].tolist()
     if not first:
         return fused, {}
-    papers = dict(zip(first, index.corpus.papers(first), strict=True))
+    papers = _read(index, first)
     spec = index.manifest.encoder
     bags = late.bags([*texts, *(spec.text_of(paper) for paper in papers.values())])
     asked, documents = bags[: len(texts)], bags[len(texts) :]
@@ -242,25 +250,24 @@ def similar(
     given = np.unique([index.corpus.row_of(paper_id) for paper_id in ids])
     centre = unit_rows(np.mean([index.vector(row) for row in given], axis=0, keepdims=True))
     allowed = index.corpus.rows_matching(filters or Filters())
-    count = max(k, COMPARED) if late else k
+    count = _deep(k, late)
     [scores], [rows] = index.search(centre, count + len(given), allowed)
     others = np.flatnonzero(np.isin(rows, given, invert=True))[:count]
-    nearest = Fused(scores[others].astype(np.float64), rows[others])
-    cosines = dict(zip(nearest.rows.tolist(), nearest.scores.tolist(), strict=True))
+    found = Fused(scores[others].astype(np.float64), rows[others])
+    cosines = dict(zip(found.rows.tolist(), found.scores.tolist(), strict=True))
     ranks = {row: rank for rank, row in enumerate(cosines, start=1)}
-    found = nearest
+    papers: dict[int, Paper] = {}
     if late:
         texts = [index.manifest.encoder.text_of(one) for one in index.corpus.papers(given.tolist())]
         background = index.manifest.background["mean"] or 0.0
         none = np.zeros(len(others))
-        fused = fuse(nearest.rows, nearest.scores, none, background, dense_weight=1.0)
-        found, _ = _compared(index, late, texts, fused)
+        fused = fuse(found.rows, found.scores, none, background, dense_weight=1.0)
+        found, papers = _compared(index, late, texts, fused)
     best = found.rows[:k].tolist()
+    papers |= _read(index, [row for row in best if row not in papers])
     return [
-        Hit(rank, score, paper, cosines[row], dense_rank=ranks[row])
-        for rank, (row, score, paper) in enumerate(
-            zip(best, found.scores[:k].tolist(), index.corpus.papers(best), strict=True), start=1
-        )
+        Hit(rank, score, papers[row], cosines[row], dense_rank=ranks[row])
+        for rank, (row, score) in enumerate(zip(best, found.scores.tolist(), strict=False), start=1)
     ]
 
 

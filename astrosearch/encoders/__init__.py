@@ -40,12 +40,12 @@ def load_encoder(
             raise InputError(f"{spec.model} does not run on this machine: no {names}")
         return _service_encoder(spec, say, confirm or (lambda outlay: _said(outlay, say)))
     found, folder, adapter = _resolve(spec, say)
-    head = _load_head(spec, folder, adapter)
     plain = options.get("device") in (None, "cpu") and options.get("dtype") in (None, "float32")
-    if spec.layers == 0 and plain and (light := _without_torch(found, folder, adapter, head)):
+    if spec.layers == 0 and plain and (light := _without_torch(found, folder, adapter)):
         return light
     from astrosearch.encoders.transformer import TransformerEncoder
 
+    head = _load_head(spec, folder, adapter)
     return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 
@@ -71,20 +71,18 @@ def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
     if spec.is_service:
         return _service_encoder(spec, say, lambda outlay: True)
     found, folder, adapter = _resolve(spec, say)
-    head = _load_head(spec, folder, adapter)
-    if spec.quantize is None and (light := _without_torch(found, folder, adapter, head)):
+    if spec.quantize is None and (light := _without_torch(found, folder, adapter)):
         return light
     return load_encoder(spec, say)
 
 
-def _without_torch(
-    spec: EncoderSpec, folder: Path, adapter: Path | None, head: dict[str, Any]
-) -> Encoder | None:
+def _without_torch(spec: EncoderSpec, folder: Path, adapter: Path | None) -> Encoder | None:
     """The encoder in numpy alone, if its model is a plain LLaMA."""
     from astrosearch.encoders.llama import LlamaEncoder
 
     if not LlamaEncoder.can_read(folder, adapter):
         return None
+    head = _load_head(spec, folder, adapter)
     trained = head["whitening"] is not None and head.get("token_weights") is not None
     if spec.layers == 0 and trained:
         from astrosearch.encoders.static import StaticEncoder

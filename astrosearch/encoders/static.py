@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrosearch.encoder import Bag, EncoderSpec
 from astrosearch.encoders.llama import Array, LlamaEncoder
-from astrosearch.vectors import Vectors, Whitening, unit_rows
+from astrosearch.vectors import Vectors, Whitening
 
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at
@@ -34,10 +34,11 @@ class StaticEncoder(LlamaEncoder):
         super().__init__(
             spec, folder, adapter=adapter, whitening=whitening, token_weights=token_weights
         )
-        self._mean, self._weights_of = whitening.mean, token_weights
-        self._projection = whitening.projection[:, :DIMENSIONS]
+        self._weights_of = token_weights  # never None here
+        self._beginning = Whitening(whitening.mean, whitening.projection[:, :DIMENSIONS])
+        width = self._beginning.projection.shape[1]
         # Of tokens that no text has had yet the memory is not touched.
-        self._vectors = np.zeros((len(token_weights), self._projection.shape[1]), np.float32)
+        self._vectors = np.zeros((len(token_weights), width), np.float32)
         self._known = np.zeros(len(token_weights), dtype=bool)
 
     def bags(self, texts: Sequence[str]) -> list[Bag]:
@@ -70,7 +71,6 @@ class StaticEncoder(LlamaEncoder):
         """(t, at most DIMENSIONS) unit rows."""
         new = tokens[~self._known[tokens]]
         if len(new):
-            states = unit_rows(self._forward(new)[-1])
-            self._vectors[new] = unit_rows((states - self._mean) @ self._projection)
+            self._vectors[new] = self._beginning(self._forward(new)[-1])
             self._known[new] = True
         return self._vectors[tokens]
