@@ -4,6 +4,7 @@ The identifier schemes are described at https://info.arxiv.org/help/arxiv_identi
 `archive/YYMMNNN` until March 2007, `YYMM.NNNN` until December 2014, `YYMM.NNNNN` since.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -32,6 +33,14 @@ _NEW = re.compile(r"^(\d\d)(\d\d)\.(\d{4,5})(?:v(\d{1,4}))?$", re.IGNORECASE | r
 _OLD = re.compile(
     r"^([a-z-]+)(?:\.[a-z]{2})?/(\d\d)(\d\d)(\d{3})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII
 )
+
+
+TextHash = bytes
+"""The first 16 bytes of the sha256 of a text in UTF-8."""
+
+
+def text_hash(text: str) -> TextHash:
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 LONGEST_ID = 1_000

@@ -5,9 +5,9 @@ from datetime import date
 import bibtexparser
 import pytest
 
-from astrosearch.bibtex import entry, family_name, key
 from astrosearch.papers import Paper
-from astrosearch.tex import to_unicode
+from astrosearch.text.bibtex import entry, family_name, key
+from astrosearch.text.tex import to_unicode
 
 
 def a_paper(

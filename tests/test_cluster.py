@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from astrosearch.build import Progress, build
-from astrosearch.encoder import EncoderSpec
+from astrosearch.corpus.intake import Selection
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.registry import resolve
 from astrosearch.errors import EncoderMismatch
-from astrosearch.models import resolve
-from astrosearch.readers import Selection
+from astrosearch.index.build import Progress, build
 from tests.conftest import Run, kaggle_line
 from tests.test_index import files, load, silent
 
@@ -65,7 +65,7 @@ def cluster() -> Iterator[Any]:
 def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
     cluster: Any, tmp_path: Path, tiny_llama: Path
 ) -> None:
-    from astrosearch.cluster import RayEngine
+    from astrosearch.index.ray import RayEngine
 
     source = tmp_path / "many.json"
     source.write_text("\n".join(kaggle_line(n) for n in range(1500)))
@@ -97,7 +97,7 @@ def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
 def test_what_an_encoder_raises_is_the_line_of_its_machine(
     cluster: Any, tmp_path: Path, snapshot: Path, tiny_llama: Path
 ) -> None:
-    from astrosearch.cluster import RayEngine
+    from astrosearch.index.ray import RayEngine
 
     spec = EncoderSpec(str(tiny_llama), layers=0, revision="another")
     with pytest.raises(EncoderMismatch, match=rf"^on {socket.gethostname()}: .* revision another"):
@@ -127,6 +127,6 @@ def test_a_cluster_that_cannot_be_used_is_one_line(
     alone = run(*given, tiny_llama, "--address", "head:6379", code=2)
     assert "add --engine ray" in alone.stderr
     monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
-    monkeypatch.delitem(sys.modules, "astrosearch.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "astrosearch.index.ray", raising=False)
     missing = run(*given, tiny_llama, "--engine", "ray", code=3)
     assert "pip install 'ray[data]" in missing.stderr.splitlines()[-1]

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch import locations
-from astrosearch.compare import PairView as View
-from astrosearch.compare import (
+from astrosearch import paths as locations
+from astrosearch.comparison.distribution import distributions, middle, step
+from astrosearch.comparison.pairs import PairView as View
+from astrosearch.comparison.pairs import (
     Side,
     closest_sentences,
     gather,
@@ -18,13 +19,12 @@ from astrosearch.compare import (
     view_pair,
     views,
 )
-from astrosearch.distribution import distributions, middle, step
-from astrosearch.encoders import kept_encoder, load_encoder
-from astrosearch.encoders.kept import KeptEncoder
+from astrosearch.encoders.cached import KeptEncoder
+from astrosearch.encoders.loading import kept_encoder, load_encoder
+from astrosearch.encoders.registry import encoder_spec
+from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import NothingFound
-from astrosearch.index import Index
-from astrosearch.models import encoder_spec
-from astrosearch.vectors import unit_rows
+from astrosearch.index.reader import Index
 from tests.conftest import Run, kaggle_line, make_llama
 
 PAPERS = 40

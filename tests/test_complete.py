@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.attribution import Texts, Thresholds, calibrated, copies, supporting
-from astrosearch.complete import Completion, Judge, Source, complete, find_sources
-from astrosearch.encoder import Encoder, EncoderSpec
-from astrosearch.encoders import load_encoder
+from astrosearch.completion.attribution import Texts, Thresholds, calibrated, copies, supporting
+from astrosearch.completion.complete import Completion, Judge, Source, complete, find_sources
+from astrosearch.completion.generators.base import Sampling, Tally
+from astrosearch.completion.generators.local import LocalWriter
+from astrosearch.completion.language_model import load_language_model
+from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.loading import load_encoder
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError, NothingFound
-from astrosearch.index import Index
-from astrosearch.language_model import load_language_model
+from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
-from astrosearch.quantities import Known
-from astrosearch.vectors import Vectors, unit_rows
-from astrosearch.writers import Sampling, Tally
-from astrosearch.writers.local import LocalWriter
+from astrosearch.text.quantities import Known
 from tests.conftest import Run, kaggle_line
 
 
@@ -306,7 +306,7 @@ def home_index(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
     source = tmp_path / "corpus.json"
     source.write_text("\n".join(lines))
     run("index", "--corpus", source, "--encoder", tiny_llama)
-    from astrosearch import locations
+    from astrosearch import paths as locations
 
     return locations.index_folder("main")
 
@@ -494,7 +494,7 @@ def test_what_grounding_is_worth_is_measured_on_both_models(
 def test_the_perplexity_is_that_of_the_ending_alone(babbler: Path) -> None:
     import torch
 
-    from astrosearch.perplexity import losses_of
+    from astrosearch.completion.perplexity import losses_of
 
     model = load_language_model(str(babbler), silent, device="cpu", dtype=torch.float32)
     text = [0, 5, 9, 3, 7, 11, 4]

@@ -12,20 +12,20 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
-from astrosearch.corpus import Corpus, import_papers
-from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.corpus.intake import Selection
+from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.encoders.loading import load_encoder, load_query_encoder
+from astrosearch.encoders.registry import encoder_spec
+from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
-from astrosearch.models import encoder_spec
-from astrosearch.readers import Selection
-from astrosearch.split import is_held_out
-from astrosearch.vectors import unit_rows
-from tests.apart import kill_at_step, train_apart
+from astrosearch.evaluation.split import is_held_out
 from tests.conftest import Run, kaggle_line
+from tests.subprocess_train import kill_at_step, train_apart
+from training.contrastive.mining import hard_negatives
+from training.contrastive.objective import back_propagate, info_nce
+from training.contrastive.pairs import SPAN_WORDS, Pair, Views, masked, read_relations
+from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.log import Log
-from training.mining import hard_negatives
-from training.objective import back_propagate, info_nce
-from training.teacher import TEMPERATURE, Teacher, distillation
-from training.views import SPAN_WORDS, Pair, Views, masked, read_relations
 
 
 def silent(line: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from astrosearch.corpus.records import record_from_paper
 from astrosearch.papers import Paper
-from astrosearch.readers.records import record_from_paper
 from tests.conftest import Run, kaggle_line
 
 

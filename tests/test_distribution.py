@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from astrosearch.distribution import STEPS, distributions, middle, step
-from astrosearch.vectors import Vectors, unit_rows
+from astrosearch.comparison.distribution import STEPS, distributions, middle, step
+from astrosearch.encoders.vectors import Vectors, unit_rows
 
 COUNT = 700
 """More rows than a block."""

@@ -7,14 +7,19 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from astrosearch.devices import fast_dtype
-from astrosearch.encoder import EncoderSpec
-from astrosearch.encoders import load_encoder, load_query_encoder, load_whitening, transforms
-from astrosearch.encoders.llama import LlamaEncoder
-from astrosearch.encoders.tokens import Tokens
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.devices import fast_dtype
+from astrosearch.encoders.llama_numpy import LlamaEncoder
+from astrosearch.encoders.loading import (
+    load_encoder,
+    load_query_encoder,
+    load_whitening,
+    transforms,
+)
+from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import TransformerEncoder, mean_pool, token_batches
 from astrosearch.errors import EncoderMismatch, InputError, SetupError
-from astrosearch.spelling import plain
+from astrosearch.text.analysis import plain
 from tests.conftest import WORDS, make_llama
 
 TEXTS = [
@@ -303,7 +308,7 @@ def test_shipped_transforms_give_unit_rows_and_unknown_ones_are_named() -> None:
 def test_words_read_one_by_one_have_the_tokens_of_the_whole_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reaches_across_words: bool
 ) -> None:
-    monkeypatch.setattr("astrosearch.encoders.tokens.WORDS_KEPT", 30)
+    monkeypatch.setattr("astrosearch.encoders.tokenizer.WORDS_KEPT", 30)
     tokenizer = Tokenizer(models.BPE())
     if not reaches_across_words:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

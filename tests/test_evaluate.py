@@ -12,17 +12,14 @@ import orjson
 import pytest
 from rich.console import Console
 
-from astrosearch import locations
-from astrosearch.build import build
-from astrosearch.cli.report import report_view
-from astrosearch.encoder import Encoder, EncoderSpec
-from astrosearch.encoders import load_encoder
+from astrosearch import paths as locations
+from astrosearch.cli.views.evaluation import report_view
+from astrosearch.corpus.intake import Selection
+from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.loading import load_encoder
 from astrosearch.errors import InputError
-from astrosearch.evaluate import Report, evaluate
-from astrosearch.gate import DECISIVE
-from astrosearch.index import Index
-from astrosearch.judgements import Judgement, read_judgements
-from astrosearch.measures import (
+from astrosearch.evaluation.gate import DECISIVE
+from astrosearch.evaluation.metrics import (
     MEASURES,
     Estimate,
     interval,
@@ -31,10 +28,13 @@ from astrosearch.measures import (
     ranked,
     resampled_means,
 )
-from astrosearch.readers import Selection
-from astrosearch.samples import HALF, JUDGEMENTS, TITLE, Settings, draw
-from astrosearch.sentences import halves
-from astrosearch.split import is_held_out
+from astrosearch.evaluation.qrels import Judgement, read_judgements
+from astrosearch.evaluation.retrieval import Report, evaluate
+from astrosearch.evaluation.split import is_held_out
+from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, draw
+from astrosearch.index.build import build
+from astrosearch.index.reader import Index
+from astrosearch.text.sentences import halves
 from tests.conftest import WORDS, Run, kaggle_line, make_llama
 
 PAPERS = 60

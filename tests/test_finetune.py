@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from astrosearch.encoder import EncoderSpec
-from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.completion.language_model import attach_adapter, load_language_model
+from astrosearch.completion.perplexity import Losses, losses_of, reduction
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
-from astrosearch.language_model import attach_adapter, load_language_model
-from astrosearch.perplexity import Losses, losses_of, reduction
-from astrosearch.split import is_held_out
-from tests.apart import kill_at_step, train_apart
+from astrosearch.evaluation.split import is_held_out
 from tests.conftest import Run, kaggle_line, make_llama
-from training.abstracts import Prepared, blocks_of, held_out_abstracts
-from training.dropout import ByteDropout
-from training.finetune import collate, steps_of
+from tests.subprocess_train import kill_at_step, train_apart
+from training.lm.abstracts import Prepared, blocks_of, held_out_abstracts
+from training.lm.dropout import ByteDropout
+from training.lm.finetune import collate, steps_of
+from training.lm.packing import BLOCK, pack
 from training.log import Log, Row
-from training.packing import BLOCK, pack
 from training.settings import FinetuneSettings
 
 CPU = torch.device("cpu")
@@ -45,8 +45,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, corpus: Path, tiny_llama: Path) -> Path:
     """The corpus's blocks, for the tiny LLaMA."""
-    from astrosearch.readers import Selection
-    from training.abstracts import prepare
+    from astrosearch.corpus.intake import Selection
+    from training.lm.abstracts import prepare
 
     out = tmp_path_factory.mktemp("data") / "blocks"
     prepare([corpus], out, str(tiny_llama), Selection(), silent)

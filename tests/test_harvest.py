@@ -27,10 +27,10 @@ from click.testing import CliRunner
 
 from astrosearch import __version__
 from astrosearch.cli import main
+from astrosearch.corpus.oai import Checkpoint, Etiquette, HarvestRequest, harvest
+from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
-from astrosearch.readers.oai import Checkpoint, Etiquette, HarvestRequest, harvest
-from astrosearch.readers.records import paper_from_record
 from tests.conftest import LONG
 
 

@@ -21,19 +21,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from astrosearch.bibtex import entry
-from astrosearch.encoder import EncoderSpec
-from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.completion.language_model import load_language_model
+from astrosearch.corpus.json_lines import parsed
+from astrosearch.corpus.records import paper_from_record
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.loading import load_encoder, load_query_encoder
+from astrosearch.encoders.registry import resolve
 from astrosearch.errors import AstrosearchError, IdentifierError, InputError, RecordError
-from astrosearch.language_model import load_language_model
-from astrosearch.manifest import Manifest
-from astrosearch.models import resolve
+from astrosearch.index.manifest import Manifest
 from astrosearch.papers import Paper, parse_id
-from astrosearch.question import parse
-from astrosearch.readers.json_lines import parsed
-from astrosearch.readers.records import paper_from_record
-from astrosearch.spelling import words
-from astrosearch.tex import one_line, to_unicode
+from astrosearch.search.query_parser import parse
+from astrosearch.text.analysis import words
+from astrosearch.text.bibtex import entry
+from astrosearch.text.tex import one_line, to_unicode
 from tests.conftest import Run, kaggle_line
 
 _KEPT: dict[str, Any] = {"deadline": None, "database": None}

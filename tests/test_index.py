@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astrosearch import locations
-from astrosearch.build import SHARD, BuildReport, Progress, build, locked
+from astrosearch import paths as locations
 from astrosearch.cli.progress import encoding_progress
-from astrosearch.corpus import Filters
-from astrosearch.encoder import Encoder, EncoderSpec
-from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.corpus.intake import Selection
+from astrosearch.corpus.store import Filters
+from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.loading import load_encoder, load_query_encoder
+from astrosearch.encoders.registry import resolve
+from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import (
     AstrosearchError,
     CorpusError,
@@ -30,11 +32,9 @@ from astrosearch.errors import (
     InputError,
     NothingFound,
 )
-from astrosearch.index import Index
-from astrosearch.models import resolve
-from astrosearch.readers import Selection
-from astrosearch.search import query, similar
-from astrosearch.vectors import Vectors
+from astrosearch.index.build import SHARD, BuildReport, Progress, build, locked
+from astrosearch.index.reader import Index
+from astrosearch.search.ranking import query, similar
 from tests.conftest import Run, kaggle_line
 
 

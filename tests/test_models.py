@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch import models
-from astrosearch.encoder import EncoderSpec
+from astrosearch.encoders import registry as models
+from astrosearch.encoders.base import EncoderSpec
 from astrosearch.errors import InputError, ModelMissing
 from astrosearch.papers import Paper
 from tests.conftest import Run
@@ -199,7 +199,7 @@ def test_what_names_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
     tiny_gguf: Path, cache: Path
 ) -> None:
-    from astrosearch.encoders import load_encoder, load_query_encoder
+    from astrosearch.encoders.loading import load_encoder, load_query_encoder
 
     said: list[str] = []
     encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu", dtype="float32")

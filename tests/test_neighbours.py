@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from astrosearch import neighbours
-from astrosearch.build import locked, tune
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import IndexBusy, IndexDamaged, InputError
-from astrosearch.index import Index
-from astrosearch.manifest import Manifest, file_sha256
-from astrosearch.neighbours import KINDS, Neighbours
-from astrosearch.vectors import Vectors, unit_rows
+from astrosearch.index import vector_index as neighbours
+from astrosearch.index.build import locked, tune
+from astrosearch.index.manifest import Manifest, file_sha256
+from astrosearch.index.reader import Index
+from astrosearch.index.vector_index import KINDS, Neighbours
 from tests.conftest import LONG, Run
 
 COUNT, DIMENSION = 4000, 64
@@ -329,9 +329,9 @@ def test_what_a_search_looked_at_does_not_stay_resident(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import numpy as np
-from astrosearch import neighbours
-from astrosearch.neighbours import Neighbours
-from astrosearch.vectors import unit_rows
+from astrosearch.index import vector_index as neighbours
+from astrosearch.index.vector_index import Neighbours
+from astrosearch.encoders.vectors import unit_rows
 folder = Path(sys.argv[1])
 rows = unit_rows(np.random.default_rng(0).normal(size=(40_000, 128))).astype(np.float16)
 np.save(folder / "vectors.npy", rows)

@@ -30,12 +30,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch import models
-from astrosearch.encoder import EncoderSpec, text_hash
-from astrosearch.encoders import load_encoder
+from astrosearch.encoders import registry as models
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.openai import Confirm, Manners, OpenAIEncoder, Outlay
 from astrosearch.errors import AstrosearchError, InputError, SetupError
-from astrosearch.index import Index
+from astrosearch.index.reader import Index
+from astrosearch.papers import text_hash
 from tests.conftest import Run
 
 SECRET = "sk-proj-0123456789abcdef"
@@ -631,8 +632,8 @@ class TestCache:
 
 PROGRAM = """
 import sys
-from astrosearch import models
-from astrosearch.encoders import load_encoder
+from astrosearch.encoders import registry as models
+from astrosearch.encoders.loading import load_encoder
 first, last = int(sys.argv[1]), int(sys.argv[2])
 texts = [f"{number:08}" * 1_000 for number in range(first, last)]
 load_encoder(models.encoder_spec("openai:tiny"), lambda line: None).encode(texts)

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from astrosearch.completion.generators.base import Sampling, Tally, load_writer
 from astrosearch.errors import AstrosearchError, SetupError
-from astrosearch.writers import Sampling, Tally, load_writer
 from tests.conftest import Run
 
 SECRET = "sk-proj-0123456789abcdef"

@@ -56,7 +56,7 @@ def test_the_wheel_holds_two_packages_and_their_data(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"astrosearch", "training"}
-    assert "astrosearch/sampler/papers.jsonl" in names
+    assert "astrosearch/corpus/sampler/papers.jsonl" in names
     assert "astrosearch/py.typed" in names
     assert any(name.startswith("astrosearch/encoders/transforms/") for name in names)
     assert "astrosearch/adapters/astro-smollm2-135m/adapter_model.safetensors" in names

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrosearch.quantities import Known, mentions, name_key
+from astrosearch.text.quantities import Known, mentions, name_key
 
 NUMBERS = [
     # text, (value, unit, error) of each number in it

@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from astrosearch.corpus import Filters
+from astrosearch.corpus.store import Filters
 from astrosearch.errors import InputError
-from astrosearch.question import Condition, Question, parse
+from astrosearch.search.query_parser import Condition, Question, parse
 
 
 @pytest.mark.parametrize(

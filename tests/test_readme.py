@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from astrosearch import models
 from astrosearch.cli import main
+from astrosearch.encoders import registry as models
 from astrosearch.errors import ModelMissing
 from tests.conftest import Run
 

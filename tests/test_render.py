@@ -12,9 +12,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from astrosearch.cli import render
+from astrosearch.cli.views import hits as render
 from astrosearch.papers import Paper
-from astrosearch.search import Hit
+from astrosearch.search.ranking import Hit
 
 ESCAPE = "\x1b"
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from astrosearch import sampler
+from astrosearch.corpus import sampler
+from astrosearch.corpus.intake import Intake, Refusal, Selection, read_papers
 from astrosearch.papers import Paper, parse_id
-from astrosearch.readers import Intake, Refusal, Selection, read_papers
 
 
 def papers() -> list[Paper]:

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.build import Progress, build
-from astrosearch.corpus import Filters
-from astrosearch.encoder import EncoderSpec
-from astrosearch.encoders import load_encoder
+from astrosearch.corpus.intake import Selection
+from astrosearch.corpus.store import Filters
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.loading import load_encoder
+from astrosearch.encoders.registry import resolve
 from astrosearch.errors import IndexDamaged, InputError
-from astrosearch.index import Index
-from astrosearch.models import resolve
-from astrosearch.question import Question
-from astrosearch.readers import Selection
-from astrosearch.search import Mode, fuse, query
-from astrosearch.words import WordsWriter
+from astrosearch.index.build import Progress, build
+from astrosearch.index.lexical_index import WordsWriter
+from astrosearch.index.reader import Index
+from astrosearch.search.query_parser import Question
+from astrosearch.search.ranking import Mode, fuse, query
 from tests.conftest import Run, kaggle_line
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
@@ -56,7 +56,7 @@ def pairs(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
     lines[30] = kaggle_line(30, title="A torus", abstract="The dusty torus of NGC1068 is warm.")
     source.write_text("\n".join(lines))
     run("index", "--corpus", source, "--encoder", tiny_llama)
-    from astrosearch import locations
+    from astrosearch import paths as locations
 
     return locations.index_folder("main")
 
@@ -100,7 +100,7 @@ def test_each_mode_says_who_found_what(run: Run) -> None:
 
 
 def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
-    from astrosearch.encoders import load_query_encoder
+    from astrosearch.encoders.loading import load_query_encoder
 
     index = Index(built)
     encoder = load_query_encoder(index.manifest.encoder, lambda line: None)
@@ -196,7 +196,7 @@ def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
 def test_a_build_stopped_among_the_words_goes_on_and_answers_the_same(
     run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
-    from astrosearch import locations
+    from astrosearch import paths as locations
 
     spec = resolve(EncoderSpec(str(tiny_llama)), lambda line: None)[0]
     folder = locations.index_folder("cut")

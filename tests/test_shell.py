@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from astrosearch import locations
+from astrosearch import paths as locations
 from tests.conftest import Run
 
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from astrosearch import locations
+from astrosearch import paths as locations
 from astrosearch.cli import main
-from astrosearch.encoder import Bag, EncoderSpec, LateInteraction
-from astrosearch.encoders import load_encoder, load_query_encoder
+from astrosearch.encoders.base import Bag, EncoderSpec, LateInteraction
+from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
-from astrosearch.evaluate import evaluate
-from astrosearch.index import Index
-from astrosearch.judgements import Judgement
-from astrosearch.question import Question
-from astrosearch.samples import JUDGEMENTS, Settings, draw
-from astrosearch.search import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank, similar
-from astrosearch.vectors import Whitening, unit_rows
+from astrosearch.encoders.vectors import Whitening, unit_rows
+from astrosearch.evaluation.qrels import Judgement
+from astrosearch.evaluation.retrieval import evaluate
+from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, draw
+from astrosearch.index.reader import Index
+from astrosearch.search.query_parser import Question
+from astrosearch.search.ranking import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank, similar
 from tests.conftest import WORDS, Run, make_llama
 from tests.test_contrast import long_line
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from astrosearch.tex import to_unicode
+from astrosearch.text.tex import to_unicode
 
 
 def reads(tex: str, text: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.split import HELD_OUT_SHARE, is_held_out
-from astrosearch.vectors import Vectors, Whitening, unit_rows
+from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.evaluation.split import HELD_OUT_SHARE, is_held_out
 from tests.conftest import Run, kaggle_line
 from training.whitening import split_papers, title_to_abstract
 

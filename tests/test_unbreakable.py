@@ -17,17 +17,21 @@ from typing import Any
 
 import pytest
 
-from astrosearch import locations
+from astrosearch import paths as locations
 from astrosearch.errors import IndexBusy, IndexDamaged
-from astrosearch.index import Index
-from astrosearch.manifest import Manifest
+from astrosearch.index.manifest import Manifest
+from astrosearch.index.reader import Index
 from tests.conftest import LONG, Run, kaggle_line
 
 KILLS, FLIPS, READERS, SECONDS = (50, 200, 10, 60.0) if LONG else (8, 5, 3, 3.0)
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["astrosearch.build", "astrosearch.encoders.transformer", "astrosearch.encoders.llama"]
+    [
+        "astrosearch.index.build",
+        "astrosearch.encoders.transformer",
+        "astrosearch.encoders.llama_numpy",
+    ]
 )
 
 
@@ -41,11 +45,11 @@ def apart(folder: Path, source: Path, llama: Path) -> BaseProcess:
 def _build(folder: Path, source: Path, llama: Path) -> None:
     import torch
 
-    from astrosearch.build import build
-    from astrosearch.encoder import EncoderSpec
-    from astrosearch.encoders import load_encoder
-    from astrosearch.models import resolve
-    from astrosearch.readers import Selection
+    from astrosearch.corpus.intake import Selection
+    from astrosearch.encoders.base import EncoderSpec
+    from astrosearch.encoders.loading import load_encoder
+    from astrosearch.encoders.registry import resolve
+    from astrosearch.index.build import build
 
     torch.set_num_threads(1)
     spec = resolve(EncoderSpec(str(llama), layers=0), print)[0]

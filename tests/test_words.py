@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from astrosearch.errors import IndexDamaged
-from astrosearch.spelling import plain, words
-from astrosearch.words import MOST_WORDS, Words, WordsWriter
+from astrosearch.index.lexical_index import MOST_WORDS, Words, WordsWriter
+from astrosearch.text.analysis import plain, words
 
 Papers = Sequence[tuple[str, str, Sequence[str]]]
 

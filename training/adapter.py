@@ -13,9 +13,9 @@ import torch
 import transformers
 
 from astrosearch import __version__
-from astrosearch.hugging_face import quiet_transformers
-from astrosearch.language_model import TRAINED_ON
-from training.abstracts import Prepared
+from astrosearch.completion.language_model import TRAINED_ON
+from astrosearch.encoders.hugging_face import quiet_transformers
+from training.lm.abstracts import Prepared
 from training.log import Log
 from training.settings import FinetuneSettings
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from astrosearch.cli.options import seed_option, selection_options
-from astrosearch.models import DEFAULT
-from astrosearch.split import HELD_OUT_SHARE
+from astrosearch.encoders.registry import DEFAULT
+from astrosearch.evaluation.split import HELD_OUT_SHARE
 
 if TYPE_CHECKING:
     from training.log import Row
@@ -77,8 +77,8 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
     """
     from astrosearch.cli.progress import counting
-    from astrosearch.readers import Selection
-    from training.abstracts import prepare as run
+    from astrosearch.corpus.intake import Selection
+    from training.lm.abstracts import prepare as run
 
     with counting() as told:
         show = partial(told, "Tokenizing papers")
@@ -159,9 +159,9 @@ def finetune(
     astrosearch train finetune --data blocks --out adapter
     torchrun --nproc-per-node 4 -m training finetune --data blocks --out adapter
     """
-    from astrosearch.devices import fast_dtype
-    from training.finetune import finetune as run
-    from training.finetune import process_device
+    from astrosearch.encoders.devices import fast_dtype
+    from training.lm.finetune import finetune as run
+    from training.lm.finetune import process_device
     from training.run import Stops
     from training.settings import FinetuneSettings
 
@@ -317,10 +317,10 @@ def contrast(
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
     """
     from astrosearch.cli.progress import counting
-    from astrosearch.devices import fast_dtype
-    from training.contrast import ContrastSettings
-    from training.contrast import contrast as run
-    from training.finetune import process_device
+    from astrosearch.encoders.devices import fast_dtype
+    from training.contrastive.trainer import ContrastSettings
+    from training.contrastive.trainer import contrast as run
+    from training.lm.finetune import process_device
     from training.run import Stops
 
     place = process_device(device)
@@ -396,12 +396,12 @@ def perplexity(
     import torch
 
     from astrosearch.cli.progress import counting
-    from astrosearch.devices import fast_dtype, pick_device
+    from astrosearch.encoders.devices import fast_dtype, pick_device
     from astrosearch.errors import InputError
-    from training import perplexity as module
+    from training.lm import perplexity as module
 
     if plot:
-        from astrosearch.figure import check_figure
+        from astrosearch.comparison.figure import check_figure
 
         check_figure(plot)
     if plot and not adapters:
@@ -461,8 +461,8 @@ def whiten(
     out: Path | None,
 ) -> None:
     """Fit a whitening on training papers and judge it on held-out ones."""
-    from astrosearch.encoder import EncoderSpec
-    from astrosearch.encoders import load_encoder
+    from astrosearch.encoders.base import EncoderSpec
+    from astrosearch.encoders.loading import load_encoder
     from training.whitening import fit, judge, split_papers
 
     spec = EncoderSpec(model, layers=layers)

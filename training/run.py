@@ -23,7 +23,7 @@ import torch.distributed
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from astrosearch.encoder import Say
+from astrosearch.encoders.base import Say
 from astrosearch.errors import AstrosearchError, InputError
 from training.disk import require_space
 from training.log import Log, Row

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from astrosearch.language_model import Quantize
+from astrosearch.completion.language_model import Quantize
 
 
 @dataclass(frozen=True, slots=True)

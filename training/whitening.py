@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoder import Encoder
+from astrosearch.corpus.intake import Intake, Selection, read_papers
+from astrosearch.encoders.base import Encoder
+from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
-from astrosearch.readers import Intake, Selection, read_papers
-from astrosearch.split import is_held_out
-from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 POWER = 0.7
 """Between PCA (0) and full whitening (1); the best of .7 and 1 on training papers' titles."""

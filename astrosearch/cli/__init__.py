@@ -27,7 +27,7 @@ from astrosearch.cli import (
     show,
 )
 from astrosearch.errors import AstrosearchError
-from astrosearch.tex import one_line
+from astrosearch.text.tex import one_line
 
 # numpy's threads would go on spinning for milliseconds after a product, and on a laptop's two cores
 # that is time taken from what comes after it.

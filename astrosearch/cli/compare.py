@@ -9,8 +9,8 @@ import click
 from astrosearch.cli.options import consent, consent_option, index_option, seed_option
 
 if TYPE_CHECKING:
-    from astrosearch.encoder import Encoder
-    from astrosearch.index import Index
+    from astrosearch.encoders.base import Encoder
+    from astrosearch.index.reader import Index
 
 ADA = "openai:text-embedding-ada-002"
 """What the AstroLLaMA paper compares with."""
@@ -86,17 +86,17 @@ def compare(
     if disagreements and not against and not os.environ.get("OPENAI_API_KEY"):
         raise click.UsageError("--disagreements are between encoders: add --against minilm")
 
-    from astrosearch import compare as library
-    from astrosearch import locations
-    from astrosearch.cli import comparison
+    from astrosearch import paths as locations
     from astrosearch.cli.progress import counting
-    from astrosearch.encoders import load_query_encoder
+    from astrosearch.cli.views import comparison
+    from astrosearch.comparison import pairs as library
+    from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.errors import InputError
-    from astrosearch.index import Index
+    from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
 
     if plot:
-        from astrosearch.figure import check_figure
+        from astrosearch.comparison.figure import check_figure
 
         check_figure(plot)
     wanted = [parse_id(one).id for one in ids]
@@ -141,9 +141,10 @@ def compare(
 
 
 def _other(name: str, yes: bool) -> "Encoder | Index":
-    from astrosearch import locations, models
-    from astrosearch.encoders import kept_encoder
-    from astrosearch.index import Index
+    from astrosearch import paths as locations
+    from astrosearch.encoders import registry as models
+    from astrosearch.encoders.loading import kept_encoder
+    from astrosearch.index.reader import Index
 
     if name in locations.index_names():
         return Index(locations.existing_index(name))

@@ -8,9 +8,9 @@ import click
 from astrosearch.cli.options import filter_options, index_option, seed_option
 
 if TYPE_CHECKING:
-    from astrosearch.complete import Source
-    from astrosearch.index import Index
-    from astrosearch.writers import Writer
+    from astrosearch.completion.complete import Source
+    from astrosearch.completion.generators.base import Writer
+    from astrosearch.index.reader import Index
 
 BASE = "base"
 """For --versus: the model without its adapter."""
@@ -110,17 +110,17 @@ def complete(
     if paper_id is None and not beginning.strip():
         raise click.UsageError("the beginning is empty")
 
-    from astrosearch import locations
-    from astrosearch.attribution import calibrated
-    from astrosearch.cli import completion
-    from astrosearch.complete import Judge
-    from astrosearch.complete import complete as write
-    from astrosearch.corpus import Filters
-    from astrosearch.encoders import load_query_encoder
+    from astrosearch import paths as locations
+    from astrosearch.cli.views import completion
+    from astrosearch.completion.attribution import calibrated
+    from astrosearch.completion.complete import Judge
+    from astrosearch.completion.complete import complete as write
+    from astrosearch.completion.generators.base import Sampling
+    from astrosearch.corpus.store import Filters
+    from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.errors import InputError
-    from astrosearch.index import Index
+    from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
-    from astrosearch.writers import Sampling
 
     opened = Index(locations.existing_index(index_name))
     without = []
@@ -165,7 +165,7 @@ def complete(
 
 def _beginning_of(index: "Index", paper_id: str, count: int) -> str:
     from astrosearch.errors import InputError
-    from astrosearch.sentences import sentence_spans
+    from astrosearch.text.sentences import sentence_spans
 
     [paper] = index.corpus.papers([index.corpus.row_of(paper_id)])
     spans = sentence_spans(paper.abstract)
@@ -187,7 +187,7 @@ def _sources(
     grounded: bool,
 ) -> "list[Source]":
     """The sources; without grounding what the text is looked up in, if there is anything."""
-    from astrosearch.complete import find_sources
+    from astrosearch.completion.complete import find_sources
     from astrosearch.errors import NothingFound
 
     try:
@@ -203,8 +203,8 @@ def _writer(
     name: str | None, model: str | None, adapter: str | None, options: dict[str, Any]
 ) -> "Writer":
     """The writer of --model, or one of --versus."""
-    from astrosearch.models import DEFAULT
-    from astrosearch.writers import DEFAULT_WRITER, load_writer
+    from astrosearch.completion.generators.base import DEFAULT_WRITER, load_writer
+    from astrosearch.encoders.registry import DEFAULT
 
     main = model or DEFAULT_WRITER
     if name == BASE:

@@ -12,8 +12,8 @@ from astrosearch.cli.options import Day, selection_options
 from astrosearch.errors import AstrosearchError, InputError
 
 if TYPE_CHECKING:
-    from astrosearch.readers import Intake, Selection
-    from astrosearch.readers.oai import Checkpoint
+    from astrosearch.corpus.intake import Intake, Selection
+    from astrosearch.corpus.oai import Checkpoint
 
 
 @click.group()
@@ -45,7 +45,7 @@ def import_(
 
     Reads what `astrosearch index` reads. Of two records of one paper the newer one stays.
     """
-    from astrosearch.readers import Selection
+    from astrosearch.corpus.intake import Selection
 
     _check_out(out, force)
     intake, count = _import(sources, out, Selection(**selection), strict)
@@ -65,8 +65,8 @@ def _import(
     import orjson
     from filelock import FileLock, Timeout
 
-    from astrosearch.corpus import Corpus, import_papers
-    from astrosearch.readers.records import record_from_paper
+    from astrosearch.corpus.records import record_from_paper
+    from astrosearch.corpus.store import Corpus, import_papers
 
     # Of one name, so that what a killed run left is written anew by the next.
     work = out.with_name(f".{out.name}.partial")
@@ -152,7 +152,7 @@ def harvest(
     """
     from rich.console import Console
 
-    from astrosearch.readers import oai
+    from astrosearch.corpus import oai
 
     if until is not None and since > until:
         raise click.UsageError(f"--from {since} is later than --until {until}")

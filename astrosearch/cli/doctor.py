@@ -15,7 +15,7 @@ def doctor() -> None:
 
     Exits with 3 if something is missing.
     """
-    from astrosearch.cli.render import write_table
+    from astrosearch.cli.views.hits import write_table
     from astrosearch.errors import SetupError
 
     findings = list(_findings())
@@ -52,7 +52,7 @@ def _device() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from astrosearch.models import DEFAULT, KNOWN, is_here
+    from astrosearch.encoders.registry import DEFAULT, KNOWN, is_here
 
     well = is_here(KNOWN[DEFAULT])
     found = "on this machine" if well else f"astrosearch models fetch {DEFAULT}"
@@ -60,9 +60,9 @@ def _models() -> Iterator[Finding]:
 
 
 def _indexes() -> Iterator[Finding]:
-    from astrosearch import locations
+    from astrosearch import paths as locations
     from astrosearch.errors import AstrosearchError
-    from astrosearch.index import Index
+    from astrosearch.index.reader import Index
 
     names = locations.index_names()
     if not names:

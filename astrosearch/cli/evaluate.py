@@ -10,8 +10,8 @@ import click
 from astrosearch.cli.options import consent, consent_option, seed_option
 
 if TYPE_CHECKING:
-    from astrosearch.encoder import Encoder
-    from astrosearch.evaluate import Report
+    from astrosearch.encoders.base import Encoder
+    from astrosearch.evaluation.retrieval import Report
 
 
 @click.command("eval")
@@ -141,14 +141,15 @@ def evaluate(
     if not tasks:
         tasks = ("title", "half") if judgements is None else ("title", "half", "judgements")
 
-    from astrosearch import evaluate as library
-    from astrosearch import locations, models
+    from astrosearch import paths as locations
     from astrosearch.cli.progress import counting
-    from astrosearch.encoders import kept_encoder, load_encoder
-    from astrosearch.gate import SavedReport
-    from astrosearch.index import Index
-    from astrosearch.judgements import read_judgements
-    from astrosearch.samples import Settings, draw
+    from astrosearch.encoders import registry as models
+    from astrosearch.encoders.loading import kept_encoder, load_encoder
+    from astrosearch.evaluation import retrieval as library
+    from astrosearch.evaluation.gate import SavedReport
+    from astrosearch.evaluation.qrels import read_judgements
+    from astrosearch.evaluation.tasks import Settings, draw
+    from astrosearch.index.reader import Index
 
     index = Index(locations.existing_index(name))
     saved = SavedReport.read(gate) if gate else None
@@ -192,16 +193,16 @@ def _completion(
     *,
     as_json: bool,
 ) -> None:
-    from astrosearch import completion_evaluation as library
-    from astrosearch import locations
-    from astrosearch.cli import render
+    from astrosearch import paths as locations
     from astrosearch.cli.progress import counting
-    from astrosearch.cli.report import write_completion_report
-    from astrosearch.encoders import load_query_encoder
-    from astrosearch.index import Index
-    from astrosearch.models import DEFAULT
-    from astrosearch.writers import DEFAULT_WRITER
-    from astrosearch.writers.local import LocalWriter
+    from astrosearch.cli.views import hits as render
+    from astrosearch.cli.views.evaluation import write_completion_report
+    from astrosearch.completion import evaluation as library
+    from astrosearch.completion.generators.base import DEFAULT_WRITER
+    from astrosearch.completion.generators.local import LocalWriter
+    from astrosearch.encoders.loading import load_query_encoder
+    from astrosearch.encoders.registry import DEFAULT
+    from astrosearch.index.reader import Index
 
     base, adapter = chosen or (DEFAULT, DEFAULT_WRITER)
     index = Index(locations.existing_index(name))
@@ -228,8 +229,8 @@ def _say(line: str) -> None:
 
 
 def _write(report: "Report", *, as_json: bool) -> None:
-    from astrosearch.cli import render
-    from astrosearch.cli.report import write_report
+    from astrosearch.cli.views import hits as render
+    from astrosearch.cli.views.evaluation import write_report
 
     if as_json:
         click.echo(render.as_json(report.as_record(), indent=True))
@@ -247,7 +248,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _save(report: "Report", path: Path) -> None:
-    from astrosearch.cli.render import as_json
+    from astrosearch.cli.views.hits import as_json
 
     with _writing(path):
         path.write_text(as_json(report.as_record(values=True)) + "\n")

@@ -11,9 +11,9 @@ import click
 from astrosearch.cli.options import consent, consent_option, kind_option, selection_options
 
 if TYPE_CHECKING:
-    from astrosearch.build import BuildReport, Engine
-    from astrosearch.encoder import EncoderSpec
-    from astrosearch.readers import Refusal, Selection
+    from astrosearch.corpus.intake import Refusal, Selection
+    from astrosearch.encoders.base import EncoderSpec
+    from astrosearch.index.build import BuildReport, Engine
 
 SHOWN_REFUSALS = 5
 
@@ -88,10 +88,12 @@ def index(
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --category astro-ph
     astrosearch index trial --corpus arxiv-metadata-oai-snapshot.json --sample 2000
     """
-    from astrosearch import locations, models, sampler
-    from astrosearch.build import build
+    from astrosearch import paths as locations
     from astrosearch.cli.progress import encoding_progress
-    from astrosearch.encoders import load_encoder
+    from astrosearch.corpus import sampler
+    from astrosearch.encoders import registry as models
+    from astrosearch.encoders.loading import load_encoder
+    from astrosearch.index.build import build
 
     if name is None:
         name = "main" if sources else sampler.NAME
@@ -136,10 +138,11 @@ def _corpus(
     name: str, folder: Path, sources: list[Path], options: dict[str, Any]
 ) -> "tuple[list[Path], Selection]":
     """The files to read and what to take from them: as asked, else as last time."""
-    from astrosearch import locations, sampler
+    from astrosearch import paths as locations
+    from astrosearch.corpus import sampler
+    from astrosearch.corpus.intake import Selection
     from astrosearch.errors import IndexDamaged, InputError
-    from astrosearch.manifest import Manifest
-    from astrosearch.readers import Selection
+    from astrosearch.index.manifest import Manifest
 
     given = {
         field: options[field]
@@ -175,9 +178,10 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
 
     Options that describe a model describe the default's base where no encoder is named.
     """
-    from astrosearch import locations, models
+    from astrosearch import paths as locations
+    from astrosearch.encoders import registry as models
     from astrosearch.errors import IndexDamaged, InputError
-    from astrosearch.manifest import Manifest
+    from astrosearch.index.manifest import Manifest
 
     of_a_model = any(options[field] is not None for field in ("adapter", "layers", "pooling"))
     usual = models.DEFAULT if of_a_model else models.DEFAULT_ENCODER
@@ -215,7 +219,7 @@ def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any
     if spec.is_service:
         raise InputError(f"{spec.model} runs at its service: leave --engine ray out")
     try:
-        from astrosearch.cluster import RayEngine
+        from astrosearch.index.ray import RayEngine
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "ray":
             raise
@@ -227,7 +231,7 @@ def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any
 
 
 def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:
-    from astrosearch.tex import one_line
+    from astrosearch.text.tex import one_line
 
     intake = report.intake
     _say(intake.summary())

@@ -26,10 +26,10 @@ def indexes(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an index.")
 def list_indexes(as_json: bool) -> None:
     """List the indexes, the one built last first."""
-    from astrosearch import locations
-    from astrosearch.cli.render import write_table
+    from astrosearch import paths as locations
+    from astrosearch.cli.views.hits import write_table
     from astrosearch.errors import IndexDamaged
-    from astrosearch.manifest import Manifest
+    from astrosearch.index.manifest import Manifest
 
     names = locations.index_names()
     if not names:
@@ -63,8 +63,8 @@ def list_indexes(as_json: bool) -> None:
 @click.argument("name", required=False)
 def info(name: str | None) -> None:
     """Print an index's manifest, as JSON."""
-    from astrosearch import locations
-    from astrosearch.manifest import Manifest
+    from astrosearch import paths as locations
+    from astrosearch.index.manifest import Manifest
 
     folder = locations.existing_index(name)
     Manifest.read(folder)
@@ -76,10 +76,10 @@ def info(name: str | None) -> None:
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
     """Check every byte of an index against its manifest, by sha256."""
-    from astrosearch import locations
+    from astrosearch import paths as locations
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index import Index
-    from astrosearch.manifest import Manifest
+    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.reader import Index
 
     folder = locations.existing_index(name)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
@@ -113,7 +113,8 @@ def tune(name: str | None, kind: str | None, recall: float | None, memory: int |
     What is not given stays as it was asked for last time, also when the index is brought up to
     date.
     """
-    from astrosearch import build, locations
+    from astrosearch import paths as locations
+    from astrosearch.index import build
 
     if recall is not None and recall != recall:  # NaN passes any bounds
         raise click.BadParameter("nan is no recall: write .99", param_hint="--recall")
@@ -134,8 +135,8 @@ def remove(name: str, yes: bool) -> None:
     """Delete an index and what is left of an unfinished build of it."""
     import shutil
 
-    from astrosearch import locations
-    from astrosearch.build import locked
+    from astrosearch import paths as locations
+    from astrosearch.index.build import locked
 
     folder = locations.index_folder(name)
     partial = locations.partial_folder(folder)

@@ -19,8 +19,8 @@ def models(ctx: click.Context) -> None:
 @models.command("list")
 def list_models() -> None:
     """List the models known by name."""
-    from astrosearch.cli.render import write_table
-    from astrosearch.models import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
+    from astrosearch.cli.views.hits import write_table
+    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
 
     rows = [
         (
@@ -55,7 +55,7 @@ def list_models() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Fetch a model now, for work without network later."""
-    from astrosearch.models import locate
+    from astrosearch.encoders.registry import locate
 
     folder, revision = locate(name, lambda line: click.echo(line, err=True))
     click.echo(f"{name} (revision {revision}) is in {folder}")

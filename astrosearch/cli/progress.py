@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from astrosearch.build import Progress
+from astrosearch.index.build import Progress
 
 LONG = 60
 """Seconds; an encoding that takes longer is announced."""

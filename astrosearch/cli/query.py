@@ -10,11 +10,11 @@ import click
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.corpus import Filters
-    from astrosearch.encoder import Encoder, EncoderSpec, LateInteraction
-    from astrosearch.index import Index
-    from astrosearch.question import Question
-    from astrosearch.search import Hit, Mode
+    from astrosearch.corpus.store import Filters
+    from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
+    from astrosearch.index.reader import Index
+    from astrosearch.search.query_parser import Question
+    from astrosearch.search.ranking import Hit, Mode
 
 
 @click.command()
@@ -62,11 +62,12 @@ def query(
     if batch is None and not asked.strip():
         raise click.UsageError("the query is empty")
 
-    from astrosearch import locations, search
-    from astrosearch.corpus import Filters
-    from astrosearch.encoders import load_query_encoder
-    from astrosearch.index import Index
-    from astrosearch.question import parse
+    from astrosearch import paths as locations
+    from astrosearch.corpus.store import Filters
+    from astrosearch.encoders.loading import load_query_encoder
+    from astrosearch.index.reader import Index
+    from astrosearch.search import ranking as search
+    from astrosearch.search.query_parser import parse
 
     opened = Index(locations.existing_index(index_name))
     wanted = Filters(**filters)
@@ -102,10 +103,10 @@ def similar(
     astrosearch similar 2503.14368
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
-    from astrosearch import locations
-    from astrosearch.corpus import Filters
-    from astrosearch.encoders import load_query_encoder
-    from astrosearch.index import Index
+    from astrosearch import paths as locations
+    from astrosearch.corpus.store import Filters
+    from astrosearch.encoders.loading import load_query_encoder
+    from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
 
     normal = [parse_id(one).id for one in ids]
@@ -129,8 +130,8 @@ def find(
     Raises:
         NothingFound: with what it was that no paper meets.
     """
-    from astrosearch import search
-    from astrosearch.question import parse
+    from astrosearch.search import ranking as search
+    from astrosearch.search.query_parser import parse
 
     question = parse(text)
     hits = search.query(index, encoder, [question], k, filters, mode)[0]
@@ -142,7 +143,7 @@ def find(
 def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInteraction | None":
     """An index's encoder, if it is one that compares papers token by token. If it is not on this
     machine, that is said: papers are compared by their vectors, which lie in the index."""
-    from astrosearch.encoder import LateInteraction
+    from astrosearch.encoders.base import LateInteraction
     from astrosearch.errors import AstrosearchError
 
     if spec.layers != 0:
@@ -167,7 +168,7 @@ def find_similar(
     Raises:
         NothingFound: as `find` does.
     """
-    from astrosearch import search
+    from astrosearch.search import ranking as search
 
     hits = search.similar(index, ids, k, filters, late)
     if not hits:
@@ -178,9 +179,9 @@ def find_similar(
 def _answer_batch(file: Path, ask: "Callable[[list[Question]], list[list[Hit]]]") -> None:
     """One JSON object for each line of `file`, in order, a few queries at a time. What is wrong
     with a query is said in its object: the others are answered."""
-    from astrosearch.cli.render import as_json, hit_record
+    from astrosearch.cli.views.hits import as_json, hit_record
     from astrosearch.errors import InputError
-    from astrosearch.question import parse
+    from astrosearch.search.query_parser import parse
 
     size = 1 if str(file) == "-" else 64  # who pipes a question may wait for its answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
@@ -213,8 +214,8 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
 def write_answer(
     index: "Index", hits: "list[Hit]", *, output: str, abstracts: bool, query: str
 ) -> None:
-    from astrosearch import sampler
-    from astrosearch.cli.render import write_hits
+    from astrosearch.cli.views.hits import write_hits
+    from astrosearch.corpus import sampler
 
     footer = []
     if any(hit.paper.is_summary for hit in hits):

@@ -12,8 +12,8 @@ import click
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.encoder import Encoder
-    from astrosearch.search import Hit
+    from astrosearch.encoders.base import Encoder
+    from astrosearch.search.ranking import Hit
 
 REMEMBERED = 1_000
 """Lines of earlier sessions that the arrow keys reach."""
@@ -49,7 +49,7 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     astrosearch shell --mode dense --since 2015
     echo "magellanic stream" | astrosearch shell --format ids
     """
-    from astrosearch import locations
+    from astrosearch import paths as locations
 
     answers = Shell(ctx, locations.existing_index(index_name), settings)
     ctx.exit(_converse(answers) if sys.stdin.isatty() else _pipe(answers))
@@ -64,7 +64,7 @@ class Shell:
             ctx: of a command whose options are those of `settings`.
             settings: values of the options of `query`, by the names of its parameters.
         """
-        from astrosearch.index import Index
+        from astrosearch.index.reader import Index
 
         self.index = Index(folder)
         self._ctx = ctx
@@ -83,7 +83,7 @@ class Shell:
 
     @cached_property
     def _encoder(self) -> "Encoder":
-        from astrosearch.encoders import load_query_encoder
+        from astrosearch.encoders.loading import load_query_encoder
 
         return load_query_encoder(self.index.manifest.encoder, _say)
 
@@ -145,7 +145,7 @@ class Shell:
         self._answer(find_similar(self.index, ids, late=late, **self._asked("k")), " ".join(ids))
 
     def _open(self, name: str) -> None:
-        from astrosearch.cli.render import write_paper
+        from astrosearch.cli.views.hits import write_paper
 
         if not name:
             raise click.UsageError("name a paper: its number in the last answer, or its ID")
@@ -172,7 +172,7 @@ class Shell:
             self._settings[name] = self._usual[name]
 
     def _asked(self, *names: str) -> dict[str, Any]:
-        from astrosearch.corpus import Filters
+        from astrosearch.corpus.store import Filters
 
         filters = {name: self._settings[name] for name in Filters.__slots__}
         return {name: self._settings[name] for name in names} | {"filters": Filters(**filters)}
@@ -235,7 +235,7 @@ def _say_error(error: Exception) -> int:
         Exception: the error itself, if it is another.
     """
     from astrosearch.errors import AstrosearchError
-    from astrosearch.tex import one_line
+    from astrosearch.text.tex import one_line
 
     if isinstance(error, AstrosearchError):
         _say(f"astrosearch: {one_line(str(error))}")
@@ -255,7 +255,7 @@ def _read(prompt: str) -> str:
 
 def _history() -> Path:
     """Where lines are kept, one each; `input` gets those that are there, and editing with them."""
-    from astrosearch import locations
+    from astrosearch import paths as locations
 
     file = locations.history_file()
     try:

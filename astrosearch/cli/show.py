@@ -22,10 +22,10 @@ def show(paper_id: str, output: str, index_name: str | None) -> None:
     astrosearch show 2503.14368
     astrosearch show https://arxiv.org/abs/astro-ph/9401008v1 --format bibtex
     """
-    from astrosearch import locations
-    from astrosearch.cli.render import write_paper
-    from astrosearch.corpus import Corpus
-    from astrosearch.index import PAPERS
+    from astrosearch import paths as locations
+    from astrosearch.cli.views.hits import write_paper
+    from astrosearch.corpus.store import Corpus
+    from astrosearch.index.reader import PAPERS
     from astrosearch.papers import parse_id
 
     normal = parse_id(paper_id).id

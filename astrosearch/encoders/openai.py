@@ -31,12 +31,13 @@ from pathlib import Path
 import numpy as np
 import openai
 
-from astrosearch import openai_service as service
-from astrosearch.encoder import OPENAI, EncoderSpec, Say, TextHash, text_hash
+from astrosearch.encoders import openai_service as service
+from astrosearch.encoders.base import OPENAI, EncoderSpec, Say
 from astrosearch.encoders.vector_cache import VectorCache
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.locations import cache_folder
-from astrosearch.vectors import Vectors, unit_rows
+from astrosearch.papers import TextHash, text_hash
+from astrosearch.paths import cache_folder
 
 CACHE = "openai.sqlite"
 

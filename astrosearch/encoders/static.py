@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoder import Bag, EncoderSpec
-from astrosearch.encoders.llama import Array, LlamaEncoder
-from astrosearch.vectors import Vectors, Whitening
+from astrosearch.encoders.base import Bag, EncoderSpec
+from astrosearch.encoders.llama_numpy import Array, LlamaEncoder
+from astrosearch.encoders.vectors import Vectors, Whitening
 
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from astrosearch.devices import fast_dtype, pick_device
-from astrosearch.encoder import EncoderSpec, Pooling, pooled_width
-from astrosearch.encoders.tokens import Tokens
+from astrosearch.encoders.base import EncoderSpec, Pooling, pooled_width
+from astrosearch.encoders.devices import fast_dtype, pick_device
+from astrosearch.encoders.hugging_face import load_model, loading, read_object
+from astrosearch.encoders.tokenizer import Tokens
+from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.hugging_face import load_model, loading, read_object
-from astrosearch.vectors import Vectors, Whitening, unit_rows
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
 """Tokens a batch, padding included. On a CPU small batches keep the activations in the cache."""

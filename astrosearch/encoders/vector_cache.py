@@ -20,9 +20,9 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from astrosearch.encoder import TextHash
+from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError
-from astrosearch.vectors import Vectors
+from astrosearch.papers import TextHash
 
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""

@@ -20,14 +20,14 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from astrosearch.readers.json_lines import json_lines
+from astrosearch.corpus.json_lines import json_lines
 
 OPENED = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from astrosearch.index import Index
-from astrosearch.vectors import unit_rows
+from astrosearch.index.reader import Index
+from astrosearch.encoders.vectors import unit_rows
 start = time.perf_counter()
 index = Index(Path(sys.argv[1]))
 index.words

@@ -23,9 +23,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import locations, models
-from astrosearch.corpus import Corpus
-from astrosearch.index import PAPERS
+from astrosearch import paths as locations
+from astrosearch.corpus.store import Corpus
+from astrosearch.encoders import registry as models
+from astrosearch.index.reader import PAPERS
 
 QUESTION = "gas stripped from a dwarf galaxy"
 

@@ -9,13 +9,13 @@ import time
 
 import torch
 
-from astrosearch import locations
-from astrosearch.attribution import calibrated
-from astrosearch.complete import Judge, complete, find_sources
-from astrosearch.encoders import load_query_encoder
-from astrosearch.index import Index
-from astrosearch.writers import DEFAULT_WRITER, Sampling, load_writer
-from astrosearch.writers.local import LocalWriter
+from astrosearch import paths as locations
+from astrosearch.completion.attribution import calibrated
+from astrosearch.completion.complete import Judge, complete, find_sources
+from astrosearch.completion.generators.base import DEFAULT_WRITER, Sampling, load_writer
+from astrosearch.completion.generators.local import LocalWriter
+from astrosearch.encoders.loading import load_query_encoder
+from astrosearch.index.reader import Index
 
 BEGINNING = "The Magellanic Stream is"
 

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from astrosearch import models
-from astrosearch.devices import fast_dtype
-from astrosearch.encoder import EncoderSpec
+from astrosearch.corpus.intake import Intake, Selection, read_papers
+from astrosearch.encoders import registry as models
+from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.devices import fast_dtype
 from astrosearch.encoders.transformer import TransformerEncoder
-from astrosearch.readers import Intake, Selection, read_papers
-from astrosearch.vectors import unit_rows
+from astrosearch.encoders.vectors import unit_rows
 
 
 def peer(folder: Path, layers: int | None, max_tokens: int, dtype: torch.dtype) -> Any:

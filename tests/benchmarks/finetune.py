@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from astrosearch.devices import fast_dtype
-from astrosearch.language_model import load_language_model, load_vocabulary
-from astrosearch.models import DEFAULT, locate
-from astrosearch.readers import Intake, Selection, read_papers
-from training.finetune import finetune, lora
+from astrosearch.completion.language_model import load_language_model, load_vocabulary
+from astrosearch.corpus.intake import Intake, Selection, read_papers
+from astrosearch.encoders.devices import fast_dtype
+from astrosearch.encoders.registry import DEFAULT, locate
+from training.lm.finetune import finetune, lora
 from training.settings import FinetuneSettings
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def quiet(line: str) -> None:
 
 
 def packed(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float]:
-    from training.abstracts import blocks_of, prepare
+    from training.lm.abstracts import blocks_of, prepare
     from training.log import Log
 
     found = prepare([corpus], work / "blocks", DEFAULT, Selection(limit=papers), quiet)
@@ -57,7 +57,7 @@ def padded(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float
         TrainingArguments,
     )
 
-    from astrosearch.split import is_held_out
+    from astrosearch.evaluation.split import is_held_out
 
     folder, _ = locate(DEFAULT, quiet)
     vocabulary = load_vocabulary(folder, DEFAULT)

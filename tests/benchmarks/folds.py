@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from astrosearch.gate import SavedReport
-from astrosearch.measures import MEASURES, Estimate, Values, interval, resampled_means
+from astrosearch.evaluation.gate import SavedReport
+from astrosearch.evaluation.metrics import MEASURES, Estimate, Values, interval, resampled_means
 
 System = tuple[str, str]
 """A mode, and an encoder: `own`, another's name, or nothing for words alone."""

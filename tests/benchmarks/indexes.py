@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import locations
-from astrosearch.vectors import Vectors, release, unit_rows
+from astrosearch import paths as locations
+from astrosearch.encoders.vectors import Vectors, release, unit_rows
 
 QUERIES, K, BLOCK = 500, 10, 16_384
 SHARES = (0.99, 0.5, 0.1, 0.01, 0.0)
@@ -101,7 +101,7 @@ def build(way: str, stored: NDArray[np.float16], path: Path) -> dict[str, Any]:
             graph.add(np.arange(start, start + len(rows)), rows)
         graph.save(str(path))
         return {}
-    from astrosearch import neighbours
+    from astrosearch.index import vector_index as neighbours
 
     words = neighbours.factory(way, count, dimension)
     if words == "SQfp16":
@@ -136,7 +136,7 @@ def ask(way: str, stored: NDArray[np.float16], path: Path, parameters: Any) -> A
 
         graph = Index.restore(str(path), view=True)
         return lambda query: graph.search(query[0], K).keys.astype(np.int64)
-    from astrosearch.neighbours import Neighbours
+    from astrosearch.index.vector_index import Neighbours
 
     found = Neighbours(stored, path if path.exists() else None, parameters)
     return lambda query, allowed=None: found.search(query, K, allowed)[1][0]

@@ -18,13 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from astrosearch.readers.json_lines import json_lines
+from astrosearch.corpus.json_lines import json_lines
 
 OURS = """
 import sys
 from pathlib import Path
-from astrosearch.corpus import Corpus, import_papers
-from astrosearch.readers import Selection
+from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import Selection
 papers = Path(sys.argv[2]) / "papers.sqlite"
 rejected = Path(sys.argv[2]) / "rejected.jsonl"
 import_papers([Path(sys.argv[1])], Selection(category="astro-ph"), papers, rejected)

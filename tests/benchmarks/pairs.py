@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from astrosearch.distribution import distributions
-from astrosearch.vectors import unit_rows
+from astrosearch.comparison.distribution import distributions
+from astrosearch.encoders.vectors import unit_rows
 
 
 def main() -> None:

@@ -31,7 +31,8 @@ def main() -> None:
 
     import numpy as np  # after astrosearch.cli, as in the program, which sets its threads
 
-    from astrosearch import locations, models
+    from astrosearch import paths as locations
+    from astrosearch.encoders import registry as models
 
     context = shell.make_context("shell", ["--mode", arguments.mode])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}

@@ -3,8 +3,8 @@
 Each title has to find its abstract among all abstracts. bm25s runs as its README has it: its own
 tokeniser, English stop words, the English stemmer. Both cut the question anew each time and give
 100 papers; they take turns, question by question. Times are processor time, the writer's thread
-included. The papers are of the training share, on which the weights in `astrosearch.words` were
-chosen.
+included. The papers are of the training share, on which the weights in
+`astrosearch.index.lexical_index` were chosen.
 
     python -m tests.benchmarks.words arxiv-metadata-oai-snapshot.json --papers 8000
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import Stemmer
 
+from astrosearch.corpus.intake import Intake, Selection, read_papers
+from astrosearch.evaluation.split import is_held_out
+from astrosearch.index.lexical_index import Words, WordsWriter
 from astrosearch.papers import Paper
-from astrosearch.readers import Intake, Selection, read_papers
-from astrosearch.split import is_held_out
-from astrosearch.words import Words, WordsWriter
 
 COUNT = 100
 

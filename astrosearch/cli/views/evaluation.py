@@ -1,0 +1,192 @@
+"""How an evaluation looks: a table a task on a terminal, tab-separated lines down a pipe."""
+
+from typing import TYPE_CHECKING
+
+import click
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from astrosearch.evaluation.metrics import MEASURES, Estimate
+from astrosearch.evaluation.retrieval import EncoderReport, Report, TaskReport
+
+WIDE = 112
+"""Columns from which on an interval stands beside its value, not under it."""
+
+if TYPE_CHECKING:
+    from astrosearch.completion.evaluation import CompletionReport
+
+_ASKED = {
+    "title": "titles find their abstracts",
+    "half": "first halves of abstracts find the second",
+    "judgements": "queries find the papers judged relevant",
+}
+_MARKS = {"better": ("▲", "green"), "worse": ("▼", "red"), "no clear difference": ("=", "dim")}
+
+
+def write_report(report: Report) -> None:
+    """Print to standard output: tables on a terminal; down a pipe one line a figure,
+
+        title  dense  minilm  R@1  0.8900  0.8720  0.9070  +0.0210  +0.0100  +0.0330  better
+
+    that is task, mode, encoder, measure, value, its interval, and for a compared encoder the
+    difference from the index's own, its interval and what it says.
+    """
+    console = Console()
+    if console.is_terminal:
+        console.print(report_view(report, console.width))
+    else:
+        for line in _lines(report):
+            click.echo("\t".join(line))
+
+
+def write_completion_report(report: "CompletionReport") -> None:
+    """Print to standard output: tables, narrow enough for any terminal."""
+    Console(highlight=False).print(completion_view(report))
+
+
+def completion_view(report: "CompletionReport") -> Group:
+    models = list(dict.fromkeys(one.model for one in report.perplexities))
+    value = {(one.model, one.grounded): one.value for one in report.perplexities}
+    read = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("perplexity of the true ending", "without sources", "with sources"):
+        read.add_column(heading, justify="left" if heading.startswith("perp") else "right")
+    for model in models:
+        read.add_row(model, *(f"{value[model, grounded]:.2f}" for grounded in (False, True)))
+    lower = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("perplexity is lower by", "", ""):
+        lower.add_column(heading)
+    for one in report.reductions:
+        lower.add_row(
+            one.what,
+            f"{100 * one.estimate.value:.1f} %",
+            Text(f"[{100 * one.estimate.low:.1f}, {100 * one.estimate.high:.1f}]", style="dim"),
+        )
+    written = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("continuations", "numbers", "true or in a source", "invented"):
+        written.add_column(heading, justify="left" if heading == "continuations" else "right")
+    written.add_column("nearness to the true ending", justify="right")
+    written.add_column("to another's", justify="right")
+    for way in report.sampled:
+        share = "" if way.supported is None else _with_interval(way.supported, 100, " %")
+        written.add_row(
+            f"{way.abstracts}, {way.how}",
+            str(way.numbers),
+            share,
+            str(way.unsupported_by_all),
+            _with_interval(way.similarity),
+            f"{way.shuffled.value:.3f}",
+        )
+    note = (
+        f"{report.papers:,} abstracts cut in halves, {report.sources:.1f} sources each on average; "
+        f"{report.left_out:,} papers passed over. In brackets: 95 % bootstrap intervals over "
+        "abstracts, paired. Invented: neither the beginning nor a source has the number."
+    )
+    return Group(read, Text(), lower, Text(), written, Text(), Text(note, style="dim"))
+
+
+def _with_interval(one: Estimate, times: int = 1, unit: str = "") -> str:
+    digits = 0 if times == 100 else 3
+    value, low, high = (f"{times * it:.{digits}f}" for it in (one.value, one.low, one.high))
+    return f"{value}{unit} [{low}, {high}]"
+
+
+def report_view(report: Report, width: int) -> Group:
+    parts: list[RenderableType] = []
+    for task in report.tasks:
+        parts += [_heading(task), _task_table(task, width)]
+    parts += [_isotropy_table(report.encoders)]
+    notes = ["Grey: 95 % bootstrap intervals over queries."]
+    if len(report.encoders) > 1:
+        notes.append(
+            "▲ better, ▼ worse than the index's own encoder in the same mode, = no clear "
+            "difference (paired bootstrap, 95 %)."
+        )
+    return Group(*parts, *(Text(note, style="dim") for note in notes))
+
+
+def _heading(report: TaskReport) -> Text:
+    task = report.task
+    return Text.assemble(
+        (task.name, "bold"),
+        (
+            f"  {_ASKED[task.name]}: {len(task.queries):,} queries, {len(task.rows):,} papers",
+            "dim",
+        ),
+    )
+
+
+def _task_table(report: TaskReport, width: int) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
+    )
+    table.add_column("mode", no_wrap=True)
+    table.add_column("encoder", overflow="fold", max_width=20 if width >= WIDE else 14)
+    for name in MEASURES:
+        table.add_column(name, no_wrap=True)
+    for result in report.results:
+        table.add_row(
+            result.mode,
+            Text(result.encoder or "", style="cyan"),
+            *(
+                _cell(result.estimates[name], result.differences.get(name), wide=width >= WIDE)
+                for name in MEASURES
+            ),
+        )
+    return table
+
+
+def _cell(estimate: Estimate, difference: Estimate | None, *, wide: bool) -> Text:
+    mark, colour = _MARKS[difference.verdict] if difference else (" ", "")
+    return Text.assemble(
+        (f"{estimate.value:.3f}", "bold"),
+        (f" {mark}", colour),
+        " " if wide else "\n",
+        (f"{estimate.low:.3f}–{estimate.high:.3f}", "dim"),
+    )
+
+
+def _isotropy_table(encoders: list[EncoderReport]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
+    )
+    table.add_column("encoder", overflow="fold", max_width=20)
+    table.add_column("dimension", justify="right")
+    table.add_column("cosine of random pairs", no_wrap=True)
+    table.add_column("variance in first axis", no_wrap=True)
+    for one in encoders:
+        even = one.isotropy
+        table.add_row(
+            Text(one.name, style="cyan"),
+            str(one.dimension),
+            f"{even.mean:.3f} ± {even.spread:.3f}",
+            f"{100 * even.top_component:.1f} %",
+        )
+    return table
+
+
+def _lines(report: Report) -> list[list[str]]:
+    lines = []
+    for one in report.tasks:
+        for result in one.results:
+            for name in MEASURES:
+                line = [one.task.name, result.mode, result.encoder or "", name]
+                line += [f"{value:.4f}" for value in _three(result.estimates[name])]
+                if difference := result.differences.get(name):
+                    line += [f"{value:+.4f}" for value in _three(difference)]
+                    line += [difference.verdict]
+                lines.append(line)
+    for encoder in report.encoders:
+        even = encoder.isotropy
+        for name, value in (
+            ("mean cosine", even.mean),
+            ("spread of cosines", even.spread),
+            ("first component", even.top_component),
+        ):
+            lines.append(["isotropy", "", encoder.name, name, f"{value:.4f}"])
+    return lines
+
+
+def _three(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high

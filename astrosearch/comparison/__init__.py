@@ -1,0 +1,1 @@
+"""Papers compared under several encoders."""

@@ -1,0 +1,1 @@
+"""Abstracts continued by a language model, and checked."""

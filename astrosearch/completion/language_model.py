@@ -1,0 +1,146 @@
+"""The one loader of a causal language model: base, adapter, quantisation, device, precision."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+from astrosearch.encoders.base import Say
+from astrosearch.encoders.devices import fast_dtype, pick_device
+from astrosearch.encoders.hugging_face import load_model, loading, read_object, readable
+from astrosearch.encoders.registry import locate, locate_adapter
+from astrosearch.encoders.tokenizer import load_tokenizer, special_id
+from astrosearch.errors import InputError, SetupError
+
+Quantize = Literal["4bit", "8bit", "none"]
+
+TRAINED_ON = "training.json"
+"""Beside an adapter of ours: what it was trained from and how (`training.settings`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """A model's tokenizer with the ids that begin, end and fill a text."""
+
+    tokenizer: Tokenizer
+    bos: int
+    eos: int
+    pad: int
+    """The model's own padding token, or EOS where there is none. Padded places never count."""
+    has_pad: bool
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, without any special token."""
+        encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [one.ids for one in encoded]
+
+
+def load_vocabulary(folder: Path, name: str) -> Vocabulary:
+    """
+    Raises:
+        InputError: if the model has no tokenizer, or none that begins and ends a text.
+    """
+    tokenizer = load_tokenizer(folder)
+    bos, eos, pad = (special_id(folder, tokenizer, one) for one in ("bos", "eos", "pad"))
+    if bos is None or eos is None:
+        missing = "BOS" if bos is None else "EOS"
+        raise InputError(
+            f"{name} names no {missing} token in its config.json or tokenizer_config.json, and "
+            "every abstract begins and ends with one; add it there or take another base"
+        )
+    return Vocabulary(tokenizer, bos, eos, eos if pad is None else pad, pad is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """A causal language model ready to run, with or without an adapter attached."""
+
+    name: str
+    revision: str
+    """Fingerprint of the base's weights."""
+    model: Any
+    """`LlamaForCausalLM` or its like; a `PeftModel` around it if there is an adapter."""
+    vocabulary: Vocabulary
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_language_model(
+    name: str,
+    say: Say,
+    *,
+    adapter: str | None = None,
+    quantize: Quantize = "none",
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> LanguageModel:
+    """A base by name, hub id, folder or GGUF file, in evaluation mode.
+
+    Args:
+        adapter: a PEFT adapter to attach: a shipped one's name, a folder or a hub id.
+        quantize: hold the base's weights in 4 bits (NF4, as QLoRA, arXiv:2305.14314) or in 8.
+        device: `cuda`, `mps` or `cpu`; by default the best there is.
+        dtype: of the weights and products; by default what the device is fast with.
+
+    Raises:
+        ModelMissing: if the weights are not here and cannot be fetched.
+        InputError: if they cannot be loaded, or the adapter was made for another base.
+    """
+    folder, revision = locate(name, say)
+    vocabulary = load_vocabulary(folder, name)
+    place = device if isinstance(device, torch.device) else pick_device(device)
+    precision = dtype or fast_dtype(place)
+    options: dict[str, Any] = {}
+    if quantize != "none":
+        options["quantization_config"] = _quantization(quantize, precision)
+        options["device_map"] = {"": place}
+    model = load_model(AutoModelForCausalLM, folder, dtype=precision, **options)
+    if quantize == "none":
+        model = model.to(place)
+    if adapter is not None:
+        model = attach_adapter(model, name, revision, adapter, say)
+    return LanguageModel(name, revision, model.eval(), vocabulary, place, precision)
+
+
+def attach_adapter(model: Any, base: str, revision: str, adapter: str, say: Say) -> Any:
+    """A base model with an adapter around it, frozen.
+
+    Raises:
+        InputError: if the adapter was made for another base.
+    """
+    from peft import PeftModel
+
+    folder, _ = locate_adapter(adapter, say)
+    record = folder / TRAINED_ON
+    if record.exists():
+        trained = read_object(record)
+        with readable(record):
+            theirs, named = trained["base_revision"], trained["settings"]["base"]
+        if theirs != revision:
+            raise InputError(
+                f"adapter {adapter} was trained on {named} of revision "
+                f"{theirs}, this base is {base} of revision {revision}; give "
+                "the base it was trained on"
+            )
+    with loading(folder):
+        return PeftModel.from_pretrained(model, folder)
+
+
+def _quantization(quantize: Quantize, compute: torch.dtype) -> BitsAndBytesConfig:
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        raise SetupError(
+            f"--quantize {quantize} needs bitsandbytes, which cannot be imported ({error})"
+        ) from None
+    if quantize == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )

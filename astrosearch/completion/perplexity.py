@@ -1,0 +1,71 @@
+"""How well a language model predicts a text."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from astrosearch.completion.language_model import LanguageModel
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Cross-entropy of some texts under one model, text by text."""
+
+    total: NDArray[np.float64]
+    """(n,) nats, summed over a text's tokens."""
+    tokens: NDArray[np.int64]
+    """(n,) tokens that were predicted: all but those that were given."""
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean loss of a token (arXiv:2309.06126, section 3.1)."""
+        return math.exp(self.total.sum() / self.tokens.sum())
+
+
+@torch.inference_mode()
+def losses_of(
+    model: LanguageModel,
+    texts: Sequence[Sequence[int]],
+    progress: Callable[[int], None],
+    given: Sequence[int] | None = None,
+) -> Losses:
+    """The loss of each text, one at a time, so that nothing is padded.
+
+    Args:
+        texts: token ids.
+        given: how many tokens of each are not predicted; by default the first.
+    """
+    total = np.zeros(len(texts))
+    first = np.ones(len(texts), dtype=np.int64) if given is None else np.array(given)
+    model.model.eval()
+    for number, (text, start) in enumerate(zip(texts, first.tolist(), strict=True)):
+        ids = torch.tensor([list(text)], device=model.device)
+        predicted = len(text) - start
+        found = model.model(input_ids=ids, logits_to_keep=predicted + 1)
+        losses = torch.nn.functional.cross_entropy(
+            found.logits[0, :-1].float(), ids[0, start:], reduction="none"
+        )
+        total[number] = losses.double().sum().item()
+        progress(number + 1)
+    return Losses(total, np.array([len(text) for text in texts]) - first)
+
+
+def reduction(base: Losses, other: Losses, seed: int = 0) -> tuple[float, float, float]:
+    """How much lower `other`'s perplexity is than the base's, as a share of it.
+
+    Returns:
+        The share with its 95 % percentile interval from a bootstrap over texts, the same texts
+        for both (Efron and Tibshirani 1993, chapter 13).
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, len(base.total), (RESAMPLES, len(base.total)))
+    tokens = base.tokens[drawn].sum(axis=1)
+    shares = 1 - np.exp((other.total[drawn].sum(axis=1) - base.total[drawn].sum(axis=1)) / tokens)
+    low, high = np.percentile(shares, [2.5, 97.5])
+    return 1 - other.perplexity / base.perplexity, float(low), float(high)

@@ -1,0 +1,1 @@
+"""Papers: how they come in, and where they are kept."""

@@ -1,0 +1,235 @@
+"""What an encoder is, and what an index writes down of the one that made its vectors."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoders.vectors import Vectors
+from astrosearch.errors import IndexDamaged
+from astrosearch.papers import Paper
+
+Pooling = Literal[
+    "mean-without-bos", "mean", "weighted-mean-without-bos", "weighted-first-last", "undisclosed"
+]
+Attention = Literal["causal", "bidirectional"]
+Spelling = Literal["kept", "plain"]
+Say = Callable[[str], None]
+"""Takes one line for the user: what is being done, fetched or fallen back to."""
+
+OPENAI = "openai:"
+"""Before the name of a model that OpenAI's service runs."""
+
+
+def pooled_width(pooling: Pooling, hidden_size: int) -> int:
+    """Length of a model's pooled vector, before any transform."""
+    return 2 * hidden_size if pooling == "weighted-first-last" else hidden_size
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """Everything that decides a text's vector. Two equal specs give comparable vectors."""
+
+    model: str
+    """A known name (`astrosearch models`), a hub id, a folder, a GGUF file, or `openai:NAME`."""
+    revision: str = ""
+    """Fingerprint of the weights; empty until they are found on this machine. Of a service's
+    model, whose weights nobody sees, the name that the service gives it."""
+    adapter: str | None = None
+    """A PEFT adapter: hub id or folder."""
+    layers: int | None = None
+    """How many of the model's first layers are run, 0 for its token embeddings alone; None for all
+    of them."""
+    pooling: Pooling = "mean-without-bos"
+    """`mean-without-bos` is the AstroLLaMA paper's: a mean over all real tokens but the first.
+    `weighted-` with a weight for each token of the vocabulary, which its adapter brings, over the
+    square root of how often the text has the token: the tenth time says little that is new
+    (sublinear term frequency: Manning et al. 2008, Introduction to Information Retrieval, 6.4.1).
+    `first-last` puts the mean that 0 layers would give before that of the last layer: what the
+    words are by themselves, and what they are here.
+    `undisclosed` is a service's own."""
+    attention: Attention | None = None
+    """Whether a token sees those behind it; None for the way the model was trained."""
+    transform: str | None = None
+    """Name of a whitening in `astrosearch/encoders/transforms`, applied to the pooled vector."""
+    max_tokens: int = 512
+    """Longer texts are cut; the BOS token counts."""
+    document: Literal["abstract", "title-and-abstract"] = "abstract"
+    """What is encoded of a paper: as in the AstroLLaMA paper the abstract alone, or both."""
+    spelling: Spelling = "kept"
+    """`plain` reads a text as its words in lower case, without punctuation and TeX
+    (`astrosearch.text.analysis.plain`): for an encoder that was trained so."""
+    quantize: Literal["4bit"] | None = None
+    """Hold the weights in 4 bits (NF4, bitsandbytes)."""
+
+    def as_record(self) -> dict[str, object]:
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict[str, object]) -> "EncoderSpec":
+        """Read what `as_record` gave.
+
+        Raises:
+            IndexDamaged: if the record has fields this version does not know, or odd values.
+        """
+        known = {field.name for field in fields(cls)}
+        if strangers := sorted(set(record) - known):
+            raise IndexDamaged(
+                f"the manifest's encoder has fields this version does not know: "
+                f"{', '.join(strangers)}; a newer astrosearch wrote it"
+            )
+        try:
+            spec = cls(**record)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise IndexDamaged(f"the encoder is described in part only: {error}") from None
+        for name, (kinds, choices) in _ALLOWED.items():
+            value = getattr(spec, name)
+            if type(value) not in kinds or (choices and value not in choices):
+                raise IndexDamaged(f"the encoder's {name} cannot be {str(value)[:40]!r}")
+        return spec
+
+    def text_of(self, paper: Paper) -> str:
+        """What is encoded of a paper."""
+        return paper.abstract if self.document == "abstract" else paper.text
+
+    @property
+    def short_name(self) -> str:
+        """What a person calls it: the last part of the adapter's name, or of the model's."""
+        return (self.adapter or self.model).rstrip("/").rpartition("/")[2]
+
+    @property
+    def key(self) -> str:
+        """A digest that changes whenever any field does."""
+        canonical = json.dumps(self.as_record(), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def is_service(self) -> bool:
+        """Whether the model runs elsewhere, is paid for by the token, and has no weights here."""
+        return self.model.startswith(OPENAI)
+
+    def __str__(self) -> str:
+        if self.pooling == "undisclosed":
+            return self.model
+        parts = [self.model]
+        if self.adapter:
+            parts.append(f"adapter {self.adapter}")
+        parts.append("all layers" if self.layers is None else f"{self.layers} layers")
+        parts.append(self.pooling)
+        if self.attention:
+            parts.append(self.attention)
+        if self.transform:
+            parts.append(self.transform)
+        if self.document != "abstract":
+            parts.append(self.document)
+        if self.spelling != "kept":
+            parts.append(f"{self.spelling} words")
+        if self.quantize:
+            parts.append(self.quantize)
+        return ", ".join(parts)
+
+
+_TEXT, _NUMBER, _NONE = str, int, type(None)
+_ALLOWED: dict[str, tuple[tuple[type, ...], tuple[object, ...]]] = {
+    "model": ((_TEXT,), ()),
+    "revision": ((_TEXT,), ()),
+    "adapter": ((_TEXT, _NONE), ()),
+    "layers": ((_NUMBER, _NONE), ()),
+    "pooling": ((_TEXT,), get_args(Pooling)),
+    "attention": ((_TEXT, _NONE), (None, *get_args(Attention))),
+    "transform": ((_TEXT, _NONE), ()),
+    "max_tokens": ((_NUMBER,), ()),
+    "document": ((_TEXT,), ("abstract", "title-and-abstract")),
+    "spelling": ((_TEXT,), get_args(Spelling)),
+    "quantize": ((_TEXT, _NONE), (None, "4bit")),
+}
+"""What a spec's fields may hold: their types and, where there are few, their values."""
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into unit vectors."""
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens encoded so far, for progress."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, dimension) float32, rows of length 1, row i for text i."""
+        ...
+
+
+class Bag(NamedTuple):
+    """A text as the tokens that it has."""
+
+    tokens: NDArray[np.int64]
+    """(t,), each once, ascending."""
+    weights: NDArray[np.float32]
+    """(t,), what each counts for in the text; their sum is 1."""
+
+
+@runtime_checkable
+class LateInteraction(Protocol):
+    """An encoder that can compare two texts token by token, which tells more than one vector each
+    (Khattab and Zaharia 2020, arXiv:2004.12832)."""
+
+    def bags(self, texts: Sequence[str]) -> list[Bag]:
+        """Each text as its tokens."""
+        ...
+
+    def likeness(self, query: Bag, documents: Sequence[Bag]) -> NDArray[np.float32]:
+        """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
+        ...
+
+
+Told = Callable[[str, int, int], None]
+"""Takes what is done, how much of it is, and how much there is."""
+
+ENCODED_AT_ONCE = 256
+"""Texts handed to an encoder, which sorts them by length into batches of its own."""
+
+
+def encode_all(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> Vectors:
+    """(n, dimension) float32 unit rows of many texts, with progress."""
+    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
+    for start in range(0, len(texts), ENCODED_AT_ONCE):
+        told(what, start, len(texts))
+        some = slice(start, start + ENCODED_AT_ONCE)
+        vectors[some] = encoder.encode(texts[some])
+    told(what, len(texts), len(texts))
+    return vectors
+
+
+class Encoded(NamedTuple):
+    """A shard of texts, encoded."""
+
+    number: int
+    """Of the shard, from 0."""
+    vectors: Vectors
+    """(n, dimension) float32, unit rows."""
+    tokens: int
+    seconds: float
+    """Spent in the encoder, divided by how many encoders were at work."""
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """An encoder whose tokens cost money, and which asks before it spends any."""
+
+    def approve(self, texts: Iterable[str]) -> None:
+        """Have the whole of a job agreed to, before the first of its texts is encoded.
+
+        Raises:
+            AstrosearchError: if whoever pays says no.
+        """
+        ...

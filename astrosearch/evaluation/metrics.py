@@ -1,0 +1,153 @@
+"""How good rankings are, and how sure that is: measures, bootstrap, isotropy.
+
+The measures are those of trec_eval, by way of ir_measures. All are cut at rank 10:
+
+    R@1, R@10   share of a query's relevant papers among the first 1, 10
+    MRR@10      1 / rank of the first relevant one
+    nDCG@10     gain by relevance, discounted by log2(rank + 1), over the best possible
+                (Järvelin and Kekäläinen 2002, doi:10.1145/582415.582418)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import ir_measures
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoders.vectors import random_pair_cosines, unit_rows
+
+Values = NDArray[np.float64]
+"""(queries, measures): what each query scores by each measure."""
+
+DEPTH = 10
+"""Ranks that the measures look at."""
+
+_MEASURES = {
+    "R@1": ir_measures.R @ 1,
+    "R@10": ir_measures.R @ DEPTH,
+    "MRR@10": ir_measures.RR @ DEPTH,
+    "nDCG@10": ir_measures.nDCG @ DEPTH,
+}
+
+MEASURES = tuple(_MEASURES)
+
+RESAMPLES = 10_000
+
+Relevant = Mapping[int, int]
+"""A query's relevant documents with their grades, 1 or more."""
+
+
+def ranked(
+    scores: NDArray[np.floating], documents: NDArray[np.int64], relevant: Relevant
+) -> NDArray[np.int64]:
+    """Documents in order of score, best first; among equal scores the relevant ones come last.
+
+    So an encoder for which all texts look alike finds nothing, wherever the answers stand.
+
+    >>> ranked(np.array([0.5, 0.9, 0.5]), np.array([3, 4, 5]), {3: 1}).tolist()
+    [4, 5, 3]
+    """
+    grades = np.array([relevant.get(int(one), 0) for one in documents], dtype=np.int64)
+    return documents[np.lexsort((documents, grades, -scores))]
+
+
+def measure(answers: Sequence[NDArray[np.int64]], relevant: Sequence[Relevant]) -> Values:
+    """
+    Args:
+        answers: for each query its documents, best first; an empty one scores 0.
+        relevant: for each query what it should have found.
+    """
+    judged = {
+        str(query): {str(document): grade for document, grade in grades.items()}
+        for query, grades in enumerate(relevant)
+    }
+    # trec_eval sorts by score and breaks ties by name: falling scores keep the order as it is.
+    run = {
+        str(query): {str(document): -float(rank) for rank, document in enumerate(answer[:DEPTH])}
+        for query, answer in enumerate(answers)
+    }
+    columns = {one: column for column, one in enumerate(_MEASURES.values())}
+    values = np.zeros((len(relevant), len(columns)))
+    for found in ir_measures.iter_calc(list(columns), judged, run):
+        values[int(found.query_id), columns[found.measure]] = found.value
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over queries, or a difference of two, with its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What a difference says: `better`, `worse`, or `no clear difference`."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no clear difference"
+
+
+def resampled_means(values: Values, seed: int) -> Values:
+    """(RESAMPLES, columns): means over queries drawn with replacement.
+
+    The draws depend on the seed and on the number of queries alone, so columns of two systems are
+    resampled alike and the difference of their means is a paired bootstrap (Efron and Tibshirani
+    1993, chapter 13; for retrieval Sakai 2006, doi:10.1145/1148170.1148261).
+    """
+    generator = np.random.default_rng(seed)
+    count = len(values)
+    block = max(1, min(RESAMPLES, 2_000_000 // count))
+    means = []
+    for start in range(0, RESAMPLES, block):
+        resamples = min(block, RESAMPLES - start)
+        drawn = generator.integers(0, count, (resamples, count))
+        drawn += np.arange(resamples)[:, None] * count
+        times = np.bincount(drawn.ravel(), minlength=resamples * count)  # how often each is drawn
+        means.append(times.reshape(resamples, count) @ values / count)
+    return np.concatenate(means)
+
+
+def interval(mean: float, means: NDArray[np.float64], level: float = 0.95) -> Estimate:
+    """A mean with the percentile interval of its resampled means, (RESAMPLES,)."""
+    tail = 50 * (1 - level)
+    low, high = np.percentile(means, [tail, 100 - tail])
+    # Six decimals are far finer than any interval, and hide the order of summation.
+    return Estimate(round(float(mean), 6), round(float(low), 6), round(float(high), 6))
+
+
+@dataclass(frozen=True, slots=True)
+class Isotropy:
+    """How evenly vectors fill their space: how much all texts look alike, whatever they say
+    (Ethayarajh 2019, arXiv:1909.00512)."""
+
+    mean: float
+    """Of the cosines of random pairs; near 0 if isotropic."""
+    spread: float
+    """Standard deviation of the same cosines."""
+    top_component: float
+    """Share of the variance of the unit rows that lies along their first principal component."""
+
+
+ROWS = 4_096
+"""Vectors that are looked at: the principal components of more would be no other, and slow."""
+
+
+def isotropy(vectors: NDArray[np.floating], seed: int = 0) -> Isotropy:
+    """Of (n, d) vectors, n > 1; of `ROWS` of them, drawn at random, if there are more."""
+    generator = np.random.default_rng(seed)
+    if len(vectors) > ROWS:
+        vectors = vectors[np.sort(generator.choice(len(vectors), ROWS, replace=False))]
+    rows = unit_rows(vectors)
+    cosines = random_pair_cosines(rows, seed)
+    centred = (rows - rows.mean(axis=0)).astype(np.float64)
+    scatter = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
+    variances = np.maximum(np.linalg.eigvalsh(scatter), 0)
+    total = float(variances.sum())
+    return Isotropy(
+        mean=round(float(cosines.mean()), 4),
+        spread=round(float(cosines.std()), 4),
+        top_component=round(float(variances[-1]) / total, 4) if total > 0 else 1.0,
+    )

@@ -1,0 +1,241 @@
+"""Encoding on the machines of a Ray cluster, with Ray Data (https://docs.ray.io/en/latest/data).
+
+An actor for each GPU holds the encoder; where the cluster has none, an actor for each `CORES`
+processors. The texts are read on this machine, which has papers.sqlite, a few shards ahead of the
+encoders; the vectors come back to it. The shards of a worker that is lost are done again by others.
+"""
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch import __version__, errors
+from astrosearch.corpus.store import Corpus
+from astrosearch.encoders.base import Encoded, Encoder, EncoderSpec, Say
+from astrosearch.encoders.loading import load_encoder
+from astrosearch.errors import AstrosearchError, InputError, SetupError
+
+# Before the import, which reads them. Nobody here has agreed to reports of Ray's use.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+import ray
+import ray.data
+
+CORES = 4
+"""Processors an actor takes where there is no GPU; of a machine with fewer, all. With more, the
+products of a small model get little faster."""
+
+BLOCKS = 2_000
+"""Parts, of whole shards, that the work is cut into at most: what an actor takes at a time, comes
+back at once, and is done again if it is lost. Each costs Ray some milliseconds to set up."""
+
+
+class RayEngine:
+    """Encodes shards on a Ray cluster; an `Engine` of `astrosearch.index.build`."""
+
+    def __init__(self, address: str | None, say: Say, options: Mapping[str, Any]) -> None:
+        """
+        Args:
+            address: HOST:PORT of a cluster that this machine belongs to; None for the one that
+                runs on this machine, else one that is made of this machine alone.
+            options: `device`, `dtype` and `batch_tokens` of `load_encoder`.
+        """
+        self._address = address
+        self._say = say
+        self._options = dict(options)
+
+    def __call__(
+        self, spec: EncoderSpec, papers: Path, shards: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Encoded]:
+        """The vectors of some rows of a papers.sqlite, shard by shard, as they get done.
+
+        Raises:
+            InputError: if the address is none.
+            SetupError: if there is no cluster at it.
+            AstrosearchError: what an encoder raised, with the name of its machine.
+        """
+        with _connected(self._address):
+            count, each = _actors()
+            self._say(
+                f"Encoding on {_machines()} with {count} {'actors' if count > 1 else 'actor'}"
+            )
+            yield from self._encode(spec, papers.resolve(), shards, count, each)
+
+    def _encode(
+        self,
+        spec: EncoderSpec,
+        papers: Path,
+        shards: Sequence[NDArray[np.int64]],
+        count: int,
+        each: dict[str, int],
+    ) -> Iterator[Encoded]:
+        here = ray.get_runtime_context().get_node_id()
+        items = [{"number": number, "rows": rows} for number, rows in enumerate(shards)]
+        encoded = (
+            ray.data.from_items(items, override_num_blocks=min(len(items), BLOCKS))
+            .map(
+                _Texts,
+                fn_constructor_args=(spec, papers),
+                label_selector={"ray.io/node-id": here},
+                num_cpus=0,
+                compute=ray.data.ActorPoolStrategy(size=1),
+            )
+            .map(
+                _Vectors,
+                fn_constructor_args=(spec, self._options, __version__),
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
+                **each,
+            )
+        )
+        try:
+            for row in encoded.iter_rows():
+                if row["error"]:
+                    raise getattr(errors, row["error"])(row["message"])
+                yield Encoded(row["number"], row["vectors"], row["tokens"], row["seconds"] / count)
+        except ray.exceptions.RayTaskError:  # a bug: with its traceback
+            raise
+        except ray.exceptions.RayError as error:
+            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise AstrosearchError(f"Ray gave up: {line}; what was encoded is kept") from error
+
+
+class _Texts:
+    """Rows to texts."""
+
+    def __init__(self, spec: EncoderSpec, papers: Path) -> None:
+        self._spec = spec
+        self._papers = papers
+        self._of_thread = threading.local()  # Ray calls from several, SQLite serves one
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        if not hasattr(self._of_thread, "corpus"):
+            self._of_thread.corpus = Corpus(self._papers)
+        papers = self._of_thread.corpus.papers(item["rows"].tolist())
+        return {"number": item["number"], "texts": [self._spec.text_of(one) for one in papers]}
+
+
+class _Vectors:
+    """Texts to vectors, in an actor that loads the encoder when the first texts come. Its errors
+    are part of what it returns: of what is raised, Ray keeps the text alone."""
+
+    def __init__(self, spec: EncoderSpec, options: dict[str, Any], version: str) -> None:
+        self._spec = spec
+        self._options = options
+        self._version = version
+        self._encoder: Encoder | None = None
+
+    def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
+        found = {"number": item["number"], "tokens": 0, "seconds": 0.0, "error": "", "message": ""}
+        try:
+            encoder = self._loaded()
+            start, tokens = time.perf_counter(), encoder.tokens_seen
+            vectors = encoder.encode(list(item["texts"]))
+        except AstrosearchError as error:
+            message = f"on {socket.gethostname()}: {error}"
+            empty = np.zeros((0, 1), dtype=np.float32)
+            return {**found, "vectors": empty, "error": type(error).__name__, "message": message}
+        return {
+            **found,
+            "vectors": vectors,
+            "tokens": encoder.tokens_seen - tokens,
+            "seconds": time.perf_counter() - start,
+        }
+
+    def _loaded(self) -> Encoder:
+        if self._encoder is None:
+            if self._version != __version__:
+                raise SetupError(
+                    f"astrosearch is of version {__version__}, where the build runs of "
+                    f"{self._version}: install the same"
+                )
+            self._encoder = load_encoder(self._spec, lambda line: None, **self._options)
+        return self._encoder
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """A connection to a cluster, without what Ray says on the way."""
+    if address is not None:
+        _reach(address)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), _no_stderr():
+            warnings.simplefilter("ignore")
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=False,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise SetupError(
+            f"this machine cannot use the Ray cluster ({what}); see: ray status"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        raise InputError(
+            f"{address!r} is no address of a Ray cluster: write HOST:PORT, as host:6379"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise SetupError(
+            f"there is no Ray cluster at {address} ({error}); start one there with: "
+            f"ray start --head --port {port}"
+        ) from None
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Nothing to standard error, also from C++, which tells there that it was told to be quiet."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _actors() -> tuple[int, dict[str, int]]:
+    """How many actors the cluster has room for, and what each of them takes."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if gpus := sum(int(one.get("GPU", 0)) for one in machines):
+        return gpus, {"num_gpus": 1}
+    processors = [count for one in machines if (count := int(one.get("CPU", 0)))]
+    if not processors:
+        raise SetupError("the Ray cluster has neither GPUs nor processors: see ray status")
+    cores = min(CORES, *processors)
+    return sum(count // cores for count in processors), {"num_cpus": cores}
+
+
+def _machines() -> str:
+    count = sum(node["Alive"] for node in ray.nodes())
+    return "one machine" if count == 1 else f"{count} machines"

@@ -1,0 +1,1 @@
+"""Texts: TeX, terms, sentences, quantities, BibTeX."""

@@ -1,0 +1,185 @@
+r"""Papers as BibTeX.
+
+An entry has to survive what reads it next: BibTeX counts braces whatever TeX makes of them, and
+LaTeX stops at a `_` or `%` that arXiv's titles carry freely. So a title keeps its TeX, and what
+would break the entry or the document is escaped.
+"""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from astrosearch.papers import Paper
+from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
+
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+_GROUP = re.compile(
+    r"\b(collaborations?|consortium|team|group|project|survey|network|observatory|members)\b",
+    re.IGNORECASE,
+)
+_SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
+_PARTICLES = frozenset(
+    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los ten
+    ter van von vom zu zum zur 't""".split()
+)
+# Letters that are no base letter with an accent, so that decomposition does not help.
+_ASCII = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i"}
+    | {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+)
+
+
+class _Name(NamedTuple):
+    given: str
+    family: str
+    suffix: str
+
+
+def key(paper: Paper) -> str:
+    """The citation key: first author, year, identifier, in ASCII.
+
+    It depends on this paper alone, and no two papers share one, so files written on different
+    days can be joined.
+
+    >>> key(Paper("astro-ph/0601001", "", "", ("Łucja Nowak",), (), date(2006, 1, 1)))
+    'nowak2006_astro-ph-0601001'
+    """
+    family = family_name(paper.authors[0]) if paper.authors else ""
+    if _GROUP.search(family):
+        family = _GROUP.sub("", family.lower().removeprefix("the "))
+    letters = unicodedata.normalize("NFKD", to_unicode(family).translate(_ASCII))
+    name = re.sub(r"[^a-z]", "", letters.lower()) or "arxiv"
+    return f"{name}{paper.published.year}_{paper.id.replace('/', '-')}"
+
+
+def entry(paper: Paper) -> str:
+    r"""A `@misc` entry in the form arXiv itself exports.
+
+    >>> print(entry(paper))
+    @misc{nowak2024_2401.00001,
+      author = {Łucja Nowak and {Lighthouse Collaboration}},
+      title = {{Dust at $z \sim 7$}},
+      year = {2024},
+      month = jan,
+      eprint = {2401.00001},
+      archivePrefix = {arXiv},
+      primaryClass = {astro-ph.GA},
+      url = {https://arxiv.org/abs/2401.00001},
+    }
+    """
+    fields = {
+        "author": "{" + " and ".join(_author(name) for name in paper.authors) + "}",
+        "title": "{{" + _safe(paper.title) + "}}",
+        "year": f"{{{paper.published.year}}}",
+        "month": _MONTHS[paper.published.month - 1],
+        "eprint": f"{{{paper.id}}}",
+        "archivePrefix": "{arXiv}",
+        "primaryClass": f"{{{_safe(paper.categories[0])}}}" if paper.categories else "",
+        "doi": f"{{{_doi(paper.doi)}}}" if paper.doi else "",
+        "url": f"{{{paper.url}}}",
+    }
+    lines = [f"  {name} = {value}," for name, value in fields.items() if value not in ("", "{}")]
+    return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
+
+
+def family_name(name: str) -> str:
+    """What a paper is called after: the family name with its particles, or the collaboration.
+
+    >>> family_name("Maartje van der Berg"), family_name("Lighthouse Collaboration")
+    ('van der Berg', 'Lighthouse Collaboration')
+    """
+    return _split(name).family
+
+
+def _split(name: str) -> _Name:
+    words = name.replace("~", " ").split()
+    if "," in name:  # already "Family, Given"
+        family, _, given = name.partition(",")
+        return _Name(given.strip(), family.strip(), "")
+    if _GROUP.search(name):
+        return _Name("", " ".join(words), "")
+    suffix = words.pop() if len(words) > 1 and words[-1] in _SUFFIXES else ""
+    first = len(words) - 1
+    while first > 0 and words[first - 1].lower() in _PARTICLES:
+        # "Di Wang" and "Le Thi Hoa" begin with a given name, "van Dyk" does not.
+        if first == 1 and not words[0].islower():
+            break
+        first -= 1
+    return _Name(" ".join(words[:first]), " ".join(words[max(first, 0) :]), suffix)
+
+
+def _author(name: str) -> str:
+    if name.rstrip(".") == "et al":
+        return "others"  # BibTeX's own word for them
+    given, family, suffix = _split(name)
+    given, family = _safe(given), _safe(family)
+    if not given:
+        return f"{{{family}}}" if " " in family else family
+    if re.search(r"(?i)\band\b", f"{given} {family}"):  # would read as two authors
+        return f"{{{given} {family}}}"
+    if suffix:
+        return f"{family}, {suffix}, {given}"
+    # BibTeX takes lower-case particles for part of the family name, others not.
+    first_word = family.split(" ")[0]
+    if "," in name or (first_word != family and not first_word.islower()):
+        return f"{family}, {given}"
+    return f"{given} {family}"
+
+
+def _doi(doi: str) -> str:
+    """A DOI as hyperlinks take it; braces would end the field."""
+    bare = re.sub(r"\\([_%#&])", r"\1", one_line(doi).replace(" ", ""))
+    return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
+
+
+_OUTSIDE = re.compile(
+    r"""(?P<kept> \\. | \$[^$]*\$ )
+      | (?P<script> [_^] (?: \{[^{}$]*\} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
+                          | [A-Za-z*](?![A-Za-z0-9]) | [-+](?!\w) ) )
+      | (?P<raised> \^[A-Za-z]+ )
+      | (?P<sign> [_^] )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _safe(text: str) -> str:
+    r"""The same TeX, without what would break a field or a document.
+
+    >>> _safe("50% of A_B & {x at 10^{-3}")
+    '50\\% of A\\_B \\& x at 10$^{-3}$'
+    """
+    text = " ".join(one_line(text).split())
+    if is_overgrown(text):
+        return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
+    text = paired(text)
+    text = without_ties(text, tie="~", about=r"$\sim$")
+    text = _OUTSIDE.sub(_in_a_formula, text)
+    text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
+    if not _braces_balance(text):
+        text = re.sub(r"\\([{}])", _spelt_brace, text)
+    # Some readers take a brace behind a backslash for text, and the field would not end.
+    return text.strip().rstrip("\\ ")
+
+
+def _in_a_formula(match: re.Match[str]) -> str:
+    if match["kept"]:
+        return match["kept"]
+    if match["sign"]:
+        return r"\_" if match["sign"] == "_" else r"\textasciicircum{}"
+    sign, body = match[0][0], match[0][1:]
+    return f"${sign}{body if body.startswith('{') else '{' + body + '}'}$"
+
+
+def _braces_balance(text: str) -> bool:
+    """Whether braces pair up for BibTeX, to which a backslash before one means nothing."""
+    depth = 0
+    for sign in text:
+        depth += (sign == "{") - (sign == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _spelt_brace(match: re.Match[str]) -> str:
+    return r"\ensuremath{\lbrace}" if match[1] == "{" else r"\ensuremath{\rbrace}"

@@ -1,0 +1,1 @@
+"""Training of an encoder by pairs of texts."""
