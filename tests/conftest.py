@@ -128,6 +128,6 @@ def run(home: Path) -> Run:
 def built(run: Run, snapshot: Path, tiny_llama: Path) -> Path:
     """The folder of an index `main` of the snapshot, encoded with the tiny LLaMA."""
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    return locations.index_folder("main")
+    return paths.index_folder("main")

@@ -14,9 +14,11 @@ from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.registry import resolve
 from astrosearch.errors import EncoderMismatch
-from astrosearch.index.build import Progress, build
+from astrosearch.index.build import build
+from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line
-from tests.test_index import files, load, silent
+from tests.reporters import Lines, Watch
+from tests.test_index import files, load
 
 REASON = "Ray is an optional extra: pip install 'ray[data]'"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
@@ -69,13 +71,13 @@ def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
 
     source = tmp_path / "many.json"
     source.write_text("\n".join(kaggle_line(n) for n in range(1500)))
-    spec = resolve(EncoderSpec(str(tiny_llama), layers=0), silent)[0]
+    spec = resolve(EncoderSpec(str(tiny_llama), layers=0), SILENT)[0]
     build(tmp_path / "whole", [source], Selection(), spec, load)
-    said: list[str] = []
-    seen: list[Progress] = []
+    said = Lines()
+    seen: list[int] = []
 
-    def lose_one(progress: Progress) -> None:
-        seen.append(progress)
+    def lose_one(done: int, total: int) -> None:
+        seen.append(done)
         if len(seen) == 3:
             cluster.remove_node(cluster.second, allow_graceful=False)
 
@@ -85,12 +87,12 @@ def test_an_index_is_the_same_though_a_machine_is_lost_in_the_middle(
         Selection(),
         spec,
         load,
-        engine=RayEngine(cluster.address, said.append, {"device": "cpu"}),
-        progress=lose_one,
+        engine=RayEngine(cluster.address, said, {"device": "cpu"}),
+        reporter=Watch(lose_one),
     )
     assert said == ["Encoding on 2 machines with 2 actors"]
     assert (report.encoded, report.reused) == (1500, 0)
-    assert [one.encoded for one in seen][-1] == 1500
+    assert seen[-1] == 1500
     assert files(tmp_path / "spread") == files(tmp_path / "whole")
 
 
@@ -107,7 +109,7 @@ def test_what_an_encoder_raises_is_the_line_of_its_machine(
             Selection(),
             spec,
             load,
-            engine=RayEngine(cluster.address, silent, {}),
+            engine=RayEngine(cluster.address, SILENT, {}),
         )
 
 

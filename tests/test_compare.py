@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.comparison.distribution import distributions, middle, step
-from astrosearch.comparison.pairs import PairView as View
 from astrosearch.comparison.pairs import (
-    Side,
+    EmbeddingSpace,
     closest_sentences,
     gather,
     percentile,
@@ -19,12 +18,14 @@ from astrosearch.comparison.pairs import (
     view_pair,
     views,
 )
-from astrosearch.encoders.cached import KeptEncoder
-from astrosearch.encoders.loading import kept_encoder, load_encoder
+from astrosearch.comparison.pairs import PairView as View
+from astrosearch.encoders.cached import CachedEncoder
+from astrosearch.encoders.loading import load_cached_encoder, load_encoder
 from astrosearch.encoders.registry import encoder_spec
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index
+from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line, make_llama
 
 PAPERS = 40
@@ -41,7 +42,7 @@ def index(run: Run, tmp_path: Path, tiny_llama: Path) -> Index:
     source = tmp_path / "papers.json"
     source.write_text("\n".join(kaggle_line(number) for number in range(PAPERS)) + "\n")
     run("index", "small", "--corpus", source, "--encoder", tiny_llama)
-    return Index(locations.existing_index("small"))
+    return Index(paths.existing_index("small"))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,9 @@ def ids(index: Index, count: int) -> list[str]:
 
 def test_a_pair_is_placed_by_percentile_ranks_and_shared_neighbours() -> None:
     angles = np.radians([0, 10, 25, 60, 90])
-    side = Side("a", np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32))
+    side = EmbeddingSpace(
+        "a", np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    )
     background = np.array([0.0, 0.5, 0.9, 0.99], dtype=np.float32)
     view = view_pair(side, 0, 2, background)
     assert view.cosine == pytest.approx(np.cos(np.radians(25)))
@@ -92,7 +95,7 @@ def test_the_verdict_says_whether_encoders_agree_and_how_strongly(
 
 
 def test_the_closest_sentences_are_named_each_once(tiny_llama: Path) -> None:
-    encoder = load_encoder(encoder_spec(str(tiny_llama)), lambda line: None)
+    encoder = load_encoder(encoder_spec(str(tiny_llama)), SILENT)
     first = "Gas falls onto a white dwarf. The stream of a galaxy is long."
     second = "The stream of a galaxy is long. A model of dust is new here."
     found = closest_sentences(encoder, first, second)
@@ -104,7 +107,7 @@ def test_the_closest_sentences_are_named_each_once(tiny_llama: Path) -> None:
 
 def test_both_encoders_see_the_same_papers(index: Index, other: Path) -> None:
     wanted = ids(index, 2)
-    encoder = load_encoder(encoder_spec(str(other)), lambda line: None)
+    encoder = load_encoder(encoder_spec(str(other)), SILENT)
     pool = gather(index, "own", wanted, [("other", encoder)], 20, seed=1)
     assert len(pool.papers) == 20
     assert [paper.id for paper in pool.papers if paper.id in wanted] == wanted
@@ -125,7 +128,7 @@ def test_another_index_lends_its_vectors_of_the_papers_both_have(
     source = tmp_path / "half.json"
     source.write_text("\n".join(kaggle_line(number) for number in range(20)) + "\n")
     run("index", "half", "--corpus", source, "--encoder", other)
-    half = Index(locations.existing_index("half"))
+    half = Index(paths.existing_index("half"))
     pool = gather(index, "own", ids(index, 2), [("half", half)], PAPERS, seed=0)
     assert {paper.id for paper in pool.papers} == {paper.id for paper in half.corpus}
     rows = [half.corpus.row_of(paper.id) for paper in pool.papers]
@@ -141,16 +144,16 @@ def test_another_index_lends_its_vectors_of_the_papers_both_have(
 def test_a_second_question_encodes_nothing_and_answers_the_same(other: Path) -> None:
     spec = encoder_spec(str(other))
     texts = ["gas stream", "dust", "gas stream"]
-    first = kept_encoder(spec, lambda line: None)
-    assert isinstance(first, KeptEncoder)
+    first = load_cached_encoder(spec, SILENT)
+    assert isinstance(first, CachedEncoder)
     vectors = first.encode(texts)
-    plain = load_encoder(spec, lambda line: None).encode(texts)
+    plain = load_encoder(spec, SILENT).encode(texts)
     np.testing.assert_allclose(vectors, plain, atol=1e-6)
 
     def never() -> object:
         raise AssertionError("it was loaded")
 
-    second = KeptEncoder(first.spec, never)  # type: ignore[arg-type]
+    second = CachedEncoder(first.spec, never)  # type: ignore[arg-type]
     assert np.array_equal(second.encode(texts), vectors)
     assert second.dimension == vectors.shape[1]
     with pytest.raises(AssertionError, match="it was loaded"):

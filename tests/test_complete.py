@@ -15,9 +15,15 @@ import numpy as np
 import pytest
 
 from astrosearch.completion.attribution import Texts, Thresholds, calibrated, copies, supporting
-from astrosearch.completion.complete import Completion, Judge, Source, complete, find_sources
-from astrosearch.completion.generators.base import Sampling, Tally
-from astrosearch.completion.generators.local import LocalWriter
+from astrosearch.completion.complete import (
+    Completion,
+    GroundingChecker,
+    Source,
+    complete,
+    find_sources,
+)
+from astrosearch.completion.generators.base import GenerationStats, Sampling
+from astrosearch.completion.generators.local import LocalGenerator
 from astrosearch.completion.language_model import load_language_model
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
@@ -25,13 +31,9 @@ from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
-from astrosearch.text.quantities import Known
+from astrosearch.report import SILENT
+from astrosearch.text.quantities import AllowedValues
 from tests.conftest import Run, kaggle_line
-
-
-def silent(line: str) -> None:
-    pass
-
 
 SIGNS = "0123456789.,^ abkpcMz=~×σ±+-(ng"
 PIECES = [" seven", " ten", "teen", " kpc", " Myr", "½", "10^", " NGC ", "M31"]
@@ -79,16 +81,16 @@ BEGUN = "a bank"
 
 def test_a_held_decoder_writes_no_number_that_is_not_known(babbler: Path) -> None:
     text = "of 1,068 stars at z = 7.25 some 10^8 have 7 kpc, 40 ± 3 km/s or 3σ; M31"
-    known = Known([text])
-    writer = LocalWriter("babbler", load_language_model(str(babbler), silent, device="cpu"))
+    known = AllowedValues([text])
+    writer = LocalGenerator("babbler", load_language_model(str(babbler), SILENT, device="cpu"))
     allowed = set(re.findall(r"[0-9]+", text)) | {"1068"}
-    stepped_in = written = 0
+    tokens_blocked = written = 0
     for seed in range(1_000):
-        tally = Tally()
+        stats = GenerationStats()
         sampling = Sampling(temperature=2.0, max_new_tokens=12, seed=seed)
-        pieces = "".join(writer.write(BEGUN, [], sampling, tally, known))
-        stepped_in += tally.stepped_in
-        if tally.stopped != "end":
+        pieces = "".join(writer.write(BEGUN, [], sampling, stats, known))
+        tokens_blocked += stats.tokens_blocked
+        if stats.stopped != "end":
             unfinished = known.unknown(BEGUN + pieces, len(BEGUN))
             pieces = pieces if unfinished is None else pieces[: unfinished.start - len(BEGUN)]
         assert known.unknown(BEGUN + pieces) is None, pieces
@@ -97,25 +99,25 @@ def test_a_held_decoder_writes_no_number_that_is_not_known(babbler: Path) -> Non
         assert set(runs) <= allowed, repr(pieces)
         assert "½" not in pieces
         assert not re.search(r"\bten\b", pieces), pieces
-    assert stepped_in > 500
+    assert tokens_blocked > 500
     assert written > 200  # it may write known ones
 
 
 def test_without_holding_it_the_same_model_invents_numbers(babbler: Path) -> None:
-    known = Known(["of 7 stars"])
-    writer = LocalWriter("babbler", load_language_model(str(babbler), silent, device="cpu"))
+    known = AllowedValues(["of 7 stars"])
+    writer = LocalGenerator("babbler", load_language_model(str(babbler), SILENT, device="cpu"))
     sampling = Sampling(temperature=2.0, max_new_tokens=40)
-    text = "".join(writer.write(BEGUN, [], sampling, Tally()))
+    text = "".join(writer.write(BEGUN, [], sampling, GenerationStats()))
     assert known.unknown(BEGUN + text) is not None
 
 
 def test_a_seed_gives_the_same_text_whatever_was_written_before(babbler: Path) -> None:
-    model = load_language_model(str(babbler), silent, device="cpu")
-    one, other = LocalWriter("a", model), LocalWriter("b", model)
+    model = load_language_model(str(babbler), SILENT, device="cpu")
+    one, other = LocalGenerator("a", model), LocalGenerator("b", model)
 
-    def text(writer: LocalWriter, seed: int) -> str:
+    def text(writer: LocalGenerator, seed: int) -> str:
         sampling = Sampling(temperature=1.0, max_new_tokens=30, seed=seed)
-        return "".join(writer.write("gas", ["pc and kpc", "a bank"], sampling, Tally()))
+        return "".join(writer.write("gas", ["pc and kpc", "a bank"], sampling, GenerationStats()))
 
     first = [text(one, seed) for seed in (0, 1, 2)]
     assert [text(other, seed) for seed in (2, 1, 0)] == first[::-1]
@@ -125,10 +127,10 @@ def test_a_seed_gives_the_same_text_whatever_was_written_before(babbler: Path) -
 def test_the_text_is_what_transformers_would_write(babbler: Path) -> None:
     import torch
 
-    model = load_language_model(str(babbler), silent, device="cpu")
-    writer = LocalWriter("a", model)
+    model = load_language_model(str(babbler), SILENT, device="cpu")
+    writer = LocalGenerator("a", model)
     sampling = Sampling(temperature=0.0, max_new_tokens=24)
-    text = "".join(writer.write("gas at 7", ["pc and kpc"], sampling, Tally()))
+    text = "".join(writer.write("gas at 7", ["pc and kpc"], sampling, GenerationStats()))
     prompt = torch.tensor([writer.prompt("gas at 7", ["pc and kpc"])])
     found = model.model.generate(
         prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=24
@@ -139,7 +141,7 @@ def test_the_text_is_what_transformers_would_write(babbler: Path) -> None:
 
 
 def test_sources_stand_whole_before_the_beginning_the_best_last(babbler: Path) -> None:
-    writer = LocalWriter("a", load_language_model(str(babbler), silent, device="cpu"))
+    writer = LocalGenerator("a", load_language_model(str(babbler), SILENT, device="cpu"))
     decode = writer.model.vocabulary.tokenizer.decode
     ids = writer.prompt("a bank ", ["pc", "kpc"])
     assert decode(ids, skip_special_tokens=False) == "<s>kpc</s><s>pc</s><s>a bank"
@@ -189,7 +191,7 @@ def test_a_sentence_is_supported_by_a_source_that_is_near_and_has_its_words() ->
 
 def test_thresholds_are_reached_by_chance_once_in_a_hundred_times(built: Path) -> None:
     index = Index(built)
-    encoder = load_encoder(index.manifest.encoder, silent)
+    encoder = load_encoder(index.manifest.encoder, SILENT)
     thresholds = calibrated(index, encoder)
     assert calibrated(index, encoder) == thresholds
     rows = np.random.default_rng(5).choice(len(index), 40, replace=False)
@@ -235,12 +237,12 @@ class Dictated:
         return 9
 
     def write(self, *arguments: object) -> object:
-        tally = arguments[3]
-        assert isinstance(tally, Tally)
+        stats = arguments[3]
+        assert isinstance(stats, GenerationStats)
         yield from self.pieces
         if self.interrupted:
             raise KeyboardInterrupt
-        tally.stopped = "end"
+        stats.stopped = "end"
 
 
 def _completed(beginning: str, *pieces: str, **more: bool) -> Completion:
@@ -248,7 +250,7 @@ def _completed(beginning: str, *pieces: str, **more: bool) -> Completion:
         _source(1, "Gas is stripped from the dwarf galaxy at 50 kpc. The mass is 10^8 Msun."),
         _source(2, "We map NGC 1068 with ALMA."),
     ]
-    judge = Judge(WordEncoder(), Thresholds(0.85, 0.5), beginning, sources)
+    judge = GroundingChecker(WordEncoder(), Thresholds(0.85, 0.5), beginning, sources)
     writer = Dictated(*pieces, **more)
     return complete(writer, judge, beginning, sources, Sampling())  # type: ignore[arg-type]
 
@@ -281,12 +283,12 @@ def test_places_point_at_the_text_and_say_who_has_it() -> None:
     assert second == "Of 12 clouds, 99 have $10^{8}$ M$_\\odot$."
     assert third.startswith("NGC 1068")
     assert done.sentences[0].sources == [0]
-    assert done.tally.stopped == "end"
+    assert done.stats.stopped == "end"
 
 
 def test_an_interruption_keeps_what_was_written_and_checks_it() -> None:
     done = _completed("We find", " 77 clouds", interrupted=True)
-    assert (done.text, done.tally.stopped) == (" 77 clouds", "interrupted")
+    assert (done.text, done.stats.stopped) == (" 77 clouds", "interrupted")
     assert [one.supported for one in done.numbers] == [False]
 
 
@@ -306,14 +308,14 @@ def home_index(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
     source = tmp_path / "corpus.json"
     source.write_text("\n".join(lines))
     run("index", "--corpus", source, "--encoder", tiny_llama)
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    return locations.index_folder("main")
+    return paths.index_folder("main")
 
 
 def test_a_paper_is_never_its_own_source(home_index: Path) -> None:
     index = Index(home_index)
-    encoder: Encoder = load_encoder(index.manifest.encoder, silent)
+    encoder: Encoder = load_encoder(index.manifest.encoder, SILENT)
     for paper in list(index.corpus)[:6]:
         with_it = find_sources(index, encoder, paper.abstract, 3)
         assert paper.id in [one.paper.id for one in with_it]
@@ -324,7 +326,7 @@ def test_a_paper_is_never_its_own_source(home_index: Path) -> None:
 def test_a_beginning_that_no_paper_has_to_do_with_is_said_so(home_index: Path) -> None:
     index = Index(home_index)
 
-    ours = load_encoder(index.manifest.encoder, silent)
+    ours = load_encoder(index.manifest.encoder, SILENT)
     nowhere = -np.asarray(index.vectors[:]).mean(axis=0).astype(np.float32)
 
     class Elsewhere:
@@ -402,10 +404,10 @@ def test_ctrl_c_prints_what_there_is(run: Run, home_index: Path, babbler: Path) 
     command += ["--model", str(babbler), "-k", "1", "--max-new-tokens", "100", "--temperature", "1"]
     # A writer that takes its time: the model is slowed down from outside, by a wait at each token.
     slow = (
-        "import sys, time, astrosearch.writers.local as local\n"
-        "quick = local.LocalWriter._next\n"
+        "import sys, time, astrosearch.completion.generators.local as local\n"
+        "quick = local.LocalGenerator._next\n"
         "def slow(*a):\n    time.sleep(0.1)\n    return quick(*a)\n"
-        "local.LocalWriter._next = slow\n"
+        "local.LocalGenerator._next = slow\n"
         "from astrosearch.cli import main\n"
         f"main({command[3:]!r})\n"
     )
@@ -482,7 +484,7 @@ def test_what_grounding_is_worth_is_measured_on_both_models(
     assert (free["how"], grounded["abstracts"]) == ("without sources", 4)
     assert free["unsupported_by_all"] > 0
     assert strict["unsupported_by_all"] == 0
-    assert strict["stepped_in"] > 0
+    assert strict["tokens_blocked"] > 0
     assert json.loads(run(*asked, "--json").stdout) == record
     assert "perplexity of the true ending" in run(*asked).stdout
     for more in (("--task", "title"), ("--against", "paper"), ("--save", tmp_path / "x")):
@@ -496,7 +498,7 @@ def test_the_perplexity_is_that_of_the_ending_alone(babbler: Path) -> None:
 
     from astrosearch.completion.perplexity import losses_of
 
-    model = load_language_model(str(babbler), silent, device="cpu", dtype=torch.float32)
+    model = load_language_model(str(babbler), SILENT, device="cpu", dtype=torch.float32)
     text = [0, 5, 9, 3, 7, 11, 4]
     found = losses_of(model, [text], lambda done: None, [4])
     with torch.inference_mode():

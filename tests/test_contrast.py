@@ -19,17 +19,15 @@ from astrosearch.encoders.registry import encoder_spec
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
+from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line
+from tests.reporters import Watch
 from tests.subprocess_train import kill_at_step, train_apart
 from training.contrastive.mining import hard_negatives
 from training.contrastive.objective import back_propagate, info_nce
 from training.contrastive.pairs import SPAN_WORDS, Pair, Views, masked, read_relations
 from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.log import Log
-
-
-def silent(line: str) -> None:
-    pass
 
 
 def long_line(number: int) -> str:
@@ -265,11 +263,13 @@ def test_a_teacher_reads_each_training_abstract_once_and_is_asked_about_question
     corpus: Corpus, tmp_path: Path
 ) -> None:
     views, letters = Views(corpus, {}, seed=0), _Letters()
-    file, told = tmp_path / "teacher.npy", []
+    file = tmp_path / "teacher.npy"
+    told: list[tuple[int, int]] = []
+    watch = Watch(lambda done, total: told.append((done, total)))
     for _ in range(2):
-        teacher = Teacher(letters, corpus, views, file, lambda *seen: told.append(seen))  # type: ignore[arg-type]
+        teacher = Teacher(letters, corpus, views, file, watch)  # type: ignore[arg-type]
         assert letters.asked == len(views)
-    assert told[-1][1:] == (0, 0)
+    assert told[-1] == (0, 0)
     pairs = [views.pair(number) for number in range(40)]
     fair = [number % 3 != 0 for number in range(40)]
     places, cosines = teacher.lesson(pairs, fair)
@@ -292,7 +292,7 @@ def test_what_a_teacher_knows_is_learnt(
     papers = list(corpus)
 
     def cosines(name: str) -> np.ndarray:
-        encoder = load_encoder(encoder_spec(name), silent, dtype="float32")
+        encoder = load_encoder(encoder_spec(name), SILENT, dtype="float32")
         titles, abstracts = [p.title for p in papers], [p.abstract for p in papers]
         found = encoder.encode(titles) @ encoder.encode(abstracts).T
         return found[~np.eye(len(papers), dtype=bool)]
@@ -330,7 +330,7 @@ def test_the_encoder_it_makes_finds_more_and_is_the_same_without_torch(
     assert "An encoder of astronomy papers" in (out / "README.md").read_text()
     spec = encoder_spec(str(out))
     assert (spec.layers, spec.attention, spec.adapter) == (2, attention, str(out))
-    encoder, short = load_encoder(spec, silent, dtype="float32"), load_query_encoder(spec, silent)
+    encoder, short = load_encoder(spec, SILENT, dtype="float32"), load_query_encoder(spec, SILENT)
     assert type(short).__name__ == "LlamaEncoder"
     texts = ["gas stream of a quasar", "dust", "Stars in the Milky Way and black hole disc"]
     vectors = encoder.encode(texts)
@@ -387,12 +387,12 @@ def test_it_begins_where_an_embedding_adapter_ends(
     # What the layers find counts nothing yet, so the vectors are those of the words alone.
     texts = ["gas stream of a quasar", "dust"]
     one, two = (
-        load_encoder(encoder_spec(str(one)), silent, dtype="float32") for one in (words, whole)
+        load_encoder(encoder_spec(str(one)), SILENT, dtype="float32") for one in (words, whole)
     )
     assert (one.spec.layers, two.spec.layers) == (0, 2)
     # The map is rounded to 16 bits once more.
     assert ((one.encode(texts) * two.encode(texts)).sum(axis=1) > 0.999).all()
-    again = load_query_encoder(two.spec, silent)
+    again = load_query_encoder(two.spec, SILENT)
     assert type(again).__name__ == "LlamaEncoder"
     assert np.allclose(again.encode(texts), two.encode(texts), atol=1e-5)
     index = ("index", "x", "--corpus", source)
@@ -421,7 +421,7 @@ def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
         assert (down.dtype, down.shape[0]) == (torch.float8_e4m3fn, kept)
         assert 4 <= down.float().abs().max() <= 8
         spec = encoder_spec(str(out))
-        encoder, short = load_encoder(spec, silent), load_query_encoder(spec, silent)
+        encoder, short = load_encoder(spec, SILENT), load_query_encoder(spec, SILENT)
         assert type(short).__name__ == "StaticEncoder"
         assert np.allclose(short.encode(titles), encoder.encode(titles), atol=1e-5)
         vectors[name] = encoder.encode(titles)
@@ -429,7 +429,7 @@ def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
     head = load_file(out / "head.safetensors")
     save_file(head | {"token_weights": head["token_weights"][:9]}, out / "head.safetensors")
     with pytest.raises(InputError, match="is of another model: mean, projection and token weights"):
-        load_query_encoder(encoder_spec(str(out)), silent)
+        load_query_encoder(encoder_spec(str(out)), SILENT)
     assert size["narrow"] < size["whole"] / 2
     kept_cosines = (vectors["narrow"] * vectors["whole"]).sum(axis=1)
     assert kept_cosines.mean() > 0.95

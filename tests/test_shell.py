@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from tests.conftest import Run
 
 
@@ -72,7 +72,7 @@ class TestDownAPipe:
     def test_it_ends_where_it_is_told_to(self, run: Run) -> None:
         assert run("shell", stdin="/quit\ngas\n").stdout == ""
         assert "/similar" in run("shell", stdin="/help\n").stderr
-        assert not locations.history_file().exists()
+        assert not paths.history_file().exists()
 
 
 class Terminal:
@@ -147,5 +147,5 @@ def test_on_a_terminal_ctrl_c_clears_a_line_and_ctrl_d_leaves(terminal: Terminal
     terminal.read_until("main k=2> ")
     terminal.type("\x04")
     assert terminal.process.wait(60) == 0
-    lines = locations.history_file().read_text().splitlines()
+    lines = paths.history_file().read_text().splitlines()
     assert lines == ["/k 2", "dust", "/since May", "dust"]

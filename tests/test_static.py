@@ -8,23 +8,21 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.cli import main
-from astrosearch.encoders.base import Bag, EncoderSpec, LateInteraction
+from astrosearch.encoders.base import EncoderSpec, LateInteraction, WeightedTokens
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
-from astrosearch.encoders.vectors import Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, unit_rows
 from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.retrieval import evaluate
-from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, draw
+from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, sample_tasks
 from astrosearch.index.reader import Index
-from astrosearch.search.query_parser import Question
+from astrosearch.report import SILENT
+from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranking import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank, similar
 from tests.conftest import WORDS, Run, make_llama
 from tests.test_contrast import long_line
-
-
-def silent(line: str) -> None: ...
 
 
 def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
@@ -34,7 +32,7 @@ def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
         EncoderSpec(str(llama), layers=0, pooling="weighted-mean-without-bos"),
         llama,
         adapter=None,
-        whitening=Whitening(
+        whitening=LinearHead(
             (draw.normal(size=width) / 50).astype(np.float32),
             draw.normal(size=(width, dimension)).astype(np.float32),
         ),
@@ -47,13 +45,13 @@ def test_likeness_is_that_of_each_token_to_the_nearest_one_on_the_other_side(
 ) -> None:
     encoder = _encoder(tiny_llama)
     texts = ["stars dust gas stars stars", "gas disc", "pulsar wind stars"]
-    asked, *documents = encoder.bags(texts)
+    asked, *documents = encoder.weighted_tokens(texts)
 
-    def mean(one: str, other: str, one_bag: Bag) -> float:
+    def mean(one: str, other: str, one_bag: WeightedTokens) -> float:
         """Over the words of `one`: what each counts, and its cosine with the nearest of `other`."""
         words = dict.fromkeys(one.split())
         vectors = {word: encoder.encode([word])[0] for word in (*words, *other.split())}
-        ids = {word: int(encoder.bags([word])[0].tokens[0]) for word in words}
+        ids = {word: int(encoder.weighted_tokens([word])[0].tokens[0]) for word in words}
         share = dict(zip(one_bag.tokens.tolist(), one_bag.weights.tolist(), strict=True))
         nearest = [max(vectors[word] @ vectors[there] for there in other.split()) for word in words]
         return float(np.dot([share[ids[word]] for word in words], nearest))
@@ -62,15 +60,20 @@ def test_likeness_is_that_of_each_token_to_the_nearest_one_on_the_other_side(
         (mean(texts[0], text, asked) + mean(text, texts[0], bag)) / 2
         for text, bag in zip(texts[1:], documents, strict=True)
     ]
-    np.testing.assert_allclose(encoder.likeness(asked, documents), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        encoder.late_interaction_scores(asked, documents), expected, atol=1e-5
+    )
 
 
 def test_a_token_that_comes_four_times_counts_twice(tiny_llama: Path) -> None:
     encoder = _encoder(tiny_llama)
-    [once], [often] = encoder.bags(["dust gas"]), encoder.bags(["dust gas dust dust dust"])
+    [once], [often] = (
+        encoder.weighted_tokens(["dust gas"]),
+        encoder.weighted_tokens(["dust gas dust dust dust"]),
+    )
     assert once.tokens.tolist() == often.tokens.tolist()
     assert often.weights.sum() == pytest.approx(1)
-    [dust] = encoder.bags(["dust"])[0].tokens
+    [dust] = encoder.weighted_tokens(["dust"])[0].tokens
     place = once.tokens.tolist().index(dust)
     ratios = [bag.weights[place] / bag.weights[1 - place] for bag in (often, once)]
     assert ratios[0] == pytest.approx(2 * ratios[1])
@@ -79,22 +82,22 @@ def test_a_token_that_comes_four_times_counts_twice(tiny_llama: Path) -> None:
 def test_a_text_is_most_like_itself_and_likeness_has_two_equal_sides(tiny_llama: Path) -> None:
     encoder = _encoder(tiny_llama)
     texts = ["stars in the Milky Way", "black hole", "dust", ""]
-    bags = encoder.bags(texts)
-    table = np.stack([encoder.likeness(bag, bags) for bag in bags])
+    bags = encoder.weighted_tokens(texts)
+    table = np.stack([encoder.late_interaction_scores(bag, bags) for bag in bags])
     np.testing.assert_allclose(np.diag(table), 1, atol=1e-5)
     np.testing.assert_allclose(table, table.T, atol=1e-5)
     assert (table < 1 + 1e-5).all()
     # What was asked before changes nothing.
-    anew = _encoder(tiny_llama).likeness(bags[1], bags[2:3])[0]
+    anew = _encoder(tiny_llama).late_interaction_scores(bags[1], bags[2:3])[0]
     assert anew == pytest.approx(table[1, 2], abs=1e-5)
 
 
 def test_of_a_long_vector_of_a_token_the_beginning_is_compared(tmp_path: Path) -> None:
     llama = make_llama(tmp_path / "wide", seed=0)
     encoder = _encoder(llama, dimension=DIMENSIONS + 40)
-    asked, document = encoder.bags(["pulsar", "quasar"])
+    asked, document = encoder.weighted_tokens(["pulsar", "quasar"])
     cut = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
-    found = encoder.likeness(asked, [document])[0]
+    found = encoder.late_interaction_scores(asked, [document])[0]
     assert found == pytest.approx(float(cut[0] @ cut[1]), abs=1e-5)
 
 
@@ -131,18 +134,18 @@ def index(run: Run, trained: Path, tmp_path: Path) -> Index:
     """An index `words` of these papers; the encoder lies in `tmp_path`."""
     shutil.copytree(trained / "embed", tmp_path / "embed")
     run("index", "words", "--corpus", trained / "papers.json", "--encoder", tmp_path / "embed")
-    return Index(locations.existing_index("words"))
+    return Index(paths.existing_index("words"))
 
 
 QUESTIONS = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")
 
 
 def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) -> None:
-    encoder = load_query_encoder(index.manifest.encoder, silent)
+    encoder = load_query_encoder(index.manifest.encoder, SILENT)
     assert isinstance(encoder, LateInteraction)
     for text in QUESTIONS:
-        (hits,) = query(index, encoder, [Question(text)], k=60, mode="dense")
-        (few,) = query(index, encoder, [Question(text)], k=7, mode="dense")
+        (hits,) = query(index, encoder, [ParsedQuery(text)], k=60, mode="dense")
+        (few,) = query(index, encoder, [ParsedQuery(text)], k=7, mode="dense")
         assert [hit.paper.id for hit in few] == [hit.paper.id for hit in hits[:7]]
         assert [hit.score for hit in few] == [hit.score for hit in hits[:7]]
         scores = [hit.score for hit in hits]
@@ -153,8 +156,10 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         assert sorted(map(int, by_cosine[:COMPARED])) == list(range(1, COMPARED + 1))  # type: ignore[arg-type]
         assert by_cosine[:COMPARED] != list(range(1, COMPARED + 1))
         assert by_cosine[COMPARED:] == list(range(COMPARED + 1, 61))
-        asked, *documents = encoder.bags([text, *(hit.paper.text for hit in hits[:COMPARED])])
-        likeness = encoder.likeness(asked, documents)
+        asked, *documents = encoder.weighted_tokens(
+            [text, *(hit.paper.text for hit in hits[:COMPARED])]
+        )
+        likeness = encoder.late_interaction_scores(asked, documents)
         cosines = np.array([hit.cosine for hit in hits[:COMPARED]])
         chance = index.manifest.background["mean"]
         expected = LATE_WEIGHT * likeness / likeness.max()
@@ -165,7 +170,7 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
 def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     index: Index, run: Run, tmp_path: Path
 ) -> None:
-    encoder = load_query_encoder(index.manifest.encoder, silent)
+    encoder = load_query_encoder(index.manifest.encoder, SILENT)
     assert isinstance(encoder, LateInteraction)
     ids = [paper.id for paper in index.corpus][3:5]
     hits, nearest = similar(index, ids, 12, late=encoder), similar(index, ids, 12)
@@ -173,8 +178,11 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
     assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
     given = index.corpus.papers([3, 4])
-    bags = encoder.bags([paper.text for paper in (*given, *(hit.paper for hit in hits))])
-    likeness = (encoder.likeness(bags[0], bags[2:]) + encoder.likeness(bags[1], bags[2:])) / 2
+    bags = encoder.weighted_tokens([paper.text for paper in (*given, *(hit.paper for hit in hits))])
+    likeness = (
+        encoder.late_interaction_scores(bags[0], bags[2:])
+        + encoder.late_interaction_scores(bags[1], bags[2:])
+    ) / 2
     late = np.array([hit.score for hit in hits])
     cosines = np.array([hit.cosine for hit in hits])
     # Both parts of a score, from what they were scaled by.
@@ -195,8 +203,8 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 def test_an_evaluation_finds_what_a_query_finds(index: Index, mode: Mode) -> None:
-    encoder = load_encoder(index.manifest.encoder, silent)
-    asked = [Question(text) for text in QUESTIONS]
+    encoder = load_encoder(index.manifest.encoder, SILENT)
+    asked = [ParsedQuery(text) for text in QUESTIONS]
     answers = query(index, encoder, asked, k=10, mode=mode)
     # A paper that no other has the score of, with its rank.
     right = [
@@ -207,7 +215,7 @@ def test_an_evaluation_finds_what_a_query_finds(index: Index, mode: Mode) -> Non
         Judgement(None, text, {hit.paper.id: 1}) for text, hit in zip(QUESTIONS, right, strict=True)
     ]
     settings = Settings((JUDGEMENTS,))
-    tasks = draw(index, settings, judged)
+    tasks = sample_tasks(index, settings, judged)
     [report] = evaluate(index, settings, tasks, [("words", encoder)]).tasks
     [result] = [one for one in report.results if one.mode == mode]
     expected = {text: 1 / hit.rank for text, hit in zip(QUESTIONS, right, strict=True)}

@@ -215,7 +215,7 @@ def test_broken_tex_neither_raises_nor_vanishes_nor_takes_long(tex: str) -> None
 
 def test_pylatexenc_is_not_imported_for_a_text_without_tex() -> None:
     program = (
-        "import sys; from astrosearch.tex import to_unicode; to_unicode('Fig.~1 -- plain'); "
+        "import sys; from astrosearch.text.tex import to_unicode; to_unicode('Fig.~1 -- plain'); "
         "assert not any('pylatexenc' in name for name in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
 from astrosearch.evaluation.split import HELD_OUT_SHARE, is_held_out
 from tests.conftest import Run, kaggle_line
 from training.whitening import split_papers, title_to_abstract
@@ -64,4 +64,4 @@ def test_the_command_fits_judges_and_writes(run: Run, tmp_path: Path, tiny_llama
     result = run("train", "whiten", *arguments, "--held-out", 50, "--out", out)
     assert "50 held out" in result.output
     assert "as encoded" in result.output
-    assert Whitening.load(out).projection.shape == (64, 16)
+    assert LinearHead.load(out).projection.shape == (64, 16)

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.errors import IndexBusy, IndexDamaged
 from astrosearch.index.manifest import Manifest
 from astrosearch.index.reader import Index
+from astrosearch.report import SILENT
 from tests.conftest import LONG, Run, kaggle_line
 
 KILLS, FLIPS, READERS, SECONDS = (50, 200, 10, 60.0) if LONG else (8, 5, 3, 3.0)
@@ -52,8 +53,8 @@ def _build(folder: Path, source: Path, llama: Path) -> None:
     from astrosearch.index.build import build
 
     torch.set_num_threads(1)
-    spec = resolve(EncoderSpec(str(llama), layers=0), print)[0]
-    build(folder, [source], Selection(), spec, lambda one: load_encoder(one, print, device="cpu"))
+    spec = resolve(EncoderSpec(str(llama), layers=0), SILENT)[0]
+    build(folder, [source], Selection(), spec, lambda one: load_encoder(one, SILENT, device="cpu"))
 
 
 def write(source: Path, number: int) -> None:
@@ -73,9 +74,9 @@ def versions(folder: Path) -> set[str]:
     found = {paper.abstract.split()[1] for paper in papers}
     assert len(index) == 100
     assert set(rows.tolist()) <= set(range(100))
-    assert len(index.words) == 100
+    assert len(index.lexical) == 100
     for word in ("0", "1"):
-        assert bool(len(index.words.rows_with(f"version {word}"))) == (word in found)
+        assert bool(len(index.lexical.rows_matching_phrase(f"version {word}"))) == (word in found)
     return found
 
 
@@ -96,7 +97,7 @@ def test_a_build_killed_at_any_moment_leaves_the_old_index_or_the_new(
         time.sleep(draw.uniform(0, took))
         process.kill()
         process.join()
-        locations.recover(folder)
+        paths.recover(folder)
         assert versions(folder) in (before, {str(number % 2)})
         assert Manifest.read(folder).verify(folder) == []
     again = apart(folder, source, tiny_llama)
@@ -203,7 +204,7 @@ def test_an_index_that_vanishes_in_mid_query_is_a_line_or_the_old_answer(built: 
     assert rows.tolist() == [3]
     assert index.corpus.papers([3]) == before
     with pytest.raises(IndexBusy, match="built again or removed"):
-        _ = index.words
+        _ = index.lexical
     with pytest.raises(IndexDamaged, match="cannot be read"):
         Index(built)
 

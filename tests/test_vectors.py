@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from astrosearch.encoders import vectors as of_vectors
-from astrosearch.encoders.vectors import ScatteredRows, Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, RowReader, unit_rows
 
 
 def test_rows_get_length_one_and_zeros_stay() -> None:
@@ -27,13 +27,13 @@ def test_rows_here_and_there_are_those_of_the_file(
     np.save(tmp_path / "vectors.npy", rows)
     stored = np.load(tmp_path / "vectors.npy", mmap_mode="r")
     chosen = np.array([499, 0, 17, 17, 250])
-    taken = ScatteredRows(stored)[chosen]
+    taken = RowReader(stored)[chosen]
     assert taken.dtype == np.float32
     np.testing.assert_array_equal(taken, rows[chosen].astype(np.float32))
-    assert ScatteredRows(stored)[chosen[:0]].shape == (0, 24)
+    assert RowReader(stored)[chosen[:0]].shape == (0, 24)
     # A slice of the file, and an array that is none, are not to be read from its beginning.
     for part in (stored[100:400], rows[100:400]):
-        np.testing.assert_array_equal(ScatteredRows(part)[np.array([7])], rows[107:108])
+        np.testing.assert_array_equal(RowReader(part)[np.array([7])], rows[107:108])
 
 
 def test_rows_of_the_file_that_was_opened_are_read_when_another_takes_its_place(
@@ -43,7 +43,7 @@ def test_rows_of_the_file_that_was_opened_are_read_when_another_takes_its_place(
     np.save(tmp_path / "vectors.npy", np.ones((4, 8), np.float16))
     np.save(tmp_path / "other.npy", np.zeros((4, 8), np.float16))
     stored = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    scattered = ScatteredRows(stored)
+    scattered = RowReader(stored)
     (tmp_path / "other.npy").replace(tmp_path / "vectors.npy")
     assert scattered[np.array([3])].sum() == 8
 
@@ -53,7 +53,7 @@ def test_a_file_that_was_cut_off_gives_no_rows(
 ) -> None:
     monkeypatch.setattr(of_vectors, "MAPPED_BYTES", 0)
     np.save(tmp_path / "vectors.npy", np.ones((4, 8), np.float16))
-    scattered = ScatteredRows(np.load(tmp_path / "vectors.npy", mmap_mode="r"))
+    scattered = RowReader(np.load(tmp_path / "vectors.npy", mmap_mode="r"))
     os.truncate(tmp_path / "vectors.npy", 150)
     with pytest.raises(OSError, match="cut off"):
         scattered[np.array([3])]
@@ -66,7 +66,7 @@ def test_rows_here_and_there_of_a_large_file_map_nothing_of_it(tmp_path: Path) -
 import sys
 from pathlib import Path
 import numpy as np
-from astrosearch.encoders.vectors import MAPPED_BYTES, ScatteredRows
+from astrosearch.encoders.vectors import MAPPED_BYTES, RowReader
 count = MAPPED_BYTES // 1024 + 1
 stored = np.lib.format.open_memmap(sys.argv[1], mode="w+", dtype=np.float16, shape=(count, 512))
 stored[:] = 1
@@ -77,7 +77,7 @@ def mapped():
         if line.startswith("RssFile"):
             return int(line.split()[1]) * 1024
 before = mapped()
-assert (ScatteredRows(stored)[np.arange(0, count, 100)] == 1).all()
+assert (RowReader(stored)[np.arange(0, count, 100)] == 1).all()
 print(mapped() - before)
 """
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_whitening_takes_out_the_mean_and_equalises_the_axes(tmp_path: Path) -> 
     rng = np.random.default_rng(0)
     # One large common component and axes of very different spread: a language model's vectors.
     vectors = 5 * np.ones(6) + rng.normal(size=(4000, 6)) * [4, 2, 1, 1, 0.5, 0.2]
-    whitening = Whitening.fit(vectors, dimension=4)
+    whitening = LinearHead.fit(vectors, dimension=4)
     cosines = unit_rows(vectors) @ unit_rows(vectors).T
     white = whitening(vectors)
     assert white.shape == (4000, 4)
@@ -101,10 +101,10 @@ def test_whitening_takes_out_the_mean_and_equalises_the_axes(tmp_path: Path) -> 
     assert abs((white @ white.T).mean()) < 0.01
     np.testing.assert_allclose(np.cov(white.T), np.eye(4) / 4, atol=0.03)
     whitening.save(tmp_path / "white.safetensors")
-    again = Whitening.load(tmp_path / "white.safetensors")(vectors)
+    again = LinearHead.load(tmp_path / "white.safetensors")(vectors)
     np.testing.assert_allclose((again * white).sum(axis=1), 1, atol=1e-3)
 
 
 def test_whitening_needs_more_rows_than_dimensions() -> None:
     with pytest.raises(ValueError, match="needs more than 3 rows"):
-        Whitening.fit(np.eye(3), dimension=3)
+        LinearHead.fit(np.eye(3), dimension=3)

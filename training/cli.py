@@ -1,19 +1,19 @@
 """`astrosearch train …`, which is `python -m training …`."""
 
+import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.console import Terminal
 from astrosearch.cli.options import seed_option, selection_options
 from astrosearch.encoders.registry import DEFAULT
 from astrosearch.evaluation.split import HELD_OUT_SHARE
 
 if TYPE_CHECKING:
-    from training.log import Row
-    from training.run import Progress
+    pass
 
 corpus_argument = click.argument(
     "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -76,13 +76,11 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     \b
     astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
     """
-    from astrosearch.cli.progress import counting
+
     from astrosearch.corpus.intake import Selection
     from training.lm.abstracts import prepare as run
 
-    with counting() as told:
-        show = partial(told, "Tokenizing papers")
-        found = run(list(corpus), out, base, Selection(**selection), _say, show, strict=strict)
+    found = run(list(corpus), out, base, Selection(**selection), FirstProcess(), strict=strict)
     _table(
         (
             ("papers", f"{found.papers:,}"),
@@ -100,8 +98,8 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     )
     refused = sum(found.refused.values())
     if refused:
-        _say(f"{refused:,} records were refused; they are listed in {out / 'rejected.jsonl'}")
-    _say(f"Wrote {out}. Next: astrosearch train finetune --data {out} --out ADAPTER")
+        notify(f"{refused:,} records were refused; they are listed in {out / 'rejected.jsonl'}")
+    notify(f"Wrote {out}. Next: astrosearch train finetune --data {out} --out ADAPTER")
 
 
 @train.command()
@@ -175,16 +173,15 @@ def finetune(
         FinetuneSettings(base, **settings, **chosen),
         data,
         out,
-        _say,
+        FirstProcess(),
         device=place,
         stops=Stops(checkpoint_minutes, max_minutes),
-        progress=_Told(),
         restart=restart,
     )
     if outcome is None:
-        _say("Paused. The same command goes on.")
+        notify("Paused. The same command goes on.")
     else:
-        _say(f"Wrote {out}. Next: astrosearch train perplexity --data {data} --adapter {out}")
+        notify(f"Wrote {out}. Next: astrosearch train perplexity --data {data} --adapter {out}")
 
 
 @train.command()
@@ -316,7 +313,7 @@ def contrast(
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
     """
-    from astrosearch.cli.progress import counting
+
     from astrosearch.encoders.devices import fast_dtype
     from training.contrastive.trainer import ContrastSettings
     from training.contrastive.trainer import contrast as run
@@ -324,27 +321,24 @@ def contrast(
     from training.run import Stops
 
     place = process_device(device)
-    with counting() as told:
-        outcome = run(
-            ContrastSettings(
-                layers=None if all_layers else layers,
-                dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
-                **settings,
-            ),
-            list(corpus),
-            out,
-            _say,
-            device=place,
-            relations=relations,
-            stops=Stops(checkpoint_minutes, max_minutes),
-            progress=_Told("loss"),
-            told=told,
-            restart=restart,
-        )
+    outcome = run(
+        ContrastSettings(
+            layers=None if all_layers else layers,
+            dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
+            **settings,
+        ),
+        list(corpus),
+        out,
+        FirstProcess(),
+        device=place,
+        relations=relations,
+        stops=Stops(checkpoint_minutes, max_minutes),
+        restart=restart,
+    )
     if outcome is None:
-        _say("Paused. The same command goes on.")
+        notify("Paused. The same command goes on.")
     else:
-        _say(f"Wrote {out}. Next: astrosearch index NAME --corpus FILE --encoder {out}")
+        notify(f"Wrote {out}. Next: astrosearch index NAME --corpus FILE --encoder {out}")
 
 
 @train.command()
@@ -395,7 +389,6 @@ def perplexity(
     """
     import torch
 
-    from astrosearch.cli.progress import counting
     from astrosearch.encoders.devices import fast_dtype, pick_device
     from astrosearch.errors import InputError
     from training.lm import perplexity as module
@@ -406,21 +399,23 @@ def perplexity(
         check_figure(plot)
     if plot and not adapters:
         raise InputError("--plot draws the training of an adapter: give --adapter")
-    logs = [(Path(name).name, module.log_of(name, _say)) for name in adapters] if plot else []
+    logs = (
+        [(Path(name).name, module.log_of(name, FirstProcess())) for name in adapters]
+        if plot
+        else []
+    )
     place = pick_device(device)
-    with counting() as told:
-        lines = module.perplexity(
-            base,
-            adapters,
-            data,
-            _say,
-            device=place,
-            dtype=getattr(torch, dtype) if dtype else fast_dtype(place),
-            papers=None if everything else papers,
-            blocks=None if everything else blocks,
-            seed=seed,
-            progress=partial(told, "Reading texts"),
-        )
+    lines = module.perplexity(
+        base,
+        adapters,
+        data,
+        FirstProcess(),
+        device=place,
+        dtype=getattr(torch, dtype) if dtype else fast_dtype(place),
+        papers=None if everything else papers,
+        blocks=None if everything else blocks,
+        seed=seed,
+    )
 
     def lower(share: tuple[float, float, float] | None) -> str:
         return "{:.1%} [{:.1%}, {:.1%}]".format(*share) if share else ""
@@ -440,7 +435,7 @@ def perplexity(
     )
     if plot:
         module.plot(logs, base, plot)
-        _say(f"Wrote {plot}")
+        notify(f"Wrote {plot}")
 
 
 @train.command()
@@ -466,7 +461,7 @@ def whiten(
     from training.whitening import fit, judge, split_papers
 
     spec = EncoderSpec(model, layers=layers)
-    encoder = load_encoder(spec, _say)
+    encoder = load_encoder(spec, FirstProcess())
     fitted_on, judged_on = split_papers(list(corpus), papers, held_out)
     whitening = fit(encoder, fitted_on, dimension or encoder.dimension)
     click.echo(f"{spec}; fitted on {len(fitted_on):,} papers, {len(judged_on):,} held out")
@@ -485,63 +480,24 @@ def whiten(
         click.echo(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 
-def _say(line: str) -> None:
-    import os
+class FirstProcess(Terminal):
+    """Of several processes of one run, the first one speaks."""
 
-    if os.environ.get("RANK", "0") == "0":  # of several processes, the first one speaks
-        click.echo(line, err=True)
+    def notify(self, line: str) -> None:
+        if _is_first():
+            super().notify(line)
+
+    def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
+        if _is_first():
+            super().progress(task, done, total, detail)
 
 
-class _Told:
-    """A training's progress: a bar on a terminal, and a line for each look at held-out blocks."""
+def notify(line: str) -> None:
+    FirstProcess().notify(line)
 
-    def __init__(self, measure: Literal["perplexity", "loss"] = "perplexity") -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self._measure = measure
-
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("Training"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[facts]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", facts="")
-        self._first: tuple[int, float] | None = None
-
-    def __call__(self, progress: "Progress") -> None:
-        from astrosearch.cli.progress import duration
-
-        row = progress.row
-        done = progress.step >= progress.steps
-        if row.held_out_loss is not None:
-            self._bar.stop()
-            _say(
-                f"step {row.step:,} of {progress.steps:,}, {row.tokens:,} tokens, "
-                f"{row.seconds / 60:,.1f} min: held-out {self._figure(row)}"
-            )
-        else:
-            if self._first is None:
-                self._first = (row.step, row.seconds)
-            steps, seconds = row.step - self._first[0], row.seconds - self._first[1]
-            left = seconds / steps * (progress.steps - row.step) if steps else None
-            facts = f"{self._figure(row)}  {row.tokens_per_second:,.0f} tokens/s"
-            if left is not None:
-                facts += f"  {duration(left)} left"
-            self._bar.update(self._task, completed=progress.step, total=progress.steps, facts=facts)
-            if self._console.is_terminal and not done:
-                self._bar.start()
-
-    def _figure(self, row: "Row") -> str:
-        loss = row.loss if row.held_out_loss is None else row.held_out_loss
-        if self._measure == "loss":
-            return f"loss {loss:.3f}"
-        return f"loss {loss:.3f}, perplexity {row.perplexity:.2f}"
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _table(rows: Any, header: tuple[str, ...] = ()) -> None:

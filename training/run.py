@@ -13,18 +13,17 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from astrosearch.encoders.base import Say
 from astrosearch.errors import AstrosearchError, InputError
+from astrosearch.report import Reporter
 from training.disk import require_space
 from training.log import Log, Row
 
@@ -32,15 +31,6 @@ WHOLE = "whole"
 """A checkpoint with this file in it is whole."""
 
 LOG = "log.csv"
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is."""
-
-    step: int
-    steps: int
-    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +42,18 @@ class Stops:
     """Pause after so long; the same command goes on."""
 
 
-Told = Callable[[Progress], None]
+Measure = Literal["perplexity", "loss"]
+"""What the loss is shown as: of a language model its perplexity too."""
 
 
 def train(
     trainer: Trainer,
     work: Path,
     record: dict[str, Any],
-    say: Say,
+    reporter: Reporter,
     *,
     stops: Stops,
-    told: Told,
+    measure: Measure,
     memory_advice: str,
     restart: bool = False,
 ) -> bool:
@@ -70,6 +61,7 @@ def train(
 
     Args:
         record: what is trained, `settings` among it; a run is gone on with only if it is equal.
+        measure: what is said of a loss.
         memory_advice: what to say if memory does not suffice.
         restart: throw away what an earlier run has left.
 
@@ -84,11 +76,11 @@ def train(
         open_run(work, record, restart)
     trainer.accelerator.wait_for_everyone()
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Run(work, stops, told))
+    trainer.add_callback(_Run(work, stops, reporter, measure))
     checkpoint = _newest_checkpoint(work)
     if checkpoint is not None:
         trainer.args.eval_on_start = False  # it is in the log
-        say(f"Going on from step {_step(checkpoint):,}")
+        reporter.notify(f"Going on from step {_step(checkpoint):,}")
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint or "") or None)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -101,10 +93,12 @@ def train(
 class _Run(TrainerCallback):
     """Log, checkpoints by the clock, and the pause."""
 
-    def __init__(self, work: Path, stops: Stops, told: Told) -> None:
+    def __init__(self, work: Path, stops: Stops, reporter: Reporter, measure: Measure) -> None:
         self._log = Log(work / LOG)
         self._stops = stops
-        self._told = told
+        self._measure = measure
+        self._reporter = reporter
+        self._told = reporter
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         self._begun = self._saved = self._stepped = time.monotonic()
@@ -139,8 +133,23 @@ class _Run(TrainerCallback):
         else:
             return
         self._log.add(row)
-        self._told(Progress(state.global_step, state.max_steps, row))
+        self._report(row, state.global_step, state.max_steps)
         self._stepped, self._tokens = time.monotonic(), common["tokens"]
+
+    def _report(self, row: Row, step: int, steps: int) -> None:
+        if row.held_out_loss is None:
+            speed = f"{row.tokens_per_second:,.0f} tokens/s"
+            self._reporter.progress("Training", step, steps, f"{self._figure(row)}  {speed}")
+            return
+        self._reporter.notify(
+            f"step {row.step:,} of {steps:,}, {row.tokens:,} tokens, "
+            f"{row.seconds / 60:,.1f} min: held-out {self._figure(row)}"
+        )
+
+    def _figure(self, row: Row) -> str:
+        loss = row.loss if row.held_out_loss is None else row.held_out_loss
+        shown = f"loss {loss:.3f}"
+        return shown if self._measure == "loss" else f"{shown}, perplexity {row.perplexity:.2f}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         now = time.monotonic()

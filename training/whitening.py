@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.intake import Intake, Selection, read_papers
 from astrosearch.encoders.base import Encoder
-from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 
@@ -56,11 +56,11 @@ def _papers(corpus: list[Path]) -> Iterator[Paper]:
             yield paper
 
 
-def fit(encoder: Encoder, papers: list[Paper], dimension: int) -> Whitening:
+def fit(encoder: Encoder, papers: list[Paper], dimension: int) -> LinearHead:
     """Fit on the abstracts of all papers and on the titles of every fourth."""
     abstracts = encoder.encode([paper.abstract for paper in papers])
     titles = encoder.encode([paper.title for paper in papers[::4]])
-    return Whitening.fit(np.concatenate([abstracts, titles]), dimension, POWER)
+    return LinearHead.fit(np.concatenate([abstracts, titles]), dimension, POWER)
 
 
 def title_to_abstract(titles: Vectors, abstracts: Vectors, seed: int = 0) -> Retrieval:
@@ -92,7 +92,7 @@ def _interval(values: NDArray[np.generic], seed: int) -> tuple[float, float, flo
     return float(sample.mean()), float(low), float(high)
 
 
-def judge(encoder: Encoder, papers: list[Paper], whitening: Whitening) -> dict[str, Retrieval]:
+def judge(encoder: Encoder, papers: list[Paper], whitening: LinearHead) -> dict[str, Retrieval]:
     """Retrieval on held-out papers, as the encoder gives the vectors, and whitened."""
     titles = encoder.encode([paper.title for paper in papers])
     abstracts = encoder.encode([paper.abstract for paper in papers])

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, index_option, seed_option
+from astrosearch.cli.console import Terminal, notify
+from astrosearch.cli.options import consent_option, index_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.encoders.base import Encoder
@@ -86,8 +87,7 @@ def compare(
     if disagreements and not against and not os.environ.get("OPENAI_API_KEY"):
         raise click.UsageError("--disagreements are between encoders: add --against minilm")
 
-    from astrosearch import paths as locations
-    from astrosearch.cli.progress import counting
+    from astrosearch import paths
     from astrosearch.cli.views import comparison
     from astrosearch.comparison import pairs as library
     from astrosearch.encoders.loading import load_query_encoder
@@ -99,30 +99,32 @@ def compare(
         from astrosearch.comparison.figure import check_figure
 
         check_figure(plot)
+    reporter = Terminal(yes=yes)
     wanted = [parse_id(one).id for one in ids]
     if len(set(wanted)) < len(wanted):
         raise InputError("a paper is given twice")
-    index = Index(locations.existing_index(index_name))
+    index = Index(paths.existing_index(index_name))
     for paper_id in wanted:
         index.corpus.row_of(paper_id)  # before anything is encoded
     if not against and os.environ.get("OPENAI_API_KEY"):
         against = (ADA,)
     elif not against:
-        _say("OPENAI_API_KEY is not set, so ada-002 is left out; offline there is --against minilm")
-    others = [(name, _other(name, yes)) for name in dict.fromkeys(against)]
+        notify(
+            "OPENAI_API_KEY is not set, so ada-002 is left out; offline there is --against minilm"
+        )
+    others = [(name, _other(name, reporter)) for name in dict.fromkeys(against)]
     count = sample or pool or (library.SHARED_POOL if others else library.OWN_POOL)
     if sample and sample > len(index):
-        _say(f"The index has {len(index):,} papers: all of them are taken")
+        notify(f"The index has {len(index):,} papers: all of them are taken")
     own = index.manifest.encoder.short_name
-    with counting() as told:
-        found = library.gather(index, own, wanted, others, count, seed, told)
+    found = library.gather(index, own, wanted, others, count, seed, reporter)
     if sample:
         comparison.write_sample(found, disagreements or 0, plot, as_json=output == "json")
         return
     if len(wanted) > 2:
         comparison.write_matrix(found, [found.place(one) for one in wanted], output == "json")
         return
-    encoder = load_query_encoder(index.manifest.encoder, _say)
+    encoder = load_query_encoder(index.manifest.encoder, reporter)
     if texts:
         encoders = [encoder, *(it for _, it in others if not isinstance(it, Index))]
         if len(encoders) < len(found.sides):
@@ -140,16 +142,12 @@ def compare(
     comparison.write_pair(named, seen, closest, as_json=output == "json")
 
 
-def _other(name: str, yes: bool) -> "Encoder | Index":
-    from astrosearch import paths as locations
-    from astrosearch.encoders import registry as models
-    from astrosearch.encoders.loading import kept_encoder
+def _other(name: str, reporter: Terminal) -> "Encoder | Index":
+    from astrosearch import paths
+    from astrosearch.encoders import registry
+    from astrosearch.encoders.loading import load_cached_encoder
     from astrosearch.index.reader import Index
 
-    if name in locations.index_names():
-        return Index(locations.existing_index(name))
-    return kept_encoder(models.encoder_spec(name), _say, confirm=consent(yes))
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+    if name in paths.index_names():
+        return Index(paths.existing_index(name))
+    return load_cached_encoder(registry.encoder_spec(name), reporter)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import filter_options, index_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.completion.complete import Source
-    from astrosearch.completion.generators.base import Writer
+    from astrosearch.completion.generators.base import Generator
     from astrosearch.index.reader import Index
 
 BASE = "base"
@@ -110,10 +111,10 @@ def complete(
     if paper_id is None and not beginning.strip():
         raise click.UsageError("the beginning is empty")
 
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.cli.views import completion
     from astrosearch.completion.attribution import calibrated
-    from astrosearch.completion.complete import Judge
+    from astrosearch.completion.complete import GroundingChecker
     from astrosearch.completion.complete import complete as write
     from astrosearch.completion.generators.base import Sampling
     from astrosearch.corpus.store import Filters
@@ -122,18 +123,18 @@ def complete(
     from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
 
-    opened = Index(locations.existing_index(index_name))
+    opened = Index(paths.existing_index(index_name))
     without = []
     if paper_id is not None:
         without = [parse_id(paper_id).id]
         beginning = _beginning_of(opened, without[0], sentences)
     if strict and any(name.startswith("openai:") for name in (model or "", *versus)):
         raise InputError("--strict holds the decoder, and OpenAI's runs elsewhere")
-    encoder = load_query_encoder(opened.manifest.encoder, _say)
+    encoder = load_query_encoder(opened.manifest.encoder, Terminal())
     thresholds = calibrated(opened, encoder)
     wanted = Filters(**filters)
     sources = _sources(opened, encoder, beginning, k, wanted, without, grounded=not no_grounding)
-    judge = Judge(encoder, thresholds, beginning, sources)
+    judge = GroundingChecker(encoder, thresholds, beginning, sources)
     options = {"quantize": quantize or "none", "device": device, "dtype": dtype}
     live = output == "text" and not versus and samples == 1 and completion.on_terminal()
     found = []
@@ -149,7 +150,7 @@ def complete(
                     f"no source has room beside the beginning and {max_new_tokens:,} new tokens: "
                     "give fewer --max-new-tokens, or --no-grounding"
                 )
-            _say(f"{room} of the {len(sources)} sources have room in what {writer.name} reads")
+            notify(f"{room} of the {len(sources)} sources have room in what {writer.name} reads")
         for number in range(samples):
             sampling = Sampling(temperature, max_new_tokens, seed + number)
             with completion.writing(beginning, writer.name, live=live) as show:
@@ -159,7 +160,7 @@ def complete(
     completion.write_completions(
         beginning, sources, found, grounded=not no_grounding, as_json=output == "json"
     )
-    if any(one.tally.stopped == "interrupted" for one in found):
+    if any(one.stats.stopped == "interrupted" for one in found):
         raise click.exceptions.Exit(130)
 
 
@@ -195,27 +196,23 @@ def _sources(
     except NothingFound:
         if grounded:
             raise
-        _say("No paper of the index has to do with this beginning: nothing to look it up in")
+        notify("No paper of the index has to do with this beginning: nothing to look it up in")
         return []
 
 
 def _writer(
     name: str | None, model: str | None, adapter: str | None, options: dict[str, Any]
-) -> "Writer":
+) -> "Generator":
     """The writer of --model, or one of --versus."""
-    from astrosearch.completion.generators.base import DEFAULT_WRITER, load_writer
+    from astrosearch.completion.generators.base import DEFAULT_GENERATOR, load_generator
     from astrosearch.encoders.registry import DEFAULT
 
-    main = model or DEFAULT_WRITER
+    main = model or DEFAULT_GENERATOR
     if name == BASE:
         if main.startswith("openai:"):
             raise click.UsageError(f"{main} has no base: name another model for --versus")
-        return load_writer(DEFAULT if main == DEFAULT_WRITER else main, _say, **options)
+        return load_generator(DEFAULT if main == DEFAULT_GENERATOR else main, Terminal(), **options)
     if name is not None:
         alone = {} if name.startswith("openai:") else options
-        return load_writer(name, _say, **alone)
-    return load_writer(main, _say, adapter=adapter, **options)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+        return load_generator(name, Terminal(), **alone)
+    return load_generator(main, Terminal(), adapter=adapter, **options)

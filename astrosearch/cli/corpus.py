@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import Day, selection_options
 from astrosearch.errors import AstrosearchError, InputError
 
@@ -50,8 +51,8 @@ def import_(
     _check_out(out, force)
     intake, count = _import(sources, out, Selection(**selection), strict)
     listed = f"; listed in {_rejected(out)}" if intake.refused else ""
-    click.echo(f"{intake.summary()}{listed}", err=True)
-    click.echo(f"{_count(count, 'paper')}; {_next_step(out)}", err=True)
+    notify(f"{intake.summary()}{listed}")
+    notify(f"{_count(count, 'paper')}; {_next_step(out)}")
 
 
 def _import(
@@ -150,8 +151,6 @@ def harvest(
     A paper counts for the day its record last changed; arXiv's earliest such day is 2005-09-16.
     Stopped in the middle, the same command goes on from where it was.
     """
-    from rich.console import Console
-
     from astrosearch.corpus import oai
 
     if until is not None and since > until:
@@ -159,25 +158,14 @@ def harvest(
     request = oai.HarvestRequest(since, until, set_spec, base_url)
     out = out or Path(f"harvest-{since}-{until or datetime.now(UTC).date()}.jsonl")
     _check_out(out, force)
-    console = Console(stderr=True)
+    etiquette = oai.Etiquette(pause=pause)
     try:
-        with console.status("asking for the first page") as status:
-            done = oai.harvest(
-                request,
-                out,
-                etiquette=oai.Etiquette(pause=pause),
-                notice=lambda line: console.print(
-                    line, markup=False, highlight=False, soft_wrap=True
-                ),
-                on_page=lambda done: status.update(
-                    f"{_count(done.pages, 'page')}, {_count(done.papers, 'paper')}"
-                ),
-            )
+        done = oai.harvest(request, out, etiquette=etiquette, reporter=Terminal())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "Run the same command again to go on from the last finished page."
         ) from None
-    click.echo(_summary(done, out), err=True)
+    notify(_summary(done, out))
 
 
 def _summary(done: "Checkpoint", out: Path) -> str:

@@ -60,16 +60,16 @@ def _models() -> Iterator[Finding]:
 
 
 def _indexes() -> Iterator[Finding]:
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.errors import AstrosearchError
     from astrosearch.index.reader import Index
 
-    names = locations.index_names()
+    names = paths.index_names()
     if not names:
-        yield "indexes", False, f"none in {locations.indexes_folder()}; run: astrosearch index"
+        yield "indexes", False, f"none in {paths.indexes_folder()}; run: astrosearch index"
     for name in names:
         try:
-            count = len(Index(locations.index_folder(name)))
+            count = len(Index(paths.index_folder(name)))
             yield f"index {name}", True, f"{count:,} papers"
         except AstrosearchError as error:
             yield f"index {name}", False, str(error)

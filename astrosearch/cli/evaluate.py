@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, seed_option
+from astrosearch.cli.console import Terminal, notify
+from astrosearch.cli.options import consent_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.encoders.base import Encoder
@@ -141,45 +142,42 @@ def evaluate(
     if not tasks:
         tasks = ("title", "half") if judgements is None else ("title", "half", "judgements")
 
-    from astrosearch import paths as locations
-    from astrosearch.cli.progress import counting
-    from astrosearch.encoders import registry as models
-    from astrosearch.encoders.loading import kept_encoder, load_encoder
+    from astrosearch import paths
+    from astrosearch.encoders import registry
+    from astrosearch.encoders.loading import load_cached_encoder, load_encoder
     from astrosearch.evaluation import retrieval as library
     from astrosearch.evaluation.gate import SavedReport
     from astrosearch.evaluation.qrels import read_judgements
-    from astrosearch.evaluation.tasks import Settings, draw
+    from astrosearch.evaluation.tasks import Settings, sample_tasks
     from astrosearch.index.reader import Index
 
-    index = Index(locations.existing_index(name))
+    index = Index(paths.existing_index(name))
     saved = SavedReport.read(gate) if gate else None
     if save:
         _check_writable(save)
     judged = read_judgements(judgements, topics) if judgements else []
     settings = Settings(tuple(dict.fromkeys(tasks)), queries or 1000, pool, held_out, seed)
-    drawn = draw(index, settings, judged)
+    drawn = sample_tasks(index, settings, judged)
     for task in drawn:
         for note in task.notes:
-            _say(f"{task.name}: {note}")
+            notify(f"{task.name}: {note}")
     if saved:
         saved.check(drawn, settings)
+    reporter = Terminal(yes=yes)
     own = index.manifest.encoder
-    encoders: list[tuple[str, Encoder]] = [
-        (own.short_name, load_encoder(own, _say, confirm=consent(yes)))
-    ]
+    encoders: list[tuple[str, Encoder]] = [(own.short_name, load_encoder(own, reporter))]
     for other in dict.fromkeys(against):
-        spec = models.encoder_spec(other)
-        encoders.append((other, kept_encoder(spec, _say, confirm=consent(yes))))
-    with counting() as show:
-        report = library.evaluate(index, settings, drawn, encoders, show)
+        spec = registry.encoder_spec(other)
+        encoders.append((other, load_cached_encoder(spec, reporter)))
+    report = library.evaluate(index, settings, drawn, encoders, reporter)
     _write(report, as_json=as_json)
     if save:
         _save(report, save)
-    if saved and (losses := saved.losses(report)):
-        click.echo(f"astrosearch: worse than {gate}: {'; '.join(losses)}", err=True)
+    if saved and (regressions := saved.regressions(report)):
+        click.echo(f"astrosearch: worse than {gate}: {'; '.join(regressions)}", err=True)
         raise click.exceptions.Exit(1)
     if saved:
-        _say(f"Not worse than {gate}")
+        notify(f"Not worse than {gate}")
 
 
 def _completion(
@@ -193,39 +191,34 @@ def _completion(
     *,
     as_json: bool,
 ) -> None:
-    from astrosearch import paths as locations
-    from astrosearch.cli.progress import counting
+    from astrosearch import paths
     from astrosearch.cli.views import hits as render
     from astrosearch.cli.views.evaluation import write_completion_report
     from astrosearch.completion import evaluation as library
-    from astrosearch.completion.generators.base import DEFAULT_WRITER
-    from astrosearch.completion.generators.local import LocalWriter
+    from astrosearch.completion.generators.base import DEFAULT_GENERATOR
+    from astrosearch.completion.generators.local import LocalGenerator
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.encoders.registry import DEFAULT
     from astrosearch.index.reader import Index
 
-    base, adapter = chosen or (DEFAULT, DEFAULT_WRITER)
-    index = Index(locations.existing_index(name))
-    encoder = load_query_encoder(index.manifest.encoder, _say)
+    base, adapter = chosen or (DEFAULT, DEFAULT_GENERATOR)
+    index = Index(paths.existing_index(name))
+    reporter = Terminal()
+    encoder = load_query_encoder(index.manifest.encoder, reporter)
     loads = (
-        lambda: LocalWriter.load(base, _say),
-        lambda: LocalWriter.load(base, _say, adapter=adapter),
+        lambda: LocalGenerator.load(base, reporter),
+        lambda: LocalGenerator.load(base, reporter, adapter=adapter),
     )
-    with counting() as told:
-        cases, left_out = library.draw_cases(
-            index, encoder, count, sources, held_out=held_out, seed=seed, told=told
-        )
-        report = library.evaluate_completion(
-            index, encoder, loads, cases, left_out, continued=continued, seed=seed, told=told
-        )
+    cases, left_out = library.draw_cases(
+        index, encoder, count, sources, held_out=held_out, seed=seed, reporter=reporter
+    )
+    report = library.evaluate_completion(
+        index, encoder, loads, cases, left_out, continued=continued, seed=seed, reporter=reporter
+    )
     if as_json:
         click.echo(render.as_json(report.as_record(), indent=True))
     else:
         write_completion_report(report)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
 
 
 def _write(report: "Report", *, as_json: bool) -> None:
@@ -252,7 +245,7 @@ def _save(report: "Report", path: Path) -> None:
 
     with _writing(path):
         path.write_text(as_json(report.as_record(values=True)) + "\n")
-    _say(f"Saved {path}")
+    notify(f"Saved {path}")
 
 
 @contextmanager

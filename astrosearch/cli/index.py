@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.options import consent, consent_option, kind_option, selection_options
+from astrosearch.cli.console import Terminal, notify
+from astrosearch.cli.options import consent_option, kind_option, selection_options
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.intake import Refusal, Selection
+    from astrosearch.corpus.intake import Selection
     from astrosearch.encoders.base import EncoderSpec
     from astrosearch.index.build import BuildReport, Engine
-
-SHOWN_REFUSALS = 5
 
 
 @click.command()
@@ -88,57 +87,49 @@ def index(
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --category astro-ph
     astrosearch index trial --corpus arxiv-metadata-oai-snapshot.json --sample 2000
     """
-    from astrosearch import paths as locations
-    from astrosearch.cli.progress import encoding_progress
+    from astrosearch import paths
     from astrosearch.corpus import sampler
-    from astrosearch.encoders import registry as models
+    from astrosearch.encoders import registry
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.index.build import build
 
     if name is None:
         name = "main" if sources else sampler.NAME
-    folder = locations.index_folder(name)
-    paths, selection = _corpus(name, folder, list(sources), rest)
+    folder = paths.index_folder(name)
+    files, selection = _corpus(name, folder, list(sources), rest)
     spec = _encoder_spec(folder, rest)
     if address and engine != "ray":
         raise click.UsageError("--address names a Ray cluster: add --engine ray")
     how = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     spread = _ray_engine(spec, address, how) if engine == "ray" else None
-    spec = models.with_revision(spec, _say)
+    spec = registry.with_revision(spec, Terminal())
     command = shlex.join(["astrosearch", *sys.argv[1:]])
-    _say(f"Reading {', '.join(map(str, paths))}")
-    shown: list[Refusal] = []
+    notify(f"Reading {', '.join(map(str, files))}")
+    reporter = Terminal(yes=yes, resume=command)
     try:
-        with encoding_progress(command) as progress:
-            report = build(
-                folder,
-                paths,
-                selection,
-                spec,
-                lambda wanted: load_encoder(wanted, _say, confirm=consent(yes), **how),
-                engine=spread,
-                kind=kind,
-                strict=strict,
-                say=_say,
-                refused=lambda one: shown.append(one) if len(shown) < SHOWN_REFUSALS else None,
-                progress=progress,
-            )
+        report = build(
+            folder,
+            files,
+            selection,
+            spec,
+            lambda wanted: load_encoder(wanted, reporter, **how),
+            engine=spread,
+            kind=kind,
+            strict=strict,
+            reporter=reporter,
+        )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"What was encoded is kept; to go on, give the same command again: {command}"
         ) from None
-    _say_report(report, shown)
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+    _notify_report(report)
 
 
 def _corpus(
     name: str, folder: Path, sources: list[Path], options: dict[str, Any]
 ) -> "tuple[list[Path], Selection]":
     """The files to read and what to take from them: as asked, else as last time."""
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.corpus import sampler
     from astrosearch.corpus.intake import Selection
     from astrosearch.errors import IndexDamaged, InputError
@@ -153,8 +144,8 @@ def _corpus(
         return sources, selection
     if name == sampler.NAME:
         return [sampler.path()], selection
-    locations.recover(folder)
-    if not (folder / locations.MANIFEST).exists():
+    paths.recover(folder)
+    if not (folder / paths.MANIFEST).exists():
         raise click.UsageError(f"name the papers of index {name!r} with --corpus FILE")
     corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
@@ -166,7 +157,7 @@ def _corpus(
                 "name them with --corpus FILE"
             ) from None
     elif corpus["selection"]:
-        _say(f"What was selected last time no longer counts: {corpus['selection']}")
+        notify(f"What was selected last time no longer counts: {corpus['selection']}")
     sources = [Path(source) for source in corpus["sources"] if "\0" not in source]
     if not sources:
         raise IndexDamaged(f"the manifest of index {name} names no corpus: give --corpus FILE")
@@ -178,20 +169,20 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
 
     Options that describe a model describe the default's base where no encoder is named.
     """
-    from astrosearch import paths as locations
-    from astrosearch.encoders import registry as models
+    from astrosearch import paths
+    from astrosearch.encoders import registry
     from astrosearch.errors import IndexDamaged, InputError
     from astrosearch.index.manifest import Manifest
 
     of_a_model = any(options[field] is not None for field in ("adapter", "layers", "pooling"))
-    usual = models.DEFAULT if of_a_model else models.DEFAULT_ENCODER
-    spec = models.encoder_spec(options["encoder"] or usual)
-    if options["encoder"] is None and (folder / locations.MANIFEST).exists():
+    usual = registry.DEFAULT if of_a_model else registry.DEFAULT_ENCODER
+    spec = registry.encoder_spec(options["encoder"] or usual)
+    if options["encoder"] is None and (folder / paths.MANIFEST).exists():
         try:
             spec = Manifest.read(folder, check_files=False).encoder
         except IndexDamaged as error:
-            _say(f"{error}")
-            _say(f"The encoder is the default, {spec}")
+            notify(f"{error}")
+            notify(f"The encoder is the default, {spec}")
     asked = {
         field: options[field]
         for field in ("adapter", "layers", "pooling", "max_tokens", "quantize")
@@ -199,12 +190,12 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
     }
     if asked.get("adapter") and Path(asked["adapter"]).is_dir():
         asked["adapter"] = str(Path(asked["adapter"]).resolve())
-    if models.is_embedding_adapter(asked.get("adapter")):
+    if registry.is_embedding_adapter(asked.get("adapter")):
         raise InputError(
             f"{asked['adapter']} is an encoder by itself: --encoder {asked['adapter']}"
         )
     if of_a_model:
-        if models.is_embedding_adapter(spec.adapter):
+        if registry.is_embedding_adapter(spec.adapter):
             raise InputError(
                 f"{spec.adapter} was trained as it is: no --adapter, --layers or --pooling; "
                 f"for its base say --encoder {spec.model}"
@@ -227,23 +218,24 @@ def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any
             "--engine ray needs Ray, here and on each machine of the cluster: "
             "pip install 'ray[data]>=2.60'"
         ) from None
-    return RayEngine(address, _say, options)
+    return RayEngine(address, Terminal(), options)
 
 
-def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:
+def _notify_report(report: "BuildReport") -> None:
     from astrosearch.text.tex import one_line
 
     intake = report.intake
-    _say(intake.summary())
+    shown = intake.first_refused
+    notify(intake.summary())
     for refusal in shown:
         line = f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
-        _say(f"  {one_line(line)}")
+        notify(f"  {one_line(line)}")
     if intake.refused.total() > len(shown):
-        _say("  …")
+        notify("  …")
     if shown and report.changed:
-        _say(f"  all of them: {report.folder / 'rejected.jsonl'}")
+        notify(f"  all of them: {report.folder / 'rejected.jsonl'}")
     if not report.changed:
-        _say(f"Index {report.folder.name} is up to date: {report.count:,} papers")
+        notify(f"Index {report.folder.name} is up to date: {report.count:,} papers")
         return
     speed = ""
     if report.encoded:
@@ -251,8 +243,8 @@ def _say_report(report: "BuildReport", shown: "list[Refusal]") -> None:
             f", {report.encoded / report.seconds:,.1f} papers/s, "
             f"{report.tokens / report.seconds:,.0f} tokens/s"
         )
-    _say(
+    notify(
         f"Index {report.folder.name}: {report.count:,} papers, {report.encoded:,} encoded, "
         f"{report.reused:,} vectors reused{speed}"
     )
-    _say(f'Ask it: astrosearch query "magellanic stream" --index {report.folder.name}')
+    notify(f'Ask it: astrosearch query "magellanic stream" --index {report.folder.name}')

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import Bytes, kind_option
 
 
@@ -26,26 +27,26 @@ def indexes(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an index.")
 def list_indexes(as_json: bool) -> None:
     """List the indexes, the one built last first."""
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.cli.views.hits import write_table
     from astrosearch.errors import IndexDamaged
     from astrosearch.index.manifest import Manifest
 
-    names = locations.index_names()
+    names = paths.index_names()
     if not names:
-        locations.existing_index(None)  # says so
+        paths.existing_index(None)  # says so
     rows = []
     for name in names:
-        folder = locations.index_folder(name)
+        folder = paths.index_folder(name)
         try:
             manifest = Manifest.read(folder)
         except IndexDamaged as error:
-            click.echo(f"{name}: {error}", err=True)
+            notify(f"{name}: {error}")
             continue
         size = sum(file.stat().st_size for file in folder.iterdir())
         if as_json:
             record = {"name": name, "count": manifest.count, "bytes": size, "built": manifest.built}
-            click.echo(json.dumps({**record, "encoder": manifest.encoder.as_record()}))
+            write(json.dumps({**record, "encoder": manifest.encoder.as_record()}))
         rows.append(
             (
                 name,
@@ -63,25 +64,25 @@ def list_indexes(as_json: bool) -> None:
 @click.argument("name", required=False)
 def info(name: str | None) -> None:
     """Print an index's manifest, as JSON."""
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.index.manifest import Manifest
 
-    folder = locations.existing_index(name)
+    folder = paths.existing_index(name)
     Manifest.read(folder)
-    record = json.loads((folder / locations.MANIFEST).read_bytes())
-    click.echo(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
+    record = json.loads((folder / paths.MANIFEST).read_bytes())
+    write(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
 
 
 @indexes.command()
 @click.argument("name", required=False)
 def verify(name: str | None) -> None:
     """Check every byte of an index against its manifest, by sha256."""
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.errors import IndexDamaged
     from astrosearch.index.manifest import Manifest
     from astrosearch.index.reader import Index
 
-    folder = locations.existing_index(name)
+    folder = paths.existing_index(name)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
     if damaged := Manifest.read(folder).verify(folder):
         raise IndexDamaged(
@@ -89,7 +90,7 @@ def verify(name: str | None) -> None:
             f"build it again: astrosearch index {folder.name}"
         )
     opened = Index(folder)
-    click.echo(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+    write(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
 
 
 @indexes.command()
@@ -113,18 +114,18 @@ def tune(name: str | None, kind: str | None, recall: float | None, memory: int |
     What is not given stays as it was asked for last time, also when the index is brought up to
     date.
     """
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.index import build
 
     if recall is not None and recall != recall:  # NaN passes any bounds
         raise click.BadParameter("nan is no recall: write .99", param_hint="--recall")
-    folder = locations.existing_index(name)
+    folder = paths.existing_index(name)
     build.tune(
         folder,
         kind=kind,
         recall=recall,
         memory=memory,
-        say=lambda line: click.echo(line, err=True),
+        reporter=Terminal(),
     )
 
 
@@ -135,17 +136,17 @@ def remove(name: str, yes: bool) -> None:
     """Delete an index and what is left of an unfinished build of it."""
     import shutil
 
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.index.build import locked
 
-    folder = locations.index_folder(name)
-    partial = locations.partial_folder(folder)
+    folder = paths.index_folder(name)
+    partial = paths.partial_folder(folder)
     if not partial.exists():
-        folder = locations.existing_index(name)
+        folder = paths.existing_index(name)
     if not yes:
         click.confirm(f"Delete {folder}?", abort=True, err=True)
     with locked(folder):
-        for one in (folder, partial, locations.replaced_folder(folder)):
+        for one in (folder, partial, paths.replaced_folder(folder)):
             if one.exists():
                 shutil.rmtree(one)
-    click.echo(f"Deleted {folder}", err=True)
+    notify(f"Deleted {folder}")

@@ -2,6 +2,8 @@
 
 import click
 
+from astrosearch.cli.console import Terminal, write
+
 
 @click.group(invoke_without_command=True)
 @click.pass_context
@@ -57,5 +59,5 @@ def fetch(name: str) -> None:
     """Fetch a model now, for work without network later."""
     from astrosearch.encoders.registry import locate
 
-    folder, revision = locate(name, lambda line: click.echo(line, err=True))
-    click.echo(f"{name} (revision {revision}) is in {folder}")
+    folder, revision = locate(name, Terminal())
+    write(f"{name} (revision {revision}) is in {folder}")

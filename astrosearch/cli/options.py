@@ -1,15 +1,11 @@
 """Options that several commands share."""
 
 import re
-import sys
 from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from astrosearch.encoders.openai import Confirm, Outlay
 
 FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ids")
 
@@ -157,22 +153,3 @@ def consent_option(command: Command) -> Command:
     return click.option("--yes", is_flag=True, help="Pay for `openai:` without being asked.")(
         command
     )
-
-
-def consent(yes: bool) -> "Confirm":
-    """How the command line answers an encoder that asks for money: as the user does.
-
-    Where nobody can be asked, the command ends with the costs and what to add.
-    """
-
-    def answer(outlay: "Outlay") -> bool:
-        if yes:
-            click.echo(f"Sending {outlay}", err=True)
-            return True
-        if not sys.stdin.isatty():
-            from astrosearch.errors import InputError
-
-            raise InputError(f"not sent without consent: {outlay}; to agree, add --yes")
-        return click.confirm(f"To send: {outlay}. Go on?", err=True)
-
-    return answer

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
     from astrosearch.corpus.store import Filters
     from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
     from astrosearch.index.reader import Index
-    from astrosearch.search.query_parser import Question
+    from astrosearch.search.query_parser import ParsedQuery
     from astrosearch.search.ranking import Hit, Mode
 
 
@@ -62,21 +63,21 @@ def query(
     if batch is None and not asked.strip():
         raise click.UsageError("the query is empty")
 
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.corpus.store import Filters
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.index.reader import Index
     from astrosearch.search import ranking as search
     from astrosearch.search.query_parser import parse
 
-    opened = Index(locations.existing_index(index_name))
+    opened = Index(paths.existing_index(index_name))
     wanted = Filters(**filters)
     if batch is None:
         parse(asked)  # what is wrong with a question is said before a model is loaded
     encoder = None
     if mode != "lexical":
         spec = opened.manifest.encoder
-        encoder = load_query_encoder(spec, _say)
+        encoder = load_query_encoder(spec, Terminal())
     if batch is not None:
         _answer_batch(batch, lambda some: search.query(opened, encoder, some, k, wanted, mode))
         return
@@ -103,16 +104,16 @@ def similar(
     astrosearch similar 2503.14368
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.corpus.store import Filters
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
 
     normal = [parse_id(one).id for one in ids]
-    opened = Index(locations.existing_index(index_name))
+    opened = Index(paths.existing_index(index_name))
     spec = opened.manifest.encoder
-    late = late_encoder(spec, lambda: load_query_encoder(spec, _say))
+    late = late_encoder(spec, lambda: load_query_encoder(spec, Terminal()))
     hits = find_similar(opened, normal, k=k, filters=Filters(**filters), late=late)
     write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
 
@@ -151,7 +152,7 @@ def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInt
     try:
         encoder = load()
     except AstrosearchError as error:
-        _say(f"Papers are compared by their vectors alone: {error}")
+        notify(f"Papers are compared by their vectors alone: {error}")
         return None
     return encoder if isinstance(encoder, LateInteraction) else None
 
@@ -176,7 +177,7 @@ def find_similar(
     return hits
 
 
-def _answer_batch(file: Path, ask: "Callable[[list[Question]], list[list[Hit]]]") -> None:
+def _answer_batch(file: Path, ask: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
     """One JSON object for each line of `file`, in order, a few queries at a time. What is wrong
     with a query is said in its object: the others are answered."""
     from astrosearch.cli.views.hits import as_json, hit_record
@@ -186,7 +187,7 @@ def _answer_batch(file: Path, ask: "Callable[[list[Question]], list[list[Hit]]]"
     size = 1 if str(file) == "-" else 64  # who pipes a question may wait for its answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            questions: dict[int, Question] = {}
+            questions: dict[int, ParsedQuery] = {}
             errors: dict[int, str] = {}
             for place, text in enumerate(texts):
                 try:
@@ -231,7 +232,3 @@ def write_answer(
         query=query,
         index=index.folder.name,
     )
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)

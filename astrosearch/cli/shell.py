@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     astrosearch shell --mode dense --since 2015
     echo "magellanic stream" | astrosearch shell --format ids
     """
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    answers = Shell(ctx, locations.existing_index(index_name), settings)
+    answers = Shell(ctx, paths.existing_index(index_name), settings)
     ctx.exit(_converse(answers) if sys.stdin.isatty() else _pipe(answers))
 
 
@@ -79,13 +80,13 @@ class Shell:
         self._hits: list[Hit] = []
         if settings["mode"] != "lexical":
             _ = self._encoder
-        _ = self.index.words
+        _ = self.index.lexical
 
     @cached_property
     def _encoder(self) -> "Encoder":
         from astrosearch.encoders.loading import load_query_encoder
 
-        return load_query_encoder(self.index.manifest.encoder, _say)
+        return load_query_encoder(self.index.manifest.encoder, Terminal())
 
     @property
     def prompt(self) -> str:
@@ -194,7 +195,7 @@ def _converse(answers: Shell) -> int:
     """Lines from a terminal, until Ctrl-D."""
     history = _history()
     count = f"{len(answers.index):,} papers in index {answers.index.folder.name}"
-    _say(f"{count}. A line is a query; /help, Ctrl-D to leave.")
+    notify(f"{count}. A line is a query; /help, Ctrl-D to leave.")
     while True:
         try:
             line = _read(answers.prompt)
@@ -210,7 +211,7 @@ def _converse(answers: Shell) -> int:
             if not answers.obey(line):
                 return 0
         except KeyboardInterrupt:
-            _say("\nastrosearch: stopped.")
+            notify("\nastrosearch: stopped.")
         except Exception as error:
             _say_error(error)
 
@@ -238,9 +239,9 @@ def _say_error(error: Exception) -> int:
     from astrosearch.text.tex import one_line
 
     if isinstance(error, AstrosearchError):
-        _say(f"astrosearch: {one_line(str(error))}")
+        notify(f"astrosearch: {one_line(str(error))}")
     elif isinstance(error, click.UsageError):
-        _say(f"astrosearch: {error.format_message()}")
+        notify(f"astrosearch: {error.format_message()}")
     else:
         raise error
     return error.exit_code
@@ -255,9 +256,9 @@ def _read(prompt: str) -> str:
 
 def _history() -> Path:
     """Where lines are kept, one each; `input` gets those that are there, and editing with them."""
-    from astrosearch import paths as locations
+    from astrosearch import paths
 
-    file = locations.history_file()
+    file = paths.history_file()
     try:
         import readline
     except ImportError:  # Windows, whose terminal edits lines by itself
@@ -276,8 +277,4 @@ def _remember(file: Path, line: str) -> None:
         with file.open("a", encoding="utf-8", errors="replace") as stream:
             stream.write(line + "\n")
     except OSError as error:
-        _say(f"astrosearch: this line is not remembered: {error}")
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+        notify(f"astrosearch: this line is not remembered: {error}")

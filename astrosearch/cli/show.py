@@ -22,12 +22,12 @@ def show(paper_id: str, output: str, index_name: str | None) -> None:
     astrosearch show 2503.14368
     astrosearch show https://arxiv.org/abs/astro-ph/9401008v1 --format bibtex
     """
-    from astrosearch import paths as locations
+    from astrosearch import paths
     from astrosearch.cli.views.hits import write_paper
     from astrosearch.corpus.store import Corpus
     from astrosearch.index.reader import PAPERS
     from astrosearch.papers import parse_id
 
     normal = parse_id(paper_id).id
-    corpus = Corpus(locations.existing_index(index_name) / PAPERS)
+    corpus = Corpus(paths.existing_index(index_name) / PAPERS)
     write_paper(corpus.papers([corpus.row_of(normal)])[0], format=output)

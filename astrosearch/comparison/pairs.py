@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import Encoder, Priced, Told, encode_all
+from astrosearch.encoders.base import Billable, Encoder, encode_all
 from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.errors import InputError
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
+from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import STOP_WORDS, stem
 from astrosearch.text.sentences import sentences
 
@@ -31,7 +32,7 @@ _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class EmbeddingSpace:
     """One encoder's vectors of the papers that a pair is placed among."""
 
     name: str
@@ -40,11 +41,11 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
+class ComparisonPool:
     """Papers of an index as its own encoder, and others, see them."""
 
     papers: list[Paper]
-    sides: list[Side]
+    sides: list[EmbeddingSpace]
     """The index's own first; row i of each is paper i."""
 
     def place(self, paper_id: str) -> int:
@@ -58,8 +59,8 @@ def gather(
     others: Sequence[tuple[str, Encoder | Index]],
     count: int,
     seed: int,
-    told: Told = lambda what, done, count: None,
-) -> Pool:
+    reporter: Reporter = SILENT,
+) -> ComparisonPool:
     """Vectors of `wanted` papers and of others drawn at random, `count` in all, under each encoder.
 
     Args:
@@ -87,19 +88,19 @@ def gather(
     if len(chosen) < 3:
         raise InputError(f"{len(chosen)} papers are too few to compare encoders by")
     papers = list(index.corpus.stream(chosen))
-    sides = [Side(name, unit_rows(index.vectors[chosen]))]
+    sides = [EmbeddingSpace(name, unit_rows(index.vectors[chosen]))]
     for _, one in others:
-        if isinstance(one, Priced) and not isinstance(one, Index):
-            one.approve(map(one.spec.text_of, papers))
+        if isinstance(one, Billable) and not isinstance(one, Index):
+            one.request_approval(map(one.spec.text_of, papers))
     for other, one in others:
         if isinstance(one, Index):
             theirs = np.array([places[other][paper.id] for paper in papers])
-            sides.append(Side(other, unit_rows(one.vectors[theirs])))
+            sides.append(EmbeddingSpace(other, unit_rows(one.vectors[theirs])))
         else:
             texts = [one.spec.text_of(paper) for paper in papers]
-            vectors = encode_all(one, texts, f"Encoding papers with {other}", told)
-            sides.append(Side(other, vectors))
-    return Pool(papers, sides)
+            vectors = encode_all(one, texts, f"Encoding papers with {other}", reporter)
+            sides.append(EmbeddingSpace(other, vectors))
+    return ComparisonPool(papers, sides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class PairView:
     """Among how many."""
 
 
-def views(pool: Pool, one: int, other: int) -> list[PairView]:
+def views(pool: ComparisonPool, one: int, other: int) -> list[PairView]:
     """How each encoder sees the papers at two places of a pool."""
     return [view_pair(side, one, other, random_pair_cosines(side.vectors)) for side in pool.sides]
 
@@ -136,7 +137,9 @@ def percentile(cosine: float, background: NDArray[np.float32]) -> float:
     return float(50 * (below + upto) / len(background))
 
 
-def view_pair(side: Side, one: int, other: int, background: NDArray[np.float32]) -> PairView:
+def view_pair(
+    side: EmbeddingSpace, one: int, other: int, background: NDArray[np.float32]
+) -> PairView:
     """
     Args:
         one, other: rows of `side.vectors`.
@@ -162,7 +165,7 @@ def view_pair(side: Side, one: int, other: int, background: NDArray[np.float32])
 
 
 def view_texts(
-    side: Side, one: Vectors, other: Vectors, background: NDArray[np.float32]
+    side: EmbeddingSpace, one: Vectors, other: Vectors, background: NDArray[np.float32]
 ) -> PairView:
     """Two texts that are no papers of the pool: their vectors, (d,), unit length."""
     cosine = float(one @ other)
@@ -171,7 +174,9 @@ def view_texts(
     )
 
 
-def view_new_texts(pool: Pool, encoders: Sequence[Encoder], one: str, other: str) -> list[PairView]:
+def view_new_texts(
+    pool: ComparisonPool, encoders: Sequence[Encoder], one: str, other: str
+) -> list[PairView]:
     """How each encoder of the pool's sides, in their order, sees two texts."""
     found = []
     for side, encoder in zip(pool.sides, encoders, strict=True):

@@ -16,7 +16,7 @@ from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError
 from astrosearch.index.reader import Index
-from astrosearch.text.analysis import STOP_WORDS, stem, words
+from astrosearch.text.analysis import STOP_WORDS, analyze, stem
 from astrosearch.text.sentences import sentences
 
 CALIBRATION_PAPERS = 48
@@ -63,7 +63,7 @@ def encode_sentences(encoder: Encoder, some: Sequence[str]) -> Vectors:
 def content_words(text: str) -> frozenset[str]:
     """Stems of a text's words that say something."""
     silent = {stem(word) for word in STOP_WORDS}
-    return frozenset(one for one in words(text).simple if one not in silent and len(one) > 1)
+    return frozenset(one for one in analyze(text).terms if one not in silent and len(one) > 1)
 
 
 def calibrated(index: Index, encoder: Encoder, seed: int = 0) -> Thresholds:

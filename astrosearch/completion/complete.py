@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from astrosearch.completion.attribution import Copy, Texts, Thresholds, copies, supporting
-from astrosearch.completion.generators.base import Sampling, Tally, Writer
+from astrosearch.completion.generators.base import GenerationStats, Generator, Sampling
 from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import Encoder
 from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
-from astrosearch.search.query_parser import Question
+from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranking import query
-from astrosearch.text.quantities import Known, Mention, mentions
+from astrosearch.text.quantities import AllowedValues, Mention, mentions
 from astrosearch.text.sentences import sentence_spans
 
 TRIED = 32
@@ -51,7 +51,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class CheckedMention:
     """A number or a name of the continuation, and who else has it."""
 
     mention: Mention
@@ -71,20 +71,20 @@ class Completion:
     writer: str
     text: str
     sentences: list[Sentence]
-    lookups: list[Lookup]
+    lookups: list[CheckedMention]
     copies: list[Copy]
     sampling: Sampling
-    tally: Tally
+    stats: GenerationStats
     strict: bool = False
     seconds: float = field(default=0.0, compare=False)
     """Of writing."""
 
     @property
-    def numbers(self) -> list[Lookup]:
+    def numbers(self) -> list[CheckedMention]:
         return [one for one in self.lookups if one.mention.kind == "number"]
 
     @property
-    def names(self) -> list[Lookup]:
+    def names(self) -> list[CheckedMention]:
         return [one for one in self.lookups if one.mention.kind == "name"]
 
     @property
@@ -111,9 +111,9 @@ def find_sources(
     Raises:
         NothingFound: if no paper is as near to it as papers are to beginnings of the index's own.
     """
-    found = query(index, encoder, [Question(beginning)], k + len(without), filters)[0]
+    found = query(index, encoder, [ParsedQuery(beginning)], k + len(without), filters)[0]
     if limit is None:
-        limit = nearness(index, encoder, len(beginning.split()), k)
+        limit = relevance_floor(index, encoder, len(beginning.split()), k)
     others = [hit for hit in found if hit.paper.id not in without]
     sources = [
         Source(hit.paper, hit.cosine)
@@ -130,7 +130,7 @@ def find_sources(
     return sources
 
 
-def nearness(index: Index, encoder: Encoder, words: int, k: int) -> float:
+def relevance_floor(index: Index, encoder: Encoder, words: int, k: int) -> float:
     """The cosine that the k-th nearest other paper reaches for nearly all beginnings of so many
     words, tried with the index's own papers. An encoder's cosines mean nothing by themselves, and
     those of a short text and a paper are lower than those of two papers."""
@@ -146,7 +146,7 @@ def nearness(index: Index, encoder: Encoder, words: int, k: int) -> float:
     return float(np.quantile(kth, RELATED))
 
 
-class Judge:
+class GroundingChecker:
     """Looks a continuation up in the beginning and the sources."""
 
     def __init__(
@@ -161,9 +161,9 @@ class Judge:
         self._beginning = beginning.rstrip()
         self._texts = [source.paper.text for source in sources]
         self._sources = Texts(encoder, [source.paper.abstract for source in sources])
-        self.known = Known([self._beginning, *self._texts])
+        self.known = AllowedValues([self._beginning, *self._texts])
 
-    def check(self, text: str) -> tuple[list[Sentence], list[Lookup], list[Copy]]:
+    def check(self, text: str) -> tuple[list[Sentence], list[CheckedMention], list[Copy]]:
         """Sentences, numbers and names, and copied runs of words of a continuation."""
         whole, shift = self._beginning + text, len(self._beginning)
         spans = [span for span in sentence_spans(whole) if span[1] > shift]
@@ -179,7 +179,7 @@ class Judge:
         ]
         return found, self._lookups(whole, shift, text), copies(text, self._texts)
 
-    def _lookups(self, whole: str, shift: int, text: str) -> list[Lookup]:
+    def _lookups(self, whole: str, shift: int, text: str) -> list[CheckedMention]:
         found = []
         for one in mentions(whole):
             if one.end <= shift:
@@ -187,7 +187,9 @@ class Judge:
             having = self.known.having(one)
             start, end = _within(one.start, one.end, shift, text)
             here = Mention(one.kind, start, end, one.value, one.unit, one.error)
-            found.append(Lookup(here, 0 in having, [place - 1 for place in having if place]))
+            found.append(
+                CheckedMention(here, 0 in having, [place - 1 for place in having if place])
+            )
         return found
 
 
@@ -198,8 +200,8 @@ def _within(start: int, end: int, shift: int, text: str) -> tuple[int, int]:
 
 
 def complete(
-    writer: Writer,
-    judge: Judge,
+    writer: Generator,
+    judge: GroundingChecker,
     beginning: str,
     sources: Sequence[Source],
     sampling: Sampling,
@@ -210,26 +212,26 @@ def complete(
     """Continue a beginning and check what came. Ctrl-C ends the writing, not the checks.
 
     Args:
-        sources: those that have room before it (`Writer.fitting`).
+        sources: those that have room before it (`Generator.fitting`).
         strict: no number may be written that neither the beginning nor a source has.
         piece: is told each piece of the text as it comes.
     """
-    tally = Tally()
+    stats = GenerationStats()
     pieces: list[str] = []
     start = time.perf_counter()
     known = judge.known if strict else None
     abstracts = [source.paper.abstract for source in sources]
     try:
-        for one in writer.write(beginning, abstracts, sampling, tally, known):
+        for one in writer.write(beginning, abstracts, sampling, stats, known):
             pieces.append(one)
             piece(one)
     except KeyboardInterrupt:
-        tally.stopped = "interrupted"
+        stats.stopped = "interrupted"
     seconds = time.perf_counter() - start
     text = "".join(pieces)
-    if strict and tally.stopped != "end":
+    if strict and stats.stopped != "end":
         text = judge.known.without_unfinished(beginning, text)
     sentences, lookups, copied = judge.check(text)
     return Completion(
-        writer.name, text, sentences, lookups, copied, sampling, tally, strict, seconds
+        writer.name, text, sentences, lookups, copied, sampling, stats, strict, seconds
     )

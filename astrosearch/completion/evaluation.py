@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.completion.complete import find_sources, nearness
-from astrosearch.completion.generators.base import Sampling, Tally
-from astrosearch.completion.generators.local import LocalWriter
+from astrosearch.completion.complete import find_sources, relevance_floor
+from astrosearch.completion.generators.base import GenerationStats, Sampling
+from astrosearch.completion.generators.local import LocalGenerator
 from astrosearch.completion.perplexity import Losses, losses_of, reduction
-from astrosearch.encoders.base import Encoder, Told
+from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.evaluation.metrics import Estimate, interval, resampled_means
 from astrosearch.evaluation.tasks import order
 from astrosearch.index.reader import Index
-from astrosearch.text.quantities import Known, mentions
+from astrosearch.report import Reporter
+from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.sentences import halves
 
-Load = Callable[[], LocalWriter]
+Load = Callable[[], LocalGenerator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Sampled:
     """Mean cosine of a continuation and the true ending."""
     shuffled: Estimate
     """The same with the ending of another paper."""
-    stepped_in: int
+    tokens_blocked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,14 @@ class CompletionReport:
 
 
 def draw_cases(
-    index: Index, encoder: Encoder, count: int, k: int, *, held_out: bool, seed: int, told: Told
+    index: Index,
+    encoder: Encoder,
+    count: int,
+    k: int,
+    *,
+    held_out: bool,
+    seed: int,
+    reporter: Reporter,
 ) -> tuple[list[Case], int]:
     """The first `count` papers of a sample that have two halves and sources; and how many were
     passed over.
@@ -107,14 +115,14 @@ def draw_cases(
     limits: dict[int, float] = {}  # for beginnings of about the same length
     rows = order(index, held_out=held_out, seed=seed)
     for paper in index.corpus.stream(rows):
-        told("Finding sources", len(cases), count)
+        reporter.progress("Finding sources", len(cases), count)
         cut = halves(paper.abstract)
         try:
             if cut is None:
                 raise NothingFound
             words = 1 << len(cut[0].split()).bit_length()
             if words not in limits:
-                limits[words] = nearness(index, encoder, words, k)
+                limits[words] = relevance_floor(index, encoder, words, k)
             sources = find_sources(
                 index, encoder, cut[0], k, without=[paper.id], limit=limits[words]
             )
@@ -124,7 +132,7 @@ def draw_cases(
         cases.append(Case(paper.id, *cut, [source.paper.abstract for source in sources]))
         if len(cases) == count:
             break
-    told("Finding sources", len(cases), len(cases))
+    reporter.progress("Finding sources", len(cases), len(cases))
     if len(cases) < 2:
         raise InputError(f"index {index.folder.name} has {len(cases)} fit papers: too few")
     return cases, left_out
@@ -139,7 +147,7 @@ def evaluate_completion(
     *,
     continued: int,
     seed: int,
-    told: Told,
+    reporter: Reporter,
 ) -> CompletionReport:
     """Perplexities of both models, and continuations of the adapter's.
 
@@ -157,11 +165,11 @@ def evaluate_completion(
         names.append(writer.name)
         for grounded in (False, True):
             what = f"Reading with {writer.name}{', grounded' if grounded else ''}"
-            found = _losses(writer, cases, grounded=grounded, what=what, told=told)
+            found = _losses(writer, cases, grounded=grounded, what=what, reporter=reporter)
             losses[number, grounded] = found
             perplexities.append(Perplexity(writer.name, grounded, found.perplexity))
         if number == 1:
-            sampled = list(_sampled(writer, encoder, cases[:continued], seed, told))
+            sampled = list(_sampled(writer, encoder, cases[:continued], seed, reporter))
         del writer  # before the next one is loaded
     base, adapter = names
     reductions = [
@@ -188,20 +196,20 @@ def _estimate(values: tuple[float, float, float]) -> Estimate:
     return Estimate(*(round(value, 6) for value in values))
 
 
-def _ending(writer: LocalWriter, case: Case) -> list[int]:
+def _ending(writer: LocalGenerator, case: Case) -> list[int]:
     """Token ids of the true ending, as they follow the beginning."""
     vocabulary = writer.model.vocabulary
     whole, begun = vocabulary.ids([f"{case.beginning} {case.ending}", case.beginning])
     return whole[len(begun) :]
 
 
-def _given(writer: LocalWriter, case: Case, room: int) -> list[str]:
+def _given(writer: LocalGenerator, case: Case, room: int) -> list[str]:
     """The sources that have room beside the beginning and an answer of so many tokens."""
     return case.sources[: writer.fitting(case.beginning, case.sources, room)]
 
 
 def _losses(
-    writer: LocalWriter, cases: Sequence[Case], *, grounded: bool, what: str, told: Told
+    writer: LocalGenerator, cases: Sequence[Case], *, grounded: bool, what: str, reporter: Reporter
 ) -> Losses:
     texts, given = [], []
     for case in cases:
@@ -210,7 +218,9 @@ def _losses(
         prompt = writer.prompt(case.beginning, sources)
         texts.append([*prompt, *ending])
         given.append(len(prompt))
-    return losses_of(writer.model, texts, lambda done: told(what, done, len(cases)), given)
+    return losses_of(
+        writer.model, texts, lambda done: reporter.progress(what, done, len(cases)), given
+    )
 
 
 WAYS = (("without sources", False, False), ("grounded", True, False), ("strict", True, True))
@@ -224,27 +234,27 @@ class _Written:
     numbers: list[tuple[int, int]] = field(default_factory=list)
     """Written, and of these true or in a source."""
     invented: int = 0
-    stepped_in: int = 0
+    tokens_blocked: int = 0
 
 
 def _sampled(
-    writer: LocalWriter, encoder: Encoder, cases: Sequence[Case], seed: int, told: Told
+    writer: LocalGenerator, encoder: Encoder, cases: Sequence[Case], seed: int, reporter: Reporter
 ) -> Iterator[Sampled]:
     """Each case continued by as many tokens as its true ending has, in each way."""
     written = {how: _Written() for how, _, _ in WAYS}
     for done, case in enumerate(cases):
-        told(f"Writing with {writer.name}", done, len(cases))
-        known = Known([case.beginning, *case.sources])
-        true = Known([case.beginning, case.ending, *case.sources])
+        reporter.progress(f"Writing with {writer.name}", done, len(cases))
+        known = AllowedValues([case.beginning, *case.sources])
+        true = AllowedValues([case.beginning, case.ending, *case.sources])
         for how, grounded, strict in WAYS:  # the last two share a prompt, which is read once
-            text, tally = _continued(writer, case, seed, known, grounded=grounded, strict=strict)
+            text, stats = _continued(writer, case, seed, known, grounded=grounded, strict=strict)
             found = [one for one in mentions(text) if one.kind == "number"]
             into = written[how]
             into.texts.append(text.strip() or ".")
             into.numbers.append((len(found), sum(bool(true.having(one)) for one in found)))
             into.invented += sum(not known.having(one) for one in found)
-            into.stepped_in += tally.stepped_in
-    told(f"Writing with {writer.name}", len(cases), len(cases))
+            into.tokens_blocked += stats.tokens_blocked
+    reporter.progress(f"Writing with {writer.name}", len(cases), len(cases))
     endings = unit_rows(encoder.encode([case.ending for case in cases]))
     for how, into in written.items():
         vectors = unit_rows(encoder.encode(into.texts))
@@ -256,22 +266,28 @@ def _sampled(
             into.invented,
             _mean((vectors * endings).sum(axis=1), seed),
             _mean((vectors * np.roll(endings, 1, axis=0)).sum(axis=1), seed),
-            into.stepped_in,
+            into.tokens_blocked,
         )
 
 
 def _continued(
-    writer: LocalWriter, case: Case, seed: int, known: Known, *, grounded: bool, strict: bool
-) -> tuple[str, Tally]:
+    writer: LocalGenerator,
+    case: Case,
+    seed: int,
+    known: AllowedValues,
+    *,
+    grounded: bool,
+    strict: bool,
+) -> tuple[str, GenerationStats]:
     length = max(1, len(_ending(writer, case)))
     given = _given(writer, case, length) if grounded else []
-    tally = Tally()
+    stats = GenerationStats()
     sampling = Sampling(max_new_tokens=length, seed=seed)
-    pieces = writer.write(case.beginning, given, sampling, tally, known if strict else None)
+    pieces = writer.write(case.beginning, given, sampling, stats, known if strict else None)
     text = "".join(pieces)
-    if strict and tally.stopped != "end":
+    if strict and stats.stopped != "end":
         text = known.without_unfinished(case.beginning, text)
-    return text, tally
+    return text, stats
 
 
 def _share(counts: NDArray[np.float64], seed: int) -> Estimate | None:

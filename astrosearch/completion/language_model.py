@@ -8,12 +8,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from astrosearch.encoders.base import Say
 from astrosearch.encoders.devices import fast_dtype, pick_device
 from astrosearch.encoders.hugging_face import load_model, loading, read_object, readable
 from astrosearch.encoders.registry import locate, locate_adapter
 from astrosearch.encoders.tokenizer import load_tokenizer, special_id
 from astrosearch.errors import InputError, SetupError
+from astrosearch.report import Reporter
 
 Quantize = Literal["4bit", "8bit", "none"]
 
@@ -70,7 +70,7 @@ class LanguageModel:
 
 def load_language_model(
     name: str,
-    say: Say,
+    reporter: Reporter,
     *,
     adapter: str | None = None,
     quantize: Quantize = "none",
@@ -89,7 +89,7 @@ def load_language_model(
         ModelMissing: if the weights are not here and cannot be fetched.
         InputError: if they cannot be loaded, or the adapter was made for another base.
     """
-    folder, revision = locate(name, say)
+    folder, revision = locate(name, reporter)
     vocabulary = load_vocabulary(folder, name)
     place = device if isinstance(device, torch.device) else pick_device(device)
     precision = dtype or fast_dtype(place)
@@ -101,11 +101,11 @@ def load_language_model(
     if quantize == "none":
         model = model.to(place)
     if adapter is not None:
-        model = attach_adapter(model, name, revision, adapter, say)
+        model = attach_adapter(model, name, revision, adapter, reporter)
     return LanguageModel(name, revision, model.eval(), vocabulary, place, precision)
 
 
-def attach_adapter(model: Any, base: str, revision: str, adapter: str, say: Say) -> Any:
+def attach_adapter(model: Any, base: str, revision: str, adapter: str, reporter: Reporter) -> Any:
     """A base model with an adapter around it, frozen.
 
     Raises:
@@ -113,7 +113,7 @@ def attach_adapter(model: Any, base: str, revision: str, adapter: str, say: Say)
     """
     from peft import PeftModel
 
-    folder, _ = locate_adapter(adapter, say)
+    folder, _ = locate_adapter(adapter, reporter)
     record = folder / TRAINED_ON
     if record.exists():
         trained = read_object(record)

@@ -81,6 +81,9 @@ class Refusal:
     detail: str
 
 
+FIRST_REFUSED = 5
+
+
 @dataclass
 class Intake:
     """What happened to the lines of a corpus."""
@@ -88,6 +91,12 @@ class Intake:
     lines: int = 0
     not_selected: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    first_refused: list[Refusal] = field(default_factory=list)
+    """`FIRST_REFUSED` of them at most, to show what they look like."""
+
+    def note(self, refusal: Refusal) -> None:
+        if len(self.first_refused) < FIRST_REFUSED:
+            self.first_refused.append(refusal)
 
     def summary(self) -> str:
         parts = [f"{self.lines:,} lines read"]

@@ -32,6 +32,7 @@ from astrosearch import __version__
 from astrosearch.corpus.records import paper_from_record, record_from_paper
 from astrosearch.errors import AstrosearchError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper
+from astrosearch.report import SILENT, Reporter
 
 ARXIV_OAI = "https://oaipmh.arxiv.org/oai"
 
@@ -173,8 +174,7 @@ def harvest(
     out: Path,
     *,
     etiquette: Etiquette = ETIQUETTE,
-    notice: Callable[[str], object] = lambda line: None,
-    on_page: Callable[[Checkpoint], object] = lambda done: None,
+    reporter: Reporter = SILENT,
 ) -> Checkpoint:
     """Write the papers asked for to `out`, one own record a line, and count them.
 
@@ -184,8 +184,7 @@ def harvest(
     newer one later.
 
     Args:
-        notice: told, in a line, of repeated attempts and of a list begun anew.
-        on_page: told what has come so far, after every page.
+        reporter: is told of every page, of repeated attempts and of a list begun anew.
 
     Raises:
         InputError: an unfinished harvest of another request lies beside `out`.
@@ -193,7 +192,7 @@ def harvest(
         AstrosearchError: the service refused or failed, or the disk did.
     """
     try:
-        return _harvest(request, out, etiquette, notice, on_page)
+        return _harvest(request, out, etiquette, reporter)
     except OSError as error:
         raise AstrosearchError(
             f"cannot write {out}: {error.strerror}; mend that, then {_RERUN}"
@@ -204,8 +203,7 @@ def _harvest(
     request: HarvestRequest,
     out: Path,
     etiquette: Etiquette,
-    notice: Callable[[str], object],
-    on_page: Callable[[Checkpoint], object],
+    reporter: Reporter,
 ) -> Checkpoint:
     partial, rejected, state = (
         out.with_name(out.name + suffix)
@@ -215,12 +213,12 @@ def _harvest(
     if done.expires and done.expires <= f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}":
         # arXiv's token says how many records of a day to skip. It would still be taken, but
         # records leave their day when they change, and as many others would be missed.
-        notice(f"the resumption token expired at {done.expires}: starting {request} over")
+        reporter.notify(f"the resumption token expired at {done.expires}: starting {request} over")
         done = Checkpoint()
     elif done.pages and not (
         _cut(partial, done.partial_bytes) and _cut(rejected, done.rejected_bytes)
     ):
-        notice(f"{partial} lacks records that were there: starting {request} over")
+        reporter.notify(f"{partial} lacks records that were there: starting {request} over")
         done = Checkpoint()
 
     used: set[str | None] = set()
@@ -231,7 +229,7 @@ def _harvest(
         limits=httpx2.Limits(max_connections=1),
         follow_redirects=True,
     ) as client:
-        service = _Service(client, request, etiquette, notice)
+        service = _Service(client, request, etiquette, reporter)
         while not done.finished:
             if done.pages == 0:
                 for file in (state, partial, rejected):
@@ -242,7 +240,7 @@ def _harvest(
             except _TokenError:
                 if restarted:
                     raise
-                notice(f"the resumption token has expired: starting {request} over")
+                reporter.notify(f"the resumption token has expired: starting {request} over")
                 done, used, restarted = Checkpoint(), set(), True
                 etiquette.sleep(etiquette.pause)
                 continue
@@ -263,7 +261,9 @@ def _harvest(
                 rejected_bytes=_append(rejected, done.rejected_bytes, refused),
             )
             _save(state, request, done)
-            on_page(done)
+            fetched = f"{done.papers:,} papers"
+            total = done.pages if done.finished else done.pages + 1
+            reporter.progress("Pages", done.pages, total, fetched)
             if not done.finished:
                 etiquette.sleep(etiquette.pause)
 
@@ -281,7 +281,7 @@ class _Service:
     client: httpx2.Client
     request: HarvestRequest
     etiquette: Etiquette
-    notice: Callable[[str], object]
+    reporter: Reporter
 
     def page(self, token: str | None) -> _Page:
         """The page of a token, or the first one; asked for again while a failure may pass."""
@@ -300,7 +300,7 @@ class _Service:
                 )
             if attempt < ATTEMPTS:
                 wait = max(wait, self.etiquette.pause)
-                self.notice(
+                self.reporter.notify(
                     f"{host} {problem}; attempt {attempt + 1} of {ATTEMPTS} in {wait:.0f} s"
                 )
                 self.etiquette.sleep(wait)

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -175,14 +175,12 @@ def import_papers(
     rejected: Path,
     *,
     strict: bool = False,
-    refused: Callable[[Refusal], None] = lambda refusal: None,
 ) -> Intake:
     """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
 
     Args:
         rejected: where the refused lines are listed, one JSON object each.
         strict: whether the first refused line ends it.
-        refused: told of every refused line.
 
     Raises:
         CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
@@ -199,7 +197,7 @@ def import_papers(
                     f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
                 )
             stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
-            refused(refusal)
+            intake.note(refusal)
 
         for paper, file, line in read_papers(sources, selection, intake, refuse):
             lost = writer.add(paper)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import IndexDamaged
 from astrosearch.papers import Paper
+from astrosearch.report import Reporter
 
 Pooling = Literal[
     "mean-without-bos", "mean", "weighted-mean-without-bos", "weighted-first-last", "undisclosed"
@@ -169,7 +170,7 @@ class Encoder(Protocol):
         ...
 
 
-class Bag(NamedTuple):
+class WeightedTokens(NamedTuple):
     """A text as the tokens that it has."""
 
     tokens: NDArray[np.int64]
@@ -183,11 +184,13 @@ class LateInteraction(Protocol):
     """An encoder that can compare two texts token by token, which tells more than one vector each
     (Khattab and Zaharia 2020, arXiv:2004.12832)."""
 
-    def bags(self, texts: Sequence[str]) -> list[Bag]:
+    def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens."""
         ...
 
-    def likeness(self, query: Bag, documents: Sequence[Bag]) -> NDArray[np.float32]:
+    def late_interaction_scores(
+        self, query: WeightedTokens, documents: Sequence[WeightedTokens]
+    ) -> NDArray[np.float32]:
         """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
         ...
 
@@ -199,14 +202,14 @@ ENCODED_AT_ONCE = 256
 """Texts handed to an encoder, which sorts them by length into batches of its own."""
 
 
-def encode_all(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> Vectors:
+def encode_all(encoder: Encoder, texts: Sequence[str], what: str, reporter: Reporter) -> Vectors:
     """(n, dimension) float32 unit rows of many texts, with progress."""
     vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
     for start in range(0, len(texts), ENCODED_AT_ONCE):
-        told(what, start, len(texts))
+        reporter.progress(what, start, len(texts))
         some = slice(start, start + ENCODED_AT_ONCE)
         vectors[some] = encoder.encode(texts[some])
-    told(what, len(texts), len(texts))
+    reporter.progress(what, len(texts), len(texts))
     return vectors
 
 
@@ -223,10 +226,10 @@ class Encoded(NamedTuple):
 
 
 @runtime_checkable
-class Priced(Protocol):
+class Billable(Protocol):
     """An encoder whose tokens cost money, and which asks before it spends any."""
 
-    def approve(self, texts: Iterable[str]) -> None:
+    def request_approval(self, texts: Iterable[str]) -> None:
         """Have the whole of a job agreed to, before the first of its texts is encoded.
 
         Raises:

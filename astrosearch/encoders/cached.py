@@ -18,7 +18,7 @@ KEPT_AT_ONCE = 256
 """Texts encoded between two writes: what a kill may cost."""
 
 
-class KeptEncoder:
+class CachedEncoder:
     """Asks an encoder only for texts that it was not asked for before, by any process.
 
     The encoder is loaded when it is first needed: where all vectors are kept, never.

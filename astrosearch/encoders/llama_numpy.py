@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from astrosearch.encoders.base import EncoderSpec, pooled_width
 from astrosearch.encoders.hugging_face import read_object, readable
 from astrosearch.encoders.tokenizer import Tokens
-from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
 from astrosearch.errors import InputError
 
 Array = NDArray[np.float32]
@@ -54,7 +54,7 @@ class LlamaEncoder:
         folder: Path,
         *,
         adapter: Path | None = None,
-        whitening: Whitening | None = None,
+        whitening: LinearHead | None = None,
         token_weights: Array | None = None,
     ) -> None:
         self.spec = spec

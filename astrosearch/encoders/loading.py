@@ -2,31 +2,26 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from astrosearch.encoders import registry as models
-from astrosearch.encoders.base import Encoder, EncoderSpec, Say, pooled_width
+from astrosearch.encoders import registry
+from astrosearch.encoders.base import Encoder, EncoderSpec, pooled_width
 from astrosearch.encoders.hugging_face import read_object, readable
-from astrosearch.encoders.vectors import Whitening
+from astrosearch.encoders.vectors import LinearHead
 from astrosearch.errors import EncoderMismatch, InputError
-
-if TYPE_CHECKING:
-    from astrosearch.encoders.openai import Confirm
+from astrosearch.report import SILENT, Reporter
 
 HEAD = "head.safetensors"
 """In an embedding adapter's folder: the linear map behind the mean, and the tokens' weights."""
 
 
-def load_encoder(
-    spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = None, **options: Any
-) -> Encoder:
+def load_encoder(spec: EncoderSpec, reporter: Reporter = SILENT, **options: Any) -> Encoder:
     """The encoder of a spec, for a corpus.
 
     Args:
-        confirm: asked before a service's encoder spends money; without it, what is spent is said
-            and not asked.
+        reporter: asked before a service's encoder spends money.
         options: `device`, `dtype` and `batch_tokens` of `TransformerEncoder`.
 
     Raises:
@@ -38,8 +33,8 @@ def load_encoder(
         if given := [name for name, value in options.items() if value is not None]:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise InputError(f"{spec.model} does not run on this machine: no {names}")
-        return _service_encoder(spec, say, confirm or (lambda outlay: _said(outlay, say)))
-    found, folder, adapter = _resolve(spec, say)
+        return _service_encoder(spec, reporter)
+    found, folder, adapter = _resolve(spec, reporter)
     plain = options.get("device") in (None, "cpu") and options.get("dtype") in (None, "float32")
     if spec.layers == 0 and plain and (light := _without_torch(found, folder, adapter)):
         return light
@@ -49,7 +44,7 @@ def load_encoder(
     return TransformerEncoder(found, folder, adapter=adapter, **head, **options)
 
 
-def kept_encoder(spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = None) -> Encoder:
+def load_cached_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encoder:
     """The encoder of a spec whose vectors are kept in the user's cache; a service's are anyhow, and
     where no layer is run they take no longer to make than to look up.
 
@@ -57,23 +52,23 @@ def kept_encoder(spec: EncoderSpec, say: Say, *, confirm: "Confirm | None" = Non
         ModelMissing: if the weights are not here and cannot be fetched.
     """
     if spec.is_service or spec.layers == 0:
-        return load_encoder(spec, say, confirm=confirm)
-    from astrosearch.encoders.cached import KeptEncoder
+        return load_encoder(spec, reporter)
+    from astrosearch.encoders.cached import CachedEncoder
 
-    known = models.with_revision(spec, say)
-    return KeptEncoder(known, lambda: load_encoder(known, say))
+    known = registry.with_revision(spec, reporter)
+    return CachedEncoder(known, lambda: load_encoder(known, reporter))
 
 
-def load_query_encoder(spec: EncoderSpec, say: Say) -> Encoder:
+def load_query_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encoder:
     """The same encoder for a few short texts: without torch, whose import takes seconds, if the
     model is a plain LLaMA. For a service nobody is asked to agree: a query of a few dozen words
     costs less than a thousandth of a cent."""
     if spec.is_service:
-        return _service_encoder(spec, say, lambda outlay: True)
-    found, folder, adapter = _resolve(spec, say)
+        return _service_encoder(spec, reporter, ask=False)
+    found, folder, adapter = _resolve(spec, reporter)
     if spec.quantize is None and (light := _without_torch(found, folder, adapter)):
         return light
-    return load_encoder(spec, say)
+    return load_encoder(spec, reporter)
 
 
 def _without_torch(spec: EncoderSpec, folder: Path, adapter: Path | None) -> Encoder | None:
@@ -91,15 +86,10 @@ def _without_torch(spec: EncoderSpec, folder: Path, adapter: Path | None) -> Enc
     return LlamaEncoder(spec, folder, adapter=adapter, **head)
 
 
-def _service_encoder(spec: EncoderSpec, say: Say, confirm: "Confirm") -> Encoder:
+def _service_encoder(spec: EncoderSpec, reporter: Reporter, *, ask: bool = True) -> Encoder:
     from astrosearch.encoders.openai import OpenAIEncoder
 
-    return OpenAIEncoder(models.with_revision(spec, say), say, confirm=confirm)
-
-
-def _said(outlay: object, say: Say) -> bool:
-    say(f"Sending {outlay}")
-    return True
+    return OpenAIEncoder(registry.with_revision(spec, reporter), reporter, ask=ask)
 
 
 def _load_head(spec: EncoderSpec, folder: Path, adapter: Path | None) -> dict[str, Any]:
@@ -119,7 +109,7 @@ def _load_head(spec: EncoderSpec, folder: Path, adapter: Path | None) -> dict[st
     from safetensors.numpy import load_file
 
     with readable(path):
-        whitening, weights = Whitening.load(path), load_file(path).get("token_weights")
+        whitening, weights = LinearHead.load(path), load_file(path).get("token_weights")
     config = read_object(folder / "config.json")
     width = pooled_width(spec.pooling, config.get("hidden_size", 0))
     words = 0 if weights is None else config.get("vocab_size", 0)
@@ -135,22 +125,22 @@ def _load_head(spec: EncoderSpec, folder: Path, adapter: Path | None) -> dict[st
     }
 
 
-def load_whitening(name: str | None) -> Whitening | None:
+def load_whitening(name: str | None) -> LinearHead | None:
     """One of the whitenings in `transforms/`, by its name."""
     if name is None:
         return None
     known = sorted(file.stem for file in transforms().glob("*.safetensors"))
     if name not in known:
         raise InputError(f"there is no transform {name!r}; there are: {', '.join(known)}")
-    return Whitening.load(transforms() / f"{name}.safetensors")
+    return LinearHead.load(transforms() / f"{name}.safetensors")
 
 
 def transforms() -> Path:
     return Path(str(files("astrosearch.encoders"))) / "transforms"
 
 
-def _resolve(spec: EncoderSpec, say: Say) -> tuple[EncoderSpec, Path, Path | None]:
-    found, folder, adapter = models.resolve(spec, say)
+def _resolve(spec: EncoderSpec, reporter: Reporter) -> tuple[EncoderSpec, Path, Path | None]:
+    found, folder, adapter = registry.resolve(spec, reporter)
     if spec.revision not in ("", found.revision):
         raise EncoderMismatch(
             f"the index was built with {spec.model} of revision {spec.revision}, this machine has "

@@ -1,7 +1,7 @@
 """OpenAI's embedding models as an encoder: over the network, and for money.
 
 Three things follow from the money. Whoever pays is told what a job costs and may say no before
-anything is sent (`Outlay`, `Confirm`). Every vector that came back is kept in the user's cache
+anything is sent (`CostEstimate`). Every vector that came back is kept in the user's cache
 (`vector_cache.py`), answer by answer: nothing is paid for twice, and a run that dies loses at most
 the requests in flight. And an answer is checked before it is kept.
 
@@ -20,7 +20,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -32,12 +32,13 @@ import numpy as np
 import openai
 
 from astrosearch.encoders import openai_service as service
-from astrosearch.encoders.base import OPENAI, EncoderSpec, Say
+from astrosearch.encoders.base import OPENAI, EncoderSpec
 from astrosearch.encoders.vector_cache import VectorCache
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.papers import TextHash, text_hash
 from astrosearch.paths import cache_folder
+from astrosearch.report import Reporter
 
 CACHE = "openai.sqlite"
 
@@ -65,7 +66,7 @@ DIMENSIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outlay:
+class CostEstimate:
     """What a job sends and costs; of texts whose vectors are here already nothing is counted."""
 
     model: str
@@ -92,12 +93,8 @@ class Outlay:
         return f"{said}: {about} (${price:.2f} a million tokens, OpenAI's price of {PRICES_OF})"
 
 
-Confirm = Callable[[Outlay], bool]
-"""Asked before anything is sent; False ends the job."""
-
-
 @dataclass(frozen=True)
-class Manners:
+class RetryPolicy:
     """How the service is spoken to; times are in seconds."""
 
     at_once: int = 8
@@ -118,7 +115,7 @@ class Manners:
         return whole * random.uniform(0.5, 1.0)
 
 
-MANNERS = Manners()
+RETRY_POLICY = RetryPolicy()
 
 
 @dataclass
@@ -143,15 +140,15 @@ class OpenAIEncoder:
     def __init__(
         self,
         spec: EncoderSpec,
-        say: Say,
+        reporter: Reporter,
         *,
-        confirm: Confirm,
+        ask: bool = True,
         cache: Path | None = None,
-        manners: Manners = MANNERS,
+        policy: RetryPolicy = RETRY_POLICY,
     ) -> None:
         """
         Args:
-            confirm: asked for every job, with what it costs, before anything is sent.
+            ask: whether the reporter has to agree to what a job costs before anything is sent.
             cache: the file of kept vectors; by default `openai.sqlite` in the user's cache.
 
         Raises:
@@ -160,10 +157,10 @@ class OpenAIEncoder:
         self.spec = spec
         self.tokens_seen = 0
         self._model = spec.model.removeprefix(OPENAI)
-        self._say = say
-        self._confirm = confirm
+        self._reporter = reporter
+        self._ask_first = ask
         self._file = cache or cache_folder() / CACHE
-        self._manners = manners
+        self._policy = policy
         self._address = service.address()
         self._dimension = DIMENSIONS.get(self._model)
         self._agreed = 0
@@ -182,7 +179,7 @@ class OpenAIEncoder:
         assert self._dimension is not None
         return self._dimension
 
-    def approve(self, texts: Iterable[str]) -> None:
+    def request_approval(self, texts: Iterable[str]) -> None:
         """Have a whole job agreed to; `encode` asks no more until it is spent.
 
         Raises:
@@ -219,10 +216,10 @@ class OpenAIEncoder:
                 self._check_dimension(vector, f"{self._file} has")
             missing = {key: one for key, one in sent if key not in found}
             if missing:
-                outlay = [(_tokens(text), cut) for text, cut in missing.values()]
-                spent = sum(tokens for tokens, _ in outlay)
+                cost = [(_tokens(text), cut) for text, cut in missing.values()]
+                spent = sum(tokens for tokens, _ in cost)
                 if spent > self._agreed:
-                    self._agree(outlay)
+                    self._agree(cost)
                 self._agreed -= spent
                 batches = _batches({key: text for key, (text, _) in missing.items()})
                 found |= self._send(list(batches), cache)
@@ -245,12 +242,12 @@ class OpenAIEncoder:
         service.key(self.spec.model)
         host = service.host()
         tokens, cut = (sum(part) for part in zip(*outlays, strict=True))
-        outlay = Outlay(self._model, host, len(outlays), tokens, cut)
-        if not self._confirm(outlay):
+        cost = CostEstimate(self._model, host, len(outlays), tokens, cut)
+        if self._ask_first and not self._reporter.confirm(cost):
             raise AstrosearchError(f"nothing was sent to {host}")
         self._agreed += tokens
         if cut:
-            self._say(
+            self._reporter.notify(
                 f"{cut:,} of the texts are longer than {self.spec.max_tokens:,} bytes and are cut: "
                 f"the service takes {self.spec.max_tokens:,} tokens, and a token may be one byte"
             )
@@ -262,8 +259,8 @@ class OpenAIEncoder:
         found: dict[TextHash, Vectors] = {}
         with (
             # Its own retries cannot be stopped, nor told how long to wait.
-            service.client(self.spec.model, timeout=self._manners.timeout, retries=0) as client,
-            ThreadPoolExecutor(min(self._manners.at_once, len(batches))) as pool,
+            service.client(self.spec.model, timeout=self._policy.timeout, retries=0) as client,
+            ThreadPoolExecutor(min(self._policy.at_once, len(batches))) as pool,
         ):
             waiting: dict[Future[tuple[Vectors, int]], _Batch] = {
                 pool.submit(self._ask_unless, stop, client, batch): batch for batch in batches
@@ -285,7 +282,7 @@ class OpenAIEncoder:
                 except BaseException as error:
                     # What is in flight is paid for: it is waited for and kept.
                     if isinstance(error, KeyboardInterrupt) and not stop.is_set():
-                        self._say("Waiting for the answers that are on their way")
+                        self._reporter.notify("Waiting for the answers that are on their way")
                     failure = failure or error
                     stop.set()
                     for future in waiting:
@@ -309,7 +306,7 @@ class OpenAIEncoder:
     ) -> tuple[Vectors, int]:
         """(n, d) vectors of a batch, in its order, and the tokens it had; waits and tries again."""
         texts = list(batch.texts.values())
-        for attempt in range(1, self._manners.tries + 1):
+        for attempt in range(1, self._policy.tries + 1):
             if stop.is_set():
                 raise _Stopped
             asked = None
@@ -328,7 +325,7 @@ class OpenAIEncoder:
                 reason = f"{error.status_code}: {reason}"
                 asked = _retry_after(error.response.headers)
             except openai.APITimeoutError:
-                reason = f"no answer within {self._manners.timeout:g} s"
+                reason = f"no answer within {self._policy.timeout:g} s"
             except openai.APIConnectionError as error:
                 reason = service.without_key(f"{error.__cause__ or error}") or "connection lost"
             except _Unreadable as error:
@@ -338,11 +335,11 @@ class OpenAIEncoder:
                     f"{service.host()} answered wrongly: {service.without_key(str(error))}; "
                     "nothing of this answer is kept"
                 ) from None
-            if asked is not None and asked > self._manners.longest_asked:
+            if asked is not None and asked > self._policy.longest_asked:
                 raise self._given_up(f"it asks to wait {asked:,.0f} s ({reason})")
-            if attempt < self._manners.tries:
-                stop.wait(self._manners.delay(attempt) if asked is None else asked)
-        raise self._given_up(f"{reason} ({self._manners.tries} tries)")
+            if attempt < self._policy.tries:
+                stop.wait(self._policy.delay(attempt) if asked is None else asked)
+        raise self._given_up(f"{reason} ({self._policy.tries} tries)")
 
     def _given_up(self, why: str) -> AstrosearchError:
         return AstrosearchError(

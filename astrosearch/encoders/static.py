@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import Bag, EncoderSpec
+from astrosearch.encoders.base import EncoderSpec, WeightedTokens
 from astrosearch.encoders.llama_numpy import Array, LlamaEncoder
-from astrosearch.encoders.vectors import Vectors, Whitening
+from astrosearch.encoders.vectors import LinearHead, Vectors
 
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at
@@ -28,29 +28,31 @@ class StaticEncoder(LlamaEncoder):
         folder: Path,
         *,
         adapter: Path | None,
-        whitening: Whitening,
+        whitening: LinearHead,
         token_weights: Array,
     ) -> None:
         super().__init__(
             spec, folder, adapter=adapter, whitening=whitening, token_weights=token_weights
         )
         self._weights_of = token_weights  # never None here
-        self._beginning = Whitening(whitening.mean, whitening.projection[:, :DIMENSIONS])
+        self._beginning = LinearHead(whitening.mean, whitening.projection[:, :DIMENSIONS])
         width = self._beginning.projection.shape[1]
         # Of tokens that no text has had yet the memory is not touched.
         self._vectors = np.zeros((len(token_weights), width), np.float32)
         self._known = np.zeros(len(token_weights), dtype=bool)
 
-    def bags(self, texts: Sequence[str]) -> list[Bag]:
+    def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens, weighted as in its vector."""
         found = []
         for ids in self._tokens.ids(texts):
             tokens, counts = np.unique(ids[1:] or ids, return_counts=True)
             weights = self._weights_of[tokens] * np.sqrt(counts, dtype=np.float32)
-            found.append(Bag(tokens, weights / weights.sum()))
+            found.append(WeightedTokens(tokens, weights / weights.sum()))
         return found
 
-    def likeness(self, query: Bag, documents: Sequence[Bag]) -> NDArray[np.float32]:
+    def late_interaction_scores(
+        self, query: WeightedTokens, documents: Sequence[WeightedTokens]
+    ) -> NDArray[np.float32]:
         """(n,) float32: the mean cosine of each token of the query with the document's nearest to
         it, and that of each token of the document with the query's nearest, weighted; half the sum
         of both (recall and precision of Zhang et al. 2020, arXiv:1904.09675, with other weights).

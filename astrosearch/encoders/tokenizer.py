@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from astrosearch.encoders.base import Pooling, Spelling
 from astrosearch.encoders.hugging_face import read_object
 from astrosearch.errors import InputError
-from astrosearch.text.analysis import plain
+from astrosearch.text.analysis import normalize
 
 WORDS_KEPT = 1 << 17
 """Words whose tokens are remembered at a time: nearly all of a corpus's have been met before."""
@@ -40,7 +40,7 @@ class Tokens:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, at most `max_tokens`; never empty."""
         # What has no words, as a lone emoji, is read as it is.
-        read = [plain(text) or text for text in texts] if self._plain else list(texts)
+        read = [normalize(text) or text for text in texts] if self._plain else list(texts)
         if self._by_word and all(text.startswith(" ") for text in read):
             found = self._ids_by_word(read)
         else:

@@ -17,7 +17,7 @@ from astrosearch.encoders.base import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.devices import fast_dtype, pick_device
 from astrosearch.encoders.hugging_face import load_model, loading, read_object
 from astrosearch.encoders.tokenizer import Tokens
-from astrosearch.encoders.vectors import Vectors, Whitening, unit_rows
+from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, InputError
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
@@ -132,7 +132,7 @@ class TransformerEncoder:
         folder: Path,
         *,
         adapter: Path | None = None,
-        whitening: Whitening | None = None,
+        whitening: LinearHead | None = None,
         token_weights: Vectors | None = None,
         device: str | None = None,
         dtype: str | None = None,

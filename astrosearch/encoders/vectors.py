@@ -39,7 +39,7 @@ MAPPED_BYTES = 100_000_000
 """Of a file that may be mapped whole when rows of it are looked at."""
 
 
-class ScatteredRows:
+class RowReader:
     """Rows here and there of (n, d) vectors, copied.
 
     Those of a large mapped file are read from it: touching one would map the megabytes about it
@@ -76,7 +76,7 @@ def random_pair_cosines(vectors: NDArray[np.floating], seed: int = 0) -> Vectors
     draw = np.random.default_rng(seed)
     left = draw.integers(0, len(vectors), PAIRS)
     right = (left + draw.integers(1, len(vectors), PAIRS)) % len(vectors)  # never itself
-    taken = ScatteredRows(vectors)
+    taken = RowReader(vectors)
     cosines = []
     for some in np.array_split(np.arange(PAIRS), PAIRS // 4096):
         one, other = unit_rows(taken[left[some]]), unit_rows(taken[right[some]])
@@ -85,7 +85,7 @@ def random_pair_cosines(vectors: NDArray[np.floating], seed: int = 0) -> Vectors
 
 
 @dataclass(frozen=True)
-class Whitening:
+class LinearHead:
     """A fitted linear map from an encoder's unit rows to decorrelated unit rows.
 
     The map must be fitted on other papers than the ones it is judged on.
@@ -97,7 +97,7 @@ class Whitening:
     """(d, dimension), principal axes, each divided by its spread to the power `power`."""
 
     @classmethod
-    def fit(cls, vectors: NDArray[np.floating], dimension: int, power: float = 1.0) -> "Whitening":
+    def fit(cls, vectors: NDArray[np.floating], dimension: int, power: float = 1.0) -> "LinearHead":
         """Fit on (n, d) vectors, n > dimension; `power` 1 is full whitening, 0 is plain PCA.
 
         Raises:
@@ -120,7 +120,7 @@ class Whitening:
         return unit_rows((unit_rows(vectors) - self.mean) @ self.projection)
 
     @classmethod
-    def load(cls, path: Path) -> "Whitening":
+    def load(cls, path: Path) -> "LinearHead":
         from safetensors.numpy import load_file
 
         arrays = load_file(path)

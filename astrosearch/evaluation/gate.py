@@ -96,7 +96,7 @@ class SavedReport:
                 )
             )
 
-    def losses(self, report: Report) -> list[str]:
+    def regressions(self, report: Report) -> list[str]:
         """Where the index is significantly worse than it was: one phrase for each task and mode.
 
         The measure is nDCG@10. So many tasks and modes are tested that one of them would often

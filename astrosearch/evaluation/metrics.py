@@ -38,7 +38,7 @@ Relevant = Mapping[int, int]
 """A query's relevant documents with their grades, 1 or more."""
 
 
-def ranked(
+def rank_pessimistically(
     scores: NDArray[np.floating], documents: NDArray[np.int64], relevant: Relevant
 ) -> NDArray[np.int64]:
     """Documents in order of score, best first; among equal scores the relevant ones come last.

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__
 from astrosearch.encoders.base import (
-    Bag,
+    Billable,
     Encoder,
     EncoderSpec,
     LateInteraction,
-    Priced,
-    Told,
+    WeightedTokens,
     encode_all,
 )
 from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
@@ -35,13 +34,14 @@ from astrosearch.evaluation.metrics import (
     interval,
     isotropy,
     measure,
-    ranked,
+    rank_pessimistically,
     resampled_means,
 )
 from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
-from astrosearch.index.lexical_index import Words, WordsWriter
+from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
+from astrosearch.report import SILENT, Reporter
 from astrosearch.search.ranking import COMPARED, DENSE_WEIGHT, Fused, fuse, rerank
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
@@ -165,7 +165,7 @@ def evaluate(
     settings: Settings,
     tasks: Sequence[Task],
     encoders: Sequence[tuple[str, Encoder]],
-    told: Told = lambda what, done, count: None,
+    reporter: Reporter = SILENT,
 ) -> Report:
     """Ask all tasks in all modes.
 
@@ -179,18 +179,18 @@ def evaluate(
     """
     index.check(encoders[0][1])
     for number, (_, encoder) in enumerate(encoders):
-        if isinstance(encoder, Priced):
-            encoder.approve(_texts(index, tasks, encoder.spec, own=number == 0))
+        if isinstance(encoder, Billable):
+            encoder.request_approval(_texts(index, tasks, encoder.spec, own=number == 0))
     lexical = [_lexical(index, task) for task in tasks]
     answers: list[list[tuple[str, str | None, list[Ranking]]]] = [
         [(LEXICAL, None, [rows for rows, _ in found])] for found in lexical
     ]
     described = []
     for number, (name, encoder) in enumerate(encoders):
-        papers = _paper_vectors(index, tasks, encoder, name, told, own=number == 0)
+        papers = _paper_vectors(index, tasks, encoder, name, reporter, own=number == 0)
         for task, words, found in zip(tasks, lexical, answers, strict=True):
             apart = _documents(index, task, encoder.spec)
-            documents, asked = _encoded(task, encoder, name, papers, apart, told)
+            documents, asked = _encoded(task, encoder, name, papers, apart, reporter)
             nearest = _nearest(asked, documents, task)
             late = _late(index, task, encoder, apart)
             # The mean cosine of random pairs.
@@ -213,12 +213,12 @@ def evaluate(
 def _lexical(index: Index, task: Task) -> list[tuple[Ranking, NDArray[np.floating]]]:
     """What words find, and its scores, in the task's documents alone, indexed for the purpose."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
-        writer = WordsWriter(Path(folder) / "words")
+        writer = LexicalIndexWriter(Path(folder) / "words")
         for place, paper in enumerate(index.corpus.stream(task.rows)):
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        words = Words(Path(folder) / "words")
+        words = LexicalIndex(Path(folder) / "words")
         found = []
         for query in task.queries:
             # One more, since the paper that asks may be among them.
@@ -233,7 +233,7 @@ def _without_itself(
     query: Query, scores: NDArray[np.floating], found: NDArray[np.int64]
 ) -> Ranking:
     others = found != query.place
-    return ranked(scores[others], found[others], query.relevant)[:CANDIDATES]
+    return rank_pessimistically(scores[others], found[others], query.relevant)[:CANDIDATES]
 
 
 def _documents(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
@@ -265,7 +265,7 @@ def _paper_vectors(
     tasks: Sequence[Task],
     encoder: Encoder,
     name: str,
-    told: Told,
+    reporter: Reporter,
     *,
     own: bool,
 ) -> Callable[[NDArray[np.int64]], NDArray[np.float16]]:
@@ -274,7 +274,7 @@ def _paper_vectors(
         return lambda rows: index.vectors[rows]
     needed = _needed(tasks, encoder.spec)
     texts = [encoder.spec.text_of(paper) for paper in index.corpus.stream(needed)]
-    vectors = _encode(encoder, texts, f"papers with {name}", told)
+    vectors = _encode(encoder, texts, f"papers with {name}", reporter)
     return lambda rows: vectors[np.searchsorted(needed, rows)]
 
 
@@ -284,15 +284,15 @@ def _encoded(
     name: str,
     papers: Callable[[NDArray[np.int64]], NDArray[np.float16]],
     apart: Sequence[str] | None,
-    told: Told,
+    reporter: Reporter,
 ) -> tuple[NDArray[np.float16], Vectors]:
     """A task's documents, (n, dimension), and its queries, (q, dimension) unit rows."""
     if apart is None:
         documents = papers(task.rows)
     else:
-        documents = _encode(encoder, apart, f"documents ({task.name}) with {name}", told)
+        documents = _encode(encoder, apart, f"documents ({task.name}) with {name}", reporter)
     new = [query.text for query in task.queries if query.row is None]
-    encoded = iter(_encode(encoder, new, f"queries ({task.name}) with {name}", told))
+    encoded = iter(_encode(encoder, new, f"queries ({task.name}) with {name}", reporter))
     asked = [
         next(encoded) if query.row is None else papers(np.array([query.row]))[0]
         for query in task.queries
@@ -300,9 +300,11 @@ def _encoded(
     return documents, unit_rows(np.stack(asked))
 
 
-def _encode(encoder: Encoder, texts: Sequence[str], what: str, told: Told) -> NDArray[np.float16]:
+def _encode(
+    encoder: Encoder, texts: Sequence[str], what: str, reporter: Reporter
+) -> NDArray[np.float16]:
     """(n, dimension) float16, as an index holds its vectors."""
-    vectors = encode_all(encoder, texts, f"Encoding {what}", told).astype(np.float16)
+    vectors = encode_all(encoder, texts, f"Encoding {what}", reporter).astype(np.float16)
     if not np.isfinite(vectors).all():
         raise AstrosearchError(f"an encoder gave vectors that are not finite ({what})")
     return vectors
@@ -350,7 +352,7 @@ def _late(index: Index, task: Task, encoder: Encoder, apart: Sequence[str] | Non
     def text_of(row: int) -> str:
         return spec.text_of(index.corpus.papers([row])[0])
 
-    bags: dict[int, Bag] = {}
+    bags: dict[int, WeightedTokens] = {}
 
     def reranked(number: int, fused: Fused) -> Fused:
         query = task.queries[number]
@@ -358,9 +360,11 @@ def _late(index: Index, task: Task, encoder: Encoder, apart: Sequence[str] | Non
         for place in first:
             if place not in bags:
                 text = apart[place] if apart else text_of(int(task.rows[place]))
-                [bags[place]] = compare.bags([text])
-        [asked] = compare.bags([query.text if query.row is None else text_of(query.row)])
-        return rerank(fused, compare.likeness(asked, [bags[place] for place in first]))
+                [bags[place]] = compare.weighted_tokens([text])
+        [asked] = compare.weighted_tokens([query.text if query.row is None else text_of(query.row)])
+        return rerank(
+            fused, compare.late_interaction_scores(asked, [bags[place] for place in first])
+        )
 
     return reranked
 
@@ -390,7 +394,7 @@ def _fused(
         fused = fuse(rows, cosines, bm25, background, dense_weight=dense_weight)
         if late:
             fused = late(number, fused)
-        found.append(ranked(fused.scores.round(9), fused.rows, query.relevant))
+        found.append(rank_pessimistically(fused.scores.round(9), fused.rows, query.relevant))
     return found
 
 

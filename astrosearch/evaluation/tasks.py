@@ -76,7 +76,9 @@ class Task:
         return ("title", "abstract") if self.name == JUDGEMENTS else ("abstract",)
 
 
-def draw(index: Index, settings: Settings, judgements: Sequence[Judgement] = ()) -> list[Task]:
+def sample_tasks(
+    index: Index, settings: Settings, judgements: Sequence[Judgement] = ()
+) -> list[Task]:
     """The tasks of an evaluation, drawn from an index's papers.
 
     Papers are taken in the order of a hash of seed and identifier, so a sample depends neither on

@@ -22,19 +22,19 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__
-from astrosearch import paths as locations
-from astrosearch.corpus.intake import Intake, Refusal, Selection
+from astrosearch import __version__, paths
+from astrosearch.corpus.intake import Intake, Selection
 from astrosearch.corpus.store import Corpus, import_papers
-from astrosearch.encoders.base import Encoded, Encoder, EncoderSpec, Priced, Say
+from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec
 from astrosearch.encoders.vectors import FLAT, Vectors, random_pair_cosines, release
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError
 from astrosearch.index import vector_index as neighbours
-from astrosearch.index.lexical_index import WordsWriter
+from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.manifest import Manifest, describe_files, file_sha256
 from astrosearch.index.reader import PAPERS, REJECTED, VECTORS, WORDS, Index, map_vectors
-from astrosearch.index.vector_index import AUTO, BLOCK, RECALL, Neighbours, Parameters
+from astrosearch.index.vector_index import AUTO, BLOCK, RECALL, Parameters, VectorIndex
 from astrosearch.papers import TextHash
+from astrosearch.report import SILENT, Reporter
 
 SHARDS = "shards"
 
@@ -47,18 +47,6 @@ SERVICE_SHARD = 4_096
 
 Engine = Callable[[EncoderSpec, Path, Sequence[NDArray[np.int64]]], Iterator[Encoded]]
 """Encodes rows of a papers.sqlite, shard by shard; in any order, since each is a file."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the encoding is."""
-
-    encoded: int
-    """Texts encoded in this run."""
-    remaining: int
-    tokens: int
-    seconds: float
-    """Spent in the encoder."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +77,7 @@ def build(
     engine: Engine | None = None,
     kind: str | None = None,
     strict: bool = False,
-    say: Say = lambda line: None,
-    refused: Callable[[Refusal], None] = lambda refusal: None,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    reporter: Reporter = SILENT,
 ) -> BuildReport:
     """Build the index in `folder`, or bring it up to date; only new and changed texts are encoded.
 
@@ -102,7 +88,6 @@ def build(
         kind: how neighbours are found, one of `neighbours.KINDS` or a FAISS index in the words
             of `faiss.index_factory`; by default as last time, at first `auto`.
         strict: whether the first refused line ends the build.
-        refused: told of every refused line.
 
     Raises:
         InputError: if `kind` is none.
@@ -115,7 +100,7 @@ def build(
         neighbours.factory(kind, 10_000, 11_520)  # a dimension that nearly any quantiser divides
     kept = "; what was encoded is kept, the same command goes on"
     with (
-        _written(locations.partial_folder(folder), kept),
+        _written(paths.partial_folder(folder), kept),
         locked(folder),
         _partial(folder) as partial,
     ):
@@ -125,7 +110,6 @@ def build(
             partial / PAPERS,
             partial / REJECTED,
             strict=strict,
-            refused=refused,
         )
         corpus = Corpus(partial / PAPERS)
         described: dict[str, Any] = {
@@ -136,14 +120,14 @@ def build(
             "not_selected": intake.not_selected,
             "refused": dict(intake.refused),
         }
-        previous = _previous(folder, say)
+        previous = _previous(folder, reporter)
         asked: dict[str, Any] = {"kind": AUTO, "recall": RECALL, "memory": None}
         if previous:
             asked = previous.manifest.asked
         if kind:
             asked = {**asked, "kind": kind}
         if previous and previous.manifest.encoder != spec:
-            say(
+            reporter.notify(
                 f"The encoder changes from {previous.manifest.encoder} to {spec}: "
                 "all texts are encoded again"
             )
@@ -156,10 +140,10 @@ def build(
             neighbours.factory(
                 asked["kind"], len(corpus), previous.manifest.dimension, asked["memory"]
             )
-        encoding = _Encoding(partial, corpus, spec, load, engine, progress)
+        encoding = _Encoding(partial, corpus, spec, load, engine, reporter)
         encoding.run(previous)
         vectors = np.load(partial / VECTORS, mmap_mode="r")
-        found = _arrange(partial, vectors, asked, say)
+        found = _arrange(partial, vectors, asked, reporter)
         words = _write_words(partial / WORDS, corpus)
         manifest = Manifest(
             count=len(corpus),
@@ -180,7 +164,7 @@ def build(
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
         manifest.write(partial)
         corpus.close()
-        locations.publish(folder)
+        paths.publish(folder)
     return BuildReport(
         folder,
         manifest.count,
@@ -210,17 +194,17 @@ def _written(folder: Path, kept: str) -> Iterator[None]:
 @contextmanager
 def _partial(folder: Path) -> Iterator[Path]:
     """Where `folder` is built; left behind by a failure only if something was encoded there."""
-    locations.recover(folder)
-    if (folder / locations.MANIFEST).exists():  # a process died before it took the old one away
-        shutil.rmtree(locations.replaced_folder(folder), ignore_errors=True)
-    if folder.exists() and not (folder / locations.MANIFEST).exists():
+    paths.recover(folder)
+    if (folder / paths.MANIFEST).exists():  # a process died before it took the old one away
+        shutil.rmtree(paths.replaced_folder(folder), ignore_errors=True)
+    if folder.exists() and not (folder / paths.MANIFEST).exists():
         raise InputError(
-            f"{folder} is there and is no index (it has no {locations.MANIFEST}): remove it, or "
+            f"{folder} is there and is no index (it has no {paths.MANIFEST}): remove it, or "
             "choose another name"
         )
-    partial = locations.partial_folder(folder)
+    partial = paths.partial_folder(folder)
     partial.mkdir(exist_ok=True)
-    (partial / locations.MANIFEST).unlink(missing_ok=True)
+    (partial / paths.MANIFEST).unlink(missing_ok=True)
     for left in partial.glob("*.faiss*"):
         left.unlink()
     try:
@@ -252,15 +236,17 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _previous(folder: Path, say: Say) -> Index | None:
-    if not (folder / locations.MANIFEST).exists():
+def _previous(folder: Path, reporter: Reporter) -> Index | None:
+    if not (folder / paths.MANIFEST).exists():
         return None
     try:
         index = Index(folder)
         if damaged := index.manifest.verify(folder):
             raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
     except (IndexDamaged, sqlite3.DatabaseError) as error:
-        say(f"The index that was there cannot be used, all texts are encoded again: {error}")
+        reporter.notify(
+            f"The index that was there cannot be used, all texts are encoded again: {error}"
+        )
         return None
     return index
 
@@ -275,7 +261,7 @@ class _Encoding:
         spec: EncoderSpec,
         load: Callable[[EncoderSpec], Encoder],
         engine: Engine | None,
-        progress: Callable[[Progress], None],
+        reporter: Reporter,
     ) -> None:
         self._partial = partial
         self._corpus = corpus
@@ -283,7 +269,7 @@ class _Encoding:
         self._spec = spec
         self._load = load
         self._engine = engine or self._encode_here
-        self._progress = progress
+        self._reporter = reporter
         self._encoder: Encoder | None = None
         self.encoded = 0
         self.tokens = 0
@@ -346,8 +332,8 @@ class _Encoding:
     ) -> None:
         """Tell an encoder that costs money all it will be given, before the first of it."""
         self._encoder = self._load(self._spec)
-        if isinstance(self._encoder, Priced):
-            self._encoder.approve(
+        if isinstance(self._encoder, Billable):
+            self._encoder.request_approval(
                 text
                 for shard in shards
                 for text, one in zip(
@@ -424,7 +410,9 @@ class _Encoding:
             hashes=np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, 16),
             vectors=np.stack(vectors),
         )
-        self._progress(Progress(self.encoded, self._todo, self.tokens, self.seconds))
+        speed = self.tokens / self.seconds if self.seconds else 0.0
+        total = self.encoded + self._todo
+        self._reporter.progress("Encoding", self.encoded, total, f"{speed:,.0f} tokens/s")
 
 
 def _new_vectors(path: Path, shape: tuple[int, int]) -> np.memmap[Any, np.dtype[np.float16]]:
@@ -475,7 +463,7 @@ def _arrange(
     folder: Path,
     vectors: NDArray[np.float16],
     asked: dict[str, Any],
-    say: Say,
+    reporter: Reporter,
     present: Manifest | None = None,
 ) -> _Arrangement:
     """Write and tune the FAISS index that was asked for; that of `present` serves if it is one.
@@ -502,13 +490,15 @@ def _arrange(
             f"{asked['kind']} ({factory}) holds {held / 1e6:,.1f} MB of {count:,} papers in "
             f"memory, {asked['memory'] / 1e6:,.1f} MB were asked for; choose another kind"
         )
-    found = Neighbours(vectors, folder / name if name else None, {})
+    found = VectorIndex(vectors, folder / name if name else None, {})
     recall = round(found.tune(asked["recall"]), 4)
     if found.is_exact:
-        say(f"Neighbours: exact, {held / 1e6:,.1f} MB of vectors are compared; recall 1")
+        reporter.notify(
+            f"Neighbours: exact, {held / 1e6:,.1f} MB of vectors are compared; recall 1"
+        )
     else:
         parameters = ", ".join(f"{key} {value}" for key, value in found.parameters.items())
-        say(
+        reporter.notify(
             f"Neighbours: {factory}, {held / 1e6:,.1f} MB, {parameters}; recall@"
             f"{neighbours.RECALL_AT} {recall} against exact search on {neighbours.QUERIES} queries"
         )
@@ -521,7 +511,7 @@ def tune(
     kind: str | None = None,
     recall: float | None = None,
     memory: int | None = None,
-    say: Say = lambda line: None,
+    reporter: Reporter = SILENT,
 ) -> Manifest:
     """Find neighbours another way in a built index; nothing is encoded.
 
@@ -547,7 +537,7 @@ def tune(
         given = {"kind": kind, "recall": recall, "memory": memory}
         asked = manifest.asked | {key: one for key, one in given.items() if one is not None}
         try:
-            found = _arrange(folder, vectors, asked, say, manifest)
+            found = _arrange(folder, vectors, asked, reporter, manifest)
             files = {
                 name: facts
                 for name, facts in manifest.files.items()
@@ -578,7 +568,7 @@ def _write_words(folder: Path, corpus: Corpus) -> list[str]:
     What an interrupted build left is written anew: it takes a few minutes for a whole archive.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    writer = WordsWriter(folder)
+    writer = LexicalIndexWriter(folder)
     for row, paper in enumerate(corpus):
         writer.add(row, paper.title, paper.abstract, paper.authors)
     writer.finish()

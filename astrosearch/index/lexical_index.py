@@ -23,7 +23,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from astrosearch.errors import IndexDamaged
-from astrosearch.text.analysis import STOP_WORDS, respelt, words
+from astrosearch.text.analysis import STOP_WORDS, analyze, expand_abbreviations
 
 FIELDS = {"title": 1.0, "abstract": 1.0, "authors": 0.7}
 """What can be searched, and how much a word counts there."""
@@ -39,7 +39,7 @@ _PANIC = "PanicException"  # of pyo3, which exports no name for it
 MEMORY = 200_000_000
 """Bytes the writer holds before it writes a segment."""
 
-MOST_WORDS = 64
+MAX_TERMS = 64
 """Different words of a question that are looked for: the rarest ones. A title has a dozen, an
 abstract a hundred."""
 
@@ -68,7 +68,7 @@ def _schema() -> tantivy.Schema:
     return builder.build()
 
 
-class WordsWriter:
+class LexicalIndexWriter:
     """Fills a new words folder, in memory that does not grow with the number of papers."""
 
     def __init__(self, folder: Path) -> None:
@@ -96,7 +96,7 @@ class WordsWriter:
             ("abstract", abstract),
             ("authors", ", ".join(authors)),
         ):
-            simple, compounds = words(text)
+            simple, compounds = analyze(text)
             # Behind everything else, so that phrases see only what the text has side by side.
             fields[field] = " ".join(simple + compounds)
         document = tantivy.Document.from_dict(fields, self._schema)
@@ -114,7 +114,7 @@ class WordsWriter:
             file.chmod(0o644)  # the engine keeps some to the user alone
 
 
-class Words:
+class LexicalIndex:
     """A words folder, open for searching."""
 
     def __init__(self, folder: Path) -> None:
@@ -161,7 +161,7 @@ class Words:
             k: how many; fewer come back if fewer papers hold any of the words.
             allowed: rows that may be found, ascending; None for all.
         """
-        simple, compounds = words(question)
+        simple, compounds = analyze(question)
         counts: dict[str, float] = defaultdict(float)
         for word in simple:
             counts[word] += 1
@@ -183,13 +183,13 @@ class Words:
             scores, rows = scores[order], rows[order]
         return scores, rows
 
-    def rows_with(
+    def rows_matching_phrase(
         self, phrase: str, fields: Sequence[str] = ("title", "abstract")
     ) -> NDArray[np.int64]:
         """Rows, ascending, of the papers that hold the words of `phrase` side by side in one of
         `fields`."""
         queries = []
-        for simple in respelt(words(phrase).simple):
+        for simple in expand_abbreviations(analyze(phrase).terms):
             if len(simple) > 1:
                 queries += [self._phrase(field, list(enumerate(simple))) for field in fields]
             else:  # of one word the engine makes no phrase; of no word, nothing
@@ -215,7 +215,7 @@ class Words:
         found.sort(key=lambda one: one[:2])
         return {
             (word, field): FIELDS[field] * count * self._idf(most) / self._idf(papers[field])
-            for most, word, count, papers in found[:MOST_WORDS]
+            for most, word, count, papers in found[:MAX_TERMS]
             for field in fields
             if papers[field]
         }

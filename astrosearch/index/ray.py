@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__, errors
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Encoded, Encoder, EncoderSpec, Say
+from astrosearch.encoders.base import Encoded, Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.errors import AstrosearchError, InputError, SetupError
+from astrosearch.report import Reporter
 
 # Before the import, which reads them. Nobody here has agreed to reports of Ray's use.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -45,7 +46,7 @@ back at once, and is done again if it is lost. Each costs Ray some milliseconds 
 class RayEngine:
     """Encodes shards on a Ray cluster; an `Engine` of `astrosearch.index.build`."""
 
-    def __init__(self, address: str | None, say: Say, options: Mapping[str, Any]) -> None:
+    def __init__(self, address: str | None, reporter: Reporter, options: Mapping[str, Any]) -> None:
         """
         Args:
             address: HOST:PORT of a cluster that this machine belongs to; None for the one that
@@ -53,7 +54,7 @@ class RayEngine:
             options: `device`, `dtype` and `batch_tokens` of `load_encoder`.
         """
         self._address = address
-        self._say = say
+        self._reporter = reporter
         self._options = dict(options)
 
     def __call__(
@@ -68,7 +69,7 @@ class RayEngine:
         """
         with _connected(self._address):
             count, each = _actors()
-            self._say(
+            self._reporter.notify(
                 f"Encoding on {_machines()} with {count} {'actors' if count > 1 else 'actor'}"
             )
             yield from self._encode(spec, papers.resolve(), shards, count, each)
@@ -160,7 +161,7 @@ class _Vectors:
                     f"astrosearch is of version {__version__}, where the build runs of "
                     f"{self._version}: install the same"
                 )
-            self._encoder = load_encoder(self._spec, lambda line: None, **self._options)
+            self._encoder = load_encoder(self._spec, **self._options)
         return self._encoder
 
 

@@ -14,10 +14,10 @@ from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, EncoderMismatch, IndexBusy, IndexDamaged
 from astrosearch.index.manifest import Manifest
-from astrosearch.index.vector_index import Neighbours
+from astrosearch.index.vector_index import VectorIndex
 
 if TYPE_CHECKING:
-    from astrosearch.index.lexical_index import Words
+    from astrosearch.index.lexical_index import LexicalIndex
 
 PAPERS, VECTORS, REJECTED = "papers.sqlite", "vectors.npy", "rejected.jsonl"
 WORDS = "words"
@@ -71,7 +71,7 @@ class Index:
             )
         name = self.manifest.faiss_file
         try:
-            self.neighbours = Neighbours(
+            self.neighbours = VectorIndex(
                 self.vectors, folder / name if name else None, self.manifest.parameters
             )
         except (RuntimeError, ValueError, KeyError) as error:
@@ -85,14 +85,14 @@ class Index:
         return self.manifest.count
 
     @cached_property
-    def words(self) -> "Words":
+    def lexical(self) -> "LexicalIndex":
         """The words of the papers, opened when they are first asked for.
 
         Raises:
             IndexDamaged: if they cannot be read, or are those of another number of papers.
             IndexBusy: if they are those of a later build.
         """
-        from astrosearch.index.lexical_index import Words
+        from astrosearch.index.lexical_index import LexicalIndex
 
         words = None
         try:
@@ -103,7 +103,7 @@ class Index:
                     f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 "
                     "differs); build the index again"
                 )
-            words = Words(self.folder / WORDS)
+            words = LexicalIndex(self.folder / WORDS)
             if len(words) != len(self):
                 raise IndexDamaged(
                     f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest "

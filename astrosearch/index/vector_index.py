@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.vectors import FLAT, ScatteredRows, Vectors, release, unit_rows
+from astrosearch.encoders.vectors import FLAT, RowReader, Vectors, release, unit_rows
 from astrosearch.errors import InputError
 
 Parameters = dict[str, int]
@@ -147,7 +147,7 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
         raise OSError(_reason(error)) from None  # a full disk, mostly
 
 
-class Neighbours:
+class VectorIndex:
     """Finds the nearest of (n, d) float16 unit rows, through a FAISS index or without one."""
 
     def __init__(
@@ -163,7 +163,7 @@ class Neighbours:
             ValueError: if it is of another count or dimension.
         """
         self._vectors = vectors
-        self._scattered = ScatteredRows(vectors)
+        self._scattered = RowReader(vectors)
         self._exact = _compared(vectors)
         parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
         edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
@@ -352,7 +352,7 @@ def _training_rows(count: int, dimension: int) -> int:
 
 
 def _taken(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
-    scattered, taken = ScatteredRows(vectors), np.empty((len(rows), vectors.shape[1]), np.float32)
+    scattered, taken = RowReader(vectors), np.empty((len(rows), vectors.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK):
         some = slice(start, start + BLOCK)
         taken[some] = unit_rows(scattered[rows[some]])

@@ -14,11 +14,11 @@ from datetime import date
 
 from astrosearch.corpus.store import Filters
 from astrosearch.errors import InputError
-from astrosearch.text import analysis as spelling
+from astrosearch.text import analysis
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RequiredPhrase:
     """Words that a paper must have side by side."""
 
     words: str
@@ -33,12 +33,12 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ParsedQuery:
     """A query, understood."""
 
     text: str
     """What the encoder sees and BM25 ranks: the free words and those of the conditions."""
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[RequiredPhrase, ...] = ()
     filters: tuple[Filters, ...] = ()
     """All of them must hold."""
 
@@ -55,7 +55,7 @@ _AROUND_FILTERS = "()[],;"
 _YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>[-–])(?P<last>\d{4})?)?", re.ASCII)
 
 
-def parse(text: str) -> Question:
+def parse(text: str) -> ParsedQuery:
     """Read a query as typed.
 
     >>> parse('merger "tidal tails" year:2016')
@@ -66,13 +66,13 @@ def parse(text: str) -> Question:
     Raises:
         InputError: if a filter says nothing, as `year:soon`, or if there are filters alone.
     """
-    conditions: list[Condition] = []
+    conditions: list[RequiredPhrase] = []
     filters: list[Filters] = []
 
     def take(term: re.Match[str]) -> str:
         prefix = (term["prefix"] or "").lower()
         words = " ".join((term["quoted"] or term["bare"] or "").split())
-        if not words or (prefix in ("", "title", "abs") and not spelling.words(words).simple):
+        if not words or (prefix in ("", "title", "abs") and not analysis.analyze(words).terms):
             return term[0]
         match prefix:
             case "author":
@@ -82,13 +82,13 @@ def parse(text: str) -> Question:
             case "year":
                 filters.append(_years(words))
             case "title":
-                conditions.append(Condition(words, ("title",)))
+                conditions.append(RequiredPhrase(words, ("title",)))
                 return words
             case "abs":
-                conditions.append(Condition(words, ("abstract",)))
+                conditions.append(RequiredPhrase(words, ("abstract",)))
                 return words
             case _:
-                conditions.append(Condition(words))
+                conditions.append(RequiredPhrase(words))
                 return words
         return ""
 
@@ -96,7 +96,7 @@ def parse(text: str) -> Question:
     free = " ".join(piece for piece in left if not filters or piece.strip(_AROUND_FILTERS))
     if filters and not free:
         raise InputError(f"{text.strip()!r} only filters: add words to rank the papers by")
-    return Question(free, tuple(conditions), tuple(filters))
+    return ParsedQuery(free, tuple(conditions), tuple(filters))
 
 
 def _years(words: str) -> Filters:

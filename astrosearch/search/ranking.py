@@ -13,7 +13,7 @@ from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
-from astrosearch.search.query_parser import Question, parse
+from astrosearch.search.query_parser import ParsedQuery, parse
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By meaning and by words, by meaning alone, by words alone."""
@@ -109,7 +109,7 @@ def rerank(fused: Fused, likeness: NDArray[np.floating]) -> Fused:
 def query(
     index: Index,
     encoder: Encoder | None,
-    texts: Sequence[str | Question],
+    texts: Sequence[str | ParsedQuery],
     k: int = 10,
     filters: Filters | None = None,
     mode: Mode = "hybrid",
@@ -142,7 +142,7 @@ def query(
 
 def _answer(
     index: Index,
-    question: Question,
+    question: ParsedQuery,
     vector: Vectors | None,
     late: LateInteraction | None,
     k: int,
@@ -157,7 +157,7 @@ def _answer(
         order = np.lexsort((rows, -scores))
         cosines = dict(zip(rows[order].tolist(), scores[order].tolist(), strict=True))
     if mode != "dense":
-        scores, rows = index.words.search(question.text, count, allowed)
+        scores, rows = index.lexical.search(question.text, count, allowed)
         bm25 = dict(zip(rows.tolist(), scores.tolist(), strict=True))
     dense_ranks, lexical_ranks = (
         {row: i for i, row in enumerate(side, 1)} for side in (cosines, bm25)
@@ -216,16 +216,18 @@ def _compared(
         return fused, {}
     papers = _read(index, first)
     spec = index.manifest.encoder
-    bags = late.bags([*texts, *(spec.text_of(paper) for paper in papers.values())])
+    bags = late.weighted_tokens([*texts, *(spec.text_of(paper) for paper in papers.values())])
     asked, documents = bags[: len(texts)], bags[len(texts) :]
-    likeness = np.mean([late.likeness(one, documents) for one in asked], axis=0)
+    likeness = np.mean([late.late_interaction_scores(one, documents) for one in asked], axis=0)
     return rerank(fused, likeness), papers
 
 
-def _allowed(index: Index, question: Question, allowed: Rows | None) -> Rows | None:
+def _allowed(index: Index, question: ParsedQuery, allowed: Rows | None) -> Rows | None:
     """Of the allowed rows, those which meet the question's filters and conditions."""
     met = [index.corpus.rows_matching(filters) for filters in question.filters]
-    met += [index.words.rows_with(one.words, one.fields) for one in question.conditions]
+    met += [
+        index.lexical.rows_matching_phrase(one.words, one.fields) for one in question.conditions
+    ]
     for rows in met:
         if rows is not None:
             allowed = rows if allowed is None else np.intersect1d(allowed, rows)
@@ -271,16 +273,18 @@ def similar(
     ]
 
 
-def _any_passes(index: Index, question: Question, filters: Filters) -> bool:
+def _any_passes(index: Index, question: ParsedQuery, filters: Filters) -> bool:
     allowed = _allowed(index, question, index.corpus.rows_matching(filters))
     return allowed is None or len(allowed) > 0
 
 
-def nothing_found(index: Index, filters: Filters, question: Question | None = None) -> NothingFound:
+def nothing_found(
+    index: Index, filters: Filters, question: ParsedQuery | None = None
+) -> NothingFound:
     """The error for an empty answer: which condition, filters or words, of how many papers."""
     where = f"none of the {len(index):,} papers of index {index.folder.name}"
     for condition in question.conditions if question else ():
-        if not len(index.words.rows_with(condition.words, condition.fields)):
+        if not len(index.lexical.rows_matching_phrase(condition.words, condition.fields)):
             return NothingFound(f"{where} has {condition}")
     given = (filters, *(question.filters if question else ()))
     asked = ", ".join(

@@ -244,16 +244,16 @@ _STEMS = {
 """Words that the stemmer keeps apart, or throws together with others."""
 
 
-class Words(NamedTuple):
+class Analyzed(NamedTuple):
     """The words of a text."""
 
-    simple: list[str]
+    terms: list[str]
     """Cut as finely as it goes, in the text's order, repeated as often as they occur."""
     compounds: list[str]
     """Neighbours that belong together, joined."""
 
 
-def words(text: str) -> Words:
+def analyze(text: str) -> Analyzed:
     r"""Cut a text into stemmed words.
 
     >>> words("Colours of the $\gamma$-ray source NGC1068")
@@ -279,10 +279,10 @@ def words(text: str) -> Words:
                 before = last
         elif last is None or (last == "=" and before not in ("z", "redshift")):
             before = None
-    return Words(simple, compounds)
+    return Analyzed(simple, compounds)
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     r"""A text as its words alone, in lower case, not stemmed: what an encoder may read, so that one
     word is the same tokens in a title, in TeX, at the beginning of a sentence. It begins with a
     space, as words do elsewhere in a text.
@@ -434,7 +434,7 @@ def _across(left: str, right: str) -> list[str]:
     return []
 
 
-def respelt(simple: list[str]) -> list[list[str]]:
+def expand_abbreviations(simple: list[str]) -> list[list[str]]:
     """Simple words in all ways in which the names among them are abbreviated; a phrase of one way
     does not hold the other.
 

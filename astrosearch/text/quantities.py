@@ -426,7 +426,7 @@ def _rest(plain: str) -> Iterator[Mention]:
             yield Mention("name", match.start(), match.end(), name_key(match[0]))
 
 
-class Known:
+class AllowedValues:
     """The numbers and names of some texts: those that a continuation may have."""
 
     def __init__(self, texts: Sequence[str]) -> None:

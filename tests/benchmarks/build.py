@@ -30,7 +30,7 @@ from astrosearch.index.reader import Index
 from astrosearch.encoders.vectors import unit_rows
 start = time.perf_counter()
 index = Index(Path(sys.argv[1]))
-index.words
+index.lexical
 opened = 1000 * (time.perf_counter() - start)
 one, other = np.random.default_rng(1).integers(0, len(index), (2, 500))
 seconds = []

@@ -23,10 +23,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders import registry as models
+from astrosearch.encoders import registry
 from astrosearch.index.reader import PAPERS
+from astrosearch.report import SILENT
 
 QUESTION = "gas stripped from a dwarf galaxy"
 
@@ -90,9 +91,9 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--python", default=sys.executable, help="One that has the peers.")
     arguments = parser.parse_args()
-    corpus = Corpus(locations.existing_index(arguments.index) / PAPERS)
+    corpus = Corpus(paths.existing_index(arguments.index) / PAPERS)
     ids = [paper.id for paper in corpus]
-    model, _ = models.locate("minilm", print)
+    model, _ = registry.locate("minilm", SILENT)
     width = json.loads((model / "config.json").read_bytes())["hidden_size"]
     vectors = np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -9,13 +9,14 @@ import time
 
 import torch
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.completion.attribution import calibrated
-from astrosearch.completion.complete import Judge, complete, find_sources
-from astrosearch.completion.generators.base import DEFAULT_WRITER, Sampling, load_writer
-from astrosearch.completion.generators.local import LocalWriter
+from astrosearch.completion.complete import GroundingChecker, complete, find_sources
+from astrosearch.completion.generators.base import DEFAULT_GENERATOR, Sampling, load_generator
+from astrosearch.completion.generators.local import LocalGenerator
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.index.reader import Index
+from astrosearch.report import SILENT
 
 BEGINNING = "The Magellanic Stream is"
 
@@ -26,14 +27,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    index = Index(locations.existing_index(arguments.index))
-    encoder = load_query_encoder(index.manifest.encoder, print)
-    writer = load_writer(DEFAULT_WRITER, print)
-    assert isinstance(writer, LocalWriter)
+    index = Index(paths.existing_index(arguments.index))
+    encoder = load_query_encoder(index.manifest.encoder, SILENT)
+    writer = load_generator(DEFAULT_GENERATOR, SILENT)
+    assert isinstance(writer, LocalGenerator)
     eos = writer.model.vocabulary.eos
     start = time.perf_counter()
     sources = find_sources(index, encoder, BEGINNING, 5)
-    judge = Judge(encoder, calibrated(index, encoder), BEGINNING, sources)
+    judge = GroundingChecker(encoder, calibrated(index, encoder), BEGINNING, sources)
     print(f"sources and thresholds: {time.perf_counter() - start:.2f} s")
     abstracts = [source.paper.abstract for source in sources]
     prompt = torch.tensor([writer.prompt(BEGINNING, abstracts)])
@@ -55,7 +56,7 @@ def main() -> None:
             ),
         )
         checks = time.perf_counter() - start - done.seconds
-        ours.append(done.tally.tokens / done.seconds)
+        ours.append(done.stats.tokens / done.seconds)
         start = time.perf_counter()
         torch.manual_seed(number)
         found = writer.model.model.generate(
@@ -64,13 +65,13 @@ def main() -> None:
             do_sample=True,
             temperature=sampling.temperature,
             top_k=0,
-            min_new_tokens=done.tally.tokens,
-            max_new_tokens=done.tally.tokens,
+            min_new_tokens=done.stats.tokens,
+            max_new_tokens=done.stats.tokens,
             pad_token_id=eos,
         )
         theirs.append((found.shape[1] - prompt.shape[1]) / (time.perf_counter() - start))
         print(
-            f"{done.tally.tokens} tokens: first after {first[0]:.2f} s, {ours[-1]:.1f} tokens/s, "
+            f"{done.stats.tokens} tokens: first after {first[0]:.2f} s, {ours[-1]:.1f} tokens/s, "
             f"checks {checks:.2f} s; transformers.generate {theirs[-1]:.1f} tokens/s, "
             f"ratio {ours[-1] / theirs[-1]:.2f}"
         )

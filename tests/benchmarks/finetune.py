@@ -24,6 +24,7 @@ from astrosearch.completion.language_model import load_language_model, load_voca
 from astrosearch.corpus.intake import Intake, Selection, read_papers
 from astrosearch.encoders.devices import fast_dtype
 from astrosearch.encoders.registry import DEFAULT, locate
+from astrosearch.report import SILENT
 from training.lm.finetune import finetune, lora
 from training.settings import FinetuneSettings
 
@@ -35,16 +36,12 @@ def settings(rows: int) -> FinetuneSettings:
     return FinetuneSettings(DEFAULT, micro_batch=rows, epochs=1, evaluations=0, dtype=dtype)
 
 
-def quiet(line: str) -> None:
-    pass
-
-
 def packed(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float]:
     from training.lm.abstracts import blocks_of, prepare
     from training.log import Log
 
-    found = prepare([corpus], work / "blocks", DEFAULT, Selection(limit=papers), quiet)
-    finetune(settings(rows), work / "blocks", work / "adapter", quiet, device=CPU)
+    found = prepare([corpus], work / "blocks", DEFAULT, Selection(limit=papers), SILENT)
+    finetune(settings(rows), work / "blocks", work / "adapter", SILENT, device=CPU)
     assert len(blocks_of(work / "blocks", "train")) == found.train.blocks
     return found.train.tokens, Log(work / "adapter" / "log.csv").rows()[-1].seconds
 
@@ -59,7 +56,7 @@ def padded(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float
 
     from astrosearch.evaluation.split import is_held_out
 
-    folder, _ = locate(DEFAULT, quiet)
+    folder, _ = locate(DEFAULT, SILENT)
     vocabulary = load_vocabulary(folder, DEFAULT)
     stream = read_papers([corpus], Selection(), Intake(), lambda refusal: None)
     chosen = [paper for (paper, _, _), _ in zip(stream, range(papers), strict=False)]
@@ -67,7 +64,7 @@ def padded(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float
     texts = vocabulary.ids([paper.abstract for paper in chosen])
     data = [{"input_ids": [vocabulary.bos, *ids, vocabulary.eos]} for ids in texts]
     ours = settings(rows)
-    model = load_language_model(DEFAULT, quiet, device="cpu", dtype=getattr(torch, ours.dtype))
+    model = load_language_model(DEFAULT, SILENT, device="cpu", dtype=getattr(torch, ours.dtype))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=vocabulary.tokenizer, pad_token="<|im_end|>"
     )

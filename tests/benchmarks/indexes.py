@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import paths as locations
+from astrosearch import paths
 from astrosearch.encoders.vectors import Vectors, release, unit_rows
 
 QUERIES, K, BLOCK = 500, 10, 16_384
@@ -107,7 +107,7 @@ def build(way: str, stored: NDArray[np.float16], path: Path) -> dict[str, Any]:
     if words == "SQfp16":
         return {"factory": words, "parameters": {}, "measured": 1.0}
     neighbours.write(path, stored, words)
-    found = neighbours.Neighbours(stored, path, {})
+    found = neighbours.VectorIndex(stored, path, {})
     measured = found.tune(neighbours.RECALL)
     return {"factory": words, "parameters": found.parameters, "measured": measured}
 
@@ -136,9 +136,9 @@ def ask(way: str, stored: NDArray[np.float16], path: Path, parameters: Any) -> A
 
         graph = Index.restore(str(path), view=True)
         return lambda query: graph.search(query[0], K).keys.astype(np.int64)
-    from astrosearch.index.vector_index import Neighbours
+    from astrosearch.index.vector_index import VectorIndex
 
-    found = Neighbours(stored, path if path.exists() else None, parameters)
+    found = VectorIndex(stored, path if path.exists() else None, parameters)
     return lambda query, allowed=None: found.search(query, K, allowed)[1][0]
 
 
@@ -210,7 +210,7 @@ def main() -> None:
             print(json.dumps(measure(way, given.folder)))
         return
     folder = Path(given.index)
-    source = (folder if folder.is_dir() else locations.existing_index(given.index)) / "vectors.npy"
+    source = (folder if folder.is_dir() else paths.existing_index(given.index)) / "vectors.npy"
 
     with tempfile.TemporaryDirectory() as work_folder:
         here = Path(work_folder)

@@ -17,6 +17,7 @@ import os
 import time
 
 from astrosearch.cli.shell import Shell, shell
+from astrosearch.report import SILENT
 
 TURN = 50
 
@@ -31,16 +32,16 @@ def main() -> None:
 
     import numpy as np  # after astrosearch.cli, as in the program, which sets its threads
 
-    from astrosearch import paths as locations
-    from astrosearch.encoders import registry as models
+    from astrosearch import paths
+    from astrosearch.encoders import registry
 
     context = shell.make_context("shell", ["--mode", arguments.mode])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
-    ours = Shell(context, locations.existing_index(arguments.index), settings)
+    ours = Shell(context, paths.existing_index(arguments.index), settings)
 
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(models.locate("minilm", print)[0]))
+    model = SentenceTransformer(str(registry.locate("minilm", SILENT)[0]))
     titles = [paper.title for paper in ours.index.corpus]
     width = model.encode(["a"]).shape[1]
     vectors = np.random.default_rng(0).normal(size=(len(titles), width)).astype(np.float32)

@@ -19,7 +19,7 @@ import Stemmer
 
 from astrosearch.corpus.intake import Intake, Selection, read_papers
 from astrosearch.evaluation.split import is_held_out
-from astrosearch.index.lexical_index import Words, WordsWriter
+from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.papers import Paper
 
 COUNT = 100
@@ -54,11 +54,11 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         start = time.process_time()
-        writer = WordsWriter(Path(folder) / "words")
+        writer = LexicalIndexWriter(Path(folder) / "words")
         for row, paper in enumerate(papers):
             writer.add(row, "", paper.abstract, [])
         writer.finish()
-        ours = Words(Path(folder) / "words")
+        ours = LexicalIndex(Path(folder) / "words")
         built["astrosearch"] = time.process_time() - start
         start = time.process_time()
         theirs = bm25s.BM25()

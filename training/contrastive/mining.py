@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.store import Corpus
-from astrosearch.index.lexical_index import Words, WordsWriter
+from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from training.contrastive.pairs import Views
 
 KEPT = 8
@@ -29,18 +29,18 @@ def hard_negatives(corpus: Corpus, views: Views, file: Path) -> NDArray[np.int32
         kept: NDArray[np.int32] = np.load(file)
         return kept
     with TemporaryDirectory(dir=file.parent) as folder:
-        writer = WordsWriter(Path(folder) / "words")
+        writer = LexicalIndexWriter(Path(folder) / "words")
         for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
             writer.add(row, "", paper.abstract, ())
         writer.finish()
-        found = _mined(corpus, views, Words(Path(folder) / "words"))
+        found = _mined(corpus, views, LexicalIndex(Path(folder) / "words"))
     work = file.with_suffix(f".{os.getpid()}.npy")
     np.save(work, found)
     work.rename(file)
     return found
 
 
-def _mined(corpus: Corpus, views: Views, words: Words) -> NDArray[np.int32]:
+def _mined(corpus: Corpus, views: Views, words: LexicalIndex) -> NDArray[np.int32]:
     found = np.full((len(corpus), KEPT), -1, dtype=np.int32)
     for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
         scores, rows = words.search(paper.title, 4 * KEPT, fields=("abstract",))

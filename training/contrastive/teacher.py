@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Encoder, Told
+from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.report import Reporter
 from training.contrastive.pairs import Pair, Views
 
 KINDS = ("title", "sentence", "span")
@@ -26,7 +27,7 @@ class Teacher:
     """Knows the abstract of each training paper, and is asked about a batch's queries."""
 
     def __init__(
-        self, encoder: Encoder, corpus: Corpus, views: Views, file: Path, told: Told
+        self, encoder: Encoder, corpus: Corpus, views: Views, file: Path, reporter: Reporter
     ) -> None:
         """Encode the training papers' abstracts, into `file`, or go on with those it lacks."""
         self._encoder = encoder
@@ -37,12 +38,12 @@ class Teacher:
         )
         todo = views.rows[~self._abstracts[views.rows].any(axis=1)]
         for start in range(0, len(todo), AT_ONCE):
-            told("abstracts read by the teacher", start, len(todo))
+            reporter.progress("abstracts read by the teacher", start, len(todo))
             rows = todo[start : start + AT_ONCE]
             texts = [paper.abstract for paper in corpus.papers(rows.tolist())]
             self._abstracts[rows] = encoder.encode(texts)
         self._abstracts.flush()
-        told("abstracts read by the teacher", len(todo), len(todo))
+        reporter.progress("abstracts read by the teacher", len(todo), len(todo))
 
     def lesson(self, pairs: Sequence[Pair], fair: Sequence[bool]) -> tuple[list[int], Vectors]:
         """What it says of the pairs of its kinds that are `fair` to ask about.

@@ -29,8 +29,7 @@ from transformers import Trainer, TrainingArguments
 
 from astrosearch.corpus.intake import Selection
 from astrosearch.corpus.store import Corpus, import_papers
-from astrosearch.encoders.base import Attention, EncoderSpec, Pooling, Say, Spelling, pooled_width
-from astrosearch.encoders.base import Told as Counted
+from astrosearch.encoders.base import Attention, EncoderSpec, Pooling, Spelling, pooled_width
 from astrosearch.encoders.devices import keep_freed_memory
 from astrosearch.encoders.hugging_face import quiet_transformers, read_object
 from astrosearch.encoders.loading import HEAD, load_encoder
@@ -44,8 +43,9 @@ from astrosearch.encoders.transformer import (
     token_batches,
     token_weights,
 )
-from astrosearch.encoders.vectors import Whitening
+from astrosearch.encoders.vectors import LinearHead
 from astrosearch.errors import CorpusError, InputError
+from astrosearch.report import Reporter
 from training.adapter import Outcome, card, save_lora, write_record
 from training.contrastive.mining import hard_negatives
 from training.contrastive.objective import back_propagate, encode_chunks, info_nce
@@ -53,7 +53,7 @@ from training.contrastive.pairs import Pair, Views, masked, read_relations
 from training.contrastive.teacher import Teacher, distillation
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
 from training.log import Log
-from training.run import LOG, Stops, Told, train
+from training.run import LOG, Stops, train
 
 TRAINED = "trained.safetensors"
 """In a checkpoint: the weights that are trained, and nothing else."""
@@ -160,7 +160,7 @@ class EmbeddingModel(torch.nn.Module):
         body: Any,
         causal: bool,
         pooling: Pooling,
-        whitening: Whitening,
+        whitening: LinearHead,
         token_weights: NDArray[np.float32] | None,
     ) -> None:
         super().__init__()
@@ -222,21 +222,18 @@ def contrast(
     settings: ContrastSettings,
     sources: list[Path],
     out: Path,
-    say: Say,
+    reporter: Reporter,
     *,
     device: torch.device,
     selection: Selection | None = None,
     relations: Sequence[Path] = (),
     stops: Stops | None = None,
-    progress: Told = lambda progress: None,
-    told: Counted = lambda what, done, count: None,
     restart: bool = False,
 ) -> Outcome | None:
     """Train an encoder on a corpus, or go on with a run that was cut short.
 
     Args:
         relations: files of papers that belong together (`pairs.read_relations`).
-        told: what is told of the work before the first step.
         restart: throw away what an earlier run has left.
 
     Returns:
@@ -285,12 +282,12 @@ def contrast(
                 negatives = hard_negatives(corpus, views, work / "negatives.npy")
             teacher = None
             if settings.teacher:
-                say(f"{settings.teacher} reads the abstracts, to learn from it.")
+                reporter.notify(f"{settings.teacher} reads the abstracts, to learn from it.")
                 spec = encoder_spec(settings.teacher)
-                encoder = load_encoder(spec, say, device=str(device))
-                teacher = Teacher(encoder, corpus, views, work / "teacher.npy", told)
-            folder, revision = locate(settings.base, say)
-            model = _model(settings, folder, views, corpus, device, say)
+                encoder = load_encoder(spec, reporter, device=str(device))
+                teacher = Teacher(encoder, corpus, views, work / "teacher.npy", reporter)
+            folder, revision = locate(settings.base, reporter)
+            model = _model(settings, folder, views, corpus, device, reporter)
             trainer = _Trainer(
                 settings, model, views, held_out, negatives, teacher, folder, work, device
             )
@@ -298,9 +295,9 @@ def contrast(
                 trainer,
                 work,
                 record,
-                say,
+                reporter,
                 stops=stops or Stops(),
-                told=progress,
+                measure="loss",
                 memory_advice=f"{device} has too little memory for this run; try "
                 f"--memory-tokens {settings.memory_tokens // 2}",
             )
@@ -322,7 +319,7 @@ def _model(
     views: Views,
     corpus: Corpus,
     device: torch.device,
-    say: Say,
+    reporter: Reporter,
 ) -> EmbeddingModel:
     """The untrained encoder, its linear map whitening the vectors of some training papers."""
     with quiet_transformers():
@@ -350,7 +347,7 @@ def _model(
         if "lora_embedding_B" in name:
             # peft draws it with entries of size 1: a step would throw each token far off.
             weight.data /= math.sqrt(body.config.hidden_size)
-    begun = _begin_from(body, settings, say) if settings.adapter else {}
+    begun = _begin_from(body, settings, reporter) if settings.adapter else {}
     draw = np.random.default_rng(settings.seed)
     chosen = draw.choice(views.rows, size=min(len(views.rows), 4_000), replace=False)
     some = corpus.papers(sorted(chosen.tolist()))
@@ -360,14 +357,14 @@ def _model(
     if settings.pooling.startswith("weighted"):
         weights = begun.get("token_weights", rare_word_weights(ids, body.config.vocab_size))
     full = pooled_width(settings.pooling, body.config.hidden_size)
-    identity = Whitening(np.zeros(full, np.float32), np.eye(full, dtype=np.float32))
+    identity = LinearHead(np.zeros(full, np.float32), np.eye(full, dtype=np.float32))
     pooling = settings.pooling
     untrained = EmbeddingModel(body, causal, pooling, identity, weights).to(device).eval()
     found = np.concatenate(
         [vectors.cpu().numpy() for vectors in _encoded(untrained, ids, settings, device)]
     )
     width = min(settings.dimension or body.config.hidden_size, len(found) - 1)
-    whitening = Whitening.fit(found, width, power=0.7)
+    whitening = LinearHead.fit(found, width, power=0.7)
     if "projection" in begun:
         whitening = _extended(begun["mean"], begun["projection"], whitening)
     model = EmbeddingModel(body, causal, pooling, whitening, weights).to(device)
@@ -410,8 +407,8 @@ def _autocast(settings: ContrastSettings, device: torch.device) -> torch.autocas
 
 
 def _extended(
-    mean: NDArray[np.float32], projection: NDArray[np.float32], fitted: Whitening
-) -> Whitening:
+    mean: NDArray[np.float32], projection: NDArray[np.float32], fitted: LinearHead
+) -> LinearHead:
     """A head that is begun from: where this run's pooling has more after it, that counts nothing
     yet."""
     wanted, given = fitted.projection.shape, projection.shape
@@ -425,16 +422,18 @@ def _extended(
     whole[: given[0]] = projection * scale
     centre = fitted.mean.copy()
     centre[: given[0]] = mean / scale
-    return Whitening(centre, whole)
+    return LinearHead(centre, whole)
 
 
-def _begin_from(body: Any, settings: ContrastSettings, say: Say) -> dict[str, NDArray[np.float32]]:
+def _begin_from(
+    body: Any, settings: ContrastSettings, reporter: Reporter
+) -> dict[str, NDArray[np.float32]]:
     """Copy an adapter's weights into the layers that are kept.
 
     Returns:
         Of an embedding adapter, its head.
     """
-    folder, _ = locate_adapter(settings.adapter or "", say)
+    folder, _ = locate_adapter(settings.adapter or "", reporter)
     given = load_file(folder / "adapter_model.safetensors")
     config = read_object(folder / "adapter_config.json")
     wanted = dict(body.named_parameters())

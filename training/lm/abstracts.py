@@ -24,10 +24,10 @@ import numpy as np
 from astrosearch.completion.language_model import LanguageModel, Vocabulary, load_vocabulary
 from astrosearch.corpus.intake import Selection
 from astrosearch.corpus.store import Corpus, import_papers
-from astrosearch.encoders.base import Say
 from astrosearch.encoders.registry import locate
 from astrosearch.errors import AstrosearchError, CorpusError, InputError
 from astrosearch.evaluation.split import is_held_out
+from astrosearch.report import Reporter
 from training.disk import out_of_space, publish
 from training.lm.packing import BLOCK, pack
 
@@ -121,8 +121,7 @@ def prepare(
     out: Path,
     base: str,
     selection: Selection,
-    say: Say,
-    progress: Callable[[int, int], None] = lambda done, papers: None,
+    reporter: Reporter,
     *,
     strict: bool = False,
 ) -> Prepared:
@@ -130,17 +129,18 @@ def prepare(
 
     Args:
         out: a new folder; it is there only when it is whole.
-        progress: told of the papers tokenized and the papers in all.
         strict: whether the first refused record ends it.
 
     Raises:
         CorpusError: if a source is not a corpus, or has too little text for one block a split.
         NothingFound: if no paper is selected.
     """
-    folder, revision = locate(base, say)
+    folder, revision = locate(base, reporter)
     vocabulary = load_vocabulary(folder, base)
     if not vocabulary.has_pad:
-        say(f"{base} has no padding token: EOS fills the last block; padded places never count")
+        reporter.notify(
+            f"{base} has no padding token: EOS fills the last block; padded places never count"
+        )
     datasets.disable_progress_bars()
     with out_of_space(out), publish(out) as work:
         papers = work / "papers.sqlite"
@@ -148,7 +148,7 @@ def prepare(
         corpus = Corpus(papers)
         with closing(corpus):
             dates, digest = corpus.span(), corpus.digest()
-            abstracts = _tokenized(corpus, vocabulary, work / "cache", progress)
+            abstracts = _tokenized(corpus, vocabulary, work / "cache", reporter)
         held_out = np.array(abstracts["held_out"], dtype=bool)
         lengths = np.concatenate(
             [[len(row) for row in some["input_ids"]] for some in abstracts.iter(1_000)]
@@ -204,9 +204,7 @@ def held_out_abstracts(folder: Path) -> Any:
     return abstracts.select(np.flatnonzero(np.array(abstracts["held_out"], dtype=bool)))
 
 
-def _tokenized(
-    corpus: Corpus, vocabulary: Vocabulary, cache: Path, progress: Callable[[int, int], None]
-) -> Any:
+def _tokenized(corpus: Corpus, vocabulary: Vocabulary, cache: Path, reporter: Reporter) -> Any:
     def rows() -> Iterator[dict[str, object]]:
         done = 0
         stream = iter(corpus)
@@ -220,7 +218,7 @@ def _tokenized(
                     "input_ids": [vocabulary.bos, *ids, vocabulary.eos],
                 }
             done += len(papers)
-            progress(done, len(corpus))
+            reporter.progress("Tokenizing papers", done, len(corpus))
 
     return _dataset(rows, _ABSTRACT, cache, "abstracts")
 

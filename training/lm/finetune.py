@@ -14,17 +14,17 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from astrosearch.completion.language_model import LanguageModel, load_language_model
-from astrosearch.encoders.base import Say
 from astrosearch.encoders.devices import keep_freed_memory, pick_device
 from astrosearch.encoders.hugging_face import quiet_transformers
 from astrosearch.errors import InputError
+from astrosearch.report import Reporter
 from training.adapter import Outcome, write_adapter
 from training.disk import out_of_space, partial, refuse_to_overwrite, rename
 from training.lm.abstracts import Prepared, blocks_of
 from training.lm.dropout import quicken
 from training.lm.packing import BLOCK
 from training.log import Log
-from training.run import LOG, Stops, Told, train
+from training.run import LOG, Stops, train
 from training.settings import FinetuneSettings
 
 
@@ -40,11 +40,10 @@ def finetune(
     settings: FinetuneSettings,
     data: Path,
     out: Path,
-    say: Say,
+    reporter: Reporter,
     *,
     device: torch.device,
     stops: Stops | None = None,
-    progress: Told = lambda progress: None,
     restart: bool = False,
 ) -> Outcome | None:
     """Train a LoRA adapter on prepared blocks, or go on with a run that was cut short.
@@ -65,7 +64,7 @@ def finetune(
         keep_freed_memory()
     base = load_language_model(
         settings.base,
-        say,
+        reporter,
         quantize=settings.quantize,
         device=device,
         dtype=getattr(torch, settings.dtype),
@@ -79,9 +78,9 @@ def finetune(
             trainer,
             work,
             record,
-            say,
+            reporter,
             stops=stops or Stops(),
-            told=progress,
+            measure="perplexity",
             memory_advice=_advice(settings, device),
             restart=restart,
         )

@@ -1,6 +1,6 @@
 """Perplexity on held-out papers: of the base and of each adapter, and the paper's Figure 1."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ import torch
 
 from astrosearch.completion.language_model import attach_adapter, load_language_model
 from astrosearch.completion.perplexity import Losses, losses_of, reduction
-from astrosearch.encoders.base import Say
 from astrosearch.encoders.registry import locate_adapter
 from astrosearch.errors import InputError
+from astrosearch.report import Reporter
 from training.lm.abstracts import Prepared, blocks_of, held_out_abstracts
 from training.log import Log
 
@@ -36,14 +36,13 @@ def perplexity(
     base: str,
     adapters: Sequence[str],
     data: Path,
-    say: Say,
+    reporter: Reporter,
     *,
     device: torch.device,
     dtype: torch.dtype,
     papers: int | None = 200,
     blocks: int | None = 64,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, texts: None,
 ) -> list[Line]:
     """A line for the base and one for each adapter, on the same held-out texts.
 
@@ -55,24 +54,27 @@ def perplexity(
         InputError: if the data are not this base's, or an adapter is another base's.
     """
     prepared = Prepared.read(data)
-    model = load_language_model(base, say, device=device, dtype=dtype)
+    model = load_language_model(base, reporter, device=device, dtype=dtype)
     prepared.check(data, model)
     packed = [
         row["input_ids"][: row["length"]] for row in _some(blocks_of(data, "test"), blocks, seed)
     ]
     single = [row["input_ids"][:-1] for row in _some(held_out_abstracts(data), papers, seed)]
     texts = packed + single
+    task = "Reading texts"
     in_all = len(texts) * (1 + len(adapters))
     first = len(packed)
-    bare = losses_of(model, texts, lambda done: progress(done, in_all))
+    bare = losses_of(model, texts, lambda done: reporter.progress(task, done, in_all))
     lines = [Line(base, *_both(bare, first), None, None)]
     for number, name in enumerate(adapters, start=1):
         before = number * len(texts)
-        attached = attach_adapter(model.model, base, model.revision, name, say).eval()
+        attached = attach_adapter(model.model, base, model.revision, name, reporter).eval()
         losses = losses_of(
             replace(model, model=attached),
             texts,
-            lambda done, before=before: progress(before + done, in_all),  # type: ignore[misc]
+            lambda done, before=before: reporter.progress(  # type: ignore[misc]
+                task, before + done, in_all
+            ),
         )
         lines.append(
             Line(
@@ -129,13 +131,13 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
         axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))  # above, over no line
 
 
-def log_of(adapter: str, say: Say) -> Path:
+def log_of(adapter: str, reporter: Reporter) -> Path:
     """An adapter's log.csv.
 
     Raises:
         InputError: if it has none.
     """
-    folder, _ = locate_adapter(adapter, say)
+    folder, _ = locate_adapter(adapter, reporter)
     path = folder / "log.csv"
     if not path.exists():
         raise InputError(f"{adapter} holds no log.csv: not an adapter of `train finetune`")

@@ -22,8 +22,8 @@ from astrosearch.comparison.distribution import (
     middle,
 )
 from astrosearch.comparison.pairs import (
+    ComparisonPool,
     PairView,
-    Pool,
     SentencePair,
     per_cent,
     shared_words,
@@ -123,7 +123,7 @@ def _view_record(view: PairView) -> dict[str, Any]:
 # Several papers
 
 
-def write_matrix(pool: Pool, places: Sequence[int], as_json: bool) -> None:
+def write_matrix(pool: ComparisonPool, places: Sequence[int], as_json: bool) -> None:
     """Print the cosines of several papers, and their percentiles, under each encoder."""
     papers = [pool.papers[place] for place in places]
     matrices = []
@@ -191,7 +191,7 @@ def _cell(cosine: float, percentile: float) -> Text:
 # All pairs of a sample
 
 
-def write_sample(pool: Pool, wanted: int, plot: Path | None, *, as_json: bool) -> None:
+def write_sample(pool: ComparisonPool, wanted: int, plot: Path | None, *, as_json: bool) -> None:
     """Print how the cosines of all pairs of a pool are spread under each encoder, how far the
     encoders agree, and on which pairs they do not; draw it where a file is given."""
     found, agreements = distributions([side.vectors for side in pool.sides], wanted)
@@ -235,7 +235,7 @@ def _ways(agreement: Agreement, own: str, other: str) -> list[tuple[str, Sequenc
 
 
 def _sample_record(
-    pool: Pool,
+    pool: ComparisonPool,
     names: Sequence[str],
     found: Sequence[Distribution],
     agreements: Sequence[Agreement],
@@ -268,7 +268,7 @@ def _sample_record(
 
 
 def _sample_view(
-    pool: Pool,
+    pool: ComparisonPool,
     names: Sequence[str],
     found: Sequence[Distribution],
     agreements: Sequence[Agreement],
@@ -323,7 +323,7 @@ def _edges(found: Sequence[Distribution]) -> np.ndarray[tuple[int], np.dtype[np.
     return np.linspace(np.floor(low * 20) / 20, np.ceil(high * 20) / 20, BINS + 1)
 
 
-def _disagreement(pool: Pool, pair: Disagreement, names: tuple[str, str]) -> Group:
+def _disagreement(pool: ComparisonPool, pair: Disagreement, names: tuple[str, str]) -> Group:
     papers = [pool.papers[row] for row in pair.rows]
     said = "; ".join(
         f"{name} {cosine:.2f}, nearer than {per_cent(value)}"

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.views.hits import READABLE, as_json, first_author, paper_record
-from astrosearch.completion.complete import Completion, Lookup, Source
+from astrosearch.completion.complete import CheckedMention, Completion, Source
 from astrosearch.text.tex import one_line, to_unicode
 
 CAUTION = "A model's continuation, not a finding: what counts stands in the papers."
@@ -138,11 +138,11 @@ def _summary(one: Completion) -> Iterator[str]:
     counts.append(f"longest copy {copied} words" if copied else "no copy")
     yield "; ".join(counts)
     if one.strict:
-        yield f"the decoder stepped in {one.tally.stepped_in} times"
-    if one.tally.stopped == "length":
-        yield f"cut off after {one.tally.tokens:,} tokens (--max-new-tokens)"
-    elif one.tally.stopped == "interrupted":
-        yield f"stopped after {one.tally.tokens:,} tokens"
+        yield f"the decoder stepped in {one.stats.tokens_blocked} times"
+    if one.stats.stopped == "length":
+        yield f"cut off after {one.stats.tokens:,} tokens (--max-new-tokens)"
+    elif one.stats.stopped == "interrupted":
+        yield f"stopped after {one.stats.tokens:,} tokens"
 
 
 def _sources(sources: Sequence[Source], *, grounded: bool) -> Table:
@@ -186,10 +186,10 @@ def _record(one: Completion) -> dict[str, Any]:
         "text": one.text,
         "seed": one.sampling.seed,
         "temperature": one.sampling.temperature,
-        "tokens": one.tally.tokens,
-        "stopped": one.tally.stopped,
+        "tokens": one.stats.tokens,
+        "stopped": one.stats.stopped,
         "strict": one.strict,
-        "stepped_in": one.tally.stepped_in if one.strict else None,
+        "tokens_blocked": one.stats.tokens_blocked if one.strict else None,
         "sentences": [
             {"start": it.start, "end": it.end, "sources": _numbered(it.sources)}
             for it in one.sentences
@@ -212,7 +212,7 @@ def _record(one: Completion) -> dict[str, Any]:
     }
 
 
-def _lookup_record(one: Lookup, text: str) -> dict[str, Any]:
+def _lookup_record(one: CheckedMention, text: str) -> dict[str, Any]:
     mention = one.mention
     return {
         "start": mention.start,

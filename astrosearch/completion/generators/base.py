@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from astrosearch.encoders.base import OPENAI, Say
+from astrosearch.encoders.base import OPENAI
 from astrosearch.encoders.registry import DEFAULT
 from astrosearch.errors import InputError
-from astrosearch.text.quantities import Known
+from astrosearch.report import Reporter
+from astrosearch.text.quantities import AllowedValues
 
-DEFAULT_WRITER = "astro-smollm2-135m"
+DEFAULT_GENERATOR = "astro-smollm2-135m"
 """The language-model adapter that ships, over `models.DEFAULT`."""
 
 
@@ -24,16 +25,16 @@ class Sampling:
 
 
 @dataclass(slots=True)
-class Tally:
+class GenerationStats:
     """What there is to tell of a continuation beside its text; filled as it is written."""
 
     tokens: int = 0
-    stepped_in: int = 0
+    tokens_blocked: int = 0
     """At how many tokens an unknown number was prevented."""
     stopped: Literal["end", "length", "interrupted"] = "interrupted"
 
 
-class Writer(Protocol):
+class Generator(Protocol):
     """Anything that continues a text."""
 
     @property
@@ -53,8 +54,8 @@ class Writer(Protocol):
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
-        tally: Tally,
-        known: Known | None = None,
+        stats: GenerationStats,
+        known: AllowedValues | None = None,
     ) -> Iterator[str]:
         """Pieces of a continuation, as they come.
 
@@ -66,7 +67,9 @@ class Writer(Protocol):
         ...
 
 
-def load_writer(name: str, say: Say, *, adapter: str | None = None, **options: Any) -> Writer:
+def load_generator(
+    name: str, reporter: Reporter, *, adapter: str | None = None, **options: Any
+) -> Generator:
     """A writer by its name: `openai:MODEL`, an adapter that ships, or a base as for
     `language_model.load_language_model`, with or without an adapter.
 
@@ -79,11 +82,11 @@ def load_writer(name: str, say: Say, *, adapter: str | None = None, **options: A
     if name.startswith(OPENAI):
         if adapter or any(value not in (None, "none") for value in options.values()):
             raise InputError(f"{name} runs at its service: no --adapter, --quantize or --device")
-        from astrosearch.completion.generators.openai import OpenAIWriter
+        from astrosearch.completion.generators.openai import OpenAIGenerator
 
-        return OpenAIWriter(name.removeprefix(OPENAI), say)
-    from astrosearch.completion.generators.local import LocalWriter
+        return OpenAIGenerator(name.removeprefix(OPENAI), reporter)
+    from astrosearch.completion.generators.local import LocalGenerator
 
-    if name == DEFAULT_WRITER and adapter is None:
-        return LocalWriter.load(DEFAULT, say, adapter=name, **options)
-    return LocalWriter.load(name, say, adapter=adapter, **options)
+    if name == DEFAULT_GENERATOR and adapter is None:
+        return LocalGenerator.load(DEFAULT, reporter, adapter=name, **options)
+    return LocalGenerator.load(name, reporter, adapter=adapter, **options)

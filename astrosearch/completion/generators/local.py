@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from tokenizers.decoders import DecodeStream
 
-from astrosearch.completion.generators.base import Sampling, Tally
+from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.completion.language_model import LanguageModel, Quantize, load_language_model
-from astrosearch.encoders.base import Say
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.text.quantities import SEEN_BEFORE, Known
+from astrosearch.report import Reporter
+from astrosearch.text.quantities import SEEN_BEFORE, AllowedValues
 
 LOOKED_BACK = 96
 """Tokens whose text is looked at for unknown numbers; more than `SEEN_BEFORE` letters of prose."""
 
 
-class LocalWriter:
+class LocalGenerator:
     """Continues a text in the form that a model was fine-tuned on: [BOS] abstract [EOS] …"""
 
     def __init__(self, name: str, model: LanguageModel) -> None:
@@ -30,20 +30,20 @@ class LocalWriter:
     def load(
         cls,
         base: str,
-        say: Say,
+        reporter: Reporter,
         *,
         adapter: str | None = None,
         quantize: Quantize = "none",
         device: str | None = None,
         dtype: str | None = None,
-    ) -> "LocalWriter":
+    ) -> "LocalGenerator":
         """
         Raises:
             As `load_language_model`.
         """
         precision = getattr(torch, dtype) if dtype else None
         model = load_language_model(
-            base, say, adapter=adapter, quantize=quantize, device=device, dtype=precision
+            base, reporter, adapter=adapter, quantize=quantize, device=device, dtype=precision
         )
         if adapter is not None and quantize == "none":
             # LoRA beside each map would take half as much time again.
@@ -84,8 +84,8 @@ class LocalWriter:
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
-        tally: Tally,
-        known: Known | None = None,
+        stats: GenerationStats,
+        known: AllowedValues | None = None,
     ) -> Iterator[str]:
         vocabulary = self.model.vocabulary
         prompt = self.prompt(beginning, abstracts)
@@ -95,16 +95,16 @@ class LocalWriter:
         written: list[int] = []
         guard = _Guard(self.model, beginning, known) if known else None
         while True:
-            token = _drawn(scores, sampling.temperature, lot, guard, written, tally)
+            token = _drawn(scores, sampling.temperature, lot, guard, written, stats)
             if token is None or token == vocabulary.eos:
-                tally.stopped = "end"
+                stats.stopped = "end"
                 return
             written.append(token)
-            tally.tokens = len(written)
+            stats.tokens = len(written)
             if piece := stream.step(vocabulary.tokenizer, token):
                 yield piece
             if len(written) == sampling.max_new_tokens:
-                tally.stopped = "length"
+                stats.stopped = "length"
                 return
             scores = self._next([token], cache)
 
@@ -143,7 +143,7 @@ class LocalWriter:
 class _Guard:
     """Whether a token may follow, where only known numbers may be written."""
 
-    def __init__(self, model: LanguageModel, beginning: str, known: Known) -> None:
+    def __init__(self, model: LanguageModel, beginning: str, known: AllowedValues) -> None:
         self._vocabulary = model.vocabulary
         self._known = known
         self._before = model.vocabulary.ids([beginning.rstrip()[-SEEN_BEFORE:]])[0]
@@ -163,23 +163,23 @@ def _drawn(
     lot: torch.Generator,
     guard: _Guard | None,
     written: list[int],
-    tally: Tally,
+    stats: GenerationStats,
 ) -> int | None:
     """A token by its probability at a temperature, of those that the guard allows; None if it
     allows none. What it forbids is drawn again from the rest, which is what a distribution without
     the forbidden tokens would give."""
     scores = scores / temperature if temperature else scores
-    stepped_in = False
+    tokens_blocked = False
     while True:
         if temperature:
             token = int(torch.multinomial(scores.softmax(0), 1, generator=lot))
         else:
             token = int(scores.argmax())
         if guard is None or guard.allows(written, token):
-            tally.stepped_in += stepped_in
+            stats.tokens_blocked += tokens_blocked
             return token
-        if not stepped_in:
-            stepped_in, scores = True, scores.clone()
+        if not tokens_blocked:
+            tokens_blocked, scores = True, scores.clone()
         scores[token] = -torch.inf
         if bool(scores.isneginf().all()):
             return None

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import openai
 
-from astrosearch.completion.generators.base import Sampling, Tally
+from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.encoders import openai_service as service
-from astrosearch.encoders.base import OPENAI, Say
+from astrosearch.encoders.base import OPENAI
 from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.text.quantities import Known
+from astrosearch.report import Reporter
+from astrosearch.text.quantities import AllowedValues
 
 TIMEOUT = 120.0
 """Seconds without a byte, after which a request is given up."""
@@ -29,17 +30,17 @@ GROUNDED = """ Say only what the numbered sources support. Write no number and n
 object, survey or instrument that neither they nor the beginning have. Do not cite them."""
 
 
-class OpenAIWriter:
+class OpenAIGenerator:
     """Continues a text by OpenAI's chat API."""
 
-    def __init__(self, model: str, say: Say) -> None:
+    def __init__(self, model: str, reporter: Reporter) -> None:
         if not model or model.split() != [model]:
             raise InputError(f"{OPENAI}{model} names no model: write {OPENAI}gpt-4o")
         service.key(OPENAI + model)
         service.address()
         self.name = OPENAI + model
         self._model = model
-        self._say = say
+        self._reporter = reporter
 
     def fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
         size = len(beginning.encode()) + BYTES_A_TOKEN * max_new_tokens
@@ -56,8 +57,8 @@ class OpenAIWriter:
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
-        tally: Tally,
-        known: Known | None = None,
+        stats: GenerationStats,
+        known: AllowedValues | None = None,
     ) -> Iterator[str]:
         """
         Raises:
@@ -74,7 +75,9 @@ class OpenAIWriter:
         asked = "\n\n".join([*sources, f"Beginning: {beginning}"])
         task = TASK + (GROUNDED if sources else "")
         tokens = len((task + asked).encode()) // BYTES_A_TOKEN
-        self._say(f"Sending about {tokens:,} tokens to {service.host()} for {self.name}")
+        self._reporter.notify(
+            f"Sending about {tokens:,} tokens to {service.host()} for {self.name}"
+        )
         try:
             with (
                 service.client(self.name, timeout=TIMEOUT, retries=RETRIES) as client,
@@ -96,12 +99,12 @@ class OpenAIWriter:
                         continue
                     choice = event.choices[0]
                     if piece := choice.delta.content:
-                        tally.tokens += 1
+                        stats.tokens += 1
                         yield f" {piece}" if first and piece[0].isalnum() else piece
                         first = False
                     if choice.finish_reason:
-                        tally.stopped = "length" if choice.finish_reason == "length" else "end"
+                        stats.stopped = "length" if choice.finish_reason == "length" else "end"
         except openai.APIError as error:
             raise service.failure(error, TIMEOUT) from None
-        if tally.stopped == "interrupted":
+        if stats.stopped == "interrupted":
             raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")

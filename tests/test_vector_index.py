@@ -19,7 +19,7 @@ from astrosearch.index import vector_index as neighbours
 from astrosearch.index.build import locked, tune
 from astrosearch.index.manifest import Manifest, file_sha256
 from astrosearch.index.reader import Index
-from astrosearch.index.vector_index import KINDS, Neighbours
+from astrosearch.index.vector_index import KINDS, VectorIndex
 from tests.conftest import LONG, Run
 
 COUNT, DIMENSION = 4000, 64
@@ -60,16 +60,16 @@ def tuned(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     stored: NDArray[np.float16],
-) -> tuple[Neighbours, float]:
+) -> tuple[VectorIndex, float]:
     words = neighbours.factory(request.param, COUNT, DIMENSION)
     path = tmp_path_factory.mktemp("faiss") / "vectors.faiss"
     neighbours.write(path, stored, words)
-    found = Neighbours(stored, path, {})
+    found = VectorIndex(stored, path, {})
     return found, found.tune(0.99)
 
 
 def test_every_kind_reaches_the_recall_that_is_asked(
-    tuned: tuple[Neighbours, float], stored: NDArray[np.float16], questions: Vectors
+    tuned: tuple[VectorIndex, float], stored: NDArray[np.float16], questions: Vectors
 ) -> None:
     found, recall = tuned
     assert recall >= 0.99
@@ -86,7 +86,7 @@ def test_parameters_rise_until_more_recall_is_reached(
     tmp_path: Path, stored: NDArray[np.float16]
 ) -> None:
     neighbours.write(tmp_path / "one", stored, "IVF64,RaBitQ")
-    found = Neighbours(stored, tmp_path / "one", {})
+    found = VectorIndex(stored, tmp_path / "one", {})
     low = found.tune(0.5), found.parameters
     high = found.tune(1.0), found.parameters
     assert low[0] < high[0] == 1.0
@@ -96,7 +96,7 @@ def test_parameters_rise_until_more_recall_is_reached(
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.01, 1 / COUNT])
 def test_a_filter_finds_what_exact_search_finds(
-    tuned: tuple[Neighbours, float],
+    tuned: tuple[VectorIndex, float],
     stored: NDArray[np.float16],
     questions: Vectors,
     share: float,
@@ -111,7 +111,7 @@ def test_a_filter_finds_what_exact_search_finds(
 
 
 def test_a_filter_that_leaves_only_what_is_far_from_the_question_hides_nothing(
-    tuned: tuple[Neighbours, float], stored: NDArray[np.float16], questions: Vectors
+    tuned: tuple[VectorIndex, float], stored: NDArray[np.float16], questions: Vectors
 ) -> None:
     found, _ = tuned
     for question in questions[:10]:
@@ -123,7 +123,7 @@ def test_a_filter_that_leaves_only_what_is_far_from_the_question_hides_nothing(
 
 
 def test_more_answers_than_the_lists_looked_into_hold_are_found_all_the_same(
-    tuned: tuple[Neighbours, float], stored: NDArray[np.float16], questions: Vectors
+    tuned: tuple[VectorIndex, float], stored: NDArray[np.float16], questions: Vectors
 ) -> None:
     found, _ = tuned
     scores, rows = found.search(questions[:3], COUNT)
@@ -135,7 +135,7 @@ def test_more_answers_than_the_lists_looked_into_hold_are_found_all_the_same(
 def test_flat_is_exact_and_writes_nothing(
     stored: NDArray[np.float16], questions: Vectors, tmp_path: Path
 ) -> None:
-    found = Neighbours(stored, None, {})
+    found = VectorIndex(stored, None, {})
     assert (found.tune(0.99), found.parameters) == (1.0, {})
     for allowed in (None, np.arange(0, COUNT, 7)):
         rows = np.arange(COUNT) if allowed is None else allowed
@@ -151,7 +151,7 @@ def test_where_nearly_all_would_be_candidates_all_are_compared(
     tmp_path: Path, stored: NDArray[np.float16], questions: Vectors
 ) -> None:
     neighbours.write(tmp_path / "one", stored, "PQ2x4np")
-    coarse = Neighbours(stored, tmp_path / "one", {"k_factor": 1})
+    coarse = VectorIndex(stored, tmp_path / "one", {"k_factor": 1})
     expected, _ = compared(stored, questions, 10, np.arange(COUNT))
     assert np.mean(coarse.search(questions, 10)[0] >= expected - 1e-3) < 0.5
     # Codes of a byte tell nothing apart here, so that the recall asked needs far too many of them.
@@ -164,7 +164,7 @@ def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     copies = np.repeat(unit_rows(draw.normal(size=(20, 32))), 50, axis=0).astype(np.float16)
     neighbours.write(tmp_path / "one", copies, "SQ8")
-    found = Neighbours(copies, tmp_path / "one", {})
+    found = VectorIndex(copies, tmp_path / "one", {})
     assert found.tune(0.99) == 1.0
     assert found.parameters["k_factor"] < 16
 
@@ -330,14 +330,14 @@ import sys
 from pathlib import Path
 import numpy as np
 from astrosearch.index import vector_index as neighbours
-from astrosearch.index.vector_index import Neighbours
+from astrosearch.index.vector_index import VectorIndex
 from astrosearch.encoders.vectors import unit_rows
 folder = Path(sys.argv[1])
 rows = unit_rows(np.random.default_rng(0).normal(size=(40_000, 128))).astype(np.float16)
 np.save(folder / "vectors.npy", rows)
 stored = np.load(folder / "vectors.npy", mmap_mode="r")
 neighbours.write(folder / "one.faiss", stored, "RaBitQ")
-found = Neighbours(stored, folder / "one.faiss", {"k_factor": 32})
+found = VectorIndex(stored, folder / "one.faiss", {"k_factor": 32})
 def mapped():
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssFile"):
@@ -370,10 +370,10 @@ def test_few_answers_are_as_right_as_ten_also_of_a_small_index(tmp_path: Path, k
     draw = np.random.default_rng(0)
     stored = unit_rows(draw.normal(size=(3_000, 32)).astype(np.float32)).astype(np.float16)
     neighbours.write(tmp_path / "faiss", stored, neighbours.factory(kind, *stored.shape))
-    found = Neighbours(stored, tmp_path / "faiss", {})
+    found = VectorIndex(stored, tmp_path / "faiss", {})
     assert found.tune(0.99) >= 0.99
     queries = unit_rows(draw.normal(size=(100, 32)).astype(np.float32))
-    exact = Neighbours(stored, None, {})
+    exact = VectorIndex(stored, None, {})
     for k in (1, 3, 5, 10):
         right = exact.search(queries, k)[1]
         assert (

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from astrosearch.completion.generators.base import Sampling, Tally, load_writer
+from astrosearch.completion.generators.base import GenerationStats, Sampling, load_generator
 from astrosearch.errors import AstrosearchError, SetupError
 from tests.conftest import Run
+from tests.reporters import Lines
 
 SECRET = "sk-proj-0123456789abcdef"
 
@@ -75,10 +76,10 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
     thread.join()
 
 
-def _written(tally: Tally, abstracts: list[str]) -> str:
-    said: list[str] = []
-    writer = load_writer("openai:gpt-4o", said.append)
-    pieces = writer.write("We map", abstracts, Sampling(seed=7), tally)
+def _written(stats: GenerationStats, abstracts: list[str]) -> str:
+    said = Lines()
+    writer = load_generator("openai:gpt-4o", said)
+    pieces = writer.write("We map", abstracts, Sampling(seed=7), stats)
     text = "".join(pieces)
     assert "tokens to 127.0.0.1" in said[0]
     return text
@@ -87,16 +88,16 @@ def _written(tally: Tally, abstracts: list[str]) -> str:
 def test_the_answer_comes_in_pieces_and_the_sources_go_with_the_question(
     service: type[Service],
 ) -> None:
-    tally = Tally()
-    assert _written(tally, ["Best.", "Next."]) == " the gas of 50 kpc. It has 99 clouds."
-    assert (tally.tokens, tally.stopped) == (3, "end")
+    stats = GenerationStats()
+    assert _written(stats, ["Best.", "Next."]) == " the gas of 50 kpc. It has 99 clouds."
+    assert (stats.tokens, stats.stopped) == (3, "end")
     [body] = service.bodies
     assert (body["model"], body["temperature"], body["seed"]) == ("gpt-4o", 0.3, 7)
     assert body["max_completion_tokens"] == 1024
     system, user = (message["content"] for message in body["messages"])
     assert user == "[2] Next.\n\n[1] Best.\n\nBeginning: We map"
     assert "sources" in system
-    _written(Tally(), [])
+    _written(GenerationStats(), [])
     system, user = (message["content"] for message in service.bodies[-1]["messages"])
     assert user == "Beginning: We map"
     assert "sources" not in system
@@ -107,9 +108,9 @@ def test_passing_failures_are_tried_again_and_a_cut_answer_is_said_so(
 ) -> None:
     service.faults.extend([500, 429])
     monkeypatch.setattr(Service, "reason", "length")
-    tally = Tally()
-    assert _written(tally, []).startswith(" the gas")
-    assert tally.stopped == "length"
+    stats = GenerationStats()
+    assert _written(stats, []).startswith(" the gas")
+    assert stats.stopped == "length"
     assert len(service.bodies) == 3
 
 
@@ -127,7 +128,7 @@ def test_a_failure_is_a_line_without_the_key(
 ) -> None:
     service.faults.append(fault)
     with pytest.raises(kind, match=message) as error:
-        _written(Tally(), [])
+        _written(GenerationStats(), [])
     assert SECRET not in str(error.value)
 
 

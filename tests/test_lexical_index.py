@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 
 from astrosearch.errors import IndexDamaged
-from astrosearch.index.lexical_index import MOST_WORDS, Words, WordsWriter
-from astrosearch.text.analysis import plain, words
+from astrosearch.index.lexical_index import MAX_TERMS, LexicalIndex, LexicalIndexWriter
+from astrosearch.text.analysis import analyze, normalize
 
 Papers = Sequence[tuple[str, str, Sequence[str]]]
 
 
-def written(folder: Path, papers: Papers) -> Words:
-    writer = WordsWriter(folder)
+def written(folder: Path, papers: Papers) -> LexicalIndex:
+    writer = LexicalIndexWriter(folder)
     for row, paper in enumerate(papers):
         writer.add(row, *paper)
     writer.finish()
-    return Words(folder)
+    return LexicalIndex(folder)
 
 
-def found(index: Words, question: str, k: int = 10, **options: object) -> list[int]:
+def found(index: LexicalIndex, question: str, k: int = 10, **options: object) -> list[int]:
     _, rows = index.search(question, k, **options)  # type: ignore[arg-type]
     return [int(row) for row in rows]
 
@@ -67,7 +67,7 @@ def test_the_spellings_of_one_thing_find_each_other(tmp_path: Path, spellings: l
     same = spellings if "redshift" not in spellings[-1] else spellings[:-1]
     for one, other in permutations(range(len(same)), 2):
         if not {"Messier 31", "Lyman-α"} & {same[one], same[other]}:
-            assert words(same[one]).simple == words(same[other]).simple
+            assert analyze(same[one]).terms == analyze(same[other]).terms
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_name_is_told_from_names_that_share_its_parts(
 
 
 def test_words_are_cut_finely_and_names_joined() -> None:
-    simple, compounds = words(r"Colours of the $\gamma$-ray source NGC1068 (10,000 s).")
+    simple, compounds = analyze(r"Colours of the $\gamma$-ray source NGC1068 (10,000 s).")
     assert simple == "color of the gamma ray sourc ngc 1068 10000 s".split()
     assert compounds == ["gammaray", "ngc1068"]
 
@@ -129,11 +129,11 @@ def test_fields_are_searched_as_asked(tmp_path: Path) -> None:
     assert found(index, "black hole", fields=("title",)) == [0]
     assert found(index, "black hole", fields=("abstract",)) == [1]
     assert found(index, "young stars")[0] == 2
-    assert index.rows_with("black hole").tolist() == [0, 1]
-    assert index.rows_with("black hole", ("title",)).tolist() == [0]
-    assert index.rows_with("hole black").tolist() == []
-    assert index.rows_with("hofmann", ("abstract",)).tolist() == [2]
-    assert index.rows_with("🙂").tolist() == []
+    assert index.rows_matching_phrase("black hole").tolist() == [0, 1]
+    assert index.rows_matching_phrase("black hole", ("title",)).tolist() == [0]
+    assert index.rows_matching_phrase("hole black").tolist() == []
+    assert index.rows_matching_phrase("hofmann", ("abstract",)).tolist() == [2]
+    assert index.rows_matching_phrase("🙂").tolist() == []
 
 
 @pytest.mark.parametrize("share", [1, 2, 7, 100, 3000])
@@ -152,10 +152,10 @@ def test_allowed_rows_are_found_at_any_selectivity(
     assert found(index, "gas", allowed=np.zeros(0, np.int64)) == []
 
 
-_MANY: list[Words] = []
+_MANY: list[LexicalIndex] = []
 
 
-def many(tmp_path_factory: pytest.TempPathFactory) -> Words:
+def many(tmp_path_factory: pytest.TempPathFactory) -> LexicalIndex:
     """6,000 papers on gas, every 13th with a 7; made once."""
     if not _MANY:
         papers: Papers = [("", f"gas {'7' if row % 13 == 0 else 'x'}", []) for row in range(6000)]
@@ -189,7 +189,7 @@ def test_odd_questions_are_no_errors(tmp_path: Path, question: str, expected: li
 
 
 def test_a_question_of_5000_words_counts_its_rarest(tmp_path: Path) -> None:
-    common = [f"common{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(MOST_WORDS)]
+    common = [f"common{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(MAX_TERMS)]
     papers: Papers = [("", " ".join(common), []) for _ in range(5)] + [("", "magnetar", [])]
     index = written(tmp_path / "words", papers)
     question = " ".join([*common, *(f"unknown{i}" for i in range(4900)), "magnetar"])
@@ -204,13 +204,13 @@ def test_a_folder_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "words", tmp_path / "nonsense")
     (tmp_path / "nonsense/meta.json").write_text("{")
     with pytest.raises(IndexDamaged, match="nonsense cannot be read"):
-        Words(tmp_path / "nonsense")
+        LexicalIndex(tmp_path / "nonsense")
     shutil.copytree(tmp_path / "words", tmp_path / "less")
     next((tmp_path / "less").glob("*.idx")).unlink()
     with pytest.raises(IndexDamaged, match="less cannot be read"):
-        Words(tmp_path / "less")
+        LexicalIndex(tmp_path / "less")
     with pytest.raises(IndexDamaged, match="nowhere cannot be read"):
-        Words(tmp_path / "nowhere")
+        LexicalIndex(tmp_path / "nowhere")
     for ending in ("term", "idx"):
         shutil.copytree(tmp_path / "words", tmp_path / ending)
         (file,) = (tmp_path / ending).glob(f"*.{ending}")
@@ -218,7 +218,7 @@ def test_a_folder_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
         content[: len(content) // 2] = bytes(len(content) // 2)
         file.write_bytes(content)
         with pytest.raises(IndexDamaged, match=f"{ending} cannot be read"):
-            Words(tmp_path / ending).search("gas", 1)
+            LexicalIndex(tmp_path / ending).search("gas", 1)
 
 
 def test_a_folder_that_may_only_be_read_is_searched_and_left_as_it_is(
@@ -230,7 +230,7 @@ def test_a_folder_that_may_only_be_read_is_searched_and_left_as_it_is(
     before = sorted(file.name for file in (tmp_path / "words").iterdir())
     (tmp_path / "words").chmod(0o555)
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # what a root user is never told
-    assert found(Words(tmp_path / "words"), "gas") == [0]
+    assert found(LexicalIndex(tmp_path / "words"), "gas") == [0]
     assert sorted(file.name for file in (tmp_path / "words").iterdir()) == before
 
 
@@ -249,8 +249,8 @@ def test_a_folder_that_may_only_be_read_is_searched_and_left_as_it_is(
     ],
 )
 def test_spellings_of_one_thing_share_a_word_that_is_theirs_alone(one: str, other: str) -> None:
-    both = set(words(one).simple + words(one).compounds) & set(
-        words(other).simple + words(other).compounds
+    both = set(analyze(one).terms + analyze(one).compounds) & set(
+        analyze(other).terms + analyze(other).compounds
     )
     assert both - {"24", "7"}
 
@@ -260,7 +260,7 @@ def test_spellings_of_one_thing_share_a_word_that_is_theirs_alone(one: str, othe
     [("relativity", "relative"), ("positive", "position"), ("university", "universe")],
 )
 def test_words_of_another_meaning_keep_apart(one: str, other: str) -> None:
-    assert words(one).simple != words(other).simple
+    assert analyze(one).terms != analyze(other).terms
 
 
 def test_conditions_hold_for_every_way_to_abbreviate_a_name(tmp_path: Path) -> None:
@@ -268,11 +268,11 @@ def test_conditions_hold_for_every_way_to_abbreviate_a_name(tmp_path: Path) -> N
     titles += ["Galaxies at z~7", "Galaxies at redshift 7", "M 33 and 31 stars"]
     index = written(tmp_path / "words", [(title, "We look.", []) for title in titles])
     for phrase in ("M31", "Messier 31"):
-        assert index.rows_with(phrase).tolist() == [0, 1]
+        assert index.rows_matching_phrase(phrase).tolist() == [0, 1]
     for phrase in ("Mrk 421 flares", "Markarian 421"):
-        assert index.rows_with(phrase).tolist() == [2, 3]
+        assert index.rows_matching_phrase(phrase).tolist() == [2, 3]
     for phrase in ("z~7", "redshift 7"):
-        assert index.rows_with(phrase).tolist() == [4, 5]
+        assert index.rows_matching_phrase(phrase).tolist() == [4, 5]
 
 
 @pytest.mark.parametrize(
@@ -288,4 +288,4 @@ def test_conditions_hold_for_every_way_to_abbreviate_a_name(tmp_path: Path) -> N
     ],
 )
 def test_a_plain_text_is_its_words_in_lower_case(text: str, expected: str) -> None:
-    assert plain(text) == expected
+    assert normalize(text) == expected

@@ -6,44 +6,47 @@ import pytest
 
 from astrosearch.corpus.store import Filters
 from astrosearch.errors import InputError
-from astrosearch.search.query_parser import Condition, Question, parse
+from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
 
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("tidal  tails", Question("tidal tails")),
+        ("tidal  tails", ParsedQuery("tidal tails")),
         (
             '"tidal tails" in mergers',
-            Question("tidal tails in mergers", (Condition("tidal tails"),)),
+            ParsedQuery("tidal tails in mergers", (RequiredPhrase("tidal tails"),)),
         ),
         (
             "the “missing satellite” problem",
-            Question("the missing satellite problem", (Condition("missing satellite"),)),
+            ParsedQuery("the missing satellite problem", (RequiredPhrase("missing satellite"),)),
         ),
         (
             'title:NGC1068 jets abs:"dust torus"',
-            Question(
+            ParsedQuery(
                 "NGC1068 jets dust torus",
-                (Condition("NGC1068", ("title",)), Condition("dust torus", ("abstract",))),
+                (
+                    RequiredPhrase("NGC1068", ("title",)),
+                    RequiredPhrase("dust torus", ("abstract",)),
+                ),
             ),
         ),
-        ("spin author:hofmann", Question("spin", (), (Filters(author="hofmann"),))),
-        ('author:"Hofmann, F" spin', Question("spin", (), (Filters(author="Hofmann, F"),))),
-        ("dust cat:astro-ph.GA", Question("dust", (), (Filters(category="astro-ph.GA"),))),
+        ("spin author:hofmann", ParsedQuery("spin", (), (Filters(author="hofmann"),))),
+        ('author:"Hofmann, F" spin', ParsedQuery("spin", (), (Filters(author="Hofmann, F"),))),
+        ("dust cat:astro-ph.GA", ParsedQuery("dust", (), (Filters(category="astro-ph.GA"),))),
         (
             "dust year:2016",
-            Question("dust", (), (Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),)),
+            ParsedQuery("dust", (), (Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),)),
         ),
         (
             "Year:2015-2020 dust",
-            Question("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+            ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
         ),
-        ("dust year:2015-", Question("dust", (), (Filters(since=date(2015, 1, 1)),))),
-        ("dust year:-2015", Question("dust", (), (Filters(until=date(2015, 12, 31)),))),
+        ("dust year:2015-", ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1)),))),
+        ("dust year:-2015", ParsedQuery("dust", (), (Filters(until=date(2015, 12, 31)),))),
         (
             "dust (year:2016), [cat:astro-ph.GA]",
-            Question(
+            ParsedQuery(
                 "dust",
                 (),
                 (
@@ -54,15 +57,15 @@ from astrosearch.search.query_parser import Condition, Question, parse
         ),
         (
             "dust year:2015–2020",
-            Question("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+            ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
         ),
         (
             "dust author:lee author:wu",
-            Question("dust", (), (Filters(author="lee"), Filters(author="wu"))),
+            ParsedQuery("dust", (), (Filters(author="lee"), Filters(author="wu"))),
         ),
     ],
 )
-def test_a_query_is_understood(typed: str, expected: Question) -> None:
+def test_a_query_is_understood(typed: str, expected: ParsedQuery) -> None:
     assert parse(typed) == expected
 
 
@@ -89,7 +92,7 @@ def test_a_query_is_understood(typed: str, expected: Question) -> None:
     ],
 )
 def test_what_is_no_condition_is_plain_words(typed: str) -> None:
-    assert parse(typed) == Question(typed)
+    assert parse(typed) == ParsedQuery(typed)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,175 @@
+"""The one place that prints: lines to standard error, data to standard output, progress.
+
+Whatever comes from a file, a manifest or the network passes through `harmless` on its way to a
+terminal, which its control characters could steer otherwise.
+"""
+
+import re
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from astrosearch.report import Reporter
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+LONG = 60
+"""Seconds; a task that takes longer is announced."""
+ENOUGH = 1
+"""Seconds from which a task's speed is known: its first items wait for what is loaded."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+
+
+def harmless(text: str) -> str:
+    r"""A text that cannot steer a terminal; line ends and tabs stay.
+
+    >>> harmless("two\nlines\x1b[2J")
+    'two\nlines[2J'
+    """
+    return _CONTROLS.sub("", text)
+
+
+def notify(line: str) -> None:
+    """A line to standard error."""
+    click.echo(harmless(line), err=True)
+
+
+def write(text: str) -> None:
+    """Lines of data to standard output."""
+    click.echo(harmless(text))
+
+
+def stdout() -> "Console":
+    """Rich's console for standard output; FORCE_COLOR makes anything a terminal."""
+    from rich.console import Console
+
+    return Console()
+
+
+def on_terminal() -> bool:
+    return stdout().is_terminal
+
+
+_open_bars: "list[Progress]" = []
+
+
+def close() -> None:
+    """Take away what is drawn of unfinished tasks."""
+    while _open_bars:
+        _open_bars.pop().stop()
+
+
+class Terminal(Reporter):
+    """Lines to standard error; a bar for each task on a terminal, for a long one elsewhere a line
+    with an estimate; questions to whoever sits there."""
+
+    def __init__(self, *, yes: bool = False, resume: str = "") -> None:
+        """
+        Args:
+            yes: agree to costs without asking.
+            resume: the command that goes on with a job that was stopped; empty if none does.
+        """
+        self._yes = yes
+        self._resume = resume
+        self._task = ""
+        self._began = 0.0
+        self._first = 0
+        self._announced = False
+        self._bar: Progress | None = None
+
+    def notify(self, line: str) -> None:
+        notify(line)
+
+    def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
+        now = time.monotonic()
+        if task != self._task:
+            self._stop()
+            self._task, self._began, self._first, self._announced = task, now, done, False
+        if done >= total:
+            self._stop()
+            self._task = ""
+            return
+        elapsed, fresh = now - self._began, done - self._first
+        if not self._announced and fresh and elapsed >= ENOUGH:
+            self._announced = True
+            left = (total - done) * elapsed / fresh
+            if left > LONG:
+                self._announce(task, total - done, fresh / elapsed, detail, left)
+        self._draw(task, done, total, detail)
+
+    def _announce(self, task: str, items: int, speed: float, detail: str, seconds: float) -> None:
+        figures = f"{speed:,.1f}/s" + (f", {detail}" if detail else "")
+        line = f"{task}: {items:,} left, {figures}, {duration(seconds)}."
+        if self._resume:
+            line += f" It may be stopped at any time; to go on: {self._resume}"
+        notify(line)
+
+    def _draw(self, task: str, done: int, total: int, detail: str) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        if self._bar is None:
+            console = Console(stderr=True)
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[detail]}"),
+                TimeRemainingColumn(),
+                console=console,
+                disable=not console.is_terminal,
+                transient=True,
+            )
+            self._bar.add_task("", total=None, detail="")
+            self._bar.start()
+            _open_bars.append(self._bar)
+        self._bar.update(
+            self._bar.task_ids[0],
+            description=harmless(task),
+            completed=done,
+            total=total,
+            detail=detail,
+        )
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            if self._bar in _open_bars:
+                _open_bars.remove(self._bar)
+            self._bar = None
+
+    def confirm(self, cost: object) -> bool:
+        """As the user answers. Where nobody can be asked, an error says what it would cost."""
+        self._stop()
+        if self._yes:
+            notify(f"Sending {cost}")
+            return True
+        if not sys.stdin.isatty():
+            from astrosearch.errors import InputError
+
+            raise InputError(f"not sent without consent: {cost}; to agree, add --yes")
+        return click.confirm(harmless(f"To send: {cost}. Go on?"), err=True)
+
+
+def duration(seconds: float) -> str:
+    """
+    >>> duration(5000)
+    'about 1 h 23 min'
+    """
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 60:
+        return f"about {minutes} min"
+    return f"about {minutes // 60:,} h {minutes % 60:02} min"
