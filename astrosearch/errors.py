@@ -14,15 +14,28 @@
     └── EncoderMismatch             exit 1   vectors of two encoders cannot be compared
 
 The command line catches `AstrosearchError` in one place (`astrosearch.cli`) and
-prints its message as one line. Any other exception is a bug and keeps its
-traceback. A message names the fact and the next step.
+prints its message as one line, with the command or option that is its remedy.
+Any other exception is a bug and keeps its traceback.
 """
+
+from typing import Literal
+
+Remedy = Literal["", "build", "build-again", "tune"]
+"""What mends it. A front end says it in its own words: the command line names the command."""
 
 
 class AstrosearchError(Exception):
-    """Base of every error that is reported as a line rather than a traceback."""
+    """Base of every error that is reported as a line rather than a traceback.
+
+    Attributes:
+        remedy: what mends it; empty if the message says all there is to say.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", *, remedy: Remedy = "") -> None:
+        super().__init__(message)
+        self.remedy: Remedy = remedy
 
 
 class InputError(AstrosearchError):
