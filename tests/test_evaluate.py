@@ -29,7 +29,8 @@ from astrosearch.evaluation.metrics import (
     resampled_means,
 )
 from astrosearch.evaluation.qrels import Judgement, read_judgements
-from astrosearch.evaluation.retrieval import Report, evaluate
+from astrosearch.evaluation.report import Report
+from astrosearch.evaluation.retrieval import evaluate
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, sample_tasks
 from astrosearch.index.build import build

@@ -34,7 +34,7 @@ from astrosearch.errors import (
 from astrosearch.index.build import SHARD, BuildReport, build, locked
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
-from astrosearch.search.ranking import query, similar
+from astrosearch.search.searcher import Searcher
 from tests.conftest import Run, kaggle_line
 from tests.reporters import Lines, Watch
 
@@ -346,19 +346,19 @@ def test_filters_are_applied_before_the_search(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     make(tmp_path / "one", snapshot, spec)
-    index, encoder = Index(tmp_path / "one"), load_query_encoder(spec, SILENT)
-    (hits,) = query(index, encoder, ["gas"], k=200, filters=Filters(category="gr-qc"))
+    searcher = Searcher(Index(tmp_path / "one"))
+    hits = searcher.query("gas", k=200, filters=Filters(category="gr-qc"))
     assert len(hits) == 100
     assert [hit.rank for hit in hits] == list(range(1, 101))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     for name in ("B7son", "b7SON, A", "B7son, A."):
-        (hits,) = query(index, encoder, ["gas"], k=10, filters=Filters(author=name))
+        hits = searcher.query("gas", k=10, filters=Filters(author=name))
         assert [hit.paper.id for hit in hits] == ["1708.00007"], name
-    (hits,) = query(index, encoder, ["gas"], k=200, filters=Filters(author="Carla Mendez"))
+    hits = searcher.query("gas", k=200, filters=Filters(author="Carla Mendez"))
     assert len(hits) == 150
-    (hits,) = query(index, encoder, ["gas"], k=5, filters=Filters(author="Carla B7son"))
+    hits = searcher.query("gas", k=5, filters=Filters(author="Carla B7son"))
     assert hits == []
-    (hits,) = query(index, encoder, ["gas"], k=5, filters=Filters(since=date(2017, 1, 1)))
+    hits = searcher.query("gas", k=5, filters=Filters(since=date(2017, 1, 1)))
     assert hits == []
 
 
@@ -481,8 +481,9 @@ def test_similar_leaves_out_what_it_was_asked_with(
     make(tmp_path / "one", snapshot, spec)
     index = Index(tmp_path / "one")
     ids = [paper.id for paper in index.corpus.papers([3, 9])]
-    hits = similar(index, ids, k=150)
-    assert similar(index, [*ids, ids[0]], k=150) == hits
+    searcher = Searcher(index)
+    hits = searcher.similar(ids, k=150)
+    assert searcher.similar([*ids, ids[0]], k=150) == hits
     assert len(hits) == 148
     assert not {hit.paper.id for hit in hits} & set(ids)
     vectors = index.vectors.astype(np.float32)
@@ -492,7 +493,7 @@ def test_similar_leaves_out_what_it_was_asked_with(
     assert hits[0].paper == index.corpus.papers([int(scores.argmax())])[0]
     assert hits[0].score == pytest.approx(scores.max(), abs=2e-3)
     with pytest.raises(NothingFound, match=r"2309.06126 is not in this index of 150 papers"):
-        similar(index, ["2309.06126"])
+        searcher.similar(["2309.06126"])
 
 
 def test_queries_of_another_encoder_or_dimension_are_refused_with_both(
@@ -502,7 +503,7 @@ def test_queries_of_another_encoder_or_dimension_are_refused_with_both(
     index = Index(tmp_path / "one")
     other = load_query_encoder(EncoderSpec(str(tiny_llama), layers=2), SILENT)
     with pytest.raises(EncoderMismatch, match=r"all layers.* 2 layers"):
-        query(index, other, ["gas"])
+        Searcher(index, encoder=other)
     with pytest.raises(EncoderMismatch, match="has 64 dimensions, the query has 32"):
         index.search(np.zeros((1, 32), dtype=np.float32), 1)
 

@@ -5,7 +5,6 @@ import shutil
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from astrosearch.corpus.intake import Selection
@@ -13,41 +12,17 @@ from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.registry import resolve
-from astrosearch.errors import IndexDamaged, InputError
+from astrosearch.errors import IndexDamaged
 from astrosearch.index.build import build
 from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranking import Mode, fuse, query
+from astrosearch.search.searcher import Mode, Searcher
 from tests.conftest import Run, kaggle_line
 from tests.reporters import Watch
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
-
-
-def rows(*numbers: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.array(numbers, dtype=np.int64)
-
-
-def test_fusion_is_a_weighted_mean_of_both_sides_scaled_to_their_best() -> None:
-    # Chance has a cosine of 0.2, so 0.6 is half as far from it as 1.0.
-    cosines, bm25 = np.array([0.6, 1.0, 0.2]), np.array([8.0, 0.0, 4.0])
-    fused = fuse(rows(7, 3, 5), cosines, bm25, 0.2, dense_weight=0.25)
-    assert fused.rows.tolist() == [7, 5, 3]
-    np.testing.assert_allclose(fused.scores, [0.25 / 2 + 0.75, 0.75 / 2, 0.25])
-
-
-def test_fusion_of_one_side_is_that_side_and_ties_are_in_the_order_of_rows() -> None:
-    nothing = np.zeros(3)
-    meaning = fuse(rows(8, 2, 5), np.array([0.5, 0.9, 0.5]), nothing, 0.0)
-    assert meaning.rows.tolist() == [2, 5, 8]
-    words = fuse(rows(8, 2, 5), nothing, np.array([3.0, 3.0, 7.0]), 0.0)
-    assert words.rows.tolist() == [5, 2, 8]
-    assert fuse(rows(), np.zeros(0), np.zeros(0), 0.0).rows.tolist() == []
-    # Nothing is nearer than chance, which has .6: the nearest is the nearest still.
-    far = fuse(rows(8, 2, 5), np.array([0.1, 0.3, 0.2]), nothing, 0.6)
-    assert far.rows.tolist() == [2, 5, 8]
 
 
 @pytest.fixture
@@ -102,21 +77,16 @@ def test_each_mode_says_who_found_what(run: Run) -> None:
 
 
 def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
-    from astrosearch.encoders.loading import load_query_encoder
-
-    index = Index(built)
-    encoder = load_query_encoder(index.manifest.encoder, SILENT)
+    searcher = Searcher(Index(built))
     words_alone = 0
     for number in range(50, 80):
-        (dense,) = query(index, encoder, [str(number)], k=150, mode="dense")
-        (hybrid,) = query(index, encoder, [str(number)], k=10)
+        dense = searcher.query(str(number), k=150, mode="dense")
+        hybrid = searcher.query(str(number), k=10)
         cosines = {hit.paper.id: hit.cosine for hit in dense}
         for hit in hybrid:
             words_alone += hit.dense_rank is None
             assert hit.cosine == pytest.approx(cosines[hit.paper.id], abs=2e-3)
     assert words_alone
-    with pytest.raises(InputError, match="mode hybrid compares vectors"):
-        query(index, None, ["gas"])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -164,7 +134,7 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
         assert "is no known model" in run("query", "gas", code=2).stderr
     finally:
         shutil.move(moved, tiny_llama)
-    (hits,) = query(Index(built), None, [ParsedQuery("gas")], mode="lexical")
+    hits = Searcher(Index(built)).query(ParsedQuery("gas"), mode="lexical")
     assert len(hits) == 10
     assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
 
@@ -245,7 +215,6 @@ def test_changed_titles_and_authors_are_found_after_an_update(
         (hit,) = asked(run, question, "--mode", "lexical")
         assert hit["title"] == "Magnetars"
     index = Index(built)
-    (hits,) = query(
-        index, None, ["magnetar"], filters=Filters(since=date(2016, 1, 1)), mode="lexical"
-    )
+    since = Filters(since=date(2016, 1, 1))
+    hits = Searcher(index).query("magnetar", filters=since, mode="lexical")
     assert len(hits) == 1

@@ -20,8 +20,10 @@ from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, sample_tasks
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranking import COMPARED, LATE_WEIGHT, Fused, Mode, query, rerank, similar
+from astrosearch.search.ranker import WEIGHTS
+from astrosearch.search.searcher import Mode, Searcher
 from tests.conftest import WORDS, Run, make_llama
+from tests.reporters import Lines
 from tests.test_contrast import long_line
 
 
@@ -101,20 +103,6 @@ def test_of_a_long_vector_of_a_token_the_beginning_is_compared(tmp_path: Path) -
     assert found == pytest.approx(float(cut[0] @ cut[1]), abs=1e-5)
 
 
-def test_an_answer_is_put_in_the_order_of_score_and_likeness() -> None:
-    fused = Fused(np.array([1.0, 0.5, 0.4, 0.3, 0.3]), np.array([4, 2, 9, 7, 6]))
-    found = rerank(fused, np.array([0.2, 0.8, -0.1]))
-    rest = 1 - LATE_WEIGHT
-    np.testing.assert_allclose(
-        found.scores,
-        [rest * 0.5 + LATE_WEIGHT, rest + LATE_WEIGHT / 4, rest * 0.4, rest * 0.3, rest * 0.3],
-    )
-    # Those that were not compared come behind; ties are in the order of rows.
-    assert found.rows.tolist() == [2, 4, 9, 6, 7]
-    nothing = rerank(Fused(np.zeros(0), np.zeros(0, np.int64)), np.zeros(0))
-    assert len(nothing.rows) == 0
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
     """A folder with 120 papers, and an encoder without layers that was trained on them a little."""
@@ -143,9 +131,10 @@ QUESTIONS = ("black hole disc wind", "gas stream", "emission of a quasar we obse
 def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) -> None:
     encoder = load_query_encoder(index.manifest.encoder, SILENT)
     assert isinstance(encoder, LateInteraction)
+    searcher = Searcher(index, encoder=encoder)
     for text in QUESTIONS:
-        (hits,) = query(index, encoder, [ParsedQuery(text)], k=60, mode="dense")
-        (few,) = query(index, encoder, [ParsedQuery(text)], k=7, mode="dense")
+        hits = searcher.query(ParsedQuery(text), k=60, mode="dense")
+        few = searcher.query(ParsedQuery(text), k=7, mode="dense")
         assert [hit.paper.id for hit in few] == [hit.paper.id for hit in hits[:7]]
         assert [hit.score for hit in few] == [hit.score for hit in hits[:7]]
         scores = [hit.score for hit in hits]
@@ -153,18 +142,19 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         assert scores[0] <= 1
         # The first by the cosine are put in another order, the others stay in theirs.
         by_cosine = [hit.dense_rank for hit in hits]
-        assert sorted(map(int, by_cosine[:COMPARED])) == list(range(1, COMPARED + 1))  # type: ignore[arg-type]
-        assert by_cosine[:COMPARED] != list(range(1, COMPARED + 1))
-        assert by_cosine[COMPARED:] == list(range(COMPARED + 1, 61))
+        depth = WEIGHTS.rerank_depth
+        assert {*by_cosine[:depth]} == {*range(1, depth + 1)}
+        assert by_cosine[:depth] != list(range(1, depth + 1))
+        assert by_cosine[depth:] == list(range(depth + 1, 61))
         asked, *documents = encoder.weighted_tokens(
-            [text, *(hit.paper.text for hit in hits[:COMPARED])]
+            [text, *(hit.paper.text for hit in hits[: WEIGHTS.rerank_depth])]
         )
         likeness = encoder.late_interaction_scores(asked, documents)
-        cosines = np.array([hit.cosine for hit in hits[:COMPARED]])
+        cosines = np.array([hit.cosine for hit in hits[: WEIGHTS.rerank_depth]])
         chance = index.manifest.background["mean"]
-        expected = LATE_WEIGHT * likeness / likeness.max()
-        expected += (1 - LATE_WEIGHT) * (cosines - chance) / (cosines.max() - chance)
-        np.testing.assert_allclose(scores[:COMPARED], expected, atol=1e-4)
+        expected = WEIGHTS.token_match * likeness / likeness.max()
+        expected += (1 - WEIGHTS.token_match) * (cosines - chance) / (cosines.max() - chance)
+        np.testing.assert_allclose(scores[: WEIGHTS.rerank_depth], expected, atol=1e-4)
 
 
 def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
@@ -173,7 +163,12 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     encoder = load_query_encoder(index.manifest.encoder, SILENT)
     assert isinstance(encoder, LateInteraction)
     ids = [paper.id for paper in index.corpus][3:5]
-    hits, nearest = similar(index, ids, 12, late=encoder), similar(index, ids, 12)
+    hits = Searcher(index, encoder=encoder).similar(ids, 12)
+    (tmp_path / "embed").rename(tmp_path / "elsewhere")
+    notices = Lines()
+    nearest = Searcher(index, reporter=notices).similar(ids, 12)
+    assert [line[:42] for line in notices] == ["Papers are compared by their vectors alone"]
+    (tmp_path / "elsewhere").rename(tmp_path / "embed")
     assert not {hit.paper.id for hit in hits} & set(ids)
     assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
     assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
@@ -205,7 +200,7 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
 def test_an_evaluation_finds_what_a_query_finds(index: Index, mode: Mode) -> None:
     encoder = load_encoder(index.manifest.encoder, SILENT)
     asked = [ParsedQuery(text) for text in QUESTIONS]
-    answers = query(index, encoder, asked, k=10, mode=mode)
+    answers = Searcher(index, encoder=encoder).query_batch(asked, k=10, mode=mode)
     # A paper that no other has the score of, with its rank.
     right = [
         next(one for one, next_ in pairwise(hits) if one.score - next_.score > 1e-3)

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from astrosearch.cli.views import hits as render
 from astrosearch.papers import Paper
-from astrosearch.search.ranking import Hit
+from astrosearch.search.hits import Hit
 
 ESCAPE = "\x1b"
 
@@ -84,7 +84,7 @@ def test_at_80_columns_a_hit_is_a_title_and_a_line_of_facts() -> None:
 def test_a_hybrid_answer_says_which_side_found_a_hit() -> None:
     ranks = ((1, 2, 0.9), (None, 1, -0.01), (2, None, 0.8))
     hits = [
-        Hit(i, 0.03, a_paper(), cosine, dense, lexical)
+        Hit(i, 0.03, a_paper(), 3, cosine, dense, lexical)
         for i, (dense, lexical, cosine) in enumerate(ranks, 1)
     ]
     lines = drawn(render.hits_table(hits, abstracts=False, width=80), 80)

@@ -12,7 +12,7 @@ from astrosearch.cli.options import consent_option, seed_option
 
 if TYPE_CHECKING:
     from astrosearch.encoders.base import Encoder
-    from astrosearch.evaluation.retrieval import Report
+    from astrosearch.evaluation.report import Report
 
 
 @click.command("eval")

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.console import Terminal, notify
+from astrosearch.cli.console import Terminal, write
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.store import Filters
-    from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
-    from astrosearch.index.reader import Index
+    from astrosearch.search.hits import Hit
     from astrosearch.search.query_parser import ParsedQuery
-    from astrosearch.search.ranking import Hit, Mode
+    from astrosearch.search.searcher import Mode
 
 
 @click.command()
@@ -58,31 +56,32 @@ def query(
         raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
     if batch is not None and (output != "table" or abstracts):
         raise click.UsageError("--batch writes JSON lines: leave --format and --abstracts out")
-    asked = sys.stdin.read() if text == ("-",) else " ".join(text)
-    asked = asked.encode(errors="replace").decode()  # what is no UTF-8 becomes question marks
-    if batch is None and not asked.strip():
+    given = sys.stdin.read() if text == ("-",) else " ".join(text)
+    given = given.encode(errors="replace").decode()  # what is not UTF-8 becomes question marks
+    if batch is None and not given.strip():
         raise click.UsageError("the query is empty")
 
-    from astrosearch import paths
     from astrosearch.corpus.store import Filters
-    from astrosearch.encoders.loading import load_query_encoder
-    from astrosearch.index.reader import Index
-    from astrosearch.search import ranking as search
     from astrosearch.search.query_parser import parse
+    from astrosearch.search.searcher import open_index
 
-    opened = Index(paths.existing_index(index_name))
     wanted = Filters(**filters)
-    if batch is None:
-        parse(asked)  # what is wrong with a question is said before a model is loaded
-    encoder = None
-    if mode != "lexical":
-        spec = opened.manifest.encoder
-        encoder = load_query_encoder(spec, Terminal())
-    if batch is not None:
-        _answer_batch(batch, lambda some: search.query(opened, encoder, some, k, wanted, mode))
-        return
-    hits = find(opened, encoder, asked, k=k, filters=wanted, mode=mode)
-    write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(asked.split()))
+    # What is wrong with a query is said before an index is opened and a model loaded.
+    parsed = parse(given) if batch is None else None
+    with open_index(index_name, reporter=Terminal()) as searcher:
+        if batch is not None:
+            _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, wanted, mode))
+            return
+        hits = searcher.query(parsed or given, k, wanted, mode)
+        if not hits:
+            raise searcher.why_empty(parsed, wanted)
+    write_answer(
+        hits,
+        output=output,
+        abstracts=abstracts,
+        query=" ".join(given.split()),
+        index=searcher.name,
+    )
 
 
 @click.command()
@@ -104,116 +103,66 @@ def similar(
     astrosearch similar 2503.14368
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
-    from astrosearch import paths
     from astrosearch.corpus.store import Filters
-    from astrosearch.encoders.loading import load_query_encoder
-    from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id
+    from astrosearch.search.searcher import open_index
 
-    normal = [parse_id(one).id for one in ids]
-    opened = Index(paths.existing_index(index_name))
-    spec = opened.manifest.encoder
-    late = late_encoder(spec, lambda: load_query_encoder(spec, Terminal()))
-    hits = find_similar(opened, normal, k=k, filters=Filters(**filters), late=late)
-    write_answer(opened, hits, output=output, abstracts=abstracts, query=" ".join(normal))
-
-
-def find(
-    index: "Index",
-    encoder: "Encoder | None",
-    text: str,
-    *,
-    k: int,
-    filters: "Filters",
-    mode: "Mode",
-) -> "list[Hit]":
-    """
-    Raises:
-        NothingFound: with what it was that no paper meets.
-    """
-    from astrosearch.search import ranking as search
-    from astrosearch.search.query_parser import parse
-
-    question = parse(text)
-    hits = search.query(index, encoder, [question], k, filters, mode)[0]
-    if not hits:
-        raise search.nothing_found(index, filters, question)
-    return hits
+    normal = [parse_id(paper_id).id for paper_id in ids]
+    wanted = Filters(**filters)
+    with open_index(index_name, reporter=Terminal()) as searcher:
+        hits = searcher.similar(normal, k, wanted)
+        if not hits:
+            raise searcher.why_empty(filters=wanted)
+    write_answer(
+        hits, output=output, abstracts=abstracts, query=" ".join(normal), index=searcher.name
+    )
 
 
-def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInteraction | None":
-    """An index's encoder, if it is one that compares papers token by token. If it is not on this
-    machine, that is said: papers are compared by their vectors, which lie in the index."""
-    from astrosearch.encoders.base import LateInteraction
-    from astrosearch.errors import AstrosearchError
-
-    if spec.layers != 0:
-        return None
-    try:
-        encoder = load()
-    except AstrosearchError as error:
-        notify(f"Papers are compared by their vectors alone: {error}")
-        return None
-    return encoder if isinstance(encoder, LateInteraction) else None
-
-
-def find_similar(
-    index: "Index",
-    ids: list[str],
-    *,
-    k: int,
-    filters: "Filters",
-    late: "LateInteraction | None" = None,
-) -> "list[Hit]":
-    """
-    Raises:
-        NothingFound: as `find` does.
-    """
-    from astrosearch.search import ranking as search
-
-    hits = search.similar(index, ids, k, filters, late)
-    if not hits:
-        raise search.nothing_found(index, filters)
-    return hits
-
-
-def _answer_batch(file: Path, ask: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
+def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
     """One JSON object for each line of `file`, in order, a few queries at a time. What is wrong
     with a query is said in its object: the others are answered."""
-    from astrosearch.cli.views.hits import as_json, hit_record
+    from astrosearch.cli.views.hits import as_json
+
+    size = 1 if str(file) == "-" else 64  # who pipes a query may wait for its answer
+    with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
+        for texts in _batches((line.strip() for line in stream), size):
+            for record in _answers(texts, answer):
+                write(as_json(record))
+
+
+def _answers(
+    texts: list[str], answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]"
+) -> Iterator[dict[str, Any]]:
     from astrosearch.errors import InputError
     from astrosearch.search.query_parser import parse
 
-    size = 1 if str(file) == "-" else 64  # who pipes a question may wait for its answer
-    with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
-        for texts in _batches((line.strip() for line in stream), size):
-            questions: dict[int, ParsedQuery] = {}
-            errors: dict[int, str] = {}
-            for place, text in enumerate(texts):
-                try:
-                    questions[place] = parse(text)
-                except InputError as error:
-                    errors[place] = str(error)
-            asked = [place for place, question in questions.items() if question.text]
-            found = ask([questions[place] for place in asked]) if asked else []
-            answers = dict(zip(asked, found, strict=True))
-            for place, text in enumerate(texts):
-                hits = [hit_record(hit) for hit in answers.get(place, ())]
-                record: dict[str, Any] = {"query": text, "hits": hits}
-                if place in errors:
-                    record["error"] = errors[place]
-                click.echo(as_json(record))
+    queries: dict[int, ParsedQuery] = {}
+    errors: dict[int, str] = {}
+    for place, text in enumerate(texts):
+        try:
+            queries[place] = parse(text)
+        except InputError as error:
+            errors[place] = str(error)
+    places = [place for place, query in queries.items() if query.text]
+    answers = answer([queries[place] for place in places]) if places else []
+    hits_of = dict(zip(places, answers, strict=True))
+    for place, text in enumerate(texts):
+        hits = [hit.as_record() for hit in hits_of.get(place, ())]
+        record: dict[str, Any] = {"query": text, "hits": hits}
+        if place in errors:
+            record["error"] = errors[place]
+        yield record
 
 
 def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
     from itertools import islice
 
-    while some := list(islice(texts, size)):
-        yield some
+    while batch := list(islice(texts, size)):
+        yield batch
 
 
 def write_answer(
-    index: "Index", hits: "list[Hit]", *, output: str, abstracts: bool, query: str
+    hits: "list[Hit]", *, output: str, abstracts: bool, query: str, index: str
 ) -> None:
     from astrosearch.cli.views.hits import write_hits
     from astrosearch.corpus import sampler
@@ -224,11 +173,4 @@ def write_answer(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "
             f"abstracts themselves: {sampler.THE_REAL_THING}"
         ]
-    write_hits(
-        hits,
-        format=output,
-        footer=footer,
-        abstracts=abstracts,
-        query=query,
-        index=index.folder.name,
-    )
+    write_hits(hits, format=output, footer=footer, abstracts=abstracts, query=query, index=index)

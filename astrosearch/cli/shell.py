@@ -3,7 +3,6 @@
 import sys
 import textwrap
 from collections import deque
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,9 @@ from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.encoders.base import Encoder
-    from astrosearch.search.ranking import Hit
+    from astrosearch.corpus.store import Filters
+    from astrosearch.search.hits import Hit
+    from astrosearch.search.searcher import Searcher
 
 REMEMBERED = 1_000
 """Lines of earlier sessions that the arrow keys reach."""
@@ -50,24 +50,24 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     astrosearch shell --mode dense --since 2015
     echo "magellanic stream" | astrosearch shell --format ids
     """
-    from astrosearch import paths
+    from astrosearch.search.searcher import open_index
 
-    answers = Shell(ctx, paths.existing_index(index_name), settings)
-    ctx.exit(_converse(answers) if sys.stdin.isatty() else _pipe(answers))
+    with open_index(index_name, reporter=Terminal()) as searcher:
+        answers = Shell(ctx, searcher, settings)
+        code = _converse(answers) if sys.stdin.isatty() else _pipe(answers)
+    ctx.exit(code)
 
 
 class Shell:
-    """What a shell holds from line to line: index, encoder, settings, the last answer."""
+    """What a shell holds from line to line: a Searcher, settings, the last answer."""
 
-    def __init__(self, ctx: click.Context, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, ctx: click.Context, searcher: "Searcher", settings: dict[str, Any]) -> None:
         """
         Args:
             ctx: of a command whose options are those of `settings`.
             settings: values of the options of `query`, by the names of its parameters.
         """
-        from astrosearch.index.reader import Index
-
-        self.index = Index(folder)
+        self.searcher = searcher
         self._ctx = ctx
         self._settings = settings
         self._options = {
@@ -79,14 +79,8 @@ class Shell:
         self._usual = ctx.command.make_context("", []).params
         self._hits: list[Hit] = []
         if settings["mode"] != "lexical":
-            _ = self._encoder
-        _ = self.index.lexical
-
-    @cached_property
-    def _encoder(self) -> "Encoder":
-        from astrosearch.encoders.loading import load_query_encoder
-
-        return load_query_encoder(self.index.manifest.encoder, Terminal())
+            _ = searcher.encoder
+        _ = searcher.index.lexical
 
     @property
     def prompt(self) -> str:
@@ -96,7 +90,7 @@ class Shell:
             for name, option in self._options.items()
             if (value := self._settings[str(option.name)]) != self._usual[str(option.name)]
         ]
-        return f"{self.index.folder.name}{''.join(changed)}> "
+        return f"{self.searcher.name}{''.join(changed)}> "
 
     def obey(self, line: str) -> bool:
         """Answer one line; False if it asks to leave.
@@ -130,28 +124,29 @@ class Shell:
         return textwrap.fill(", ".join(self._options), 50).replace("\n", "\n" + " " * 21)
 
     def _query(self, text: str) -> None:
-        from astrosearch.cli.query import find
+        from astrosearch.search.query_parser import parse
 
-        encoder = None if self._settings["mode"] == "lexical" else self._encoder
-        hits = find(self.index, encoder, text, **self._asked("k", "mode"))
+        query, filters = parse(text), self._filters()
+        hits = self.searcher.query(query, self._settings["k"], filters, self._settings["mode"])
+        if not hits:
+            raise self.searcher.why_empty(query, filters)
         self._answer(hits, text)
 
     def _similar(self, names: list[str]) -> None:
-        from astrosearch.cli.query import find_similar, late_encoder
-
         if not names:
             raise click.UsageError("name a paper: /similar ID, or its number in the last answer")
-        ids = [self._id(name) for name in names]
-        late = late_encoder(self.index.manifest.encoder, lambda: self._encoder)
-        self._answer(find_similar(self.index, ids, late=late, **self._asked("k")), " ".join(ids))
+        ids, filters = [self._id(name) for name in names], self._filters()
+        hits = self.searcher.similar(ids, self._settings["k"], filters)
+        if not hits:
+            raise self.searcher.why_empty(filters=filters)
+        self._answer(hits, " ".join(ids))
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.views.hits import write_paper
 
         if not name:
             raise click.UsageError("name a paper: its number in the last answer, or its ID")
-        row = self.index.corpus.row_of(self._id(name))
-        write_paper(self.index.corpus.papers([row])[0], format="table")
+        write_paper(self.searcher.paper(self._id(name)), format="table")
 
     def _id(self, name: str) -> str:
         """The identifier that a number in the last answer, or any form of an identifier, means."""
@@ -172,29 +167,28 @@ class Shell:
         else:
             self._settings[name] = self._usual[name]
 
-    def _asked(self, *names: str) -> dict[str, Any]:
+    def _filters(self) -> "Filters":
         from astrosearch.corpus.store import Filters
 
-        filters = {name: self._settings[name] for name in Filters.__slots__}
-        return {name: self._settings[name] for name in names} | {"filters": Filters(**filters)}
+        return Filters(**{name: self._settings[name] for name in Filters.__slots__})
 
     def _answer(self, hits: "list[Hit]", query: str) -> None:
         from astrosearch.cli.query import write_answer
 
         self._hits = hits
         write_answer(
-            self.index,
             hits,
             output=self._settings["output"],
             abstracts=self._settings["abstracts"],
             query=query,
+            index=self.searcher.name,
         )
 
 
 def _converse(answers: Shell) -> int:
     """Lines from a terminal, until Ctrl-D."""
     history = _history()
-    count = f"{len(answers.index):,} papers in index {answers.index.folder.name}"
+    count = f"{len(answers.searcher):,} papers in index {answers.searcher.name}"
     notify(f"{count}. A line is a query; /help, Ctrl-D to leave.")
     while True:
         try:

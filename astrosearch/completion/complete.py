@@ -20,7 +20,7 @@ from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranking import query
+from astrosearch.search.searcher import Searcher
 from astrosearch.text.quantities import AllowedValues, Mention, mentions
 from astrosearch.text.sentences import sentence_spans
 
@@ -111,7 +111,8 @@ def find_sources(
     Raises:
         NothingFound: if no paper is as near to it as papers are to beginnings of the index's own.
     """
-    found = query(index, encoder, [ParsedQuery(beginning)], k + len(without), filters)[0]
+    searcher = Searcher(index, encoder=encoder)
+    found = searcher.query(ParsedQuery(beginning), k + len(without), filters)
     if limit is None:
         limit = relevance_floor(index, encoder, len(beginning.split()), k)
     others = [hit for hit in found if hit.paper.id not in without]

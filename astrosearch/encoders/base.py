@@ -113,6 +113,11 @@ class EncoderSpec:
         """Whether the model runs elsewhere, is paid for by the token, and has no weights here."""
         return self.model.startswith(OPENAI)
 
+    @property
+    def is_static(self) -> bool:
+        """Whether no layer is run: a token then has the same vector in every text."""
+        return self.layers == 0
+
     def __str__(self) -> str:
         if self.pooling == "undisclosed":
             return self.model

@@ -10,7 +10,7 @@ import orjson
 
 from astrosearch.errors import InputError
 from astrosearch.evaluation.metrics import MEASURES, interval, resampled_means
-from astrosearch.evaluation.retrieval import FORMAT, Report
+from astrosearch.evaluation.report import FORMAT, Report
 from astrosearch.evaluation.tasks import Settings, Task
 
 DECISIVE = "nDCG@10"

@@ -1,20 +1,20 @@
 """Retrieval quality of words, of an index's encoder and of others, on the index's own papers.
 
 Each task (`evaluation.tasks`) is asked in three modes: words alone (lexical), an encoder's vectors
-alone (dense), both fused (hybrid). All systems get the same queries and the same documents, so a
-difference between two is tested query by query.
+alone (dense), both (hybrid). All systems get the same queries and the same documents, so a
+difference between two is tested query by query. Ranking is that of a search: what is measured is
+what users get.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__
 from astrosearch.encoders.base import (
     Billable,
     Encoder,
@@ -27,9 +27,7 @@ from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.errors import AstrosearchError
 from astrosearch.evaluation.metrics import (
     MEASURES,
-    RESAMPLES,
     Estimate,
-    Isotropy,
     Values,
     interval,
     isotropy,
@@ -37,127 +35,24 @@ from astrosearch.evaluation.metrics import (
     rank_pessimistically,
     resampled_means,
 )
+from astrosearch.evaluation.report import EncoderReport, Report, Result, TaskReport
 from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
 from astrosearch.report import SILENT, Reporter
-from astrosearch.search.ranking import COMPARED, DENSE_WEIGHT, Fused, fuse, rerank
+from astrosearch.search.candidates import find_candidates
+from astrosearch.search.ranker import rank
+from astrosearch.search.searcher import DEPTH
+from astrosearch.search.signals import Column, EncodedQuery, Rows
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
 
-CANDIDATES = 100
-"""Documents of each mode that are fused."""
-
-FORMAT = "astrosearch-eval-1"
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one system reaches in one task."""
-
-    mode: str
-    encoder: str | None
-    """None for words alone."""
-    values: Values
-    """(queries, measures)"""
-    estimates: dict[str, Estimate]
-    differences: dict[str, Estimate] = field(default_factory=dict)
-    """From the index's own encoder in the same mode; empty for that one itself."""
-
-
-@dataclass(frozen=True)
-class TaskReport:
-    task: Task
-    results: list[Result]
-
-
-@dataclass(frozen=True)
-class EncoderReport:
-    name: str
-    spec: EncoderSpec
-    dimension: int
-    isotropy: Isotropy
-    """Of the documents of the first task."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything that was measured."""
-
-    index: str
-    papers: int
-    settings: Settings
-    encoders: list[EncoderReport]
-    """The index's own first."""
-    tasks: list[TaskReport]
-
-    def as_record(self, *, values: bool = False) -> dict[str, Any]:
-        """For JSON: no date and no duration, so that two runs give the same bytes.
-
-        Args:
-            values: whether what each single query scores is in it too, for a later gate.
-        """
-        return {
-            "format": FORMAT,
-            "index": self.index,
-            "papers": self.papers,
-            "settings": asdict(self.settings),
-            "resamples": RESAMPLES,
-            "versions": versions(),
-            "encoders": [
-                {
-                    "name": one.name,
-                    **one.spec.as_record(),
-                    "dimension": one.dimension,
-                    "isotropy": asdict(one.isotropy),
-                }
-                for one in self.encoders
-            ],
-            "tasks": [_task_record(one, values=values) for one in self.tasks],
-        }
-
-
-def _task_record(report: TaskReport, *, values: bool) -> dict[str, Any]:
-    task = report.task
-    return {
-        "task": task.name,
-        "sample": task.sample,
-        "queries": len(task.queries),
-        "pool": len(task.rows),
-        "notes": task.notes,
-        "results": [
-            {
-                "mode": result.mode,
-                "encoder": result.encoder,
-                "measures": {name: asdict(one) for name, one in result.estimates.items()},
-                "differences": {
-                    name: {**asdict(one), "verdict": one.verdict}
-                    for name, one in result.differences.items()
-                },
-                **({"values": _columns(result.values)} if values else {}),
-            }
-            for result in report.results
-        ],
-    }
-
-
-def _columns(values: Values) -> dict[str, list[float]]:
-    return dict(zip(MEASURES, np.round(values, 6).T.tolist(), strict=True))
-
-
-def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
-    from importlib.metadata import version
-
-    return {
-        "astrosearch": __version__,
-        **{name: version(name) for name in ("ir_measures", "numpy", "tantivy", "torch")},
-    }
-
-
 Ranking = NDArray[np.int64]
 """Places in the pool of the documents found for one query, best first."""
+
+Answers = tuple[str, str | None, list[Ranking]]
+"""Mode, encoder (None for words alone), and the ranking for each query."""
 
 
 def evaluate(
@@ -170,9 +65,8 @@ def evaluate(
     """Ask all tasks in all modes.
 
     Args:
-        tasks: what `draw` gave for this index.
+        tasks: what `sample_tasks` gave for this index.
         encoders: names and encoders, the index's own first; its vectors of papers are the index's.
-        told: progress.
 
     Raises:
         EncoderMismatch: if the first encoder is not the index's.
@@ -181,62 +75,149 @@ def evaluate(
     for number, (_, encoder) in enumerate(encoders):
         if isinstance(encoder, Billable):
             encoder.request_approval(_texts(index, tasks, encoder.spec, own=number == 0))
-    lexical = [_lexical(index, task) for task in tasks]
-    answers: list[list[tuple[str, str | None, list[Ranking]]]] = [
-        [(LEXICAL, None, [rows for rows, _ in found])] for found in lexical
-    ]
-    described = []
-    for number, (name, encoder) in enumerate(encoders):
-        papers = _paper_vectors(index, tasks, encoder, name, reporter, own=number == 0)
-        for task, words, found in zip(tasks, lexical, answers, strict=True):
-            apart = _documents(index, task, encoder.spec)
-            documents, asked = _encoded(task, encoder, name, papers, apart, reporter)
-            nearest = _nearest(asked, documents, task)
-            late = _late(index, task, encoder, apart)
-            # The mean cosine of random pairs.
-            background = float(random_pair_cosines(documents).mean())
-            among = (task, nearest, asked, documents, background, late)
-            dense = nearest
-            if late:
-                dense = _fused(*among, [_NO_WORDS] * len(nearest), dense_weight=1.0)
-            found += [(DENSE, name, dense), (HYBRID, name, _fused(*among, words))]
-            if task is tasks[0]:
-                even = isotropy(documents)
-                described.append(EncoderReport(name, encoder.spec, encoder.dimension, even))
+    with ExitStack() as open_indexes:
+        worded = [open_indexes.enter_context(_worded(index, task)) for task in tasks]
+        answers: list[list[Answers]] = [
+            [(LEXICAL, None, [rows for _, rows in words.best])] for words in worded
+        ]
+        described = []
+        for number, (name, encoder) in enumerate(encoders):
+            papers = _paper_vectors(index, tasks, encoder, name, reporter, own=number == 0)
+            for words, task_answers in zip(worded, answers, strict=True):
+                documents = _encoded(index, words, encoder, name, papers, reporter)
+                for mode in (DENSE, HYBRID):
+                    rankings = _rankings(documents, dense=mode == DENSE)
+                    task_answers.append((mode, name, rankings))
+                if words is worded[0]:
+                    even = isotropy(documents.vectors)
+                    report = EncoderReport(name, encoder.spec, encoder.dimension, even)
+                    described.append(report)
     reports = [
-        TaskReport(task, _results(task, found, settings.seed))
-        for task, found in zip(tasks, answers, strict=True)
+        TaskReport(task, _results(task, task_answers, settings.seed))
+        for task, task_answers in zip(tasks, answers, strict=True)
     ]
     return Report(index.folder.name, len(index), settings, described, reports)
 
 
-def _lexical(index: Index, task: Task) -> list[tuple[Ranking, NDArray[np.floating]]]:
-    """What words find, and its scores, in the task's documents alone, indexed for the purpose."""
+class _WordedTask:
+    """A task with a lexical index of its documents alone, and what it gives for each query."""
+
+    def __init__(self, task: Task, lexical: LexicalIndex) -> None:
+        self.task = task
+        self._lexical = lexical
+        self.best = [self._best(query) for query in task.queries]
+
+    def bm25(self, text: str, rows: Rows) -> Column:
+        scores, scored = self._lexical.search(
+            text, len(rows), np.sort(rows), fields=self.task.searched
+        )
+        column = np.zeros(len(rows))
+        column[np.searchsorted(rows, scored)] = scores
+        return column
+
+    def _best(self, query: Query) -> tuple[Column, Rows]:
+        # One more, since the paper that asks may be among them.
+        scores, rows = self._lexical.search(query.text, DEPTH + 1, fields=self.task.searched)
+        ranking = _without_itself(query, scores, rows)
+        score_of = dict(zip(rows.tolist(), scores.tolist(), strict=True))
+        return np.array([score_of[row] for row in ranking.tolist()], dtype=np.float64), ranking
+
+
+@contextmanager
+def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
         for place, paper in enumerate(index.corpus.stream(task.rows)):
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        words = LexicalIndex(Path(folder) / "words")
-        found = []
-        for query in task.queries:
-            # One more, since the paper that asks may be among them.
-            scores, rows = words.search(query.text, CANDIDATES + 1, fields=task.searched)
-            ranking = _without_itself(query, scores, rows)
-            score = dict(zip(rows.tolist(), scores.tolist(), strict=True))
-            found.append((ranking, np.array([score[row] for row in ranking.tolist()])))
-        return found
+        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"))
 
 
-def _without_itself(
-    query: Query, scores: NDArray[np.floating], found: NDArray[np.int64]
-) -> Ranking:
-    others = found != query.place
-    return rank_pessimistically(scores[others], found[others], query.relevant)[:CANDIDATES]
+class _Documents:
+    """A task's documents as an encoder sees them, beside their words."""
+
+    def __init__(
+        self,
+        words: _WordedTask,
+        queries: list[EncodedQuery],
+        vectors: NDArray[np.float16],
+        texts: Callable[[int], str],
+    ) -> None:
+        """
+        Args:
+            queries: of the task, in order.
+            vectors: (n, dimension) of the documents.
+            texts: place in the pool to what the encoder reads there.
+        """
+        self.words = words
+        self.queries = queries
+        self.vectors = vectors
+        self.background = float(random_pair_cosines(vectors).mean())
+        self._texts = texts
+        self._tokens: dict[int, WeightedTokens] = {}
+        asking = np.stack([query.vector for query in queries if query.vector is not None])
+        self.near = _nearest(asking, vectors, words.task)
+
+    def of_query(self, number: int) -> "_DocumentsOfQuery":
+        return _DocumentsOfQuery(self, number)
+
+    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
+        for place in rows.tolist():
+            if place not in self._tokens:
+                [self._tokens[place]] = encoder.weighted_tokens([self._texts(place)])
+        return [self._tokens[place] for place in rows.tolist()]
 
 
-def _documents(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
+class _DocumentsOfQuery:
+    """The documents that one query may find, as ranking sees them: the query's own paper is not
+    among them, and among equal scores the right answer comes last."""
+
+    def __init__(self, documents: _Documents, number: int) -> None:
+        self._documents = documents
+        self._number = number
+
+    @property
+    def background(self) -> float:
+        return self._documents.background
+
+    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        rows = self._documents.near[self._number]
+        return self.cosines(vector, rows), rows
+
+    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        return self._documents.words.best[self._number]
+
+    def cosines(self, vector: Vectors, rows: Rows) -> Column:
+        # Equal texts may differ in the last bits, by where they stand in a product: they are ties.
+        return (unit_rows(self._documents.vectors[rows]) @ vector).round(6).astype(np.float64)
+
+    def bm25(self, text: str, rows: Rows) -> Column:
+        return self._documents.words.bm25(text, rows)
+
+    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
+        return self._documents.weighted_tokens(encoder, rows)
+
+
+def _rankings(documents: _Documents, *, dense: bool) -> list[Ranking]:
+    rankings = []
+    for number, (query, encoded) in enumerate(
+        zip(documents.words.task.queries, documents.queries, strict=True)
+    ):
+        asked = replace(encoded, words=None) if dense else encoded
+        papers = documents.of_query(number)
+        ranking = rank(papers, asked, find_candidates(papers, asked, DEPTH))
+        rows = ranking.candidates.signals.rows
+        rankings.append(rank_pessimistically(ranking.scores.round(9), rows, query.relevant))
+    return rankings
+
+
+def _without_itself(query: Query, scores: NDArray[np.floating], places: Rows) -> Ranking:
+    others = places != query.place
+    return rank_pessimistically(scores[others], places[others], query.relevant)[:DEPTH]
+
+
+def _documents_apart(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
     """A task's documents, where they are not the papers as the encoder sees them in an index."""
     if task.name == TITLE and spec.document != "abstract":
         return [paper.abstract for paper in index.corpus.stream(task.rows)]
@@ -248,11 +229,11 @@ def _texts(index: Index, tasks: Sequence[Task], spec: EncoderSpec, *, own: bool)
     if not own:
         yield from (spec.text_of(paper) for paper in index.corpus.stream(_needed(tasks, spec)))
     for task in tasks:
-        yield from _documents(index, task, spec) or ()
+        yield from _documents_apart(index, task, spec) or ()
         yield from (query.text for query in task.queries if query.row is None)
 
 
-def _needed(tasks: Sequence[Task], spec: EncoderSpec) -> NDArray[np.int64]:
+def _needed(tasks: Sequence[Task], spec: EncoderSpec) -> Rows:
     """Rows of the papers, ascending, whose vectors the tasks take."""
     asking = [query.row for task in tasks for query in task.queries if query.row is not None]
     apart = (TITLE, HALF) if spec.document != "abstract" else (HALF,)
@@ -268,7 +249,7 @@ def _paper_vectors(
     reporter: Reporter,
     *,
     own: bool,
-) -> Callable[[NDArray[np.int64]], NDArray[np.float16]]:
+) -> Callable[[Rows], NDArray[np.float16]]:
     """Rows of the index to the vectors of their papers: those of the index, or encoded here."""
     if own:
         return lambda rows: index.vectors[rows]
@@ -279,25 +260,47 @@ def _paper_vectors(
 
 
 def _encoded(
-    task: Task,
+    index: Index,
+    words: _WordedTask,
     encoder: Encoder,
     name: str,
-    papers: Callable[[NDArray[np.int64]], NDArray[np.float16]],
-    apart: Sequence[str] | None,
+    papers: Callable[[Rows], NDArray[np.float16]],
     reporter: Reporter,
-) -> tuple[NDArray[np.float16], Vectors]:
-    """A task's documents, (n, dimension), and its queries, (q, dimension) unit rows."""
+) -> _Documents:
+    """A task's documents and queries, as an encoder sees them."""
+    task, spec = words.task, encoder.spec
+    apart = _documents_apart(index, task, spec)
     if apart is None:
-        documents = papers(task.rows)
+        vectors = papers(task.rows)
     else:
-        documents = _encode(encoder, apart, f"documents ({task.name}) with {name}", reporter)
+        vectors = _encode(encoder, apart, f"documents ({task.name}) with {name}", reporter)
     new = [query.text for query in task.queries if query.row is None]
     encoded = iter(_encode(encoder, new, f"queries ({task.name}) with {name}", reporter))
-    asked = [
-        next(encoded) if query.row is None else papers(np.array([query.row]))[0]
-        for query in task.queries
-    ]
-    return documents, unit_rows(np.stack(asked))
+    asking = unit_rows(
+        np.stack(
+            [
+                next(encoded) if query.row is None else papers(np.array([query.row]))[0]
+                for query in task.queries
+            ]
+        )
+    )
+
+    def text_of(row: int) -> str:
+        return spec.text_of(index.corpus.papers([row])[0])
+
+    queries = []
+    for query, vector in zip(task.queries, asking, strict=True):
+        one = EncodedQuery(query.text, vector)
+        if isinstance(encoder, LateInteraction):
+            text = query.text if query.row is None else text_of(query.row)
+            one = replace(one, tokens=tuple(encoder.weighted_tokens([text])), encoder=encoder)
+        queries.append(one)
+    return _Documents(
+        words,
+        queries,
+        vectors,
+        lambda place: apart[place] if apart else text_of(int(task.rows[place])),
+    )
 
 
 def _encode(
@@ -314,114 +317,48 @@ SCORES_AT_ONCE = 2**23
 """Scores held in memory at a time, in float32: 32 MB."""
 
 
-def _nearest(asked: Vectors, documents: NDArray[np.float16], task: Task) -> list[Ranking]:
+def _nearest(asking: Vectors, documents: NDArray[np.float16], task: Task) -> list[Ranking]:
     """The documents of the highest cosines, for each query; ties count against the right answer.
 
     Args:
-        asked: (q, dimension), unit rows.
+        asking: (q, dimension), unit rows.
         documents: (n, dimension).
     """
     count = len(documents)
-    found = []
+    rankings = []
     block = max(1, SCORES_AT_ONCE // count)
-    for start in range(0, len(asked), block):
-        some = asked[start : start + block]
-        scores = np.empty((len(some), count), dtype=np.float32)
+    for start in range(0, len(asking), block):
+        queries = asking[start : start + block]
+        scores = np.empty((len(queries), count), dtype=np.float32)
         for first in range(0, count, BLOCK):
-            scores[:, first : first + BLOCK] = some @ unit_rows(documents[first : first + BLOCK]).T
-        # Equal texts may differ in the last bits, by where they stand in a product: they are ties.
-        scores = scores.round(6)
+            scores[:, first : first + BLOCK] = (
+                queries @ unit_rows(documents[first : first + BLOCK]).T
+            )
+        scores = scores.round(6)  # equal texts are ties, as in `cosines`
         for query, line in zip(task.queries[start : start + block], scores, strict=True):
             line[list(query.relevant)] -= 5e-7  # behind its ties, before the next score
-            wanted = min(CANDIDATES + 1, count)
+            wanted = min(DEPTH + 1, count)
             best = np.argpartition(-line, wanted - 1)[:wanted].astype(np.int64)
-            found.append(_without_itself(query, line[best], best))
-    return found
+            rankings.append(_without_itself(query, line[best], best))
+    return rankings
 
 
-Late = Callable[[int, Fused], Fused]
-"""An answer to a query, by its number, in the order that its tokens give it."""
-
-
-def _late(index: Index, task: Task, encoder: Encoder, apart: Sequence[str] | None) -> Late | None:
-    """None for an encoder that does not compare texts token by token."""
-    if not isinstance(encoder, LateInteraction):
-        return None
-    spec, compare = encoder.spec, encoder
-
-    def text_of(row: int) -> str:
-        return spec.text_of(index.corpus.papers([row])[0])
-
-    bags: dict[int, WeightedTokens] = {}
-
-    def reranked(number: int, fused: Fused) -> Fused:
-        query = task.queries[number]
-        first = fused.rows[:COMPARED].tolist()
-        for place in first:
-            if place not in bags:
-                text = apart[place] if apart else text_of(int(task.rows[place]))
-                [bags[place]] = compare.weighted_tokens([text])
-        [asked] = compare.weighted_tokens([query.text if query.row is None else text_of(query.row)])
-        return rerank(
-            fused, compare.late_interaction_scores(asked, [bags[place] for place in first])
-        )
-
-    return reranked
-
-
-_Words = tuple[Ranking, NDArray[np.floating]]
-_NO_WORDS: _Words = (np.zeros(0, np.int64), np.zeros(0))
-
-
-def _fused(
-    task: Task,
-    dense: Sequence[Ranking],
-    asked: Vectors,
-    documents: NDArray[np.float16],
-    background: float,
-    late: Late | None,
-    lexical: Sequence[_Words],
-    dense_weight: float = DENSE_WEIGHT,
-) -> list[Ranking]:
-    found = []
-    for number, (query, (by_words, scores), by_vectors, vector) in enumerate(
-        zip(task.queries, lexical, dense, asked, strict=True)
-    ):
-        rows = np.union1d(by_words, by_vectors)
-        bm25 = np.zeros(len(rows))
-        bm25[np.searchsorted(rows, by_words)] = scores
-        cosines = (unit_rows(documents[rows]) @ vector).round(6)
-        fused = fuse(rows, cosines, bm25, background, dense_weight=dense_weight)
-        if late:
-            fused = late(number, fused)
-        found.append(rank_pessimistically(fused.scores.round(9), fused.rows, query.relevant))
-    return found
-
-
-def _results(
-    task: Task, answers: Sequence[tuple[str, str | None, list[Ranking]]], seed: int
-) -> list[Result]:
+def _results(task: Task, answers: Sequence[Answers], seed: int) -> list[Result]:
     """Of each mode and encoder; the first of a mode, the index's own, is what others are compared
     with."""
     relevant = [query.relevant for query in task.queries]
-    values = [measure(found, relevant) for _, _, found in answers]
+    values = [measure(rankings, relevant) for _, _, rankings in answers]
     # All systems side by side: one draw of queries resamples them all.
     means = np.split(resampled_means(np.concatenate(values, axis=1), seed), len(values), axis=1)
     first = {mode: number for number, (mode, _, _) in reversed(list(enumerate(answers)))}
     results = []
     for number, (mode, encoder, _) in enumerate(answers):
         base = first[mode]
-        results.append(
-            Result(
-                mode,
-                encoder,
-                values[number],
-                _estimates(values[number], means[number]),
-                _estimates(values[number] - values[base], means[number] - means[base])
-                if number != base
-                else {},
-            )
-        )
+        differences = {}
+        if number != base:
+            differences = _estimates(values[number] - values[base], means[number] - means[base])
+        estimates = _estimates(values[number], means[number])
+        results.append(Result(mode, encoder, values[number], estimates, differences))
     return results
 
 

@@ -53,6 +53,12 @@ class Index:
             time.sleep(0.02)
         raise IndexBusy(f"index {folder.name} is built again and again; ask when that is over")
 
+    def close(self) -> None:
+        self.corpus.close()
+
+    def is_current(self) -> bool:
+        return self._is_the_same()
+
     def _is_the_same(self) -> bool:
         """Whether the folder still holds the index whose manifest was read."""
         try:

@@ -1,1 +1,1 @@
-"""From a query to hits."""
+"""From a query to hits: parsed query, candidates, signals, ranker, hits."""

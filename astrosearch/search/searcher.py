@@ -2,45 +2,61 @@
 
 Every front end asks one: the command line, a library's user, an evaluation. It may be used from
 several threads at once, and notices between two questions that its index was built again.
+
+    parsed query → candidates → signals → ranker → hits
 """
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+import numpy as np
 
 from astrosearch import paths
 from astrosearch.corpus.store import Filters
-from astrosearch.encoders.base import Encoder
+from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
+from astrosearch.encoders.vectors import unit_rows
+from astrosearch.errors import AstrosearchError, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
-from astrosearch.search import ranking
-from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranking import Hit, Mode
+from astrosearch.search.candidates import find_candidates
+from astrosearch.search.hits import Hit
+from astrosearch.search.indexed_papers import IndexedPapers
+from astrosearch.search.query_parser import ParsedQuery, parse
+from astrosearch.search.ranker import WEIGHTS, Ranking, rank
+from astrosearch.search.signals import EncodedQuery, Rows
+
+Mode = Literal["hybrid", "dense", "lexical"]
+"""By meaning and words, by meaning alone, by words alone."""
+
+DEPTH = 100
+"""Candidates by vectors, and as many by words, in hybrid mode; `k` if that is more."""
 
 
 class Searcher:
     """An open index with its encoder, which is loaded when it is first needed."""
 
     def __init__(
-        self, folder: Path, *, encoder: Encoder | None = None, reporter: Reporter = SILENT
+        self, index: Index, *, encoder: Encoder | None = None, reporter: Reporter = SILENT
     ) -> None:
         """
         Args:
-            folder: of a built index.
             encoder: the index's, if it is loaded already.
             reporter: is told what is fetched.
 
         Raises:
-            IndexDamaged: if the folder is not a whole index.
+            EncoderMismatch: if `encoder` is not the index's.
         """
-        self._folder = folder
+        if encoder is not None:
+            index.check(encoder)
+        self._folder = index.folder
         self._reporter = reporter
         self._lock = threading.Lock()
-        self._index = Index(folder)
+        self._index = index
         self._encoder = encoder
 
     @property
@@ -49,7 +65,9 @@ class Searcher:
 
     @property
     def index(self) -> Index:
-        return self._index
+        """The index as it was built last."""
+        with self._lock:
+            return self._current()
 
     @property
     def encoder(self) -> Encoder:
@@ -58,10 +76,10 @@ class Searcher:
         Raises:
             ModelMissing: if its weights are not on this machine and cannot be fetched.
         """
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = load_query_encoder(self._index.manifest.encoder, self._reporter)
-            return self._encoder
+        return self._snapshot()[1]
+
+    def __len__(self) -> int:
+        return len(self.index)
 
     def query(
         self,
@@ -70,7 +88,17 @@ class Searcher:
         filters: Filters | None = None,
         mode: Mode = "hybrid",
     ) -> list[Hit]:
-        """The `k` papers that fit a text best, best first; none if nothing does."""
+        """The `k` papers that fit a text best, best first; an empty list if none does.
+
+        Args:
+            text: a string is read as `query_parser.parse` reads it, `ParsedQuery(text)` is taken as
+                it is.
+            filters: besides those in the text.
+
+        Raises:
+            InputError: if a filter in the text cannot be understood.
+            ModelMissing: if the encoder's weights are not here and cannot be fetched.
+        """
         return self.query_batch([text], k, filters, mode)[0]
 
     def query_batch(
@@ -81,19 +109,37 @@ class Searcher:
         mode: Mode = "hybrid",
     ) -> list[list[Hit]]:
         """`query` for several texts, whose vectors are made together."""
-        encoder = None if mode == "lexical" else self.encoder
-        return ranking.query(self._index, encoder, texts, k, filters, mode)
+        parsed = [parse(text) if isinstance(text, str) else text for text in texts]
+        if mode == "lexical":
+            index, encoded = self.index, [EncodedQuery(query.text) for query in parsed]
+        else:
+            index, encoder = self._snapshot()
+            encoded = encode_queries(encoder, [query.text for query in parsed])
+            if mode == "dense":
+                encoded = [replace(query, words=None) for query in encoded]
+        depth = max(DEPTH, k) if mode == "hybrid" else k
+        matching = index.corpus.rows_matching(filters or Filters())
+        return [
+            self._hits(index, query, k, depth, _allowed(index, one, matching))
+            for one, query in zip(parsed, encoded, strict=True)
+        ]
 
     def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
         """The `k` papers nearest to one paper, or to several together, these left out.
 
         Raises:
+            IdentifierError: if one of the ids is not an arXiv identifier.
             NothingFound: if one of the papers is not in the index.
         """
-        from astrosearch.encoders.base import LateInteraction
-
-        late = self.encoder if isinstance(self.encoder, LateInteraction) else None
-        return ranking.similar(self._index, [parse_id(one).id for one in ids], k, filters, late)
+        index, encoder = self.index, self._encoder_of_tokens()
+        rows = np.unique([index.corpus.row_of(parse_id(paper_id).id) for paper_id in ids])
+        centre = np.mean([index.vector(row) for row in rows], axis=0, keepdims=True)
+        query = EncodedQuery(vector=unit_rows(centre)[0])
+        if encoder is not None:
+            tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
+            query = replace(query, tokens=tuple(tokens), encoder=encoder)
+        allowed = index.corpus.rows_matching(filters or Filters())
+        return self._hits(index, query, k, k, allowed, without=rows)
 
     def paper(self, paper_id: str) -> Paper:
         """
@@ -101,11 +147,19 @@ class Searcher:
             IdentifierError: if `paper_id` is not an arXiv identifier.
             NothingFound: if the paper is not in the index.
         """
-        corpus = self._index.corpus
+        corpus = self.index.corpus
         return corpus.papers([corpus.row_of(parse_id(paper_id).id)])[0]
+
+    def why_empty(
+        self, query: ParsedQuery | None = None, filters: Filters | None = None
+    ) -> NothingFound:
+        """Why an answer is empty: the error that says which condition, filter or word no paper
+        meets."""
+        return _why_empty(self.index, query, filters or Filters())
 
     def close(self) -> None:
         """Let go of files and threads; nothing can be asked afterwards."""
+        self._index.close()
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +171,51 @@ class Searcher:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _hits(
+        self,
+        index: Index,
+        query: EncodedQuery,
+        k: int,
+        depth: int,
+        allowed: Rows | None,
+        without: Rows | None = None,
+    ) -> list[Hit]:
+        papers = IndexedPapers(index)
+        if query.encoder is not None:
+            depth = max(depth, WEIGHTS.rerank_depth)
+        candidates = find_candidates(papers, query, depth, allowed, without)
+        return _as_hits(papers, rank(papers, query, candidates), k)
+
+    def _current(self) -> Index:
+        """The index, opened anew if it was built again. The one before stays open for the threads
+        that still read it, and is closed when the last of them lets go of it."""
+        if not self._index.is_current():
+            index = Index(self._folder)
+            if index.manifest.encoder != self._index.manifest.encoder:
+                self._encoder = None
+            self._index = index
+        return self._index
+
+    def _snapshot(self) -> tuple[Index, Encoder]:
+        """An index and the encoder that belongs to it."""
+        with self._lock:
+            index = self._current()
+            if self._encoder is None:
+                self._encoder = load_query_encoder(index.manifest.encoder, self._reporter)
+            return index, self._encoder
+
+    def _encoder_of_tokens(self) -> LateInteraction | None:
+        """The encoder, if it is one that compares texts token by token. If it is not on this
+        machine, that is said: papers are compared by their vectors, which lie in the index."""
+        if not self.index.manifest.encoder.is_static:
+            return None
+        try:
+            encoder = self.encoder
+        except AstrosearchError as error:
+            self._reporter.notify(f"Papers are compared by their vectors alone: {error}")
+            return None
+        return encoder if isinstance(encoder, LateInteraction) else None
 
 
 def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searcher:
@@ -130,4 +229,92 @@ def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searc
         IndexMissing: if there is none of that name.
         IndexDamaged: if it is not whole.
     """
-    return Searcher(paths.existing_index(name), reporter=reporter)
+    return Searcher(Index(paths.existing_index(name)), reporter=reporter)
+
+
+def encode_queries(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
+    """Texts in every form that an encoder gives them, and their words."""
+    vectors = encoder.encode(texts)
+    if not isinstance(encoder, LateInteraction):
+        return [EncodedQuery(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+    return [
+        EncodedQuery(text, vector, (tokens,), encoder)
+        for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
+    ]
+
+
+def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
+    candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
+    columns = candidates.signals.columns
+    hits = []
+    for place, paper in enumerate(papers.papers(candidates.signals.rows)):
+        signals = {
+            name: float(column[place])
+            for name, column in columns.items()
+            if not np.isnan(column[place])
+        }
+        hits.append(
+            Hit(
+                rank=place + 1,
+                score=float(ranking.scores[place]),
+                paper=paper,
+                match=round(100 * float(ranking.match[place])),
+                dense_rank=int(candidates.dense_ranks[place]) or None,
+                lexical_rank=int(candidates.lexical_ranks[place]) or None,
+                cosine=signals.get("cosine"),
+                bm25=signals.get("bm25"),
+                token_match=signals.get("token_match"),
+            )
+        )
+    return hits
+
+
+def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | None:
+    """Of the allowed rows, those that meet the query's filters and required phrases."""
+    matching = [index.corpus.rows_matching(filters) for filters in query.filters]
+    matching += [
+        index.lexical.rows_matching_phrase(phrase.words, phrase.fields)
+        for phrase in query.conditions
+    ]
+    for rows in matching:
+        if rows is not None:
+            allowed = rows if allowed is None else np.intersect1d(allowed, rows)
+    return allowed
+
+
+def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
+    nobody = f"none of the {len(index):,} papers of index {index.folder.name}"
+    phrases = query.conditions if query else ()
+    for phrase in phrases:
+        if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
+            return NothingFound(f"{nobody} has {phrase}")
+    given = _described((filters, *(query.filters if query else ())))
+    required = " and ".join(map(str, phrases))
+    if given:
+        first, last = index.corpus.span()
+        reason = f"{nobody} ({first} to {last}) passes the filters ({given})"
+        if required:
+            reason += f" and has {required}"
+        elif query and _passes_any(index, query, filters):
+            reason += f" and has a word of {query.text!r}"
+        return NothingFound(f"{reason}; loosen one of them")
+    if required:
+        return NothingFound(f"{nobody} has {required} together")
+    if query:
+        return NothingFound(f"{nobody} has a word of {query.text!r}")
+    return NothingFound(f"index {index.folder.name} has no other papers than those named")
+
+
+def _described(filters: Sequence[Filters]) -> str:
+    """`author Riess, since 2010-01-01`"""
+    return ", ".join(
+        f"{name} {value}"
+        for each in filters
+        for name in ("author", "category", "since", "until")
+        if (value := getattr(each, name)) is not None
+    )
+
+
+def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:
+    allowed = _allowed(index, query, index.corpus.rows_matching(filters))
+    return allowed is None or len(allowed) > 0

@@ -32,17 +32,17 @@ def main() -> None:
 
     import numpy as np  # after astrosearch.cli, as in the program, which sets its threads
 
-    from astrosearch import paths
     from astrosearch.encoders import registry
+    from astrosearch.search.searcher import open_index
 
     context = shell.make_context("shell", ["--mode", arguments.mode])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
-    ours = Shell(context, paths.existing_index(arguments.index), settings)
+    ours = Shell(context, open_index(arguments.index), settings)
 
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(registry.locate("minilm", SILENT)[0]))
-    titles = [paper.title for paper in ours.index.corpus]
+    titles = [paper.title for paper in ours.searcher.index.corpus]
     width = model.encode(["a"]).shape[1]
     vectors = np.random.default_rng(0).normal(size=(len(titles), width)).astype(np.float32)
 

@@ -11,8 +11,9 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.views.hits import READABLE, as_json, first_author, paper_record
+from astrosearch.cli.views.hits import READABLE, as_json, first_author
 from astrosearch.completion.complete import CheckedMention, Completion, Source
+from astrosearch.search.hits import paper_record
 from astrosearch.text.tex import one_line, to_unicode
 
 CAUTION = "A model's continuation, not a finding: what counts stands in the papers."

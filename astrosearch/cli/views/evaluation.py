@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.evaluation.metrics import MEASURES, Estimate
-from astrosearch.evaluation.retrieval import EncoderReport, Report, TaskReport
+from astrosearch.evaluation.report import EncoderReport, Report, TaskReport
 
 WIDE = 112
 """Columns from which on an interval stands beside its value, not under it."""

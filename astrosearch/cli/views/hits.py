@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.papers import Paper
-from astrosearch.search.ranking import Hit
+from astrosearch.search.hits import Hit, paper_record
 from astrosearch.text import bibtex
 from astrosearch.text.tex import one_line, to_unicode
 
@@ -49,11 +49,11 @@ def write_hits(
     """
     match format:
         case "json":
-            record = {"query": query, "index": index, "hits": [hit_record(hit) for hit in hits]}
+            record = {"query": query, "index": index, "hits": [hit.as_record() for hit in hits]}
             click.echo(as_json(record, indent=True))
         case "jsonl":
             for hit in hits:
-                click.echo(as_json(hit_record(hit)))
+                click.echo(as_json(hit.as_record()))
         case "csv":
             _write_csv(hits)
         case "bibtex":
@@ -106,34 +106,6 @@ def write_table(
     for row in rows:
         table.add_row(*(Text(one_line(field)) for field in row))
     Console().print(table)
-
-
-def hit_record(hit: Hit) -> dict[str, object]:
-    """A hit as JSON has it; texts as they are stored, with their TeX."""
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 4),
-        "cosine": None if hit.cosine is None else round(hit.cosine, 4),
-        "dense_rank": hit.dense_rank,
-        "lexical_rank": hit.lexical_rank,
-        **paper_record(hit.paper),
-    }
-
-
-def paper_record(paper: Paper) -> dict[str, object]:
-    return {
-        "id": paper.id,
-        "title": paper.title,
-        "authors": list(paper.authors),
-        "categories": list(paper.categories),
-        "published": paper.published.isoformat(),
-        "year": paper.published.year,
-        "abstract": paper.abstract,
-        "url": paper.url,
-        "doi": paper.doi,
-        "version": paper.version,
-        "is_summary": paper.is_summary,
-    }
 
 
 def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
@@ -309,7 +281,7 @@ def _write_csv(hits: Sequence[Hit]) -> None:
     """RFC 4180, one header line, authors separated by semicolons."""
     writer = None
     for hit in hits:
-        record = hit_record(hit)
+        record = hit.as_record()
         record["authors"] = "; ".join(hit.paper.authors)
         record["categories"] = " ".join(hit.paper.categories)
         if writer is None:

@@ -1,0 +1,89 @@
+"""Candidates: the papers that are worth ranking for a query, found by vectors and by words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows, SignalTable
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """(n,) candidates with their first signals, and the rank that each search gave them."""
+
+    signals: SignalTable
+    """`cosine` if vectors were compared, `bm25` if words were looked for, each of all rows."""
+    dense_ranks: NDArray[np.int64]
+    """(n,), 1 for the nearest vector; 0 if vectors did not find the paper."""
+    lexical_ranks: NDArray[np.int64]
+    """(n,), 1 for the best BM25; 0 if words did not find the paper."""
+
+    def take(self, order: NDArray[np.int64]) -> "Candidates":
+        """The same candidates in another order."""
+        return Candidates(
+            self.signals.take(order), self.dense_ranks[order], self.lexical_ranks[order]
+        )
+
+
+def find_candidates(
+    papers: Papers,
+    query: EncodedQuery,
+    depth: int,
+    allowed: Rows | None = None,
+    without: Rows | None = None,
+) -> Candidates:
+    """The `depth` best papers by vectors, and as many by words; rows ascending.
+
+    Args:
+        allowed: (m,) rows that may be found, ascending; None for all.
+        without: rows that may not: those of the papers that ask.
+    """
+    depth_with = depth + (0 if without is None else len(without))
+    near = worded = np.zeros(0, np.int64)
+    cosines = scores = np.zeros(0)
+    if query.vector is not None:
+        near, cosines = _without(*papers.nearest(query.vector, depth_with, allowed), without, depth)
+    if query.words is not None:
+        best = papers.best_words(query.words, depth_with, allowed)
+        worded, scores = _without(*best, without, depth)
+    rows = np.union1d(near, worded)
+    signals = SignalTable(rows)
+    if query.vector is not None:
+        vector = query.vector
+        signals.columns["cosine"] = _completed(
+            rows, near, cosines, lambda missing: papers.cosines(vector, missing)
+        )
+    if query.words is not None:
+        words = query.words
+        signals.columns["bm25"] = _completed(
+            rows, worded, scores, lambda missing: papers.bm25(words, missing)
+        )
+    return Candidates(signals, _ranks(rows, near), _ranks(rows, worded))
+
+
+def _without(scores: Column, rows: Rows, without: Rows | None, depth: int) -> tuple[Rows, Column]:
+    if without is not None:
+        others = np.isin(rows, without, invert=True)
+        scores, rows = scores[others], rows[others]
+    return rows[:depth], scores[:depth]
+
+
+def _completed(
+    rows: Rows, known: Rows, scores: Column, compute: Callable[[Rows], Column]
+) -> Column:
+    """(n,) scores of all rows: those that a search gave, and those that are computed."""
+    column = np.zeros(len(rows))
+    column[np.searchsorted(rows, known)] = scores
+    missing = np.setdiff1d(rows, known, assume_unique=True)
+    if len(missing):
+        column[np.searchsorted(rows, missing)] = compute(missing)
+    return column
+
+
+def _ranks(rows: Rows, ranked: Rows) -> NDArray[np.int64]:
+    """(n,) places of `rows` in a ranking, from 1; 0 for those that are not in it."""
+    ranks = np.zeros(len(rows), dtype=np.int64)
+    ranks[np.searchsorted(rows, ranked)] = np.arange(1, len(ranked) + 1)
+    return ranks

@@ -1,0 +1,54 @@
+"""The papers of a local index, as ranking sees them."""
+
+import numpy as np
+
+from astrosearch.encoders.base import LateInteraction, WeightedTokens
+from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.index.reader import Index
+from astrosearch.papers import Paper
+from astrosearch.search.signals import Column, Rows
+
+TIES = 8
+"""Papers beyond those wanted among which equal vectors are looked for."""
+
+
+class IndexedPapers:
+    """An index's papers for one query: what was read once is not read again."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._papers: dict[int, Paper] = {}
+
+    @property
+    def background(self) -> float:
+        return self._index.manifest.background["mean"] or 0.0
+
+    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        # A few more, so that ties are in the order of rows also where they are cut.
+        [scores], [rows] = self._index.search(vector[None], k + TIES, allowed)
+        order = np.lexsort((rows, -scores))[:k]
+        return scores[order].astype(np.float64), rows[order]
+
+    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        scores, rows = self._index.lexical.search(text, k, allowed)
+        return scores.astype(np.float64), rows
+
+    def cosines(self, vector: Vectors, rows: Rows) -> Column:
+        return np.asarray(unit_rows(self._index.vectors[rows]) @ vector, dtype=np.float64)
+
+    def bm25(self, text: str, rows: Rows) -> Column:
+        column = np.zeros(len(rows))
+        scores, scored = self._index.lexical.search(text, len(rows), np.sort(rows))
+        column[np.searchsorted(rows, scored)] = scores
+        return column
+
+    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
+        spec = self._index.manifest.encoder
+        return encoder.weighted_tokens([spec.text_of(paper) for paper in self.papers(rows)])
+
+    def papers(self, rows: Rows) -> list[Paper]:
+        """The papers of (n,) rows, in that order."""
+        missing = [row for row in rows.tolist() if row not in self._papers]
+        if missing:
+            self._papers |= zip(missing, self._index.corpus.papers(missing), strict=True)
+        return [self._papers[row] for row in rows.tolist()]

@@ -1,0 +1,125 @@
+"""The ranker: from the signals of candidates to an order.
+
+The first pass blends the signals that every candidate has. The second compares the best of them
+with the query token by token, which costs about a millisecond a paper, and blends that in.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astrosearch.search.candidates import Candidates
+from astrosearch.search.signals import (
+    Column,
+    EncodedQuery,
+    Papers,
+    Signal,
+    SignalTable,
+    token_match,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each signal counts. Chosen on training papers (`training/EXPERIMENTS.md`)."""
+
+    cosine: float = 0.5
+    """In the first pass; BM25 counts the rest where both are known."""
+    token_match: float = 0.7
+    """In the second pass; the score of the first counts the rest."""
+    rerank_depth: int = 16
+    """Papers, the best of the first pass, that go through the second. For a query of a few words 40
+    would find a little more, and take too long."""
+
+
+WEIGHTS = Weights()
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates in order, best first."""
+
+    scores: Column
+    """(n,) descending."""
+    match: Column
+    """(n,) the scores on a scale from 0, chance, to 1, the best that the query could have."""
+    candidates: Candidates
+
+
+def rank(
+    papers: Papers, query: EncodedQuery, candidates: Candidates, weights: Weights = WEIGHTS
+) -> Ranking:
+    """Order candidates by all signals that there are. Ties are in the order of rows."""
+    signals = candidates.signals
+    compared = query.encoder is not None and bool(query.tokens)
+    if not compared and not {"cosine", "bm25"} <= signals.columns.keys():
+        return _rank_by_one(papers, candidates)
+    scores = first_pass(signals, papers.background, weights)
+    order = np.lexsort((signals.rows, -scores))
+    candidates, scores = candidates.take(order), scores[order]
+    if compared and len(order):
+        head = candidates.signals.rows[: weights.rerank_depth]
+        column = np.full(len(order), np.nan)
+        column[: len(head)] = token_match(query, papers, head)
+        candidates.signals.columns["token_match"] = column
+        scores = second_pass(scores, column, weights)
+        order = np.lexsort((candidates.signals.rows, -scores))
+        candidates, scores = candidates.take(order), scores[order]
+    return Ranking(scores, np.clip(scores, 0, 1), candidates)
+
+
+def _rank_by_one(papers: Papers, candidates: Candidates) -> Ranking:
+    """A single signal is the score as it is."""
+    [(name, scores)] = candidates.signals.columns.items()
+    order = np.lexsort((candidates.signals.rows, -scores))
+    scores = scores[order]
+    if name == "cosine":
+        match = scaled(scores, papers.background, 1.0)
+    else:
+        match = scaled(scores, 0.0, float(scores.max(initial=0.0)))
+    return Ranking(scores, np.clip(match, 0, 1), candidates.take(order))
+
+
+def first_pass(signals: SignalTable, background: float, weights: Weights = WEIGHTS) -> Column:
+    """(n,) weighted mean of cosine and BM25, each scaled so that the query's best paper has 1 and
+    chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). Of a signal that there is
+    not, nothing counts.
+
+    Args:
+        background: the mean cosine of random pairs.
+    """
+    parts: dict[Signal, tuple[float, float]] = {
+        "cosine": (weights.cosine, background),
+        "bm25": (1 - weights.cosine, 0.0),
+    }
+    scores, total = np.zeros(len(signals.rows)), 0.0
+    for name, (weight, chance) in parts.items():
+        if name in signals.columns:
+            column = signals.columns[name]
+            scores += weight * scaled(column, chance, float(column.max(initial=-np.inf)))
+            total += weight
+    return scores / total
+
+
+def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) -> Column:
+    """(n,) weighted mean of first-pass scores and late-interaction scores, these scaled so that the
+    likest paper has 1.
+
+    Args:
+        likeness: NaN where tokens were not compared: such a paper gets 0 for it, and so stays
+            behind those that were.
+    """
+    late = np.nan_to_num(np.maximum(likeness, 0.0), nan=0.0)
+    best = float(late.max(initial=0.0))
+    if best > 0:
+        late = late / best
+    return (1 - weights.token_match) * scores + weights.token_match * late
+
+
+def scaled(values: Column, chance: float, best: float) -> Column:
+    """Values on a line that has 0 at `chance` and 1 at `best`. Where nothing is better than chance,
+    the order is left and the values count for little."""
+    zero, unit = (chance, best - chance) if best > chance else (best, 1.0)
+    if not len(values):
+        return np.zeros(0)
+    return (values.astype(np.float64) - zero) / unit

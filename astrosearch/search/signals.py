@@ -1,0 +1,87 @@
+"""Signals: what is known of each candidate for a query, as named columns.
+
+A new signal is a function here, a name in `Signal`, and a weight in `ranker.py`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoders.base import LateInteraction, WeightedTokens
+from astrosearch.encoders.vectors import Vectors
+
+Rows = NDArray[np.int64]
+Column = NDArray[np.float64]
+
+Signal = Literal["cosine", "bm25", "token_match"]
+
+
+class Papers(Protocol):
+    """A set of papers that is searched: what ranking needs to know of it. Rows number the papers.
+
+    A local index is one (`search.indexed_papers`), the documents of an evaluation another.
+    """
+
+    @property
+    def background(self) -> float:
+        """Mean cosine of random pairs of the papers' vectors."""
+        ...
+
+    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        """The `k` nearest to a (dimension,) unit vector: cosines, best first, and rows."""
+        ...
+
+    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        """The `k` best by BM25 of a text's words: scores, best first, and rows."""
+        ...
+
+    def cosines(self, vector: Vectors, rows: Rows) -> Column:
+        """(n,) cosines of a (dimension,) unit vector and the vectors of (n,) rows."""
+        ...
+
+    def bm25(self, text: str, rows: Rows) -> Column:
+        """(n,) BM25 of a text's words in (n,) rows; 0 where a paper has none of them."""
+        ...
+
+    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
+        """The papers of (n,) rows as the tokens that an encoder sees in them."""
+        ...
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """A query in every form that papers are compared with."""
+
+    words: str | None = None
+    """The text whose words are looked for; None to go by vectors alone."""
+    vector: Vectors | None = None
+    """(dimension,), unit length; None to go by words alone."""
+    tokens: tuple[WeightedTokens, ...] = ()
+    """Of each text that asks, to be compared token by token; none to leave that out."""
+    encoder: LateInteraction | None = None
+    """Compares the tokens."""
+
+
+@dataclass(frozen=True)
+class SignalTable:
+    """Signals of (n,) rows; a signal that was not computed has no column."""
+
+    rows: Rows
+    columns: dict[Signal, Column] = field(default_factory=dict)
+    """Each (n,); NaN where a signal is not known of a row."""
+
+    def take(self, order: NDArray[np.int64]) -> "SignalTable":
+        """The same rows in another order, or some of them."""
+        columns = {name: column[order] for name, column in self.columns.items()}
+        return SignalTable(self.rows[order], columns)
+
+
+def token_match(query: EncodedQuery, papers: Papers, rows: Rows) -> Column:
+    """(n,) late-interaction scores of papers, the mean over the texts that ask."""
+    if query.encoder is None or not query.tokens or not len(rows):
+        return np.full(len(rows), np.nan)
+    documents = papers.weighted_tokens(query.encoder, rows)
+    scores = [query.encoder.late_interaction_scores(text, documents) for text in query.tokens]
+    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)

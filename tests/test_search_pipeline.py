@@ -1,0 +1,94 @@
+"""The pipeline on papers written out by hand: candidates, signals, ranks."""
+
+import numpy as np
+import pytest
+
+from astrosearch.encoders.base import LateInteraction, WeightedTokens
+from astrosearch.encoders.vectors import Vectors
+from astrosearch.search.candidates import find_candidates
+from astrosearch.search.ranker import rank
+from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows
+
+
+class FivePapers:
+    """Five papers with a vector and a BM25 each; a query is the first axis and any word."""
+
+    def __init__(self, background: float = 0.0) -> None:
+        self.background = background
+        angles = np.radians([80, 10, 30, 50, 70])
+        self._vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+        self._bm25 = np.array([9.0, 0.0, 2.0, 0.0, 5.0])
+        self.computed: list[list[int]] = []
+
+    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        return self._best((self._vectors @ vector).astype(np.float64), k, allowed)
+
+    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        scores, rows = self._best(self._bm25, k, allowed)
+        return scores[scores > 0], rows[scores > 0]
+
+    def cosines(self, vector: Vectors, rows: Rows) -> Column:
+        self.computed.append(rows.tolist())
+        return np.asarray(self._vectors[rows] @ vector, dtype=np.float64)
+
+    def bm25(self, text: str, rows: Rows) -> Column:
+        self.computed.append(rows.tolist())
+        return self._bm25[rows]
+
+    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
+        raise AssertionError("nothing here compares tokens")
+
+    @staticmethod
+    def _best(scores: Column, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+        rows = np.argsort(-scores, kind="stable")
+        if allowed is not None:
+            rows = rows[np.isin(rows, allowed)]
+        return scores[rows[:k]], rows[:k]
+
+
+ASKED = EncodedQuery("word", np.array([1.0, 0.0], dtype=np.float32))
+
+
+def test_candidates_are_those_of_both_searches_with_both_signals() -> None:
+    papers = FivePapers()
+    found = find_candidates(papers, ASKED, depth=2)
+    assert found.signals.rows.tolist() == [0, 1, 2, 4]
+    assert found.dense_ranks.tolist() == [0, 1, 2, 0]
+    assert found.lexical_ranks.tolist() == [1, 0, 0, 2]
+    assert papers.computed == [[0, 4], [1, 2]]
+    cosines = np.cos(np.radians([80, 10, 30, 70]))
+    np.testing.assert_allclose(found.signals.columns["cosine"], cosines, atol=1e-6)
+    np.testing.assert_allclose(found.signals.columns["bm25"], [9, 0, 2, 5])
+
+
+def test_a_query_without_vector_or_words_has_one_signal() -> None:
+    words = find_candidates(FivePapers(), EncodedQuery("word"), depth=5)
+    assert words.signals.rows.tolist() == [0, 2, 4]
+    assert list(words.signals.columns) == ["bm25"]
+    dense = find_candidates(FivePapers(), EncodedQuery(vector=ASKED.vector), depth=5)
+    assert dense.signals.rows.tolist() == [0, 1, 2, 3, 4]
+    assert list(dense.signals.columns) == ["cosine"]
+
+
+def test_papers_that_ask_are_left_out_and_do_not_cost_a_place() -> None:
+    found = find_candidates(FivePapers(), ASKED, depth=2, without=np.array([0, 1]))
+    assert found.signals.rows.tolist() == [2, 3, 4]
+    assert found.dense_ranks.tolist() == [1, 2, 0]
+    assert found.lexical_ranks.tolist() == [2, 0, 1]
+
+
+def test_a_filter_leaves_only_its_rows() -> None:
+    found = find_candidates(FivePapers(), ASKED, depth=5, allowed=np.array([3, 4]))
+    assert found.signals.rows.tolist() == [3, 4]
+    assert find_candidates(FivePapers(), ASKED, 5, np.zeros(0, np.int64)).signals.rows.size == 0
+
+
+@pytest.mark.parametrize("background", [0.0, 0.5])
+def test_match_is_between_nothing_and_the_best(background: float) -> None:
+    papers: Papers = FivePapers(background)
+    for query in (ASKED, EncodedQuery("word"), EncodedQuery(vector=ASKED.vector)):
+        ranking = rank(papers, query, find_candidates(papers, query, 5))
+        assert (np.diff(ranking.scores) <= 0).all()
+        assert (np.diff(ranking.match) <= 0).all()
+        assert ranking.match.min() >= 0
+        assert ranking.match.max() <= 1
