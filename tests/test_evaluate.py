@@ -18,16 +18,9 @@ from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.errors import InputError
+from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.gate import DECISIVE
-from astrosearch.evaluation.metrics import (
-    MEASURES,
-    Estimate,
-    interval,
-    isotropy,
-    measure,
-    rank_pessimistically,
-    resampled_means,
-)
+from astrosearch.evaluation.metrics import MEASURES, isotropy, measure, rank_pessimistically
 from astrosearch.evaluation.qrels import Judgement, read_judgements
 from astrosearch.evaluation.report import Report
 from astrosearch.evaluation.retrieval import evaluate
@@ -477,7 +470,7 @@ def test_where_a_report_cannot_be_saved_is_said_before_anything_is_measured(
 
 def test_fewer_papers_than_asked_for_are_all_asked_and_it_is_said(run: Run, small: Index) -> None:
     said = run("eval", "small", "--task", "title").stderr
-    assert "title: all 60 papers are asked for, 1,000 were wanted" in said
+    assert "title: only 60 papers available; using all (1,000 queries requested)" in said
     said = run("eval", "small", "--task", "title", "--pool", 20, "--queries", 10).stderr
     assert "answers are sought among 20 of 60 papers" in said
 

@@ -19,8 +19,8 @@ from astrosearch.completion.perplexity import Losses, losses_of, reduction
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError, NothingFound
-from astrosearch.evaluation.metrics import Estimate, interval, resampled_means
-from astrosearch.evaluation.tasks import order
+from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
+from astrosearch.evaluation.tasks import sample_order
 from astrosearch.index.reader import Index
 from astrosearch.report import Reporter
 from astrosearch.text.quantities import AllowedValues, mentions
@@ -113,7 +113,7 @@ def draw_cases(
     cases: list[Case] = []
     left_out = 0
     limits: dict[int, float] = {}  # for beginnings of about the same length
-    rows = order(index, held_out=held_out, seed=seed)
+    rows = sample_order(index, held_out=held_out, seed=seed)
     for paper in index.corpus.stream(rows):
         reporter.progress("Finding sources", len(cases), count)
         cut = halves(paper.abstract)

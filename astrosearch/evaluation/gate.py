@@ -9,7 +9,8 @@ import numpy as np
 import orjson
 
 from astrosearch.errors import InputError
-from astrosearch.evaluation.metrics import MEASURES, interval, resampled_means
+from astrosearch.evaluation.bootstrap import interval, resampled_means
+from astrosearch.evaluation.metrics import MEASURES
 from astrosearch.evaluation.report import FORMAT, Report
 from astrosearch.evaluation.tasks import Settings, Task
 

@@ -32,8 +32,6 @@ _MEASURES = {
 
 MEASURES = tuple(_MEASURES)
 
-RESAMPLES = 10_000
-
 Relevant = Mapping[int, int]
 """A query's relevant documents with their grades, 1 or more."""
 
@@ -72,50 +70,6 @@ def measure(answers: Sequence[NDArray[np.int64]], relevant: Sequence[Relevant]) 
     for found in ir_measures.iter_calc(list(columns), judged, run):
         values[int(found.query_id), columns[found.measure]] = found.value
     return values
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over queries, or a difference of two, with its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def verdict(self) -> str:
-        """What a difference says: `better`, `worse`, or `no clear difference`."""
-        if self.low > 0:
-            return "better"
-        return "worse" if self.high < 0 else "no clear difference"
-
-
-def resampled_means(values: Values, seed: int) -> Values:
-    """(RESAMPLES, columns): means over queries drawn with replacement.
-
-    The draws depend on the seed and on the number of queries alone, so columns of two systems are
-    resampled alike and the difference of their means is a paired bootstrap (Efron and Tibshirani
-    1993, chapter 13; for retrieval Sakai 2006, doi:10.1145/1148170.1148261).
-    """
-    generator = np.random.default_rng(seed)
-    count = len(values)
-    block = max(1, min(RESAMPLES, 2_000_000 // count))
-    means = []
-    for start in range(0, RESAMPLES, block):
-        resamples = min(block, RESAMPLES - start)
-        drawn = generator.integers(0, count, (resamples, count))
-        drawn += np.arange(resamples)[:, None] * count
-        times = np.bincount(drawn.ravel(), minlength=resamples * count)  # how often each is drawn
-        means.append(times.reshape(resamples, count) @ values / count)
-    return np.concatenate(means)
-
-
-def interval(mean: float, means: NDArray[np.float64], level: float = 0.95) -> Estimate:
-    """A mean with the percentile interval of its resampled means, (RESAMPLES,)."""
-    tail = 50 * (1 - level)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    # Six decimals are far finer than any interval, and hide the order of summation.
-    return Estimate(round(float(mean), 6), round(float(low), 6), round(float(high), 6))
 
 
 @dataclass(frozen=True, slots=True)

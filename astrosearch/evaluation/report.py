@@ -7,7 +7,8 @@ import numpy as np
 
 from astrosearch import __version__
 from astrosearch.encoders.base import EncoderSpec
-from astrosearch.evaluation.metrics import MEASURES, RESAMPLES, Estimate, Isotropy, Values
+from astrosearch.evaluation.bootstrap import RESAMPLES, Estimate
+from astrosearch.evaluation.metrics import MEASURES, Isotropy, Values
 from astrosearch.evaluation.tasks import Settings, Task
 
 FORMAT = "astrosearch-eval-1"

@@ -25,16 +25,8 @@ from astrosearch.encoders.base import (
 )
 from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
 from astrosearch.errors import AstrosearchError
-from astrosearch.evaluation.metrics import (
-    MEASURES,
-    Estimate,
-    Values,
-    interval,
-    isotropy,
-    measure,
-    rank_pessimistically,
-    resampled_means,
-)
+from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
+from astrosearch.evaluation.metrics import MEASURES, Values, isotropy, measure, rank_pessimistically
 from astrosearch.evaluation.report import EncoderReport, Report, Result, TaskReport
 from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter

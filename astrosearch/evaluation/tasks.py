@@ -1,8 +1,8 @@
-"""What an evaluation asks: queries, and the papers among which their answers are sought.
+"""What an evaluation asks: queries, and the pool of papers in which their answers are sought.
 
-    title        a paper's title asks, its abstract is to be found; documents lose their titles
-    half         the first half of an abstract asks, the second half is to be found
-    judgements   a paper or a text asks, the papers judged relevant are to be found
+    title        the query is a paper's title, the answer its abstract; documents lose their titles
+    half         the query is the first half of an abstract, the answer the second half
+    judgements   the query is a paper or a text, the answers are the papers judged relevant
 
 The first two need no labels: a part of a paper must find the rest of it (known-item search).
 """
@@ -24,8 +24,8 @@ from astrosearch.text.sentences import halves
 TITLE, HALF, JUDGEMENTS = "title", "half", "judgements"
 
 POOL = 10_000
-"""Papers among which an answer is sought if nothing is said: each of them has to be encoded for the
-task `half`, and by every encoder that is compared."""
+"""Default size of the pool: each paper in it has to be encoded for the task `half`, and by every
+encoder that is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Settings:
 
     tasks: tuple[str, ...] = (TITLE, HALF)
     queries: int = 1000
-    """How many queries a task, drawn at random."""
+    """Number of queries of each task, drawn at random."""
     pool: int = POOL
-    """Among how many papers the answer is sought."""
+    """Number of papers in which the answers are sought."""
     held_out: bool = False
     """Only papers that no training may use (`astrosearch.evaluation.split`)."""
     seed: int = 0
@@ -48,11 +48,11 @@ class Query:
 
     text: str
     relevant: dict[int, int]
-    """Places in the task's pool, each with its grade."""
+    """Place in the pool to grade."""
     row: int | None = None
-    """Row of the paper whose abstract `text` is."""
+    """Row of the paper that asks, if one does."""
     place: int | None = None
-    """The same paper's place in the pool, if it is there: it is no answer to itself."""
+    """Its place in the pool, if it is there: it is not an answer to itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Task:
     sample: str
     """Fingerprint of queries, documents and judgements: equal only for the same questions."""
     notes: list[str]
-    """What the reader of the figures has to know."""
+    """What a reader of the figures has to know: what was left out, how large the pool is."""
 
     @property
     def searched(self) -> tuple[str, ...]:
@@ -88,23 +88,23 @@ def sample_tasks(
         InputError: if a task has fewer than two documents, or no judged paper is in the index.
     """
     rows = _rows(index, held_out=settings.held_out)
-    drawn = _drawn(rows, settings.seed)
+    drawn = _shuffled(rows, settings.seed)
     which = "papers that are held out" if settings.held_out else "papers"
     if len(drawn) < 2:
         raise InputError(f"index {index.folder.name} has {len(drawn)} {which}: too few to evaluate")
     tasks = []
     for name in settings.tasks:
         if name == JUDGEMENTS:
-            tasks.append(_draw_judged(index, settings, judgements, rows, drawn))
+            tasks.append(_judged_task(index, settings, judgements, rows, drawn))
         else:
-            tasks.append(_draw_parts(index, settings, name, drawn, which))
+            tasks.append(_known_item_task(index, settings, name, drawn, which))
     return tasks
 
 
-def order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64]:
+def sample_order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64]:
     """All rows of an index, or those of held-out papers, in the order in which a sample takes
     them."""
-    return _drawn(_rows(index, held_out=held_out), seed)
+    return _shuffled(_rows(index, held_out=held_out), seed)
 
 
 def _rows(index: Index, *, held_out: bool) -> dict[str, int]:
@@ -115,27 +115,27 @@ def _rows(index: Index, *, held_out: bool) -> dict[str, int]:
     }
 
 
-def _drawn(rows: dict[str, int], seed: int) -> NDArray[np.int64]:
-    lots = sorted(rows, key=lambda paper_id: _lot(seed, paper_id))
-    return np.array([rows[paper_id] for paper_id in lots], dtype=np.int64)
+def _shuffled(rows: dict[str, int], seed: int) -> NDArray[np.int64]:
+    ids = sorted(rows, key=lambda paper_id: _hash(seed, paper_id))
+    return np.array([rows[paper_id] for paper_id in ids], dtype=np.int64)
 
 
-def _lot(seed: int, text: str) -> bytes:
+def _hash(seed: int, text: str) -> bytes:
     return hashlib.blake2b(f"{seed}:{text}".encode(), digest_size=8).digest()
 
 
-def _draw_parts(
+def _known_item_task(
     index: Index, settings: Settings, name: str, drawn: NDArray[np.int64], which: str
 ) -> Task:
     """A task in which a part of a paper asks for the rest of it."""
     parts: list[tuple[int, str, str]] = []
     unfit = 0
     for row, paper in zip(drawn.tolist(), index.corpus.stream(drawn), strict=True):
-        both = halves(paper.abstract) if name == HALF else (paper.title.strip(), paper.abstract)
-        if both is None or not both[0]:
+        halved = halves(paper.abstract) if name == HALF else (paper.title.strip(), paper.abstract)
+        if halved is None or not halved[0]:
             unfit += 1
             continue
-        parts.append((row, *both))
+        parts.append((row, *halved))
         if len(parts) == settings.pool:
             break
     if len(parts) < 2:
@@ -145,30 +145,41 @@ def _draw_parts(
         )
     notes = []
     if unfit and name == HALF:
-        notes.append(f"{unfit:,} papers are left out: no end of a sentence halves their abstracts")
+        notes.append(f"{unfit:,} papers left out: no end of a sentence halves their abstracts")
     if len(parts) + unfit < len(drawn):
-        notes.append(
-            f"answers are sought among {len(parts):,} of {len(drawn):,} {which}; --pool sets it"
-        )
+        notes.append(_pool_note(len(parts), len(drawn), which))
     # The first drawn are asked; the pool is in the order of the index, so that no place in it
     # tells what was asked.
-    asked = parts[: settings.queries]
+    asking = parts[: settings.queries]
     parts.sort()
-    place = {row: i for i, (row, _, _) in enumerate(parts)}
-    queries = [Query(text, {place[row]: 1}) for row, text, _ in asked]
+    place_of = {row: place for place, (row, _, _) in enumerate(parts)}
+    queries = [Query(text, {place_of[row]: 1}) for row, text, _ in asking]
     if len(queries) < settings.queries:
-        notes.append(f"all {len(queries):,} papers are asked for, {settings.queries:,} were wanted")
+        notes.append(
+            f"only {len(queries):,} papers available; using all "
+            f"({settings.queries:,} queries requested)"
+        )
+    documents = [rest for _, _, rest in parts]
     return Task(
         name,
         queries,
         np.array([row for row, _, _ in parts], dtype=np.int64),
-        [rest for _, _, rest in parts] if name == HALF else None,
-        _fingerprint(name, queries, [rest for _, _, rest in parts]),
+        documents if name == HALF else None,
+        _fingerprint(name, queries, documents),
         notes,
     )
 
 
-def _draw_judged(
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """A judgement whose query and some of whose relevant papers can be used."""
+
+    judged: Judgement
+    relevant: dict[int, int]
+    """Row to grade."""
+
+
+def _judged_task(
     index: Index,
     settings: Settings,
     judgements: Sequence[Judgement],
@@ -176,22 +187,9 @@ def _draw_judged(
     drawn: NDArray[np.int64],
 ) -> Task:
     """A task in which others have said what answers a query."""
-    named = {one for judged in judgements for one in (judged.id, *judged.relevant) if one}
-    usable = []
-    for judged in judgements:
-        relevant = {
-            rows[one]: grade
-            for one, grade in judged.relevant.items()
-            if one in rows and one != judged.id
-        }
-        if relevant and (judged.id is None or judged.id in rows):
-            usable.append((judged, relevant))
-    unknown = sorted(named - rows.keys())
     where = "among the papers held out" if settings.held_out else "in the index"
-    notes = []
-    if unknown:
-        first = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
-        notes.append(f"{len(unknown):,} of {len(named):,} judged ids are not {where}: {first}")
+    usable = _usable(judgements, rows)
+    notes = _unknown_ids_note(judgements, rows, where)
     if not usable:
         raise InputError(
             f"no judgement can be used: none has its query and a relevant paper {where} "
@@ -202,26 +200,71 @@ def _draw_judged(
             f"{len(judgements) - len(usable):,} of {len(judgements):,} queries are left out: "
             f"they, or all their relevant papers, are not {where}"
         )
-    usable.sort(key=lambda one: _lot(settings.seed, one[0].id or one[0].text or ""))
+    usable.sort(key=lambda each: _hash(settings.seed, each.judged.id or each.judged.text or ""))
     if len(usable) > settings.queries:
         notes.append(f"{settings.queries:,} of {len(usable):,} judged queries are drawn")
         usable = usable[: settings.queries]
-    answers = {row for _, relevant in usable for row in relevant}
-    others = [row for row in drawn.tolist() if row not in answers]
-    pool = sorted([*answers, *others[: max(0, settings.pool - len(answers))]])
+    pool = _pool_with_answers(usable, drawn, settings.pool)
     if len(pool) < len(drawn):
-        notes.append(f"answers are sought among {len(pool):,} of {len(drawn):,} papers; --pool")
-    place = {row: i for i, row in enumerate(pool)}
+        notes.append(_pool_note(len(pool), len(drawn), "papers"))
+    queries = _graded_queries(index, usable, rows, pool)
+    documents = [paper.text for paper in index.corpus.stream(pool)]
+    sample = _fingerprint(JUDGEMENTS, queries, documents)
+    return Task(JUDGEMENTS, queries, pool, None, sample, notes)
+
+
+def _usable(judgements: Sequence[Judgement], rows: dict[str, int]) -> list[_Usable]:
+    usable = []
+    for judged in judgements:
+        relevant = {
+            rows[paper_id]: grade
+            for paper_id, grade in judged.relevant.items()
+            if paper_id in rows and paper_id != judged.id
+        }
+        if relevant and (judged.id is None or judged.id in rows):
+            usable.append(_Usable(judged, relevant))
+    return usable
+
+
+def _unknown_ids_note(
+    judgements: Sequence[Judgement], rows: dict[str, int], where: str
+) -> list[str]:
+    ids = {
+        paper_id for judged in judgements for paper_id in (judged.id, *judged.relevant) if paper_id
+    }
+    unknown = sorted(ids - rows.keys())
+    if not unknown:
+        return []
+    first = ", ".join(unknown[:5]) + (", …" if len(unknown) > 5 else "")
+    return [f"{len(unknown):,} of {len(ids):,} judged ids are not {where}: {first}"]
+
+
+def _pool_with_answers(
+    usable: Sequence[_Usable], drawn: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """(n,) rows, ascending: all that are relevant to a query, and others up to `size`."""
+    answers = {row for each in usable for row in each.relevant}
+    others = [row for row in drawn.tolist() if row not in answers]
+    return np.array(sorted([*answers, *others[: max(0, size - len(answers))]]), dtype=np.int64)
+
+
+def _graded_queries(
+    index: Index, usable: Sequence[_Usable], rows: dict[str, int], pool: NDArray[np.int64]
+) -> list[Query]:
+    place_of = {row: place for place, row in enumerate(pool.tolist())}
     queries = []
-    for judged, relevant in usable:
+    for each in usable:
+        judged = each.judged
         row = rows[judged.id] if judged.id is not None else None
         text = judged.text if row is None else index.corpus.papers([row])[0].text
-        graded = {place[one]: grade for one, grade in relevant.items()}
-        queries.append(Query(text or "", graded, row, None if row is None else place.get(row)))
-    chosen = np.array(pool, dtype=np.int64)
-    documents = [paper.text for paper in index.corpus.stream(chosen)]
-    sample = _fingerprint(JUDGEMENTS, queries, documents)
-    return Task(JUDGEMENTS, queries, chosen, None, sample, notes)
+        graded = {place_of[relevant]: grade for relevant, grade in each.relevant.items()}
+        place = None if row is None else place_of.get(row)
+        queries.append(Query(text or "", graded, row, place))
+    return queries
+
+
+def _pool_note(size: int, papers: int, which: str) -> str:
+    return f"answers are sought among {size:,} of {papers:,} {which}"
 
 
 def _fingerprint(name: str, queries: Sequence[Query], documents: Sequence[str]) -> str:

@@ -14,8 +14,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.gate import SavedReport
-from astrosearch.evaluation.metrics import MEASURES, Estimate, Values, interval, resampled_means
+from astrosearch.evaluation.metrics import MEASURES, Values
 
 System = tuple[str, str]
 """A mode, and an encoder: `own`, another's name, or nothing for words alone."""

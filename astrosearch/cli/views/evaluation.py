@@ -8,7 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.evaluation.metrics import MEASURES, Estimate
+from astrosearch.evaluation.bootstrap import Estimate
+from astrosearch.evaluation.metrics import MEASURES
 from astrosearch.evaluation.report import EncoderReport, Report, TaskReport
 
 WIDE = 112
