@@ -4,9 +4,16 @@ Whatever comes from a file, a manifest or the network passes through `harmless` 
 terminal, which its control characters could steer otherwise.
 """
 
+import codecs
+import errno
+import io
+import os
 import re
+import shutil
 import sys
+import textwrap
 import time
+import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -35,8 +42,24 @@ def harmless(text: str) -> str:
 
 
 def notify(line: str) -> None:
-    """A line to standard error."""
-    click.echo(harmless(line), err=True)
+    """A line to standard error; on a terminal it breaks between words, not inside them."""
+    click.echo(_wrapped(harmless(line)) if sys.stderr.isatty() else harmless(line), err=True)
+
+
+def _wrapped(text: str) -> str:
+    """Each line of `text` in the terminal's width; a path or an address is never cut."""
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(
+            line,
+            max(width, 20),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)
 
 
 def write(text: str) -> None:
@@ -53,6 +76,76 @@ def stdout() -> "Console":
 
 def on_terminal() -> bool:
     return stdout().is_terminal
+
+
+_LOOKALIKES = str.maketrans("‐‑–—−─━·•×∼…“”„‘’′▲▼☉⊙", "-------**x~.\"\"\"'''^vOO")
+_transliterations: list[str] = []
+
+
+def _transliterate(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding lacks, in letters that it has, else a question mark.
+
+    On its way to an ASCII terminal, `Tétlás — 3.5 Ω` becomes `Tetlas - 3.5 ?`.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    text = unicodedata.normalize("NFKD", lacking.translate(_LOOKALIKES))
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+def _transliterate_answer(error: UnicodeError) -> tuple[str, int]:
+    """The same, kept in mind: see `flush`."""
+    if isinstance(error, UnicodeEncodeError):
+        _transliterations.append(error.encoding)
+    return _transliterate(error)
+
+
+def prepare_streams() -> None:
+    """Make the three streams usable: one that is closed fails when it is used, not before and not
+    with a traceback; what an encoding lacks is transliterated."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), "r")
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for stream, handler in ((sys.stdout, _transliterate_answer), (sys.stderr, _transliterate)):
+        if isinstance(stream, io.TextIOWrapper):
+            name = f"astrosearch.{handler.__name__}"
+            codecs.register_error(name, handler)
+            stream.reconfigure(errors=name)
+
+
+def flush() -> None:
+    """Write what is left to standard output, and say if not all of it could be written as it is.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    sys.stdout.flush()
+    if _transliterations:
+        encoding = _transliterations.pop()
+        _transliterations.clear()
+        notify(
+            f"Some letters do not exist in {encoding} and were replaced by similar ones or '?'; "
+            "PYTHONIOENCODING=utf-8 writes all of them"
+        )
+
+
+def discard_output() -> None:
+    """Let standard output end in nothing, so that Python does not fail on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def failed_stream(error: OSError) -> str:
+    """Which stream could not be used, for an error without a file name; empty if neither."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return "standard output"
+    return "standard input" if error.errno == errno.EBADF else ""
 
 
 _open_bars: "list[Progress]" = []

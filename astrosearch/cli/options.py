@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ids")
 
+INDEX = "astrosearch.index"
+"""Where a context's `meta` has the name of the index that the command is about: an error's remedy
+names it."""
+
 Command = Callable[..., Any]
 
 
@@ -119,6 +123,12 @@ def _complete_index(
     return [CompletionItem(name) for name in paths.index_names() if name.startswith(incomplete)]
 
 
+def remember_index(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """For an error's remedy, the index that the command is about."""
+    ctx.meta[INDEX] = value
+    return value
+
+
 def index_option(command: Command) -> Command:
     """`-i` and `--index`, as the parameter `index_name`; None means the index built last."""
     return click.option(
@@ -127,12 +137,12 @@ def index_option(command: Command) -> Command:
         "index_name",
         metavar="NAME",
         envvar="ASTROSEARCH_INDEX",
+        callback=remember_index,
         shell_complete=_complete_index,
         help="The index to use; by default the one built last.",
     )(command)
 
 
-_INDEX = "astrosearch.index"
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
@@ -148,15 +158,15 @@ def required_index_argument(command: Command) -> Command:
 
 def _index_argument(command: Command, *, required: bool) -> Command:
     def keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-        ctx.meta[_INDEX] = value
+        ctx.meta[INDEX] = value
 
     def merge(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-        option = ctx.meta[_INDEX]
+        option = ctx.meta[INDEX]
         if value and option and ctx.get_parameter_source("index_option") == _COMMAND_LINE:
             raise click.UsageError(f"two indexes are named, {value} and {option}: name one")
         if required and not (value or option) and not ctx.resilient_parsing:
             raise click.MissingParameter(ctx=ctx, param=param)
-        return value or option
+        return remember_index(ctx, param, value or option)
 
     command = click.option(
         "-i",
