@@ -9,7 +9,7 @@ import errno
 import os
 from typing import NamedTuple
 
-from astrosearch.cli import console
+from astrosearch.cli.console import OutputLost
 from astrosearch.errors import AstrosearchError
 
 REMEDIES: dict[str, str] = {
@@ -74,14 +74,14 @@ def _built_last() -> str:
 
 
 def _of_the_system(error: OSError) -> Ending | None:
+    if isinstance(error, OutputLost):
+        closed = error.errno == errno.EBADF
+        why = "standard output is closed" if closed else error.strerror
+        return Ending(f"the answer cannot be written: {why}", 1, output_lost=True)
     if error.filename is not None and error.errno in _NO_ACCESS + _NO_WRITING:
         return Ending(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}", 1)
-    if error.errno not in _NO_WRITING:
-        return None
-    match console.failed_stream(error):
-        case "standard output":
-            why = "standard output is closed" if error.errno == errno.EBADF else error.strerror
-            return Ending(f"the answer cannot be written: {why}", 1, output_lost=True)
-        case "standard input":
-            return Ending("standard input is closed", 1)
-    return Ending(f"a file cannot be written: {error.strerror}", 1)
+    if error.errno == errno.EBADF:
+        return Ending("standard input is closed", 1)
+    if error.errno in _NO_WRITING:
+        return Ending(f"a file cannot be written: {error.strerror}", 1)
+    return None

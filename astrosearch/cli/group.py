@@ -2,7 +2,9 @@
 place where an error becomes a line and an exit code."""
 
 import traceback
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
@@ -100,25 +102,40 @@ class MainGroup(click.Group):
                 with formatter.section(purpose):
                     formatter.write_dl([(f"{name:<10}", text) for name, text in rows])
 
-    def main(self, args: Any = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
         console.prepare_streams()
-        return super().main(args, prog_name or "astrosearch", **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with self._endings(ctx):  # --help and --version are answered here
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with self._endings(ctx):
             result = super().invoke(ctx)
+            console.close()
             console.flush()
             return result
+
+    @contextmanager
+    def _endings(self, ctx: click.Context) -> Iterator[None]:
+        try:
+            yield
         except click.NoSuchOption as error:
-            self._suggest(error)
-            raise
+            raise self._no_option(error) from None
         except Exception as error:
-            return self._end(ctx, error)
+            self._end(ctx, error)
         except KeyboardInterrupt as interrupt:
             click.echo(err=True)  # below the terminal's ^C
-            return self._end(ctx, interrupt)
+            self._end(ctx, interrupt)
 
-    def _end(self, ctx: click.Context, error: BaseException) -> Any:
+    def _end(self, ctx: click.Context, error: BaseException) -> NoReturn:
         ending = errors.ending(error, ctx.meta.get(INDEX))
         if ending is None:
             raise error
@@ -134,20 +151,19 @@ class MainGroup(click.Group):
             console.notify(f"astrosearch: {one_line(ending.line)}")
         ctx.exit(ending.exit_code)
 
-    def _suggest(self, error: click.NoSuchOption) -> None:
-        """Put what was meant in place of click's guess."""
-        name = error.option_name
+    def _no_option(self, error: click.NoSuchOption) -> click.UsageError:
+        """The error with what was meant in place of click's guess."""
+        name, text = error.option_name, f"There is no option {error.option_name!r}."
         command = error.ctx.command if error.ctx else self
         options = [option for option in command.params if isinstance(option, click.Option)]
-        names = [one for option in options if not option.hidden for one in option.opts]
-        meant = {**{one: one for one in names}, "--help": "--help"}
-        meant |= {one: to for one, to in _OPTIONS_MEANT.items() if to.split()[0] in names}
-        if name in [one for option in self.params for one in option.opts] and command is not self:
-            error.message = f"{name} stands before the command: astrosearch {name} {command.name}"
-            error.possibilities = []
-            return
-        close = _closest(name, list(meant))
-        error.possibilities = [meant[close]] if close else []
+        names = [name for option in options if not option.hidden for name in option.opts]
+        meant = {**{name: name for name in names}, "--help": "--help"}
+        meant |= {word: to for word, to in _OPTIONS_MEANT.items() if to.split()[0] in names}
+        if command is not self and name in (name for param in self.params for name in param.opts):
+            text += f" It stands before the command: astrosearch {name} {command.name}"
+        elif close := _closest(name, list(meant)):
+            text += f" Did you mean {meant[close]!r}?"
+        return click.UsageError(text, error.ctx)
 
 
 class ListGroup(click.Group):
@@ -166,5 +182,5 @@ def _closest(name: str, names: list[str]) -> str | None:
 
     if name in names:
         return name
-    matches = get_close_matches(name, names, n=1, cutoff=0.7)
+    matches = get_close_matches(name, names, n=1, cutoff=0.76)
     return matches[0] if matches else None

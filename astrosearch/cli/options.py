@@ -34,7 +34,7 @@ class _OldSpelling(click.Option):
     """Hands what it is given to the option that has its place now, and says so in a line."""
 
     def __init__(self, *arguments: Any, new: str, param: str, value: Any, **rest: Any) -> None:
-        super().__init__(*arguments, hidden=True, is_eager=True, expose_value=False, **rest)
+        super().__init__(*arguments, **rest)
         self._new, self._param, self._value = new, param, value
 
     def handle_parse_result(
@@ -62,9 +62,10 @@ def old_spelling(
         value: what it is set to, if the old option was a flag.
     """
     # The type is the new option's business.
-    how: dict[str, Any] = {"type": click.UNPROCESSED} if value is None else {"is_flag": True}
+    rest: dict[str, Any] = {"type": click.UNPROCESSED} if value is None else {"is_flag": True}
+    rest |= {"hidden": True, "is_eager": True, "expose_value": False}
     name = "old_" + old.lstrip("-").replace("-", "_")
-    return click.option(old, name, cls=_OldSpelling, new=new, param=param, value=value, **how)
+    return click.option(old, name, cls=_OldSpelling, new=new, param=param, value=value, **rest)
 
 
 class _Format(click.Choice[str]):
@@ -148,22 +149,30 @@ _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 def index_argument(command: Command) -> Command:
     """NAME or `--index NAME`, as the parameter `index_name`; None means the index built last."""
-    return _index_argument(command, required=False)
+    help = "The same as NAME; by default the index built last."
+    return _index_argument(command, help=help, envvar="ASTROSEARCH_INDEX")
 
 
 def required_index_argument(command: Command) -> Command:
-    """As `index_argument`, for what cannot be undone: the index has to be named on the line."""
-    return _index_argument(command, required=True)
+    """The same for what cannot be undone: the index has to be named in the command."""
+    return _index_argument(command, help="The same as NAME.", required=True)
 
 
-def _index_argument(command: Command, *, required: bool) -> Command:
+def new_index_argument(command: Command) -> Command:
+    """The same for an index that need not exist yet; None where it is not named."""
+    return _index_argument(command, help="The same as NAME.")
+
+
+def _index_argument(
+    command: Command, *, help: str, required: bool = False, envvar: str | None = None
+) -> Command:
     def keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
         ctx.meta[INDEX] = value
 
     def merge(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
         option = ctx.meta[INDEX]
         if value and option and ctx.get_parameter_source("index_option") == _COMMAND_LINE:
-            raise click.UsageError(f"two indexes are named, {value} and {option}: name one")
+            raise click.UsageError(f"two indexes are named, {value} and {option}; name one")
         if required and not (value or option) and not ctx.resilient_parsing:
             raise click.MissingParameter(ctx=ctx, param=param)
         return remember_index(ctx, param, value or option)
@@ -173,14 +182,12 @@ def _index_argument(command: Command, *, required: bool) -> Command:
         "--index",
         "index_option",
         metavar="NAME",
-        envvar=None if required else "ASTROSEARCH_INDEX",
+        envvar=envvar,
         callback=keep,
         is_eager=True,
         expose_value=False,
         shell_complete=_complete_index,
-        help="The same as NAME."
-        if required
-        else "The same as NAME; by default the index built last.",
+        help=help,
     )(command)
     return click.argument(
         "index_name",

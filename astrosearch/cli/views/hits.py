@@ -231,8 +231,8 @@ def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
 
 def _explanation(hit: Hit) -> dict[str, str]:
     return {
-        "score": f"{hit.score:.4f}",
-        "cosine": "" if hit.cosine is None else f"{hit.cosine:.4f}",
+        "score": f"{hit.score:.3f}",
+        "cosine": "" if hit.cosine is None else f"{hit.cosine:.3f}",
         "meaning": f"{hit.dense_rank or ''}",
         "words": f"{hit.lexical_rank or ''}",
     }

@@ -42,10 +42,12 @@ def table_view(
         max(len(name), *(Text(row[place]).cell_len for row in rows)) if rows else len(name)
         for place, name in enumerate(head)
     ]
-    taken = sum(widths[:-1]) + 2 * len(widths)
+    taken = sum(widths[:-1]) + 2 * len(widths) + 1  # a space and a divider a column, and an edge
     if width - taken < min(widths[-1], NARROWEST):
         return Group(*(_block(head, row) for row in rows))
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
+    )
     for place, name in enumerate(head):
         last = place == len(head) - 1
         table.add_column(
