@@ -2,4 +2,4 @@
 
 from astrosearch.cli import main
 
-main()
+main(prog_name="astrosearch")

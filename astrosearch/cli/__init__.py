@@ -4,11 +4,8 @@ Only click is imported here and at the top of the command modules: `astrosearch 
 answer at once, so what is heavy is imported in the body of the command that needs it.
 """
 
-import errno
 import importlib
 import os
-import sys
-from typing import Any
 
 import click
 
@@ -16,6 +13,7 @@ from astrosearch import __version__
 from astrosearch.cli import (
     compare,
     complete,
+    completion,
     corpus,
     doctor,
     evaluate,
@@ -26,55 +24,12 @@ from astrosearch.cli import (
     shell,
     show,
 )
-from astrosearch.errors import AstrosearchError
-from astrosearch.text.tex import one_line
+from astrosearch.cli import help as help_
+from astrosearch.cli.group import MainGroup
 
 # numpy's threads would go on spinning for milliseconds after a product, and on a laptop's two cores
 # that is time taken from what comes after it.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-
-_NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""What the system says of files that may not be read or written, or went away meanwhile."""
-
-
-class _Group(click.Group):
-    """The one place where an `AstrosearchError` becomes a line and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except AstrosearchError as error:
-            # File names and manifests are others' texts: they must not steer the terminal.
-            click.echo(f"astrosearch: {one_line(str(error))}", err=True)
-            ctx.exit(error.exit_code)
-        except KeyboardInterrupt as interrupt:
-            click.echo(f"\nastrosearch: stopped. {interrupt}".rstrip(), err=True)
-            ctx.exit(130)
-        except BrokenPipeError:
-            # The reader (head, less) has seen enough; keep Python from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
-        except OSError as error:
-            if error.filename is not None and error.errno in _NOT_FOR_US:
-                name = one_line(os.fsdecode(error.filename))
-                click.echo(f"astrosearch: {name} cannot be used: {error.strerror}", err=True)
-                ctx.exit(1)
-            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            click.echo(f"astrosearch: the answer cannot be written: {error.strerror}", err=True)
-            ctx.exit(1)
-        except Exception as error:
-            import sqlite3
-
-            if not isinstance(error, sqlite3.DatabaseError):
-                raise
-            click.echo(
-                f"astrosearch: the index's papers.sqlite is damaged ({error}); build the index "
-                "again: astrosearch index NAME",
-                err=True,
-            )
-            ctx.exit(1)
 
 
 class _Train(click.Group):
@@ -91,15 +46,27 @@ class _Train(click.Group):
         return self._commands().get_command(ctx, name)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "astrosearch",
+    cls=MainGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="astrosearch")
-def main() -> None:
+@click.option(
+    "--debug", is_flag=True, envvar="ASTROSEARCH_DEBUG", help="Show the traceback of any error."
+)
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
     """Find astronomy papers by meaning.
 
     \b
-    astrosearch index                        build an index of the embedded sampler
-    astrosearch query "magellanic stream"    ask it
+    astrosearch index                        build an index of the papers that come with it
+    astrosearch query "magellanic stream"    search it
+    astrosearch help query                   all about a command
     """
+    if ctx.invoked_subcommand is None:
+        help_.write_first_words()
 
 
 for _command in (
@@ -115,6 +82,9 @@ for _command in (
     corpus.corpus,
     models.models,
     doctor.doctor,
+    completion.completion,
+    help_.help_command,
+    help_.version,
 ):
     main.add_command(_command)
 main.add_command(_Train("train", help="Fine-tune the models that astrosearch uses."))

@@ -4,9 +4,15 @@ Whatever comes from a file, a manifest or the network passes through `harmless` 
 terminal, which its control characters could steer otherwise.
 """
 
+import codecs
+import io
+import os
 import re
+import shutil
 import sys
+import textwrap
 import time
+import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +20,7 @@ import click
 from astrosearch.report import Reporter
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
     from rich.progress import Progress
 
@@ -35,8 +42,28 @@ def harmless(text: str) -> str:
 
 
 def notify(line: str) -> None:
-    """A line to standard error."""
-    click.echo(harmless(line), err=True)
+    """A line to standard error; on a terminal it breaks between words, and a bar stays below."""
+    text = _wrapped(harmless(line)) if sys.stderr.isatty() else harmless(line)
+    if _open_bars:
+        _open_bars[-1].console.out(text, highlight=False)
+    else:
+        click.echo(text, err=True)
+
+
+def _wrapped(text: str) -> str:
+    """Each line of `text` in the terminal's width; a path or an address is never cut."""
+    width = shutil.get_terminal_size().columns
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(
+            line,
+            max(width, 20),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)
 
 
 def write(text: str) -> None:
@@ -55,6 +82,89 @@ def on_terminal() -> bool:
     return stdout().is_terminal
 
 
+_LOOKALIKES = str.maketrans("‐‑–—−─━·•×∼…“”„‘’′▲▼☉⊙", "-------**x~.\"\"\"'''^vOO")
+_transliterations: list[str] = []
+
+
+def _transliterate(error: UnicodeError) -> tuple[str, int]:
+    """What an encoding lacks, in letters that it has, else a question mark.
+
+    On its way to an ASCII terminal, `Tétlás — 3.5 Ω` becomes `Tetlas - 3.5 ?`.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    text = unicodedata.normalize("NFKD", lacking.translate(_LOOKALIKES))
+    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+def _transliterate_answer(error: UnicodeError) -> tuple[str, int]:
+    """The same, kept in mind: see `flush`."""
+    if isinstance(error, UnicodeEncodeError):
+        _transliterations.append(error.encoding)
+    return _transliterate(error)
+
+
+class OutputLost(OSError):
+    """Standard output cannot be written; any other file that cannot is another OSError."""
+
+
+class _Output(io.FileIO):
+    """Standard output's file, whose errors are told from those of other files."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputLost(error.errno, error.strerror) from error
+
+
+def prepare_streams() -> None:
+    """Make the three streams usable: one that is closed fails when it is used, not before and not
+    with a traceback; what an encoding lacks is transliterated."""
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), "r")
+    if sys.stdout is None:
+        os.open(os.devnull, os.O_RDONLY)  # takes the number 1, as the lowest that is free
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is sys.__stdout__:
+        encoding = sys.stdout.encoding if sys.stdout else "utf-8"
+        file = _Output(1, "w", closefd=False)
+        sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
+            io.BufferedWriter(file), encoding=encoding, line_buffering=file.isatty()
+        )
+    for stream, handler in ((sys.stdout, _transliterate_answer), (sys.stderr, _transliterate)):
+        if isinstance(stream, io.TextIOWrapper):
+            name = f"astrosearch.{handler.__name__}"
+            codecs.register_error(name, handler)
+            stream.reconfigure(errors=name)
+
+
+def flush() -> None:
+    """Write what is left to standard output, and say if not all of it could be written as it is.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    sys.stdout.flush()
+    if _transliterations:
+        encoding = _transliterations.pop()
+        _transliterations.clear()
+        notify(
+            f"Some letters do not exist in {encoding} and were replaced by similar ones or '?'; "
+            "PYTHONIOENCODING=utf-8 writes all of them"
+        )
+
+
+def discard_output() -> None:
+    """Let standard output end in nothing, so that Python does not fail on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 _open_bars: "list[Progress]" = []
 
 
@@ -65,14 +175,14 @@ def close() -> None:
 
 
 class Terminal(Reporter):
-    """Lines to standard error; a bar for each task on a terminal, for a long one elsewhere a line
-    with an estimate; questions to whoever sits there."""
+    """Lines on standard error, questions, and progress: on a terminal a bar that vanishes when the
+    task ends; elsewhere, for a long task, a line with an estimate."""
 
     def __init__(self, *, yes: bool = False, resume: str = "") -> None:
         """
         Args:
             yes: agree to costs without asking.
-            resume: the command that goes on with a job that was stopped; empty if none does.
+            resume: the command that goes on with a stopped job; empty if there is none.
         """
         self._yes = yes
         self._resume = resume
@@ -106,7 +216,7 @@ class Terminal(Reporter):
         figures = f"{speed:,.1f}/s" + (f", {detail}" if detail else "")
         line = f"{task}: {items:,} left, {figures}, {duration(seconds)}."
         if self._resume:
-            line += f" It may be stopped at any time; to go on: {self._resume}"
+            line += f" You may stop it at any time; to go on: {self._resume}"
         notify(line)
 
     def _draw(self, task: str, done: int, total: int, detail: str) -> None:
@@ -131,16 +241,10 @@ class Terminal(Reporter):
                 disable=not console.is_terminal,
                 transient=True,
             )
-            self._bar.add_task("", total=None, detail="")
+            self._bar.add_task(harmless(task), total=total, completed=done, detail=detail)
             self._bar.start()
             _open_bars.append(self._bar)
-        self._bar.update(
-            self._bar.task_ids[0],
-            description=harmless(task),
-            completed=done,
-            total=total,
-            detail=detail,
-        )
+        self._bar.update(self._bar.task_ids[0], completed=done, total=total, detail=detail)
 
     def _stop(self) -> None:
         if self._bar is not None:
@@ -150,7 +254,10 @@ class Terminal(Reporter):
             self._bar = None
 
     def confirm(self, cost: object) -> bool:
-        """As the user answers. Where nobody can be asked, an error says what it would cost."""
+        """
+        Raises:
+            InputError: if nobody can be asked; it says what the cost would be.
+        """
         self._stop()
         if self._yes:
             notify(f"Sending {cost}")
@@ -159,7 +266,7 @@ class Terminal(Reporter):
             from astrosearch.errors import InputError
 
             raise InputError(f"not sent without consent: {cost}; to agree, add --yes")
-        return click.confirm(harmless(f"To send: {cost}. Go on?"), err=True)
+        return click.confirm(harmless(f"This sends {cost}. Go on?"), err=True)
 
 
 def duration(seconds: float) -> str:

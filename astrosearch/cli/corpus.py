@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def corpus() -> None:
-    """Get papers to index."""
+    """Get papers to index: select them from files, or fetch them from arXiv.
+
+    \b
+    astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl
+    astrosearch corpus harvest --from 2025-01-01
+    """
 
 
 @corpus.command("import")
@@ -31,20 +36,21 @@ def corpus() -> None:
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write.",
+    help="The file to write.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @selection_options
 def import_(
     sources: tuple[Path, ...], out: Path, force: bool, strict: bool, **selection: Any
 ) -> None:
-    """Select papers of large files once, into one small file.
+    """Select papers from large files into one small file.
+
+    The files are those that `astrosearch index` reads. Of two records of a paper, the newer one is
+    kept.
 
     \b
     astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl
     astrosearch corpus import astro.jsonl harvest.jsonl --out astro.jsonl --force
-
-    Reads what `astrosearch index` reads. Of two records of one paper the newer one stays.
     """
     from astrosearch.corpus.intake import Selection
 
@@ -69,7 +75,7 @@ def _import(
     from astrosearch.corpus.records import record_from_paper
     from astrosearch.corpus.store import Corpus, import_papers
 
-    # Of one name, so that what a killed run left is written anew by the next.
+    # Always the same name: the next run writes again what a killed one has left.
     work = out.with_name(f".{out.name}.partial")
     papers, lines, rejected = (work / name for name in ("sqlite", "out", "rejected"))
     try:
@@ -79,7 +85,7 @@ def _import(
                 intake = import_papers(sources, selection, papers, rejected, strict=strict)
                 with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
                     stream.writelines(
-                        orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus
+                        orjson.dumps(record_from_paper(paper)) + b"\n" for paper in corpus
                     )
                     count = len(corpus)
                 if intake.refused:
@@ -90,31 +96,27 @@ def _import(
             finally:
                 shutil.rmtree(work, ignore_errors=True)
     except Timeout:
-        raise AstrosearchError(f"another process is writing {out}: wait for it") from None
+        raise AstrosearchError(f"another process is writing {out}; wait for it to end") from None
     except (OSError, sqlite3.OperationalError) as error:
         raise AstrosearchError(f"cannot write {out}: {error}") from error
     return intake, count
 
 
 @corpus.command()
-@click.option(
-    "--from", "since", type=Day(), required=True, metavar="DATE", help="First day, YYYY-MM-DD."
-)
-@click.option(
-    "--until", type=Day(last=True), metavar="DATE", help="Last day, YYYY-MM-DD; now if absent."
-)
+@click.option("--from", "since", type=Day(), required=True, metavar="DATE", help="First day.")
+@click.option("--until", type=Day(last=True), metavar="DATE", help="Last day; by default today.")
 @click.option(
     "--set",
     "set_spec",
     default="physics:astro-ph",
     show_default=True,
-    help="The archive or category, as OAI-PMH spells it.",
+    help="The archive or category, as OAI-PMH writes it.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write; harvest-FROM-UNTIL.jsonl if absent.",
+    help="The file to write; by default harvest-FROM-UNTIL.jsonl.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option(
@@ -131,7 +133,7 @@ def _import(
     default=3,
     show_default=True,
     metavar="SECONDS",
-    help="Wait between requests; arXiv's terms of use ask for 3.",
+    help="Seconds between requests; arXiv's terms of use ask for 3.",
 )
 def harvest(
     since: date,
@@ -144,12 +146,12 @@ def harvest(
 ) -> None:
     """Fetch the papers that arXiv added or changed between two days (UTC).
 
+    The day of a paper is when its record last changed; the earliest such day at arXiv is
+    2005-09-16. If the command is stopped, the same command goes on where it was.
+
     \b
     astrosearch corpus harvest --from 2025-01-01
     astrosearch corpus harvest --from 2025-01-01 --until 2025-01-31 --set physics:astro-ph:GA
-
-    A paper counts for the day its record last changed; arXiv's earliest such day is 2005-09-16.
-    Stopped in the middle, the same command goes on from where it was.
     """
     from astrosearch.corpus import oai
 
@@ -180,11 +182,11 @@ def _summary(done: "Checkpoint", out: Path) -> str:
 
 def _check_out(out: Path, force: bool) -> None:
     if out.exists() and not out.is_file():
-        raise InputError(f"{out} is no ordinary file: give another --out")
+        raise InputError(f"{out} is not an ordinary file; give another --out")
     if out.exists() and not force:
-        raise InputError(f"{out} exists: give another --out, or --force to replace it")
+        raise InputError(f"{out} exists; give another --out, or --force to replace it")
     if not out.parent.is_dir():
-        raise InputError(f"there is no folder {out.parent}: create it first")
+        raise InputError(f"there is no folder {out.parent}; create it first")
 
 
 def _rejected(out: Path) -> Path:

@@ -1,38 +1,85 @@
-"""`astrosearch doctor`: what is found, what is missing, and the command that mends it."""
+"""`astrosearch doctor`: what is installed, what is missing, and the command that mends it."""
 
 import importlib.util
+import os
+import platform
 from collections.abc import Iterator
+from importlib import metadata
+from typing import NamedTuple
 
 import click
 
-Finding = tuple[str, bool, str]
-"""What was looked at, whether it is well, what was found or what to do."""
+from astrosearch import __version__
+from astrosearch.cli.options import format_option
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    well: bool
+    text: str
+    """What was found, or the command that mends it."""
 
 
 @click.command()
-def doctor() -> None:
-    """Say what is installed, found and missing, and the command that mends it.
+@format_option("table", "json", help="json is for a bug report.")
+def doctor(output: str) -> None:
+    """Show what is installed and what is missing, and how to mend it.
 
-    Exits with 3 if something is missing.
+    The exit code is 3 if something is missing.
+
+    \b
+    astrosearch doctor
+    astrosearch doctor --format json
     """
-    from astrosearch.cli.views.hits import write_table
+    from astrosearch.cli.views.hits import as_json
+    from astrosearch.cli.views.tables import write_table
     from astrosearch.errors import SetupError
 
     findings = list(_findings())
-    rows = [(name, "ok" if well else "missing", found) for name, well, found in findings]
-    write_table(("what", "state", "found, or what to do"), rows)
-    if missing := [name for name, well, _ in findings if not well]:
-        raise SetupError(f"{len(missing)} to mend: {', '.join(missing)}")
+    if output == "json":
+        records = [
+            {"what": finding.what, "ok": finding.well, "found": finding.text}
+            for finding in findings
+        ]
+        click.echo(as_json({"versions": _versions(), "findings": records}, indent=True))
+    else:
+        rows = [
+            (finding.what, "ok" if finding.well else "missing", finding.text)
+            for finding in findings
+        ]
+        write_table(("what", "state", "found, or what to do"), rows)
+    if missing := [finding.what for finding in findings if not finding.well]:
+        raise SetupError(f"{len(missing)} missing: {', '.join(missing)}")
+
+
+_NEEDED = ("torch", "transformers", "faiss-cpu", "tantivy", "tokenizers", "peft", "openai")
+
+
+def _versions() -> dict[str, str | None]:
+    """What a bug report has to say first; None for a package that is not installed."""
+    return {
+        "astrosearch": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: _version(package) for package in (*_NEEDED, "numpy", "click", "rich")},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _findings() -> Iterator[Finding]:
-    from importlib import metadata
-
-    for package in ("torch", "transformers", "faiss-cpu", "tokenizers", "peft", "openai"):
-        try:
-            yield package, True, metadata.version(package)
-        except metadata.PackageNotFoundError:
-            yield package, False, f"pip install {package}"
+    python = f"{platform.python_version()} on {platform.platform()}"
+    yield Finding("astrosearch", True, f"{__version__}, Python {python}")
+    for package in _NEEDED:
+        version = _version(package)
+        yield Finding(package, version is not None, version or f"pip install {package}")
     yield _device()
     yield from _models()
     yield from _indexes()
@@ -41,43 +88,42 @@ def _findings() -> Iterator[Finding]:
 
 def _device() -> Finding:
     if importlib.util.find_spec("torch") is None:
-        return "device", False, "pip install torch"
+        return Finding("device", False, "pip install torch")
     import torch
 
     if torch.cuda.is_available():
-        return "device", True, f"cuda: {torch.cuda.get_device_name()}"
+        return Finding("device", True, f"cuda: {torch.cuda.get_device_name()}")
     if torch.backends.mps.is_available():
-        return "device", True, "mps"
-    return "device", True, f"cpu, {torch.get_num_threads()} threads (no GPU is needed)"
+        return Finding("device", True, "mps")
+    return Finding("device", True, f"cpu, {torch.get_num_threads()} threads (no GPU is needed)")
 
 
 def _models() -> Iterator[Finding]:
     from astrosearch.encoders.registry import DEFAULT, KNOWN, is_here
 
     well = is_here(KNOWN[DEFAULT])
-    found = "on this machine" if well else f"astrosearch models fetch {DEFAULT}"
-    yield f"model {DEFAULT}", well, found
+    text = "on this machine" if well else f"astrosearch models fetch {DEFAULT}"
+    yield Finding(f"model {DEFAULT}", well, text)
 
 
 def _indexes() -> Iterator[Finding]:
     from astrosearch import paths
+    from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import AstrosearchError
     from astrosearch.index.reader import Index
 
     names = paths.index_names()
     if not names:
-        yield "indexes", False, f"none in {paths.indexes_folder()}; run: astrosearch index"
+        yield Finding("indexes", False, f"none in {paths.indexes_folder()}; astrosearch index")
     for name in names:
         try:
             count = len(Index(paths.index_folder(name)))
-            yield f"index {name}", True, f"{count:,} papers"
+            yield Finding(f"index {name}", True, f"{count:,} papers")
         except AstrosearchError as error:
-            yield f"index {name}", False, str(error)
+            yield Finding(f"index {name}", False, with_remedy(error, name))
 
 
 def _openai_key() -> Finding:
-    import os
-
     if os.environ.get("OPENAI_API_KEY"):
-        return "OPENAI_API_KEY", True, "set"
-    return "OPENAI_API_KEY", True, "not set; only needed for the encoders openai:NAME"
+        return Finding("OPENAI_API_KEY", True, "set")
+    return Finding("OPENAI_API_KEY", True, "not set; only `openai:` models need it")

@@ -1,16 +1,28 @@
 """`astrosearch indexes`: what has been built, and whether it is sound."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from astrosearch.cli.console import Terminal, notify, write
-from astrosearch.cli.options import Bytes, kind_option
+from astrosearch.cli.group import ListGroup
+from astrosearch.cli.options import (
+    Bytes,
+    format_option,
+    index_argument,
+    kind_option,
+    required_index_argument,
+)
+
+if TYPE_CHECKING:
+    from astrosearch.index.manifest import Manifest
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def indexes(ctx: click.Context) -> None:
+@click.group(cls=ListGroup)
+def indexes() -> None:
     """List, inspect, verify, tune and remove indexes.
 
     \b
@@ -19,134 +31,208 @@ def indexes(ctx: click.Context) -> None:
     astrosearch indexes verify sampler
     astrosearch indexes tune sampler --recall .99 --memory 500MB
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_indexes)
 
 
 @indexes.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object an index.")
-def list_indexes(as_json: bool) -> None:
-    """List the indexes, the one built last first."""
+@format_option("table", "json", "jsonl", help="jsonl is one JSON object a line.")
+def list_indexes(output: str) -> None:
+    """List the indexes, the one built last first.
+
+    \b
+    astrosearch indexes
+    astrosearch indexes --format json
+    """
     from astrosearch import paths
-    from astrosearch.cli.views.hits import write_table
+    from astrosearch.cli.views.tables import write_table
+
+    if not paths.index_names():
+        paths.existing_index(None)  # says so
+    manifests = list(_manifests())
+    if output == "table":
+        rows = [
+            (
+                folder.name,
+                f"{manifest.count:,}",
+                _size(folder_bytes(folder)),
+                manifest.built[:10],
+                manifest.encoder.short_name,
+            )
+            for folder, manifest in manifests
+        ]
+        write_table(("index", "papers", "size", "built", "encoder"), rows, right=(1, 2))
+        return
+    records = [
+        {
+            "name": folder.name,
+            "count": manifest.count,
+            "bytes": folder_bytes(folder),
+            "built": manifest.built,
+            "encoder": manifest.encoder.as_record(),
+        }
+        for folder, manifest in manifests
+    ]
+    if output == "json":
+        write(json.dumps(records, indent=1))
+    else:
+        for record in records:
+            write(json.dumps(record))
+
+
+def _manifests() -> "Iterator[tuple[Path, Manifest]]":
+    """The indexes and what they are; of a damaged one a line says so."""
+    from astrosearch import paths
+    from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import IndexDamaged
     from astrosearch.index.manifest import Manifest
+    from astrosearch.text.tex import one_line
 
-    names = paths.index_names()
-    if not names:
-        paths.existing_index(None)  # says so
-    rows = []
-    for name in names:
+    for name in paths.index_names():
         folder = paths.index_folder(name)
         try:
-            manifest = Manifest.read(folder)
+            yield folder, Manifest.read(folder)
         except IndexDamaged as error:
-            notify(f"{name}: {error}")
-            continue
-        size = sum(file.stat().st_size for file in folder.iterdir())
-        if as_json:
-            record = {"name": name, "count": manifest.count, "bytes": size, "built": manifest.built}
-            write(json.dumps({**record, "encoder": manifest.encoder.as_record()}))
-        rows.append(
-            (
-                name,
-                f"{manifest.count:,}",
-                f"{size / 1e6:,.1f} MB",
-                manifest.built[:10],
-                str(manifest.encoder),
-            )
-        )
-    if not as_json:
-        write_table(("index", "papers", "size", "built", "encoder"), rows, right=(1, 2))
+            notify(one_line(f"{name}: {with_remedy(error, name)}"))
+
+
+def folder_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
 
 
 @indexes.command()
-@click.argument("name", required=False)
-def info(name: str | None) -> None:
-    """Print an index's manifest, as JSON."""
+@index_argument
+@format_option("table", "json", help="json is the whole manifest.")
+def info(index_name: str | None, output: str) -> None:
+    """Show what an index holds and how it was built.
+
+    \b
+    astrosearch indexes info sampler
+    astrosearch indexes info sampler --format json
+    """
     from astrosearch import paths
+    from astrosearch.cli.views.tables import write_facts
     from astrosearch.index.manifest import Manifest
 
-    folder = paths.existing_index(name)
-    Manifest.read(folder)
-    record = json.loads((folder / paths.MANIFEST).read_bytes())
-    write(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
+    folder = paths.existing_index(index_name)
+    manifest = Manifest.read(folder)
+    if output == "json":
+        record = json.loads((folder / paths.MANIFEST).read_bytes())
+        write(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
+        return
+    write_facts(_facts(folder, manifest))
+
+
+def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
+    corpus = manifest.corpus
+    selection = ", ".join(
+        f"{name} {value}"
+        for name, value in corpus["selection"].items()
+        if value not in (None, False)
+    )
+    refused = sum(corpus.get("refused", {}).values())
+    recall = "" if manifest.recall is None else f"; recall@10 {manifest.recall:.3f}"
+    facts = {
+        "index": folder.name,
+        "papers": f"{manifest.count:,}",
+        "built": f"{manifest.built[:16].replace('T', ' ')} UTC, by astrosearch {manifest.tool}",
+        "folder": str(folder),
+        "size": f"{_size(folder_bytes(folder))} in {len(manifest.files) + 1} files",
+        "corpus": ", ".join(corpus["sources"]),
+        "lines": f"{corpus.get('lines', 0):,} read, {corpus.get('not_selected', 0):,} not "
+        f"selected, {refused:,} refused",
+        "selection": selection or "all papers",
+        "encoder": str(manifest.encoder),
+        "vectors": f"{manifest.count:,} of {manifest.dimension} dimensions",
+        "search": f"{manifest.factory} (faiss.index_factory){recall}",
+    }
+    mean, spread = manifest.background["mean"], manifest.background.get("spread")
+    if mean is not None and spread is not None:
+        facts["random pairs"] = f"cosine {mean:.3f} ± {spread:.3f}"
+    return facts
 
 
 @indexes.command()
-@click.argument("name", required=False)
-def verify(name: str | None) -> None:
-    """Check every byte of an index against its manifest, by sha256."""
+@index_argument
+def verify(index_name: str | None) -> None:
+    """Check every byte of an index against its manifest, by sha256.
+
+    \b
+    astrosearch indexes verify sampler
+    """
     from astrosearch import paths
     from astrosearch.errors import IndexDamaged
     from astrosearch.index.manifest import Manifest
     from astrosearch.index.reader import Index
 
-    folder = paths.existing_index(name)
+    folder = paths.existing_index(index_name)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
     if damaged := Manifest.read(folder).verify(folder):
         raise IndexDamaged(
-            f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs); "
-            f"build it again: astrosearch index {folder.name}"
+            f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs)",
+            remedy="build-again",
         )
-    opened = Index(folder)
-    write(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+    index = Index(folder)
+    write(f"{folder.name}: {len(index):,} papers, {len(index.manifest.files)} files, sound")
 
 
 @indexes.command()
-@click.argument("name", required=False)
+@index_argument
 @kind_option
 @click.option(
     "--recall",
     type=click.FloatRange(min=0, max=1, min_open=True),
-    help="Recall@10 against exact search, at least; .99 at first.",
+    help="The least recall@10 against exact search; .99 at first.",
 )
 @click.option(
-    "--memory",
-    metavar="SIZE",
-    type=Bytes(),
-    help="What a search may hold in memory, as 500MB.",
+    "--memory", metavar="SIZE", type=Bytes(), help="The most memory a search may use, as 500MB."
 )
-def tune(name: str | None, kind: str | None, recall: float | None, memory: int | None) -> None:
-    """Change how an index finds neighbours; nothing is encoded.
+def tune(
+    index_name: str | None, kind: str | None, recall: float | None, memory: int | None
+) -> None:
+    """Change how an index searches its vectors; nothing is encoded.
 
-    Recall is measured against exact search, and the search goes further until it is as asked.
-    What is not given stays as it was asked for last time, also when the index is brought up to
-    date.
+    Recall is measured against exact search, and the search is widened until it is reached. An
+    option that is not given keeps its value, also when the index is brought up to date.
+
+    \b
+    astrosearch indexes tune astro --recall .995
+    astrosearch indexes tune astro --kind ivf --memory 500MB
     """
     from astrosearch import paths
     from astrosearch.index import build
 
     if recall is not None and recall != recall:  # NaN passes any bounds
-        raise click.BadParameter("nan is no recall: write .99", param_hint="--recall")
-    folder = paths.existing_index(name)
-    build.tune(
-        folder,
-        kind=kind,
-        recall=recall,
-        memory=memory,
-        reporter=Terminal(),
-    )
+        raise click.BadParameter("nan is not a recall: write .99", param_hint="--recall")
+    folder = paths.existing_index(index_name)
+    build.tune(folder, kind=kind, recall=recall, memory=memory, reporter=Terminal())
 
 
 @indexes.command()
-@click.argument("name")
+@required_index_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def remove(name: str, yes: bool) -> None:
-    """Delete an index and what is left of an unfinished build of it."""
+def remove(index_name: str, yes: bool) -> None:
+    """Delete an index, and what an unfinished build of it has left.
+
+    \b
+    astrosearch indexes remove trial
+    astrosearch indexes remove trial --yes
+    """
     import shutil
 
     from astrosearch import paths
     from astrosearch.index.build import locked
 
-    folder = paths.index_folder(name)
+    folder = paths.index_folder(index_name)
     partial = paths.partial_folder(folder)
     if not partial.exists():
-        folder = paths.existing_index(name)
+        folder = paths.existing_index(index_name)
     if not yes:
         click.confirm(f"Delete {folder}?", abort=True, err=True)
     with locked(folder):
-        for one in (folder, partial, paths.replaced_folder(folder)):
-            if one.exists():
-                shutil.rmtree(one)
+        for path in (folder, partial, paths.replaced_folder(folder)):
+            if path.exists():
+                shutil.rmtree(path)
     notify(f"Deleted {folder}")

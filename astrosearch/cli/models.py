@@ -2,61 +2,89 @@
 
 import click
 
-from astrosearch.cli.console import Terminal, write
+from astrosearch.cli.console import Terminal, notify, write
+from astrosearch.cli.group import ListGroup
+from astrosearch.cli.options import format_option
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def models(ctx: click.Context) -> None:
+@click.group(cls=ListGroup)
+def models() -> None:
     """List the models known by name, or fetch one.
 
     \b
     astrosearch models
+    astrosearch models --format json
     astrosearch models fetch minilm
     """
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_models)
 
 
 @models.command("list")
-def list_models() -> None:
-    """List the models known by name."""
-    from astrosearch.cli.views.hits import write_table
+@format_option("table", "json")
+def list_models(output: str) -> None:
+    """List the models known by name.
+
+    \b
+    astrosearch models list
+    astrosearch models list --format json
+    """
+    from astrosearch.cli.views.hits import as_json
+    from astrosearch.cli.views.tables import write_table
     from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
 
-    rows = [
-        (
-            f"{DEFAULT_ENCODER} (default)",
-            "yes" if is_here(KNOWN[DEFAULT]) else "no",
-            "10 MB",
-            "MIT",
-            f"astrosearch, over {DEFAULT}",
-            "trained to find astronomy papers",
-        )
+    records: list[dict[str, object]] = [
+        {
+            "name": DEFAULT_ENCODER,
+            "default": True,
+            "fetched": is_here(KNOWN[DEFAULT]),
+            "size_mb": 10,
+            "licence": "MIT",
+            "gated": False,
+            "source": f"astrosearch, over {DEFAULT}",
+            "summary": "trained to find astronomy papers",
+        }
     ]
-    rows += [
-        (
-            model.name,
-            "yes" if is_here(model) else "no",
-            f"{model.size_mb:,} MB",
-            model.licence + (", gated" if model.gated else ""),
-            model.wheel or model.hub,
-            model.summary,
-        )
+    records += [
+        {
+            "name": model.name,
+            "default": False,
+            "fetched": is_here(model),
+            "size_mb": model.size_mb,
+            "licence": model.licence,
+            "gated": model.gated,
+            "source": model.wheel or model.hub,
+            "summary": model.summary,
+        }
         for model in KNOWN.values()
     ]
-    write_table(("model", "here", "size", "licence", "from", "what"), rows, right=(2,))
-    click.echo(
-        "Any hub id (owner/name), folder or .gguf file will do too. A gated model needs an account "
-        "that has accepted its licence: hf auth login",
-        err=True,
+    if output == "json":
+        click.echo(as_json(records, indent=True))
+        return
+    rows = [
+        (
+            f"{record['name']}{' (default)' if record['default'] else ''}",
+            "yes" if record["fetched"] else "no",
+            f"{record['size_mb']:,} MB",
+            f"{record['licence']}{', gated' if record['gated'] else ''}",
+            f"{record['source']}",
+            f"{record['summary']}",
+        )
+        for record in records
+    ]
+    write_table(("model", "fetched", "size", "licence", "source", "what"), rows, right=(2,))
+    notify(
+        "An encoder may also be a Hugging Face id (owner/name), a folder or a .gguf file. For a "
+        "gated model, accept its licence on its page at huggingface.co, then: hf auth login"
     )
 
 
 @models.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Fetch a model now, for work without network later."""
+    """Download a model now, to work without network later.
+
+    \b
+    astrosearch models fetch minilm
+    """
     from astrosearch.encoders.registry import locate
 
     folder, revision = locate(name, Terminal())

@@ -1,19 +1,205 @@
-"""Options that several commands share."""
+"""Options that several commands share: one spelling for one meaning, in all of them.
+
+    @click.command()
+    @format_option("table", "json")          # --format, as the parameter `output`
+    @index_option                            # -i, --index, as `index_name`
+    def show(output: str, index_name: str | None) -> None: ...
+
+A command whose subject is an index, as `astrosearch indexes info NAME`, has `index_argument`
+instead: NAME and --index NAME both work. A renamed option stays understood by `old_spelling`.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from astrosearch.cli.console import notify
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ids")
+
+INDEX = "astrosearch.index"
+"""Where a context's `meta` has the name of the index that the command is about: an error's remedy
+names it."""
 
 Command = Callable[..., Any]
 
 
+class _OldSpelling(click.Option):
+    """Hands what it is given to the option that has its place now, and says so in a line."""
+
+    def __init__(self, *arguments: Any, new: str, param: str, value: Any, **rest: Any) -> None:
+        super().__init__(*arguments, **rest)
+        self._new, self._param, self._value = new, param, value
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        if self.name in opts:
+            notify(f"{self.opts[0]} is now {self._new}")
+            values = cast(dict[str, Any], opts)  # the parser's own, which the new option reads next
+            given = values.pop(str(self.name))
+            values.setdefault(self._param, given if self._value is None else self._value)
+        return super().handle_parse_result(ctx, opts, args)
+
+
+def old_spelling(
+    old: str, *, new: str, param: str, value: Any = None
+) -> Callable[[Command], Command]:
+    """An option that was renamed: not in the help, still understood, with a line on stderr.
+
+    `old_spelling("--json", new="--format json", param="output", value="json")` makes `--json` do
+    what `--format json` does; without `value`, the old option takes one and hands it on:
+    `old_spelling("--spelling", new="--normalization", param="normalization")`.
+
+    Args:
+        param: the parameter that the new option sets.
+        value: what it is set to, if the old option was a flag.
+    """
+    # The type is the new option's business.
+    rest: dict[str, Any] = {"type": click.UNPROCESSED} if value is None else {"is_flag": True}
+    rest |= {"hidden": True, "is_eager": True, "expose_value": False}
+    name = "old_" + old.lstrip("-").replace("-", "_")
+    return click.option(old, name, cls=_OldSpelling, new=new, param=param, value=value, **rest)
+
+
+class _Format(click.Choice[str]):
+    """A choice of formats, to which `text` is an old name of `table`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "text" and "table" in self.choices:
+            notify("--format text is now --format table")
+            value = "table"
+        return super().convert(value, param, ctx)
+
+
+def format_option(
+    *choices: str, default: str = "table", help: str = "How the output is written."
+) -> Callable[[Command], Command]:
+    """`--format`, as the parameter `output`; where there is a `json`, `--json` is understood."""
+
+    def decorate(command: Command) -> Command:
+        if "json" in choices:
+            command = old_spelling("--json", new="--format json", param="output", value="json")(
+                command
+            )
+        return click.option(
+            "--format",
+            "output",
+            type=_Format(choices),
+            default=default,
+            show_default=True,
+            help=help,
+        )(command)
+
+    return decorate
+
+
+def count_option(help: str, default: int = 10) -> Callable[[Command], Command]:
+    """`-k` and `--count`, as the parameter `k`."""
+    return click.option(
+        "-k",
+        "--count",
+        "k",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help=help,
+    )
+
+
+def _complete_index(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """The names of indexes that a shell offers at the Tab key."""
+    from click.shell_completion import CompletionItem
+
+    from astrosearch import paths
+
+    return [CompletionItem(name) for name in paths.index_names() if name.startswith(incomplete)]
+
+
+def remember_index(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """For an error's remedy, the index that the command is about."""
+    ctx.meta[INDEX] = value
+    return value
+
+
+def index_option(command: Command) -> Command:
+    """`-i` and `--index`, as the parameter `index_name`; None means the index built last."""
+    return click.option(
+        "-i",
+        "--index",
+        "index_name",
+        metavar="NAME",
+        envvar="ASTROSEARCH_INDEX",
+        callback=remember_index,
+        shell_complete=_complete_index,
+        help="The index to use; by default the one built last.",
+    )(command)
+
+
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+
+
+def index_argument(command: Command) -> Command:
+    """NAME or `--index NAME`, as the parameter `index_name`; None means the index built last."""
+    help = "The same as NAME; by default the index built last."
+    return _index_argument(command, help=help, envvar="ASTROSEARCH_INDEX")
+
+
+def required_index_argument(command: Command) -> Command:
+    """The same for what cannot be undone: the index has to be named in the command."""
+    return _index_argument(command, help="The same as NAME.", required=True)
+
+
+def new_index_argument(command: Command) -> Command:
+    """The same for an index that need not exist yet; None where it is not named."""
+    return _index_argument(command, help="The same as NAME.")
+
+
+def _index_argument(
+    command: Command, *, help: str, required: bool = False, envvar: str | None = None
+) -> Command:
+    def keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+        ctx.meta[INDEX] = value
+
+    def merge(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+        option = ctx.meta[INDEX]
+        if value and option and ctx.get_parameter_source("index_option") == _COMMAND_LINE:
+            raise click.UsageError(f"two indexes are named, {value} and {option}; name one")
+        if required and not (value or option) and not ctx.resilient_parsing:
+            raise click.MissingParameter(ctx=ctx, param=param)
+        return remember_index(ctx, param, value or option)
+
+    command = click.option(
+        "-i",
+        "--index",
+        "index_option",
+        metavar="NAME",
+        envvar=envvar,
+        callback=keep,
+        is_eager=True,
+        expose_value=False,
+        shell_complete=_complete_index,
+        help=help,
+    )(command)
+    return click.argument(
+        "index_name",
+        metavar="NAME" if required else "[NAME]",
+        required=False,
+        callback=merge,
+        shell_complete=_complete_index,
+    )(command)
+
+
 class Day(click.ParamType[date]):
-    """YYYY, YYYY-MM or YYYY-MM-DD; a shorter one means its first day, or its last."""
+    """YYYY, YYYY-MM or YYYY-MM-DD. A year or a month stands for its first day, or its last."""
 
     name = "date"
 
@@ -35,7 +221,7 @@ class Day(click.ParamType[date]):
             following = date(year + month // 12, month % 12 + 1, 1)
             return date.fromordinal(following.toordinal() - 1)
         except (ValueError, TypeError):
-            self.fail(f"{value!r} is no date: write YYYY-MM-DD, YYYY-MM or YYYY", param, ctx)
+            self.fail(f"{value!r} is not a date: write YYYY-MM-DD, YYYY-MM or YYYY", param, ctx)
 
 
 def mode_option(command: Command) -> Command:
@@ -44,42 +230,37 @@ def mode_option(command: Command) -> Command:
         type=click.Choice(["hybrid", "dense", "lexical"]),
         default="hybrid",
         show_default=True,
-        help="By meaning and words, meaning (dense) or words alone (lexical).",
-    )(command)
-
-
-def index_option(command: Command) -> Command:
-    return click.option(
-        "-i",
-        "--index",
-        "index_name",
-        metavar="NAME",
-        envvar="ASTROSEARCH_INDEX",
-        help="The index to ask; by default the one built last.",
+        help="Search by meaning and words (hybrid), by meaning (dense) or by words (lexical).",
     )(command)
 
 
 def date_options(command: Command) -> Command:
-    command = click.option("--until", type=Day(last=True), help="Only papers up to this date.")(
-        command
-    )
+    command = click.option(
+        "--until",
+        type=Day(last=True),
+        help="Only papers up to this date: YYYY, YYYY-MM or YYYY-MM-DD.",
+    )(command)
     return click.option("--since", type=Day(), help="Only papers from this date on.")(command)
 
 
 def selection_options(command: Command) -> Command:
-    """The fields of `readers.Selection`, and `strict`."""
+    """The fields of `corpus.intake.Selection`, and `strict`."""
     for decorate in (
-        click.option("--strict", is_flag=True, help="End at the first line that is refused."),
+        click.option(
+            "--strict", is_flag=True, help="Stop at the first line that cannot be read as a paper."
+        ),
         seed_option("For --sample."),
         click.option(
-            "--sample", type=click.IntRange(min=1), help="Keep so many, chosen at random."
+            "--sample", type=click.IntRange(min=1), help="Take this many papers at random."
         ),
-        click.option("--limit", type=click.IntRange(min=1), help="Stop after so many papers."),
+        click.option("--limit", type=click.IntRange(min=1), help="Stop after this many papers."),
         date_options,
+        click.option("--primary-only", is_flag=True, help="Look only at a paper's first category."),
         click.option(
-            "--primary-only", is_flag=True, help="Look at a paper's first category alone."
+            "--category",
+            metavar="CAT",
+            help="Only papers of this category or archive, as astro-ph.GA or astro-ph.",
         ),
-        click.option("--category", metavar="CAT", help="Only papers of this category or archive."),
     ):
         command = decorate(command)
     return command
@@ -88,7 +269,9 @@ def selection_options(command: Command) -> Command:
 def filter_options(command: Command) -> Command:
     for decorate in (
         click.option("--author", metavar="NAME", help="Only papers of this author."),
-        click.option("--category", metavar="CAT", help="Only this category or archive."),
+        click.option(
+            "--category", metavar="CAT", help="Only papers of this category, as astro-ph.GA."
+        ),
         date_options,
     ):
         command = decorate(command)
@@ -97,24 +280,9 @@ def filter_options(command: Command) -> Command:
 
 def answer_options(command: Command) -> Command:
     for decorate in (
-        click.option("--abstracts", is_flag=True, help="Show the abstracts too (table)."),
-        click.option(
-            "--format",
-            "output",
-            type=click.Choice(FORMATS),
-            default="table",
-            show_default=True,
-            help="table is tab-separated lines down a pipe.",
-        ),
-        click.option(
-            "-k",
-            "--count",
-            "k",
-            type=click.IntRange(min=1),
-            default=10,
-            show_default=True,
-            help="How many papers.",
-        ),
+        click.option("--abstracts", is_flag=True, help="Show the abstracts in the table."),
+        format_option(*FORMATS, help="In a pipe, a table is tab-separated lines."),
+        count_option("How many papers to show."),
     ):
         command = decorate(command)
     return command
@@ -130,8 +298,8 @@ def kind_option(command: Command) -> Command:
     return click.option(
         "--kind",
         metavar="KIND",
-        help="How neighbours are found: auto, flat (exact), sq8, ivf, hnsw, pq, rabitq or what "
-        "faiss.index_factory takes.",
+        help="How nearest vectors are searched: auto, flat (exact), sq8, ivf, hnsw, pq, rabitq or "
+        "a string for faiss.index_factory.",
     )(command)
 
 
@@ -143,13 +311,13 @@ class Bytes(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B", value, re.ASCII | re.IGNORECASE)
-        if not found:
-            self.fail(f"{value!r} is no size: write 500MB or 1.5GB", param, ctx)
-        return int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " "))
+        match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B", value, re.ASCII | re.IGNORECASE)
+        if not match:
+            self.fail(f"{value!r} is not a size: write 500MB or 1.5GB", param, ctx)
+        return int(float(match[1]) * 1000 ** " KMGT".index(match[2].upper() or " "))
 
 
 def consent_option(command: Command) -> Command:
-    return click.option("--yes", is_flag=True, help="Pay for `openai:` without being asked.")(
-        command
-    )
+    return click.option(
+        "--yes", is_flag=True, help="Agree to the cost of `openai:` models without being asked."
+    )(command)

@@ -2,32 +2,32 @@
 
 import click
 
-from astrosearch.cli.options import index_option
+from astrosearch.cli.options import format_option, index_option
 
 
 @click.command()
-@click.argument("paper_id", metavar="ID")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json", "bibtex"]),
-    default="table",
-    show_default=True,
-)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@format_option("table", "json", "jsonl", "bibtex", help="json is a list where several are shown.")
 @index_option
-def show(paper_id: str, output: str, index_name: str | None) -> None:
-    """Show one paper of an index.
+def show(ids: tuple[str, ...], output: str, index_name: str | None) -> None:
+    """Show papers of an index with their abstracts.
+
+    An ID may be an arXiv number, old or new, with or without version, or an arXiv address.
 
     \b
     astrosearch show 2503.14368
-    astrosearch show https://arxiv.org/abs/astro-ph/9401008v1 --format bibtex
+    astrosearch show 2503.14368 astro-ph/9401008 --format bibtex
+    astrosearch show https://arxiv.org/abs/astro-ph/9401008v1
     """
+    from contextlib import closing
+
     from astrosearch import paths
-    from astrosearch.cli.views.hits import write_paper
+    from astrosearch.cli.views.hits import write_papers
     from astrosearch.corpus.store import Corpus
     from astrosearch.index.reader import PAPERS
     from astrosearch.papers import parse_id
 
-    normal = parse_id(paper_id).id
-    corpus = Corpus(paths.existing_index(index_name) / PAPERS)
-    write_paper(corpus.papers([corpus.row_of(normal)])[0], format=output)
+    names = dict.fromkeys(parse_id(text).id for text in ids)
+    with closing(Corpus(paths.existing_index(index_name) / PAPERS)) as corpus:
+        papers = corpus.papers([corpus.row_of(name) for name in names])
+    write_papers(papers, format=output)

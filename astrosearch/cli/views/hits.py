@@ -1,6 +1,7 @@
 """How answers look: a table on a terminal, plain lines down a pipe, and the formats of programs."""
 
 import csv
+import json
 import re
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from astrosearch.cli.console import notify, on_terminal
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
 from astrosearch.text import bibtex
@@ -22,7 +24,7 @@ from astrosearch.text.tex import one_line, to_unicode
 WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
 
-READABLE = 88
+READABLE = 100
 """Columns beyond which running text gets hard to read."""
 
 
@@ -33,6 +35,7 @@ def write_hits(
     query: str | None,
     index: str,
     abstracts: bool = False,
+    explain: bool = False,
     footer: Sequence[str] = (),
 ) -> None:
     """Print an answer to standard output, and what is to be said of it to standard error.
@@ -44,8 +47,9 @@ def write_hits(
 
     Args:
         format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
-            becomes tab-separated lines: rank, score, id, year, first author, title, categories,
-            and with `abstracts` the abstract.
+            becomes tab-separated lines: rank, match, id, year, first author, title,
+            categories; with `explain` the signals too; with `abstracts` the abstract.
+        explain: show the numbers behind the order in a table; the other formats always have them.
     """
     match format:
         case "json":
@@ -60,121 +64,136 @@ def write_hits(
             click.echo("\n\n".join(bibtex.entry(hit.paper) for hit in hits))
         case "ids":
             click.echo("\n".join(hit.paper.id for hit in hits))
-        case _ if _on_terminal():
+        case _ if on_terminal():
             console = Console()
-            console.print(hits_table(hits, abstracts=abstracts, width=console.width))
+            console.print(
+                hits_table(hits, abstracts=abstracts, width=console.width, explain=explain)
+            )
         case _:
             for hit in hits:
-                click.echo("\t".join(_plain_fields(hit, abstracts=abstracts)))
+                click.echo("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
     for line in footer:
-        click.echo(line, err=True)
+        notify(line)
+
+
+def write_papers(papers: Sequence[Paper], *, format: str) -> None:
+    """Print papers to standard output: as pages to read, as JSON or as BibTeX.
+
+    Args:
+        format: table, json (an object for one paper, a list for several), jsonl or bibtex.
+    """
+    match format:
+        case "json":
+            records = [paper_record(paper) for paper in papers]
+            click.echo(as_json(records[0] if len(records) == 1 else records, indent=True))
+        case "jsonl":
+            for paper in papers:
+                click.echo(as_json(paper_record(paper)))
+        case "bibtex":
+            click.echo("\n\n".join(map(bibtex.entry, papers)))
+        case _ if on_terminal():
+            console = Console()
+            for place, paper in enumerate(papers):
+                console.print(
+                    *([Text()] if place else []),
+                    paper_view(paper),
+                    width=min(console.width, READABLE),
+                )
+        case _:
+            click.echo("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
 
 
 def write_paper(paper: Paper, *, format: str) -> None:
-    """Print one paper to standard output: as a page to read, as JSON or as BibTeX."""
-    if format == "json":
-        click.echo(as_json(paper_record(paper), indent=True))
-    elif format == "bibtex":
-        click.echo(bibtex.entry(paper))
-    elif _on_terminal():
-        console = Console()
-        console.print(paper_view(paper), width=min(console.width, READABLE))
-    else:
-        click.echo("\n".join(_paper_lines(paper)))
+    """Print one paper, as `write_papers` does."""
+    write_papers([paper], format=format)
 
 
-def write_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
-) -> None:
-    """A small table on a terminal, tab-separated rows without a head down a pipe.
-
-    Args:
-        right: columns of numbers, to be set flush right.
-    """
-    if not _on_terminal():
-        for row in rows:
-            click.echo("\t".join(one_line(field) for field in row))
-        return
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column, name in enumerate(head):
-        table.add_column(
-            name,
-            justify="right" if column in right else "left",
-            no_wrap=column == 0 or column in right,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(one_line(field)) for field in row))
-    Console().print(table)
-
-
-def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int) -> Table:
+def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: bool = False) -> Table:
     """The table of an answer for a terminal of `width` columns.
 
     Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
     to be read, a hit is a block instead, so that no title is squeezed:
 
-         #  cosine  by       paper
+         #  match  paper
         ────────────────────────────────────────────────────────────────────
-         1   0.743  both     Mass assembly and morphological transformations
-                             1606.04952 · 2016 · Huertas-Company et al. · astro-ph.GA
+         1     74  Mass assembly and morphological transformations
+                   1606.04952 · 2016 · Huertas-Company et al. · astro-ph.GA
 
-    `by` says which side found a hit, if two were asked: its words, its meaning, or both.
+    Args:
+        explain: the signals behind the order too, and the ranks by meaning and by words.
     """
-    hybrid = any(hit.dense_rank for hit in hits) and any(hit.lexical_rank for hit in hits)
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     # Columns of a given width are laid out once, others twice: half of what a table takes.
-    measures = [_measures(hit, hybrid) for hit in hits]
-    name = "score" if any(hit.cosine is None for hit in hits) else "cosine"
+    measures = [_measures(hit, explain=explain) for hit in hits]
+    styles = {"#": "dim", "match": "green"}
     room = width - 3
-    for place, (head, style) in enumerate([("#", "dim"), (name, "green"), ("by", "dim")]):
-        if head == "by" and not hybrid:
-            continue
-        widest = max(map(len, (head, *(fields[place] for fields in measures))))
+    for head in measures[0] if measures else ():
+        widest = max(len(head), *(len(fields[head]) for fields in measures))
         table.add_column(
-            head,
-            justify="left" if head == "by" else "right",
-            style=style,
-            no_wrap=True,
-            width=widest,
+            head, justify="right", style=styles.get(head, "dim"), no_wrap=True, width=widest
         )
         room -= widest + 2
     if abstracts or width < WIDE:
         table.add_column("paper", width=max(min(room, READABLE), 1), overflow="fold")
-        for hit, measured in zip(hits, measures, strict=True):
-            table.add_row(*measured, _block(hit.paper, abstracts=abstracts))
+        for hit, fields in zip(hits, measures, strict=True):
+            table.add_row(*fields.values(), _block(hit.paper, abstracts=abstracts))
         return table
-    table.expand = True
-    table.add_column("id", no_wrap=True)
-    table.add_column("year", no_wrap=True)
-    table.add_column("first author", max_width=22, overflow="fold")
-    table.add_column("title", ratio=1, overflow="fold")
-    table.add_column("categories", style="dim", max_width=16, overflow="fold")
-    for hit, measured in zip(hits, measures, strict=True):
-        paper = hit.paper
-        table.add_row(
-            *measured,
-            _identifier(paper),
-            str(paper.published.year),
-            Text(first_author(paper)),
-            Text(_readable(paper.title), style="bold"),
-            Text(_categories(paper)),
-        )
+    rows = [_columns(hit.paper) for hit in hits]
+    for head, widest in zip(_HEADS, _widths(rows, room), strict=True):
+        style = "dim" if head == "categories" else ""
+        table.add_column(head, width=widest, overflow="fold", style=style)
+    for fields, row in zip(measures, rows, strict=True):
+        table.add_row(*fields.values(), *row)
     return table
 
 
-def _measures(hit: Hit, hybrid: bool) -> list[str]:
-    """The first columns: rank, cosine (or score, where there is none), who found it."""
-    shown = hit.score if hit.cosine is None else hit.cosine
-    return [str(hit.rank), f"{shown:.3f}", *([_found_by(hit)] if hybrid else [])]
+_HEADS = ("id", "year", "first author", "title", "categories")
+_LONGEST_AUTHOR = 24
+"""Columns; a longer name is wrapped."""
 
 
-def _found_by(hit: Hit) -> str:
-    if hit.dense_rank and hit.lexical_rank:
-        return "both"
-    return "meaning" if hit.dense_rank else "words"
+def _columns(paper: Paper) -> tuple[Text, ...]:
+    """What stands under `_HEADS`."""
+    return (
+        _identifier(paper),
+        Text(str(paper.published.year)),
+        Text(first_author(paper)),
+        Text(_readable(paper.title), style="bold"),
+        Text(_categories(paper)),
+    )
+
+
+def _widths(rows: Sequence[Sequence[Text]], room: int) -> list[int]:
+    """Columns for each of `_HEADS`: titles get what they need, then all categories a line."""
+    needs = [
+        max(len(head), *(row[place].cell_len for row in rows)) for place, head in enumerate(_HEADS)
+    ]
+    identifier, year, author, title, categories = needs
+    author = min(author, _LONGEST_AUTHOR)
+    room -= identifier + year + author + 2 * (len(needs) - 1)
+    words = (word for row in rows for word in row[-1].plain.split())
+    longest = max([len(_HEADS[-1]), *map(len, words)])
+    categories = min(max(room - title, longest), categories)
+    return [identifier, year, author, max(min(title, room - categories), 10), categories]
+
+
+def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
+    """The numbers of a hit, by the heads of their columns."""
+    numbers = {"#": str(hit.rank), "match": str(hit.match)}
+    return numbers | _explanation(hit) if explain else numbers
+
+
+def _explanation(hit: Hit) -> dict[str, str]:
+    return {
+        "score": f"{hit.score:.3f}",
+        "cosine": _signal(hit.cosine),
+        "BM25": _signal(hit.bm25, 1),
+        "tokens": _signal(hit.token_match),
+        "meaning": f"{hit.dense_rank or ''}",
+        "words": f"{hit.lexical_rank or ''}",
+    }
 
 
 def _block(paper: Paper, *, abstracts: bool) -> Group:
@@ -255,6 +274,10 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
+def _signal(value: float | None, digits: int = 3) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
 def first_author(paper: Paper) -> str:
     """`Hofmann et al.`; empty if the record names nobody."""
     if not paper.authors:
@@ -263,17 +286,18 @@ def first_author(paper: Paper) -> str:
     return f"{name} et al." if len(paper.authors) > 1 else name
 
 
-def _plain_fields(hit: Hit, *, abstracts: bool) -> list[str]:
+def _plain_fields(hit: Hit, *, abstracts: bool, explain: bool) -> list[str]:
     paper = hit.paper
     fields = [
         str(hit.rank),
-        f"{hit.score:.4f}",
+        str(hit.match),
         paper.id,
         str(paper.published.year),
         first_author(paper),
         _readable(paper.title),
         _categories(paper),
     ]
+    fields += _explanation(hit).values() if explain else ()
     return [*fields, _readable(paper.abstract)] if abstracts else fields
 
 
@@ -300,10 +324,16 @@ def _readable(text: str) -> str:
 
 
 def as_json(record: object, *, indent: bool = False) -> str:
-    """JSON with every control character escaped, also those that the standard lets through."""
+    """JSON with every control character escaped, also those that the standard lets through; where
+    standard output is not in UTF-8, in ASCII, so that nothing of it is lost."""
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2 if indent else None).decode()
-    return re.sub(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]", lambda m: f"\\u{ord(m[0]):04x}", text)
+    in_utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    return (_CONTROLS if in_utf8 else _NOT_ASCII).sub(_escaped, text)
 
 
-def _on_terminal() -> bool:
-    return Console().is_terminal  # FORCE_COLOR makes it one
+_CONTROLS = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return json.dumps(sign[0])[1:-1]

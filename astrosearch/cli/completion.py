@@ -1,0 +1,22 @@
+"""`astrosearch completion`: the Tab key of a shell."""
+
+import click
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Write the script that completes commands, options and names of indexes at the Tab key.
+
+    \b
+    astrosearch completion bash >> ~/.bashrc
+    astrosearch completion zsh >> ~/.zshrc
+    astrosearch completion fish > ~/.config/fish/completions/astrosearch.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    root = ctx.find_root().command
+    click.echo(script(root, {}, "astrosearch", "_ASTROSEARCH_COMPLETE").source())

@@ -1,0 +1,87 @@
+"""What an error becomes on the command line: a line, with the command that mends it, and an exit
+code.
+
+The library's errors carry facts and the name of a remedy (`astrosearch.errors.Remedy`); only here
+does a remedy become a command.
+"""
+
+import errno
+import os
+from typing import NamedTuple
+
+from astrosearch.cli.console import OutputLost
+from astrosearch.errors import AstrosearchError
+
+REMEDIES: dict[str, str] = {
+    "build": "build it: astrosearch index {index} --corpus FILE",
+    "build-again": "build it again: astrosearch index {index}",
+    "tune": "change how it is searched: astrosearch indexes tune {index}",
+}
+"""By `Remedy`; {index} is the name of the index that the command was about."""
+
+_NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What the system says of files that may not be read or written, or have gone meanwhile."""
+
+_NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""What it says where writing fails for a reason outside the program."""
+
+
+class Ending(NamedTuple):
+    """How a command ends."""
+
+    line: str
+    """For standard error; empty if there is nothing to say."""
+    exit_code: int
+    output_lost: bool = False
+    """Whether standard output cannot be written to any more."""
+
+
+def ending(error: BaseException, index: str | None = None) -> Ending | None:
+    """The line and exit code of an error; None for a bug, which keeps its traceback.
+
+    Args:
+        index: the index that the command was about, to be named in the remedy.
+    """
+    if isinstance(error, AstrosearchError):
+        return Ending(with_remedy(error, index), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Ending(f"stopped. {error}".rstrip(), 130)
+    if isinstance(error, BrokenPipeError):
+        return Ending("", 0, output_lost=True)  # the reader (head, less) has seen enough
+    if isinstance(error, OSError):
+        return _of_the_system(error)
+    return None
+
+
+def with_remedy(error: AstrosearchError, index: str | None = None) -> str:
+    """`index main has no manifest.json; build it again: astrosearch index main`
+
+    Args:
+        index: None means the one built last.
+    """
+    words = REMEDIES.get(error.remedy, "")
+    if error.remedy == "build" and index is None:
+        words = "build one: astrosearch index"
+    if "{index}" in words:
+        words = words.format(index=index or _built_last())
+    return "; ".join(filter(None, (str(error), words)))
+
+
+def _built_last() -> str:
+    from astrosearch import paths
+
+    return next(iter(paths.index_names()), "NAME")
+
+
+def _of_the_system(error: OSError) -> Ending | None:
+    if isinstance(error, OutputLost):
+        closed = error.errno == errno.EBADF
+        why = "standard output is closed" if closed else error.strerror
+        return Ending(f"the answer cannot be written: {why}", 1, output_lost=True)
+    if error.filename is not None and error.errno in _NO_ACCESS + _NO_WRITING:
+        return Ending(f"{os.fsdecode(error.filename)} cannot be used: {error.strerror}", 1)
+    if error.errno == errno.EBADF:
+        return Ending("standard input is closed", 1)
+    if error.errno in _NO_WRITING:
+        return Ending(f"a file cannot be written: {error.strerror}", 1)
+    return None
