@@ -3,54 +3,63 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrosearch.cli.console import Terminal, notify
-from astrosearch.cli.options import consent_option, seed_option
+from astrosearch.cli.console import Terminal, notify, write
+from astrosearch.cli.options import (
+    consent_option,
+    format_option,
+    index_argument,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from astrosearch.encoders.base import Encoder
+    from astrosearch.evaluation.gate import SavedReport
     from astrosearch.evaluation.report import Report
+    from astrosearch.search.searcher import Searcher
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("eval")
-@click.argument("name", required=False, envvar="ASTROSEARCH_INDEX")
+@index_argument
 @click.option(
     "--task",
     "tasks",
     multiple=True,
     type=click.Choice(["title", "half", "judgements", "completion"]),
-    help="May be repeated, but for completion; by default title and half, and judgements if there "
-    "are any.",
+    help="May be repeated, except completion; by default title and half, and judgements if a file "
+    "of them is given.",
 )
 @click.option(
     "--judgements",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=_FILE,
     help='JSON Lines of {"id" or "query": …, "relevant": [ids]}, or TREC qrels.',
 )
 @click.option(
     "--topics",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=_FILE,
     help="The queries of TREC qrels: number, tab, text.",
 )
 @click.option(
     "--queries",
     type=click.IntRange(min=1),
-    help="How many queries a task, drawn at random: 1000, or 200 abstracts for completion.",
+    help="Queries a task, drawn at random; 1000 by default, 200 abstracts for completion.",
 )
 @click.option(
     "--pool",
     type=click.IntRange(min=2),
     default=10_000,
     show_default=True,
-    help="Among how many papers the answers are sought.",
+    help="Number of papers in which the answers are sought.",
 )
 @click.option("--held-out", is_flag=True, help="Only papers that nothing here was trained on.")
-@seed_option("For all that is drawn.")
+@seed_option("Seed of everything that is drawn.")
 @click.option(
     "--against",
     metavar="ENCODER",
@@ -69,47 +78,30 @@ if TYPE_CHECKING:
 @click.option(
     "--continued",
     type=click.IntRange(min=2),
-    help="For completion: how many abstracts the model continues; by default all.",
+    help="For completion: how many abstracts the model continues; all by default.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+@format_option("table", "json")
 @click.option(
     "--save",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report, with every query's values, for a later --gate.",
+    help="Write the report, with the figures of each query, for a later --gate.",
 )
 @click.option(
     "--gate",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="End with exit code 1 if the index answers worse than in this saved report.",
+    type=_FILE,
+    help="Exit with code 1 if the index answers worse than in this saved report.",
 )
 @consent_option
-def evaluate(
-    name: str | None,
-    tasks: tuple[str, ...],
-    judgements: Path | None,
-    topics: Path | None,
-    queries: int | None,
-    pool: int,
-    held_out: bool,
-    seed: int,
-    against: tuple[str, ...],
-    model: str | None,
-    adapter: str | None,
-    sources: int,
-    continued: int | None,
-    as_json: bool,
-    save: Path | None,
-    gate: Path | None,
-    yes: bool,
-) -> None:
+def evaluate(index_name: str | None, tasks: tuple[str, ...], output: str, **options: Any) -> None:
     """Measure how well an index finds what it should, on its own papers.
 
-    By title: each title must find its abstract. By half: the first half of an abstract must find
-    the second. By judgements: a paper, or a text, must find the papers named for it, as those it
-    cites. By words, by vectors, and by both; with 95 % intervals. By completion: what a language
-    model makes of the first half of an abstract, with sources and without.
+    title: each title must find its abstract. half: the first half of an abstract must find the
+    second. judgements: a paper, or a text, must find the papers named for it, such as those it
+    cites. Each task is asked by words, by vectors and by both, and comes with 95 % intervals.
+    completion: what a language model makes of the first half of an abstract, with sources and
+    without.
 
     \b
     astrosearch eval
@@ -119,124 +111,162 @@ def evaluate(
     astrosearch eval astro --task completion --held-out
     """
     if "completion" in tasks:
-        if set(tasks) != {"completion"} or judgements or against or save or gate:
-            raise click.UsageError(
-                "--task completion is asked alone: no other --task, --judgements, --against, "
-                "--save or --gate"
-            )
-        if (model is None) != (adapter is None):
-            raise click.UsageError("give --model and --adapter together: they are compared")
-        chosen = (model, adapter) if model and adapter else None
-        count = queries or 200
-        written = min(count, continued or count)
-        _completion(name, count, held_out, seed, chosen, sources, written, as_json=as_json)
-        return
-    if model or adapter or continued:
-        raise click.UsageError("--model, --adapter and --continued belong to --task completion")
-    if (judgements is None) and "judgements" in tasks:
-        raise click.UsageError("--task judgements needs --judgements FILE")
-    if judgements is not None and tasks and "judgements" not in tasks:
-        raise click.UsageError("--judgements is given: add --task judgements")
-    if topics is not None and judgements is None:
-        raise click.UsageError("--topics belongs to --judgements FILE")
-    if not tasks:
-        tasks = ("title", "half") if judgements is None else ("title", "half", "judgements")
+        _evaluate_completion(index_name, tasks, output, options)
+    else:
+        _evaluate_retrieval(index_name, tasks, output, options)
 
-    from astrosearch import paths
-    from astrosearch.encoders import registry
-    from astrosearch.encoders.loading import load_cached_encoder, load_encoder
-    from astrosearch.evaluation import retrieval as library
+
+def _evaluate_retrieval(
+    index_name: str | None, tasks: tuple[str, ...], output: str, options: dict[str, Any]
+) -> None:
+    tasks = _retrieval_tasks(tasks, options)
+
     from astrosearch.evaluation.gate import SavedReport
     from astrosearch.evaluation.qrels import read_judgements
+    from astrosearch.evaluation.retrieval import evaluate
     from astrosearch.evaluation.tasks import Settings, sample_tasks
-    from astrosearch.index.reader import Index
+    from astrosearch.search.searcher import open_index
 
-    index = Index(paths.existing_index(name))
+    gate, save, judgements = options["gate"], options["save"], options["judgements"]
     saved = SavedReport.read(gate) if gate else None
     if save:
         _check_writable(save)
-    judged = read_judgements(judgements, topics) if judgements else []
-    settings = Settings(tuple(dict.fromkeys(tasks)), queries or 1000, pool, held_out, seed)
-    drawn = sample_tasks(index, settings, judged)
-    for task in drawn:
-        for note in task.notes:
-            notify(f"{task.name}: {note}")
-    if saved:
-        saved.check(drawn, settings)
-    reporter = Terminal(yes=yes)
-    own = index.manifest.encoder
-    encoders: list[tuple[str, Encoder]] = [(own.short_name, load_encoder(own, reporter))]
-    for other in dict.fromkeys(against):
-        spec = registry.encoder_spec(other)
-        encoders.append((other, load_cached_encoder(spec, reporter)))
-    report = library.evaluate(index, settings, drawn, encoders, reporter)
-    _write(report, as_json=as_json)
+    judged = read_judgements(judgements, options["topics"]) if judgements else []
+    settings = Settings(
+        tuple(dict.fromkeys(tasks)),
+        options["queries"] or 1000,
+        options["pool"],
+        options["held_out"],
+        options["seed"],
+    )
+    reporter = Terminal(yes=options["yes"])
+    with open_index(index_name, reporter=reporter) as searcher:
+        sampled = sample_tasks(searcher.index, settings, judged)
+        for task in sampled:
+            for note in task.notes:
+                notify(f"{task.name}: {note}")
+        if saved:
+            saved.check(sampled, settings)
+        encoders = _encoders(searcher, options["against"], reporter)
+        report = evaluate(searcher.index, settings, sampled, encoders, reporter)
+    _write(report, output)
     if save:
         _save(report, save)
-    if saved and (regressions := saved.regressions(report)):
-        click.echo(f"astrosearch: worse than {gate}: {'; '.join(regressions)}", err=True)
-        raise click.exceptions.Exit(1)
     if saved:
-        notify(f"Not worse than {gate}")
+        _pass_gate(saved, report)
 
 
-def _completion(
-    name: str | None,
-    count: int,
-    held_out: bool,
-    seed: int,
-    chosen: tuple[str, str] | None,
-    sources: int,
-    continued: int,
-    *,
-    as_json: bool,
+def _retrieval_tasks(tasks: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:
+    """
+    Raises:
+        UsageError: if options do not go together.
+    """
+    judgements = options["judgements"]
+    if options["model"] or options["adapter"] or options["continued"]:
+        raise click.UsageError("--model, --adapter and --continued belong to --task completion")
+    if judgements is None and "judgements" in tasks:
+        raise click.UsageError("--task judgements needs --judgements FILE")
+    if judgements is not None and tasks and "judgements" not in tasks:
+        raise click.UsageError("--judgements is given: add --task judgements")
+    if options["topics"] is not None and judgements is None:
+        raise click.UsageError("--topics belongs to --judgements FILE")
+    if tasks:
+        return tasks
+    return ("title", "half") if judgements is None else ("title", "half", "judgements")
+
+
+def _encoders(
+    searcher: "Searcher", against: tuple[str, ...], reporter: Terminal
+) -> "list[tuple[str, Encoder]]":
+    """The index's own encoder and those that it is compared with, each with its name."""
+    from astrosearch.encoders.loading import load_cached_encoder, load_encoder
+    from astrosearch.encoders.registry import encoder_spec
+
+    own = searcher.index.manifest.encoder
+    encoders = [(own.short_name, load_encoder(own, reporter))]
+    for name in dict.fromkeys(against):
+        encoders.append((name, load_cached_encoder(encoder_spec(name), reporter)))
+    return encoders
+
+
+def _evaluate_completion(
+    index_name: str | None, tasks: tuple[str, ...], output: str, options: dict[str, Any]
 ) -> None:
-    from astrosearch import paths
-    from astrosearch.cli.views import hits as render
+    retrieval_alone = ("judgements", "against", "save", "gate")
+    if set(tasks) != {"completion"} or any(options[name] for name in retrieval_alone):
+        raise click.UsageError(
+            "--task completion is asked alone: no other --task, --judgements, --against, --save "
+            "or --gate"
+        )
+    model, adapter = options["model"], options["adapter"]
+    if (model is None) != (adapter is None):
+        raise click.UsageError("give --model and --adapter together: they are compared")
+
     from astrosearch.cli.views.evaluation import write_completion_report
-    from astrosearch.completion import evaluation as library
+    from astrosearch.cli.views.hits import as_json
+    from astrosearch.completion.evaluation import draw_cases, evaluate_completion
     from astrosearch.completion.generators.base import DEFAULT_GENERATOR
     from astrosearch.completion.generators.local import LocalGenerator
-    from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.encoders.registry import DEFAULT
-    from astrosearch.index.reader import Index
+    from astrosearch.search.searcher import open_index
 
-    base, adapter = chosen or (DEFAULT, DEFAULT_GENERATOR)
-    index = Index(paths.existing_index(name))
-    reporter = Terminal()
-    encoder = load_query_encoder(index.manifest.encoder, reporter)
-    loads = (
-        lambda: LocalGenerator.load(base, reporter),
-        lambda: LocalGenerator.load(base, reporter, adapter=adapter),
-    )
-    cases, left_out = library.draw_cases(
-        index, encoder, count, sources, held_out=held_out, seed=seed, reporter=reporter
-    )
-    report = library.evaluate_completion(
-        index, encoder, loads, cases, left_out, continued=continued, seed=seed, reporter=reporter
-    )
-    if as_json:
-        click.echo(render.as_json(report.as_record(), indent=True))
+    base, adapter = (model, adapter) if model else (DEFAULT, DEFAULT_GENERATOR)
+    count = options["queries"] or 200
+    seed, reporter = options["seed"], Terminal()
+    with open_index(index_name, reporter=reporter) as searcher:
+        index, encoder = searcher.index, searcher.encoder
+        cases, left_out = draw_cases(
+            index,
+            encoder,
+            count,
+            options["sources"],
+            held_out=options["held_out"],
+            seed=seed,
+            reporter=reporter,
+        )
+        report = evaluate_completion(
+            index,
+            encoder,
+            (
+                lambda: LocalGenerator.load(base, reporter),
+                lambda: LocalGenerator.load(base, reporter, adapter=adapter),
+            ),
+            cases,
+            left_out,
+            continued=min(count, options["continued"] or count),
+            seed=seed,
+            reporter=reporter,
+        )
+    if output == "json":
+        write(as_json(report.as_record(), indent=True))
     else:
         write_completion_report(report)
 
 
-def _write(report: "Report", *, as_json: bool) -> None:
-    from astrosearch.cli.views import hits as render
+def _write(report: "Report", output: str) -> None:
     from astrosearch.cli.views.evaluation import write_report
+    from astrosearch.cli.views.hits import as_json
 
-    if as_json:
-        click.echo(render.as_json(report.as_record(), indent=True))
+    if output == "json":
+        write(as_json(report.as_record(), indent=True))
     else:
         write_report(report)
 
 
+def _pass_gate(saved: "SavedReport", report: "Report") -> None:
+    """End with exit code 1 if the report is worse than the saved one."""
+    if regressions := saved.regressions(report):
+        notify(f"astrosearch: worse than {saved.path}: {'; '.join(regressions)}")
+        raise click.exceptions.Exit(1)
+    notify(f"Not worse than {saved.path}")
+
+
 def _check_writable(path: Path) -> None:
     """Before minutes of work, whose result would be lost."""
-    new = not path.exists()
+    is_new = not path.exists()
     with _writing(path):
         path.open("a").close()
-        if new:
+        if is_new:
             path.unlink()
 
 
