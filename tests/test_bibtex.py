@@ -6,7 +6,8 @@ import bibtexparser
 import pytest
 
 from astrosearch.papers import Paper
-from astrosearch.text.bibtex import entry, family_name, key
+from astrosearch.text.authors import family_name
+from astrosearch.text.bibtex import entry, key
 from astrosearch.text.tex import to_unicode
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from astrosearch.corpus.intake import Intake, Refusal, Selection
-from astrosearch.corpus.records import paper_from_record, record_from_paper, split_authors
-from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import Intake, Refusal, Selection, import_papers
+from astrosearch.corpus.records import paper_from_record, record_from_paper
+from astrosearch.corpus.store import Corpus
 from astrosearch.errors import AstrosearchError, CorpusError, RecordError
 from astrosearch.papers import Paper
+from astrosearch.text.authors import split_authors
 from tests.conftest import kaggle_line
 
 

@@ -66,8 +66,9 @@ def _import(
     import orjson
     from filelock import FileLock, Timeout
 
+    from astrosearch.corpus.intake import import_papers
     from astrosearch.corpus.records import record_from_paper
-    from astrosearch.corpus.store import Corpus, import_papers
+    from astrosearch.corpus.store import Corpus
 
     # Of one name, so that what a killed run left is written anew by the next.
     work = out.with_name(f".{out.name}.partial")

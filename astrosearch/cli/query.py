@@ -11,7 +11,7 @@ from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
     from astrosearch.index.reader import Index
     from astrosearch.search.query_parser import ParsedQuery
@@ -64,7 +64,7 @@ def query(
         raise click.UsageError("the query is empty")
 
     from astrosearch import paths
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.index.reader import Index
     from astrosearch.search import ranking as search
@@ -105,7 +105,7 @@ def similar(
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
     from astrosearch import paths
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.index.reader import Index
     from astrosearch.papers import parse_id

@@ -173,7 +173,7 @@ class Shell:
             self._settings[name] = self._usual[name]
 
     def _asked(self, *names: str) -> dict[str, Any]:
-        from astrosearch.corpus.store import Filters
+        from astrosearch.corpus.filters import Filters
 
         filters = {name: self._settings[name] for name in Filters.__slots__}
         return {name: self._settings[name] for name in names} | {"filters": Filters(**filters)}

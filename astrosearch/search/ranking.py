@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError, NothingFound

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from astrosearch import paths
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.index.reader import Index

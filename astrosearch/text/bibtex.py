@@ -7,33 +7,19 @@ would break the entry or the document is escaped.
 
 import re
 import unicodedata
-from typing import NamedTuple
 
 from astrosearch.papers import Paper
+from astrosearch.text.authors import GROUP, family_name, split_name
+from astrosearch.text.tables import LETTERS
 from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
-_GROUP = re.compile(
-    r"\b(collaborations?|consortium|team|group|project|survey|network|observatory|members)\b",
-    re.IGNORECASE,
-)
-_SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
-_PARTICLES = frozenset(
-    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los ten
-    ter van von vom zu zum zur 't""".split()
-)
-# Letters that are no base letter with an accent, so that decomposition does not help.
 _ASCII = str.maketrans(
-    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i"}
-    | {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+    LETTERS
+    | {letter.upper(): plain.capitalize() for letter, plain in LETTERS.items() if letter != "ı"}
+    | {"ð": "d", "þ": "th", "ß": "ss"}
 )
-
-
-class _Name(NamedTuple):
-    given: str
-    family: str
-    suffix: str
 
 
 def key(paper: Paper) -> str:
@@ -46,8 +32,8 @@ def key(paper: Paper) -> str:
     'nowak2006_astro-ph-0601001'
     """
     family = family_name(paper.authors[0]) if paper.authors else ""
-    if _GROUP.search(family):
-        family = _GROUP.sub("", family.lower().removeprefix("the "))
+    if GROUP.search(family):
+        family = GROUP.sub("", family.lower().removeprefix("the "))
     letters = unicodedata.normalize("NFKD", to_unicode(family).translate(_ASCII))
     name = re.sub(r"[^a-z]", "", letters.lower()) or "arxiv"
     return f"{name}{paper.published.year}_{paper.id.replace('/', '-')}"
@@ -83,36 +69,10 @@ def entry(paper: Paper) -> str:
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
-def family_name(name: str) -> str:
-    """What a paper is called after: the family name with its particles, or the collaboration.
-
-    >>> family_name("Maartje van der Berg"), family_name("Lighthouse Collaboration")
-    ('van der Berg', 'Lighthouse Collaboration')
-    """
-    return _split(name).family
-
-
-def _split(name: str) -> _Name:
-    words = name.replace("~", " ").split()
-    if "," in name:  # already "Family, Given"
-        family, _, given = name.partition(",")
-        return _Name(given.strip(), family.strip(), "")
-    if _GROUP.search(name):
-        return _Name("", " ".join(words), "")
-    suffix = words.pop() if len(words) > 1 and words[-1] in _SUFFIXES else ""
-    first = len(words) - 1
-    while first > 0 and words[first - 1].lower() in _PARTICLES:
-        # "Di Wang" and "Le Thi Hoa" begin with a given name, "van Dyk" does not.
-        if first == 1 and not words[0].islower():
-            break
-        first -= 1
-    return _Name(" ".join(words[:first]), " ".join(words[max(first, 0) :]), suffix)
-
-
 def _author(name: str) -> str:
     if name.rstrip(".") == "et al":
         return "others"  # BibTeX's own word for them
-    given, family, suffix = _split(name)
+    given, family, suffix = split_name(name)
     given, family = _safe(given), _safe(family)
     if not given:
         return f"{{{family}}}" if " " in family else family

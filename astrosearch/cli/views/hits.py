@@ -17,6 +17,7 @@ from rich.text import Text
 from astrosearch.papers import Paper
 from astrosearch.search.ranking import Hit
 from astrosearch.text import bibtex
+from astrosearch.text.authors import family_name
 from astrosearch.text.tex import one_line, to_unicode
 
 WIDE = 120
@@ -287,7 +288,7 @@ def first_author(paper: Paper) -> str:
     """`Hofmann et al.`; empty if the record names nobody."""
     if not paper.authors:
         return ""
-    name = _readable(bibtex.family_name(paper.authors[0]))
+    name = _readable(family_name(paper.authors[0]))
     return f"{name} et al." if len(paper.authors) > 1 else name
 
 
