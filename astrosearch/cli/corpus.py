@@ -13,8 +13,8 @@ from astrosearch.cli.options import Day, selection_options
 from astrosearch.errors import AstrosearchError, InputError
 
 if TYPE_CHECKING:
+    from astrosearch.corpus.harvest import Checkpoint
     from astrosearch.corpus.intake import Intake, Selection
-    from astrosearch.corpus.oai import Checkpoint
 
 
 @click.group()
@@ -152,16 +152,18 @@ def harvest(
     A paper counts for the day its record last changed; arXiv's earliest such day is 2005-09-16.
     Stopped in the middle, the same command goes on from where it was.
     """
-    from astrosearch.corpus import oai
+    from astrosearch.corpus.harvest import Etiquette
+    from astrosearch.corpus.harvest import harvest as fetch
+    from astrosearch.corpus.oai import HarvestRequest
 
     if until is not None and since > until:
         raise click.UsageError(f"--from {since} is later than --until {until}")
-    request = oai.HarvestRequest(since, until, set_spec, base_url)
+    request = HarvestRequest(since, until, set_spec, base_url)
     out = out or Path(f"harvest-{since}-{until or datetime.now(UTC).date()}.jsonl")
     _check_out(out, force)
-    etiquette = oai.Etiquette(pause=pause)
+    etiquette = Etiquette(pause=pause)
     try:
-        done = oai.harvest(request, out, etiquette=etiquette, reporter=Terminal())
+        done = fetch(request, out, etiquette=etiquette, reporter=Terminal())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "Run the same command again to go on from the last finished page."
