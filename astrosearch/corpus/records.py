@@ -66,7 +66,7 @@ def paper_from_record(record: object) -> Paper:
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
-        raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} letters")
+        raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
     if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import Stemmer
 
+from astrosearch.text import tables
+
 LONGEST = 64
 """Letters of a word, beyond which it is cut: what is longer is no word."""
 
@@ -28,49 +30,43 @@ LONGEST_KEPT = 200
 
 _stem = Stemmer.Stemmer("english", 0).stemWord
 
-_GREEK_LETTERS = dict(
-    zip(
-        "αβγδεζηθικλμνξοπρστυφχψωϵϑϕϖϱς",
-        """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho
-        sigma tau upsilon phi chi psi omega epsilon theta phi pi rho sigma""".split(),
-        strict=True,
-    )
-)
-_GREEK = frozenset(_GREEK_LETTERS.values())
+_GREEK = frozenset(tables.GREEK.values())
 
 # A hyphen is the joint of a compound: everything that joins without meaning becomes one.
 _SIGNS = str.maketrans(
-    {sign: f"-{name}-" for sign, name in _GREEK_LETTERS.items()}
-    | {"µ": "-mu-", "⊙": "-sun-", "☉": "-sun-", "å": "a", "ø": "o", "ł": "l", "đ": "d", "ı": "i"}
-    | {"æ": "ae", "œ": "oe", "’": "'", "‘": "'", "′": "'"}
+    {sign: f"-{name}-" for sign, name in tables.GREEK.items()}
+    | tables.LETTERS
+    | {"µ": "-mu-", "⊙": "-sun-", "☉": "-sun-", "å": "a", "’": "'", "‘": "'", "′": "'"}
     | dict.fromkeys(map(chr, range(0x2010, 0x2016)), "-")
     | dict.fromkeys("−_^~\u00a0", "-")
     | dict.fromkeys("∼≈≃≅≲≳≤≥≪≫⩽⩾<>±∝≡", "=")
     | dict.fromkeys("${}\u200b\xad", "")
-    | dict.fromkeys(map(chr, range(0x300, 0x370)), "")  # the accents that NFKD split off
+    | dict.fromkeys(tables.COMBINING_ACCENTS, "")
 )
 
-_ACCENTS_APART = re.compile(r"\\[cvuHkbdr] +(?=[A-Za-z])|\\(?:aa|ae|oe|ss|[oOlLi])(?: +|\{\})")
-_ACCENTS = re.compile(r"\\['\"`^~=.]|\\[cvuHkbdr](?=\{)")
-_LETTERS = re.compile(r"\\(aa|AA|ae|AE|oe|OE|ss|[oOlLi])(?![A-Za-z])")
+_A_LETTER = "|".join(tables.LETTER_MACROS)
+# In front of a word, `\AA` is a unit.
+_A_LETTER_OF_A_WORD = "|".join(
+    letter for letter in tables.LETTER_MACROS if letter not in ("AA", "AE", "OE")
+)
+_ACCENTS_APART = re.compile(
+    rf"\\[{tables.ACCENT_LETTERS}] +(?=[A-Za-z])|\\(?:{_A_LETTER_OF_A_WORD})(?: +|\{{\}})"
+)
+_ACCENTS = re.compile(rf"\\[{tables.ACCENT_SIGNS}]|\\[{tables.ACCENT_LETTERS}](?=\{{)")
+_LETTERS = re.compile(rf"\\({_A_LETTER})(?![A-Za-z])")
 _MACRO = re.compile(r"\\([A-Za-z]+)\*?|\\.?")
 _MICRON = re.compile(r"-mu-+m(?![a-z])")
-_RELATIONS = frozenset(
-    """sim simeq approx thicksim cong leq geq le ge lesssim gtrsim lessapprox gtrapprox la ga lsim
-    gsim lta gta lt gt ll gg pm propto leqslant geqslant equiv""".split()
-)
-# Macros that say how the text around them looks, or put nothing but space.
-_SILENT = frozenset(
-    """rm it bf sf tt sl sc em cal mathrm mathit mathbf mathsf mathcal mathscr mathbb textrm textit
-    textbf textsf textsc texttt textsl text mbox hbox emph ensuremath ion boldmath displaystyle left
-    right big Big textsuperscript textsubscript rmfamily scshape itshape bfseries normalfont
-    operatorname boldsymbol bm vec hat bar tilde dot overline underline sqrt frac dfrac tfrac quad
-    qquad xspace small footnotesize scriptsize tiny noindent cdot times""".split()
+# What says how a text looks with an argument of its own, or puts nothing but space.
+_SILENT = tables.SILENT | frozenset(
+    """mathrm mathit mathbf mathsf mathcal mathscr mathbb textrm textit textbf textsf textsc texttt
+    textsl text mbox hbox emph ensuremath ion boldmath textsuperscript textsubscript operatorname
+    boldsymbol bm vec hat bar tilde dot overline underline sqrt frac dfrac tfrac quad qquad cdot
+    times""".split()
 )
 _MACROS = {
     **{name: f"-{name}-" for name in _GREEK},
     **{f"var{name}": f"-{name}-" for name in _GREEK},
-    **dict.fromkeys(_RELATIONS, "="),
+    **dict.fromkeys(tables.RELATIONS, "="),
     **dict.fromkeys(_SILENT, ""),
     **dict.fromkeys(("odot", "sun", "bigodot"), "-sun-"),
 }
@@ -88,8 +84,7 @@ _UNITS = frozenset(
     metre meter m k d""".split()
 )
 _ELEMENTS = "h he c n o ne na mg al si s ar ca ti cr mn fe ni".split()
-_STAGES = """i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx xxi xxii xxiii
-    xxiv xxv xxvi xxvii xxviii""".split()
+_STAGES = [numeral.lower() for numeral in tables.ROMAN]
 _STAGE = frozenset(_STAGES)
 _ELEMENT = frozenset(_ELEMENTS)
 

@@ -103,6 +103,23 @@ _OUTSIDE = re.compile(
 )
 
 
+# What reads or writes files, starts programs, defines macros, or ends a document. No title needs
+# them, and LaTeX does as it is told.
+_FORBIDDEN = frozenset(
+    """AtBeginDocument AtEndDocument DeclareRobustCommand IfFileExists InputIfFileExists LoadClass
+    RequirePackage ShellEscape VerbatimInput aftergroup afterassignment batchmode begin bibliography
+    bye catcode closein closeout csname def directlua documentclass dump edef end endcsname endinput
+    errorstopmode everycr everydisplay everyhbox everyjob everymath everypar everyvbox font
+    futurelet gdef global immediate include includegraphics includeonly includepdf input latelua
+    lccode let loop lstinputlisting luaexec makeatletter mathcode newcommand newenvironment
+    nonstopmode openin openout output pdffiledump pdfobj pdfximage providecommand read readline
+    renewcommand renewenvironment scantokens scrollmode special uccode usepackage verbatiminput
+    write xdef""".split()
+)
+_MACRO = re.compile(r"\\(@*[A-Za-z@]+|.)", re.DOTALL)
+_BACKSLASHED = re.compile(r"\\(.)([{}])?", re.DOTALL)
+
+
 def _safe(text: str) -> str:
     r"""The same TeX, without what would break a field or a document.
 
@@ -112,14 +129,21 @@ def _safe(text: str) -> str:
     text = " ".join(one_line(text).split())
     if is_overgrown(text):
         return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
-    text = paired(text)
+    text = re.sub(r"\^{2,}", "^", text)  # ^^5c is a backslash
+    text = _MACRO.sub(_harmless, paired(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
-    if not _braces_balance(text):
-        text = re.sub(r"\\([{}])", _spelt_brace, text)
+    spell_out = not _braces_balance(text)
+    text = _BACKSLASHED.sub(lambda match: _with_brace(match, spell_out), text)
     # Some readers take a brace behind a backslash for text, and the field would not end.
     return text.strip().rstrip("\\ ")
+
+
+def _harmless(match: re.Match[str]) -> str:
+    """A macro, or the name of one that a title must not call."""
+    name = match[1].strip("@")
+    return name if name in _FORBIDDEN else match[0]
 
 
 def _in_a_formula(match: re.Match[str]) -> str:
@@ -141,5 +165,11 @@ def _braces_balance(text: str) -> bool:
     return depth == 0
 
 
-def _spelt_brace(match: re.Match[str]) -> str:
-    return r"\ensuremath{\lbrace}" if match[1] == "{" else r"\ensuremath{\rbrace}"
+def _with_brace(match: re.Match[str], spell_out: bool) -> str:
+    r"""A backslash and what follows it: `\{` is spelt out where braces do not balance, and `\\}` is
+    parted, because some readers would take its brace for text."""
+    sign, brace = match[1], match[2] or ""
+    if sign in "{}":
+        spelt = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
+        return (spelt if spell_out else match[0][:2]) + brace
+    return match[0][:2] + (f" {brace}" if brace and sign == "\\" else brace)

@@ -34,7 +34,7 @@ LETTERS = {
 COMBINING_ACCENTS = tuple(map(chr, range(0x300, 0x370)))
 """What decomposition (NFKD) splits off an accented letter."""
 
-LETTER_MACROS = ("aa", "AA", "ae", "AE", "oe", "OE", "ss", "o", "O", "l", "L", "i")
+LETTER_MACROS = tuple("aa AA ae AE oe OE ss o O l L i".split())
 r"""Macros that are a letter: `\o`."""
 
 ACCENT_SIGNS = "'\"`^~=."
@@ -44,8 +44,8 @@ ACCENT_LETTERS = "cvuHkbdr"
 r"""Accents that need a space or braces before their letter: `\v{c}`."""
 
 SILENT = frozenset(
-    """rm it bf sf tt sl sc em cal rmfamily scshape itshape normalfont displaystyle left right big
-    Big xspace small footnotesize scriptsize tiny noindent""".split()
+    """rm it bf sf tt sl sc em cal rmfamily scshape itshape bfseries normalfont displaystyle left
+    right big Big xspace small footnotesize scriptsize tiny noindent""".split()
 )
 """Macros that say how the text around them looks; every reader passes over them."""
 
@@ -58,8 +58,10 @@ RELATIONS = {
         "≅": "cong",
         "≲": "lesssim la lsim lta lessapprox",
         "≳": "gtrsim ga gsim gta gtrapprox",
-        "≤": "leq le leqslant",
-        "≥": "geq ge geqslant",
+        "≤": "leq le",
+        "≥": "geq ge",
+        "⩽": "leqslant",
+        "⩾": "geqslant",
         "<": "lt",
         ">": "gt",
         "≪": "ll",
