@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-from astrosearch.text import tables
+from astrosearch.text import tables, units
 
 LONGEST = 64
 """Letters of a word, beyond which it is cut: what is longer is no word."""
@@ -78,11 +78,6 @@ _ATOM_OF_ANY_SCRIPT = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?(?:[^\W\d_]+)?")
 _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)([^\W\d_]+)")
 _ENDS_HARD = re.compile(r"[.,;:!?)\]\"”]+[${}]*$")
 
-_UNITS = frozenset(
-    """cm mm um nm km pc kpc mpc gpc ev kev mev gev tev pev hz khz mhz ghz thz yr myr gyr kyr au
-    jy mjy msun mag arcsec arcmin deg day days hour hours year years min ms mas uas micron microns
-    metre meter m k d""".split()
-)
 _ELEMENTS = "h he c n o ne na mg al si s ar ca ti cr mn fe ni".split()
 _STAGES = [numeral.lower() for numeral in tables.ROMAN]
 _STAGE = frozenset(_STAGES)
@@ -379,7 +374,7 @@ def _macro(match: re.Match[str]) -> str:
 def _parts(atom: str) -> tuple[str, ...]:
     if atom[0].isdigit():
         match = _NUMBER_AND_UNIT.fullmatch(atom)
-        if match and (match[2] in _UNITS or (len(match[2]) == 1 and len(match[1]) > 1)):
+        if match and (match[2] in units.JOINED or (len(match[2]) == 1 and len(match[1]) > 1)):
             return match[1], match[2]
         return (atom,)
     return _PARTS.get(atom, (atom,))
@@ -394,7 +389,7 @@ def _joined(left: str, right: str, gap: str) -> list[str]:
     elif gap.strip("-"):
         return []
     elif left[0].isdigit():
-        if right in _UNITS or not left[-1].isdigit():
+        if right in units.JOINED or not left[-1].isdigit():
             return [left + stem(right)]
     else:
         return [head + right if right in _GREEK else stem(left + right)]
@@ -415,7 +410,7 @@ def _across(left: str, right: str) -> list[str]:
             joined = head + _number(head, number)
             return [joined, *([joined + letter] if letter else [])]
     elif left[0].isdigit():
-        if right in _UNITS:
+        if right in units.JOINED:
             return [left + stem(right)]
     elif right in _GREEK:
         if len(head) <= 2 and left not in STOP_WORDS:
