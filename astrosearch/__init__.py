@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.errors import (
         AstrosearchError,
         EncoderMismatch,
@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Filters": "corpus.store",
+    "Filters": "corpus.filters",
     "Hit": "search.hits",
     "Paper": "papers",
     "ParsedQuery": "search.query_parser",

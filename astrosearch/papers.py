@@ -63,12 +63,14 @@ def parse_id(text: str) -> ArxivId:
     ArxivId(id='astro-ph/0601001', version=None)
 
     Raises:
-        IdentifierError: if `text` is no arXiv identifier, or one that has lost digits
+        IdentifierError: if `text` is not an arXiv identifier, or is one that has lost digits
             or its archive on the way (spreadsheets and floats do that).
     """
     bare = text.strip()
     if len(bare) > LONGEST_ID:
-        raise IdentifierError(f"{text[:40]!r}… of {len(bare):,} letters is no arXiv identifier")
+        raise IdentifierError(
+            f"{text[:40]!r}… of {len(bare):,} characters is not an arXiv identifier"
+        )
     if not _NEW.match(bare):  # the form of nearly all of them needs no unwrapping
         bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
         bare = _WRAPPING.sub("", bare)
@@ -152,6 +154,10 @@ class Paper:
         return f"https://arxiv.org/abs/{self.id}"
 
 
+LONGEST_CATEGORY = 50
+"""Characters; arXiv's longest, `cond-mat.mtrl-sci` and the like, have about 20."""
+
+
 def normal_category(text: str) -> str:
     """A category or archive as arXiv spells it.
 
@@ -159,11 +165,15 @@ def normal_category(text: str) -> str:
     'astro-ph.GA'
 
     Raises:
-        InputError: if it is empty, or more than one.
+        InputError: if it is empty, more than one, or longer than any.
     """
+    if len(text) > LONGEST_CATEGORY:
+        raise InputError(
+            f"a category of {len(text):,} characters is longer than {LONGEST_CATEGORY} characters"
+        )
     archive, dot, rest = text.strip().partition(".")
     if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", rest):
-        raise InputError(f"{text!r} is no category: write one, as astro-ph or astro-ph.GA")
+        raise InputError(f"{text!r} is not a category: write one, as astro-ph or astro-ph.GA")
     return archive.lower() + (dot and rest and "." + (rest.upper() if len(rest) == 2 else rest))
 
 
@@ -173,5 +183,5 @@ def in_category(categories: tuple[str, ...], wanted: str, *, primary_only: bool 
     >>> in_category(("gr-qc", "astro-ph.HE"), "astro-ph")
     True
     """
-    looked_at = categories[:1] if primary_only else categories
-    return any(one == wanted or one.startswith(wanted + ".") for one in looked_at)
+    counting = categories[:1] if primary_only else categories
+    return any(name == wanted or name.startswith(wanted + ".") for name in counting)

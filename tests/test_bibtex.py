@@ -6,7 +6,8 @@ import bibtexparser
 import pytest
 
 from astrosearch.papers import Paper
-from astrosearch.text.bibtex import entry, family_name, key
+from astrosearch.text.authors import family_name
+from astrosearch.text.bibtex import entry, key
 from astrosearch.text.tex import to_unicode
 
 
@@ -86,6 +87,15 @@ def test_every_field_comes_back_from_a_parser() -> None:
         ("ends in a backslash \\", "ends in a backslash"),
         ("two\nlines\tand \x1b[31mred", "two lines and [31mred"),
         ('"quoted", with = and ,', '"quoted", with = and ,'),
+        (r"{a\} b\\} quasar", r"{a\ensuremath{\rbrace} b\\ } quasar"),
+        (r"{one\\}{two}", r"{one\\ }{two}"),
+        (r"\{a\} and {b}", r"\{a\} and {b}"),
+        (r"\input{/etc/passwd} of \write18{rm x}", "input{/etc/passwd} of write18{rm x}"),
+        (r"$\catcode`\@=11 \@@input x$", r"$catcode`\@=11 input x$"),
+        (r"a $^^5cinput{x}$ star", r"a $^5cinput{x}$ star"),
+        (r"\\input as text", r"\\input as text"),
+        (r"\expandafter\csname inp\endcsname", r"\expandaftercsname inpendcsname"),
+        (r"\begin{filecontents}{x}y\end{filecontents}", "begin{filecontents}{x}yend{filecontents}"),
     ],
 )
 def test_a_hostile_title_is_made_safe_and_kept(title: str, kept: str) -> None:

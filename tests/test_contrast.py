@@ -12,8 +12,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
-from astrosearch.corpus.intake import Selection
-from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import Selection, import_papers
+from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.registry import encoder_spec
 from astrosearch.encoders.vectors import unit_rows

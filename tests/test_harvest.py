@@ -27,10 +27,12 @@ from click.testing import CliRunner
 
 from astrosearch import __version__
 from astrosearch.cli import main
-from astrosearch.corpus.oai import Checkpoint, Etiquette, HarvestRequest, harvest
+from astrosearch.corpus.harvest import Checkpoint, Etiquette, harvest
+from astrosearch.corpus.oai import HarvestRequest
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
+from astrosearch.retry_after import retry_after
 from tests.conftest import LONG
 from tests.reporters import Lines, Watch
 
@@ -451,6 +453,30 @@ def test_other_protocol_errors_are_told_with_code_and_text(
 # Failures of the service
 
 
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        (" 1.5 ", 1.5),
+        ("0", 0),
+        ("Fri, 05 Jan 2024 09:21:47 GMT", 0),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("٣", None),
+        ("Fri, 05 Jan 99999999999 09:21:47 GMT", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_or_nothing(header: str, seconds: float | None) -> None:
+    assert retry_after(header) == seconds
+
+
+def test_retry_after_of_a_date_to_come_is_the_time_until_then() -> None:
+    wait = retry_after(formatdate(time.time() + 100, usegmt=True))
+    assert wait is not None
+    assert 95 < wait <= 100
+
+
 def test_retry_after_in_seconds_is_waited_for(
     serve: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -547,7 +573,7 @@ def test_a_web_page_in_place_of_records_is_told_at_once(
     serve: Callable[..., Service], tmp_path: Path, fault: Fault
 ) -> None:
     service = serve([], faults={1: [fault]})
-    with pytest.raises(AstrosearchError, match=r"something else than OAI-PMH \(text/html\)"):
+    with pytest.raises(AstrosearchError, match=r"something other than OAI-PMH \(text/html\)"):
         run(service, tmp_path / "january.jsonl")
     assert len(service.asked) == 1
 
@@ -634,7 +660,7 @@ def test_another_harvest_into_the_same_file_is_noticed(
         send(to, body)
 
     service = serve(*THREE_PAGES, faults={2: [meddle]})
-    with pytest.raises(AstrosearchError, match="another one is writing it"):
+    with pytest.raises(AstrosearchError, match="another harvest is writing it"):
         run(service, tmp_path / "january.jsonl")
 
 
@@ -739,6 +765,7 @@ def test_a_killed_harvest_goes_on_and_ends_with_the_same_bytes(
     ]
 
 
+@pytest.mark.slow
 def test_a_harvest_killed_at_any_moment_goes_on_and_ends_with_the_same_bytes(
     serve: Callable[..., Service], tmp_path: Path
 ) -> None:
@@ -876,7 +903,7 @@ def test_nothing_found_is_exit_code_four(serve: Callable[..., Service], tmp_path
             "--from 2024-02-01 is later than --until 2024-01-31",
         ),
         ([], "Missing option '--from'"),
-        (["--from", "2024-01-01", "--base-url", "arxiv.org/oai"], "is no web address"),
+        (["--from", "2024-01-01", "--base-url", "arxiv.org/oai"], "is not a web address"),
         (["--from", "2024-01-01", "--pause", "-1"], "-1.0 is not in the range x>=0"),
         (["--from", "2024-01-01", "--out", "nowhere/x.jsonl"], "there is no folder nowhere"),
     ],

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from astrosearch import paths
+from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.intake import Selection
-from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.registry import resolve

@@ -2,7 +2,8 @@
 
 import pytest
 
-from astrosearch.text.quantities import AllowedValues, mentions, name_key
+from astrosearch.text.names import name_key
+from astrosearch.text.quantities import AllowedValues, mentions
 
 NUMBERS = [
     # text, (value, unit, error) of each number in it
@@ -124,6 +125,175 @@ def test_the_same_quantity_in_two_spellings_agrees() -> None:
         assert AllowedValues([one]).having(mentions(other)[0]) == [0], (one, other)
     for one, other in (("7 kpc", "7 Myr"), ("7.2", "-7.2"), ("5 ± 1 K", "5 ± 2 K")):
         assert AllowedValues([one]).having(mentions(other)[0]) == [], (one, other)
+
+
+EQUAL = [
+    # in other units
+    ("0.5 Gyr", "500 Myr"),
+    ("500 Myr", "5 x 10^8 yr"),
+    ("1 kpc", "1000 pc"),
+    ("0.05 Mpc", "50 kpc"),
+    ("1.2 Gpc", "1200 Mpc"),
+    ("1 keV", "1000 eV"),
+    ("0.511 MeV", "511 keV"),
+    ("2.5 TeV", "2500 GeV"),
+    ("60 arcsec", "1 arcmin"),
+    ("1 deg", "60 arcmin"),
+    ("0.1''", "100 mas"),
+    ("30°", "1800'"),
+    ("50 μas", "0.05 mas"),
+    ("1 Jy", "1000 mJy"),
+    ("0.3 mJy", "300 μJy"),
+    ("5 MJy/sr", "5000000 Jy sr^-1"),
+    ("1.4 GHz", "1400 MHz"),
+    ("150 MHz", "0.15 GHz"),
+    ("2 d", "48 hours"),
+    ("90 min", "1.5 h"),
+    ("1 yr", "365.25 days"),
+    ("33 ms", "0.033 s"),
+    ("5007 Å", "500.7 nm"),
+    ("24 μm", "0.024 mm"),
+    ("21 cm", "0.21 m"),
+    ("1 AU", "149597870.7 km"),
+    ("100 mK", "0.1 K"),
+    ("5 μG", "0.005 mG"),
+    ("2 kG", "2000 G"),
+    ("2 kg", "2000 g"),
+    ("3 arcmin^2", "10800 arcsec^2"),
+    ("0.2 km/s", "200 m s^-1"),
+    ("2 Msun/yr", "2 x 10^6 Msun Myr^-1"),
+    ("0.3 mJy/beam", "300 μJy beam^-1"),
+    ("250 ± 10 kpc", "0.25 ± 0.01 Mpc"),
+    # in other spellings of the unit
+    ("3 erg cm^-2 s^-1", "3 erg s^-1 cm^-2"),
+    ("3 erg/s/cm^2", "3 erg cm$^{-2}$ s$^{-1}$"),
+    ("220 km/s", "220 km s^-1"),
+    ("220 km/s", "220 km per second"),
+    ("220 km/s", "220\\,km\\,s$^{-1}$"),
+    ("70 km/s/Mpc", "70 km s^-1 Mpc^-1"),
+    ("10^8 solar masses", "10$^{8}$ M$_\\odot$"),
+    ("5 microns", "5 $\\mu$m"),
+    ("40 per cent", "40%"),
+    # in other spellings of the number
+    ("3e-15", "3E-15"),
+    ("3e-15", "3 x 10^-15"),
+    ("3E-15", "3\\times10^{-15}"),
+    ("3 × 10⁻¹⁵", "3 \\times 10^{-15}"),
+    ("3e-15 erg", "3*10^-15 erg"),
+    ("1,068 stars", "1068"),
+    ("7.20", "7.2"),
+    ("1.5 million", "1500000"),
+    ("twenty-three", "23"),
+    ("10^8", "100000000"),
+    ("-2.1", "−2.1"),
+    ("500", "500 Myr"),  # a number without a unit is any
+    ("250 ± 10 km/s", "250 km/s"),
+    ("1,500 ± 1,200 K", "1500 ± 1200 K"),
+    ("z \\la 7", "z < 7"),
+    # names
+    ("the LMC", "the Large Magellanic Cloud"),
+    ("the HST", "by Hubble"),
+    ("the JWST", "the James Webb Space Telescope"),
+    ("in SDSS", "in the Sloan Digital Sky Survey"),
+    ("NGC 1068", "NGC1068"),
+    ("Pan-STARRS", "PanSTARRS"),
+]
+DIFFERENT = [
+    ("0.5 Gyr", "50 Myr"),
+    ("0.5 Gyr", "0.5 Myr"),
+    ("1 kpc", "100 pc"),
+    ("1 kpc", "1000 km"),
+    ("1 pc", "3.086 x 10^13 km"),  # not exact
+    ("1 Msun", "1.989 x 10^33 g"),
+    ("1 Rsun", "695700 km"),
+    ("1 Msun", "1 Lsun"),
+    ("1 Mjup", "318 Mearth"),
+    ("1 keV", "1000 K"),
+    ("1 Hz", "1 s^-1"),
+    ("1 mJy", "1 MJy"),
+    ("1 mK", "1 K"),
+    ("1 arcmin", "1 min"),
+    ("30'", "30''"),
+    ("3 arcmin^2", "180 arcsec^2"),
+    ("3 erg s^-1", "3 erg cm^-2 s^-1"),
+    ("220 km/s", "220 km"),
+    ("7 kpc", "7 Myr"),
+    ("7.2", "-7.2"),
+    ("40%", "0.4"),
+    ("5 ± 1 K", "5 ± 2 K"),
+    ("250 ± 10 kpc", "0.25 ± 0.02 Mpc"),
+    ("500", "0.5 Gyr"),
+    ("3e-15", "3e-14"),
+    ("z = 2", "2 kpc"),
+    ("the LMC", "the Small Magellanic Cloud"),
+    ("the LMC", "the SMC"),
+    ("NGC 1068", "NGC 1069"),
+]
+
+
+@pytest.mark.parametrize(("text", "other"), EQUAL, ids=[" = ".join(pair) for pair in EQUAL])
+def test_what_says_the_same_agrees_whatever_its_spelling_and_unit(text: str, other: str) -> None:
+    (mention,), (counterpart,) = mentions(text), mentions(other)
+    assert mention.agrees_with(counterpart)
+    assert counterpart.agrees_with(mention)
+    assert AllowedValues([text]).having(counterpart) == [0]
+    assert AllowedValues([other]).having(mention) == [0]
+
+
+@pytest.mark.parametrize(("text", "other"), DIFFERENT, ids=[" ≠ ".join(pair) for pair in DIFFERENT])
+def test_what_says_something_else_does_not_agree(text: str, other: str) -> None:
+    (mention, *_), (counterpart, *_) = mentions(text), mentions(other)
+    assert not mention.agrees_with(counterpart)
+    assert not counterpart.agrees_with(mention)
+    assert AllowedValues([text]).having(counterpart) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "acronym", "name"),
+    [
+        ("in the Square Lamp Array (SLA) we", "the SLA", "the Square Lamp Array"),
+        ("the Deep Survey of Old Lamps (DSOL)", "of DSOL stars", "the Deep Survey of Old Lamps"),
+        ("a Wide-field Lamp Finder (WLF)", "by WLF", "by the Wide-field Lamp Finder"),
+        ("by the Lamp Counting Machines (LCMs)", "by LCM", "by Lamp Counting Machines"),
+    ],
+)
+def test_an_acronym_that_a_source_introduces_is_its_name(
+    source: str, acronym: str, name: str
+) -> None:
+    known = AllowedValues(["no lamp", source])
+    for text in (acronym, name):
+        (mention, *_) = mentions(text)
+        assert known.having(mention) == [1], text
+    assert AllowedValues([acronym]).having(mentions(name)[0]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "the Square Lamp Telescope (SLA)",
+        "the Square Lamp, an Array (SLA)",
+        "the (SLA)",
+        "a square lamp array (SLA)",
+        "the Square Lamp Array (SLA) and the Small Lamp Archive (SLA)",
+    ],
+)
+def test_other_brackets_introduce_no_acronym(source: str) -> None:
+    (name,) = mentions("the Square Lamp Array")
+    known = AllowedValues([source.replace("Square Lamp Array (SLA)", "(SLA)"), source])
+    sla = mentions("an SLA is")[0]
+    assert not known._keys(sla) & known._keys(name)
+
+
+def test_a_known_number_may_be_written_in_another_unit_and_not_more_precisely() -> None:
+    known = AllowedValues(["0.5 Gyr ago, at 1.25 kpc, 2.50 keV, 7 d and 12 ± 1 Mpc"])
+    for written in ("500 Myr", "1250 pc", "1,250 pc", "2500 eV", "7 days", "12000 kpc"):
+        text = f"we find {written}"
+        for end in range(len("we find "), len(text) + 1):
+            assert known.allows(text[:end]), text[:end]
+        assert known.unknown(text) is None, text
+    for written in ("500.0 Myr", "500 kyr", "501 Myr", "1250 kpc", "1251 pc", "168 h", "1 Mpc"):
+        text = f"we find {written} "
+        assert not (known.allows(text) and known.unknown(text) is None), written
 
 
 def test_a_number_is_allowed_as_long_as_it_may_become_a_known_one() -> None:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
 from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
 
@@ -102,8 +102,8 @@ def test_what_is_no_condition_is_plain_words(typed: str) -> None:
         ("dust year:20152016", "year:20152016 is no year"),
         ("dust year:2020-2015", "year:2020-2015 ends before it begins"),
         ("dust year:0000", "year:0000 is no year"),
-        ("dust cat:7", "'7' is no category"),
-        ("dust author:F", "'F' names no author"),
+        ("dust cat:7", "'7' is not a category"),
+        ("dust author:F", "'F' does not name an author"),
         ("author:hofmann year:2016", "only filters: add words"),
     ],
 )

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from astrosearch.corpus.intake import Intake, Refusal, Selection
-from astrosearch.corpus.records import paper_from_record, record_from_paper, split_authors
-from astrosearch.corpus.store import Corpus, import_papers
-from astrosearch.errors import AstrosearchError, CorpusError, RecordError
+from astrosearch.corpus.intake import Intake, Refusal, Selection, import_papers
+from astrosearch.corpus.records import paper_from_record, record_from_paper
+from astrosearch.corpus.store import Corpus
+from astrosearch.errors import AstrosearchError, CorpusError, NothingFound, RecordError
 from astrosearch.papers import Paper
+from astrosearch.text.authors import split_authors
 from tests.conftest import kaggle_line
 
 
@@ -268,6 +269,37 @@ def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path: Path) -> None
     papers, intake, _ = take(path, tmp_path)
     assert len(papers) == 2
     assert intake.refused == {"line too long": 1}
+
+
+def test_of_many_refusals_all_are_counted_and_the_first_listed(tmp_path: Path) -> None:
+    path = tmp_path / "much.json"
+    lines = [kaggle_line(1), *["{}"] * 5000, *[kaggle_line(1)] * 5000, *["[]"] * 5000]
+    path.write_text("\n".join(lines))
+    papers, intake, _ = take(path, tmp_path)
+    assert len(papers) == 1
+    assert intake.refused == {"no id": 5000, "duplicate id": 5000, "not a record": 5000}
+    assert "15,000 refused" in intake.summary()
+    assert "the first 10,000 of them listed" in intake.summary()
+    assert (tmp_path / "rejected.jsonl").read_bytes().count(b"\n") == 10_000
+
+
+def test_a_file_whose_beginning_is_refused_is_given_up_with_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.json.gz"
+    good = "\n".join(map(kaggle_line, range(20))) + "\n"
+    path.write_bytes(gzip.compress((good + "{}\n" * 1_000_000).encode(), compresslevel=1))
+    with pytest.raises(CorpusError) as caught:
+        take(path, tmp_path, Selection(limit=50))
+    assert str(caught.value) == (
+        f"{path} is not a corpus: 99,980 of its first 100,000 lines are not papers (99,980 no id)"
+    )
+    assert (tmp_path / "rejected.jsonl").stat().st_size < 2**21
+
+
+def test_a_long_file_of_which_a_part_is_refused_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "long.json"
+    path.write_text("{}\n" * 98_000 + (kaggle_line(0, categories="hep-th") + "\n") * 2_001)
+    with pytest.raises(NothingFound, match="100,001 lines read"):
+        take(path, tmp_path, Selection(primary_only=True, since=date(2030, 1, 1)))
 
 
 def test_categories_are_selected_anywhere_or_in_first_place(snapshot: Path, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.intake import Selection
-from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.registry import resolve

@@ -38,6 +38,16 @@ def test_symbols_become_unicode(tex: str, text: str) -> None:
     reads(tex, text)
 
 
+def test_half_of_a_surrogate_pair_is_shown_as_a_sign_that_every_output_holds() -> None:
+    for code in ("d800", "DBFF", "dc00", "dfff"):
+        reads(rf"\unicode{{x{code}}} quasar", "\ufffd quasar")
+    reads(r"\unicode{x3b1} and \unicode{x1d53c} and \unicode{xd7ff}", "α and 𝔼 and \ud7ff")
+
+
+def test_stages_of_ionisation_are_roman_as_far_as_nickel_goes() -> None:
+    reads(r"\ion{Ni}{28}, \ion{Fe}{26}, \ion{Fe}{0}", "Ni XXVIII, Fe XXVI, Fe 0")
+
+
 @pytest.mark.parametrize(
     ("tex", "text"),
     [

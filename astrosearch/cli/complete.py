@@ -117,7 +117,7 @@ def complete(
     from astrosearch.completion.complete import GroundingChecker
     from astrosearch.completion.complete import complete as write
     from astrosearch.completion.generators.base import Sampling
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.errors import InputError
     from astrosearch.index.reader import Index

@@ -13,8 +13,8 @@ from astrosearch.cli.options import Day, selection_options
 from astrosearch.errors import AstrosearchError, InputError
 
 if TYPE_CHECKING:
+    from astrosearch.corpus.harvest import Checkpoint
     from astrosearch.corpus.intake import Intake, Selection
-    from astrosearch.corpus.oai import Checkpoint
 
 
 @click.group()
@@ -72,8 +72,9 @@ def _import(
     import orjson
     from filelock import FileLock, Timeout
 
+    from astrosearch.corpus.intake import import_papers
     from astrosearch.corpus.records import record_from_paper
-    from astrosearch.corpus.store import Corpus, import_papers
+    from astrosearch.corpus.store import Corpus
 
     # Always the same name: the next run writes again what a killed one has left.
     work = out.with_name(f".{out.name}.partial")
@@ -153,16 +154,18 @@ def harvest(
     astrosearch corpus harvest --from 2025-01-01
     astrosearch corpus harvest --from 2025-01-01 --until 2025-01-31 --set physics:astro-ph:GA
     """
-    from astrosearch.corpus import oai
+    from astrosearch.corpus.harvest import Etiquette
+    from astrosearch.corpus.harvest import harvest as fetch
+    from astrosearch.corpus.oai import HarvestRequest
 
     if until is not None and since > until:
         raise click.UsageError(f"--from {since} is later than --until {until}")
-    request = oai.HarvestRequest(since, until, set_spec, base_url)
+    request = HarvestRequest(since, until, set_spec, base_url)
     out = out or Path(f"harvest-{since}-{until or datetime.now(UTC).date()}.jsonl")
     _check_out(out, force)
-    etiquette = oai.Etiquette(pause=pause)
+    etiquette = Etiquette(pause=pause)
     try:
-        done = oai.harvest(request, out, etiquette=etiquette, reporter=Terminal())
+        done = fetch(request, out, etiquette=etiquette, reporter=Terminal())
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             "Run the same command again to go on from the last finished page."

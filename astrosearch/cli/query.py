@@ -61,7 +61,7 @@ def query(
     if batch is None and not given.strip():
         raise click.UsageError("the query is empty")
 
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.search.query_parser import parse
     from astrosearch.search.searcher import open_index
 
@@ -103,7 +103,7 @@ def similar(
     astrosearch similar 2503.14368
     astrosearch similar 2503.14368 astro-ph/9401008 --since 2000
     """
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.papers import parse_id
     from astrosearch.search.searcher import open_index
 

@@ -12,7 +12,7 @@ from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.store import Filters
+    from astrosearch.corpus.filters import Filters
     from astrosearch.search.hits import Hit
     from astrosearch.search.searcher import Searcher
 
@@ -168,7 +168,7 @@ class Shell:
             self._settings[name] = self._usual[name]
 
     def _filters(self) -> "Filters":
-        from astrosearch.corpus.store import Filters
+        from astrosearch.corpus.filters import Filters
 
         return Filters(**{name: self._settings[name] for name in Filters.__slots__})
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from astrosearch.completion.attribution import Copy, Texts, Thresholds, copies, supporting
 from astrosearch.completion.generators.base import GenerationStats, Generator, Sampling
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder
 from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index

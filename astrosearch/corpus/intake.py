@@ -1,16 +1,21 @@
-"""Readers: a file or a service to a stream of papers, with what was refused and why."""
+"""Files to papers: which are selected, which lines are refused and why."""
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from astrosearch.corpus.filters import check_days
 from astrosearch.corpus.json_lines import json_lines, parsed
 from astrosearch.corpus.records import paper_from_record
-from astrosearch.errors import InputError, RecordError
+from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
 
 
@@ -33,10 +38,12 @@ class Selection:
     def __post_init__(self) -> None:
         if self.category is not None:
             object.__setattr__(self, "category", normal_category(self.category))
-        if self.since and self.until and self.since > self.until:
-            raise InputError(f"--since {self.since} is later than --until {self.until}")
+        check_days(self.since, self.until)
         if self.limit and self.sample:
-            raise InputError("--limit takes the first papers, --sample any of them: give one")
+            raise InputError(
+                f"a limit of {self.limit:,} takes the first papers, a sample of {self.sample:,} "
+                "any of them: give one of the two"
+            )
 
     def as_record(self) -> dict[str, object]:
         """For JSON: what is not the default."""
@@ -82,6 +89,13 @@ class Refusal:
 
 
 FIRST_REFUSED = 5
+"""Refusals kept in memory, to show what they look like."""
+
+MOST_LISTED = 10_000
+"""Refusals written down; a packed file may hold hundreds of millions."""
+
+TRIED_LINES, MOST_REFUSED = 100_000, 0.99
+"""A file is given up if of so many lines at its beginning such a share is refused."""
 
 
 @dataclass
@@ -91,20 +105,24 @@ class Intake:
     lines: int = 0
     not_selected: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    """Lines by the reason of their refusal."""
     first_refused: list[Refusal] = field(default_factory=list)
-    """`FIRST_REFUSED` of them at most, to show what they look like."""
-
-    def note(self, refusal: Refusal) -> None:
-        if len(self.first_refused) < FIRST_REFUSED:
-            self.first_refused.append(refusal)
+    """`FIRST_REFUSED` of them at most."""
 
     def summary(self) -> str:
         parts = [f"{self.lines:,} lines read"]
         if self.not_selected:
             parts.append(f"{self.not_selected:,} not selected")
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.most_common())
-        parts.append(f"{self.refused.total():,} refused" + (f" ({reasons})" if reasons else ""))
+        count = self.refused.total()
+        reasons = _reasons(self.refused)
+        parts.append(f"{count:,} refused" + (f" ({reasons})" if reasons else ""))
+        if count > MOST_LISTED:
+            parts.append(f"the first {MOST_LISTED:,} of them listed")
         return ", ".join(parts)
+
+
+def _reasons(refused: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in refused.most_common())
 
 
 def read_papers(
@@ -119,14 +137,20 @@ def read_papers(
     alone knows which papers were duplicates.
 
     Raises:
-        CorpusError: if a file is not a corpus.
+        CorpusError: if a file is not a corpus, or nearly all lines at its beginning are refused.
     """
     # Most lines of arXiv end here: one that nowhere holds the category's name needs no parsing.
     # One that is cut short is left to the parser, to be refused.
     wanted = (selection.category or "").encode()
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
-        for number, line in json_lines(source):
+        refused: Counter[str] = Counter()
+        for tried, (number, line) in enumerate(json_lines(source)):
+            if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
+                raise CorpusError(
+                    f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
+                    f"lines are not papers ({_reasons(refused)})"
+                )
             intake.lines += 1
             if wanted not in line and line.endswith((b"}", b"}\r")):
                 intake.not_selected += 1
@@ -134,6 +158,7 @@ def read_papers(
             try:
                 paper = paper_from_record(parsed(line))
             except RecordError as error:
+                refused[error.reason] += 1
                 intake.refused[error.reason] += 1
                 refuse(Refusal(name, number, error.reason, str(error)))
                 continue
@@ -141,3 +166,54 @@ def read_papers(
                 yield paper, name, number
             else:
                 intake.not_selected += 1
+
+
+def import_papers(
+    sources: Sequence[Path],
+    selection: Selection,
+    papers: Path,
+    rejected: Path,
+    *,
+    strict: bool = False,
+) -> Intake:
+    """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
+
+    Args:
+        rejected: where the first `MOST_LISTED` refused lines are listed, one JSON object each.
+        strict: whether the first refused line ends it.
+
+    Raises:
+        CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
+            a line was refused.
+        NothingFound: if no paper is selected.
+    """
+    intake = Intake()
+    writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
+    with closing(writer), rejected.open("wb") as stream:
+
+        def refuse(refusal: Refusal) -> None:
+            if strict:
+                raise CorpusError(
+                    f"{refusal.file}:{refusal.line}: {refusal.reason}: {refusal.detail}"
+                )
+            if len(intake.first_refused) < FIRST_REFUSED:
+                intake.first_refused.append(refusal)
+            if intake.refused.total() <= MOST_LISTED:
+                stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
+
+        for paper, file, line in read_papers(sources, selection, intake, refuse):
+            lost = writer.add(paper)
+            if lost is not None:
+                intake.refused["duplicate id"] += 1
+                which = "this line" if lost is paper else "the earlier line"
+                detail = f"{paper.id} came before; {which} gave way"
+                refuse(Refusal(file, line, "duplicate id", detail))
+            if selection.limit is not None and writer.count >= selection.limit:
+                break
+        writer.finish()
+    if writer.count == 0:
+        where = ", ".join(map(str, sources))
+        if intake.refused.total() and not intake.not_selected:
+            raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")
+        raise NothingFound(f"{where}: no paper is selected: {intake.summary()}")
+    return intake

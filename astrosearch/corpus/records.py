@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from astrosearch.errors import IdentifierError, RecordError
 from astrosearch.papers import Paper, month_of_id, parse_id
+from astrosearch.text.authors import split_authors
 
 LONGEST_TEXT = 100_000
 """Characters of a title or an abstract. arXiv's have at most 6,000, and what is done with a paper
@@ -33,9 +34,6 @@ _WITHDRAWN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
-_BRACKETS = re.compile(r"\s*\([^()]*\)")  # innermost ones; applied until none is left
-_BETWEEN_NAMES = re.compile(r",\s*and\s+|\s+and\s+|\s*&\s+|[,;:|]\s*")
-_LISTED_OTHERWISE = re.compile(r"\band\b|[&;:|]|,\S|,$")  # than with commas and spaces alone
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -68,7 +66,7 @@ def paper_from_record(record: object) -> Paper:
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
-        raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} letters")
+        raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
     if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (
@@ -80,7 +78,7 @@ def paper_from_record(record: object) -> Paper:
     try:
         return read(fields, paper_id, version, title, abstract)
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
-        raise RecordError("bad field", f"{paper_id}: a field of an odd kind ({error})") from None
+        raise RecordError("bad field", f"{paper_id}: a field has an odd value ({error})") from None
 
 
 def record_from_paper(paper: Paper) -> dict[str, object]:
@@ -145,33 +143,12 @@ def _kaggle(
     )
 
 
-def split_authors(text: str) -> tuple[str, ...]:
-    """The names in arXiv's free-text author list, affiliations taken off.
-
-    White space must be folded already.
-
-    >>> split_authors("A. Riess (1), B. P. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)")
-    ('A. Riess', 'B. P. Schmidt', 'C. Ahn')
-    """
-    flat = text.removeprefix("Authors:").partition("((")[0]  # behind it come the affiliations
-    while "(" in flat and (shorter := _BRACKETS.sub("", flat)) != flat:
-        flat = shorter
-    names = _BETWEEN_NAMES.split(flat) if _LISTED_OTHERWISE.search(flat) else flat.split(", ")
-    joined: list[str] = []
-    for name in filter(None, map(str.strip, names)):
-        if joined and name.rstrip(".") in ("Jr", "Sr", "II", "III", "IV"):
-            joined[-1] += f" {name}"
-        else:
-            joined.append(name)
-    return tuple(joined)
-
-
 def _names_from_parts(parsed: object) -> tuple[str, ...]:
     """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
     if not isinstance(parsed, list) or not all(
-        isinstance(parts, list) and all(isinstance(one, str) for one in parts) for parts in parsed
+        isinstance(parts, list) and all(isinstance(part, str) for part in parts) for parts in parsed
     ):
-        raise RecordError("bad field", "authors_parsed is no list of lists of texts")
+        raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
     names = []
     for parts in parsed:
         last, given, suffix = [*parts, "", "", ""][:3]

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__, paths
-from astrosearch.corpus.intake import Intake, Selection
-from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import Intake, Selection, import_papers
+from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec
 from astrosearch.encoders.vectors import FLAT, Vectors, random_pair_cosines, release
 from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, InputError

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
 from astrosearch.text import analysis
 

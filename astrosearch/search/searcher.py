@@ -15,7 +15,7 @@ from typing import Literal, Self
 import numpy as np
 
 from astrosearch import paths
-from astrosearch.corpus.store import Filters
+from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import Stemmer
 
+from astrosearch.text import tables, units
+
 LONGEST = 64
 """Letters of a word, beyond which it is cut: what is longer is no word."""
 
@@ -28,49 +30,43 @@ LONGEST_KEPT = 200
 
 _stem = Stemmer.Stemmer("english", 0).stemWord
 
-_GREEK_LETTERS = dict(
-    zip(
-        "αβγδεζηθικλμνξοπρστυφχψωϵϑϕϖϱς",
-        """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho
-        sigma tau upsilon phi chi psi omega epsilon theta phi pi rho sigma""".split(),
-        strict=True,
-    )
-)
-_GREEK = frozenset(_GREEK_LETTERS.values())
+_GREEK = frozenset(tables.GREEK.values())
 
 # A hyphen is the joint of a compound: everything that joins without meaning becomes one.
 _SIGNS = str.maketrans(
-    {sign: f"-{name}-" for sign, name in _GREEK_LETTERS.items()}
-    | {"µ": "-mu-", "⊙": "-sun-", "☉": "-sun-", "å": "a", "ø": "o", "ł": "l", "đ": "d", "ı": "i"}
-    | {"æ": "ae", "œ": "oe", "’": "'", "‘": "'", "′": "'"}
+    {sign: f"-{name}-" for sign, name in tables.GREEK.items()}
+    | tables.LETTERS
+    | {"µ": "-mu-", "⊙": "-sun-", "☉": "-sun-", "å": "a", "’": "'", "‘": "'", "′": "'"}
     | dict.fromkeys(map(chr, range(0x2010, 0x2016)), "-")
     | dict.fromkeys("−_^~\u00a0", "-")
     | dict.fromkeys("∼≈≃≅≲≳≤≥≪≫⩽⩾<>±∝≡", "=")
     | dict.fromkeys("${}\u200b\xad", "")
-    | dict.fromkeys(map(chr, range(0x300, 0x370)), "")  # the accents that NFKD split off
+    | dict.fromkeys(tables.COMBINING_ACCENTS, "")
 )
 
-_ACCENTS_APART = re.compile(r"\\[cvuHkbdr] +(?=[A-Za-z])|\\(?:aa|ae|oe|ss|[oOlLi])(?: +|\{\})")
-_ACCENTS = re.compile(r"\\['\"`^~=.]|\\[cvuHkbdr](?=\{)")
-_LETTERS = re.compile(r"\\(aa|AA|ae|AE|oe|OE|ss|[oOlLi])(?![A-Za-z])")
+_A_LETTER = "|".join(tables.LETTER_MACROS)
+# In front of a word, `\AA` is a unit.
+_A_LETTER_OF_A_WORD = "|".join(
+    letter for letter in tables.LETTER_MACROS if letter not in ("AA", "AE", "OE")
+)
+_ACCENTS_APART = re.compile(
+    rf"\\[{tables.ACCENT_LETTERS}] +(?=[A-Za-z])|\\(?:{_A_LETTER_OF_A_WORD})(?: +|\{{\}})"
+)
+_ACCENTS = re.compile(rf"\\[{tables.ACCENT_SIGNS}]|\\[{tables.ACCENT_LETTERS}](?=\{{)")
+_LETTERS = re.compile(rf"\\({_A_LETTER})(?![A-Za-z])")
 _MACRO = re.compile(r"\\([A-Za-z]+)\*?|\\.?")
 _MICRON = re.compile(r"-mu-+m(?![a-z])")
-_RELATIONS = frozenset(
-    """sim simeq approx thicksim cong leq geq le ge lesssim gtrsim lessapprox gtrapprox la ga lsim
-    gsim lta gta lt gt ll gg pm propto leqslant geqslant equiv""".split()
-)
-# Macros that say how the text around them looks, or put nothing but space.
-_SILENT = frozenset(
-    """rm it bf sf tt sl sc em cal mathrm mathit mathbf mathsf mathcal mathscr mathbb textrm textit
-    textbf textsf textsc texttt textsl text mbox hbox emph ensuremath ion boldmath displaystyle left
-    right big Big textsuperscript textsubscript rmfamily scshape itshape bfseries normalfont
-    operatorname boldsymbol bm vec hat bar tilde dot overline underline sqrt frac dfrac tfrac quad
-    qquad xspace small footnotesize scriptsize tiny noindent cdot times""".split()
+# What says how a text looks with an argument of its own, or puts nothing but space.
+_SILENT = tables.SILENT | frozenset(
+    """mathrm mathit mathbf mathsf mathcal mathscr mathbb textrm textit textbf textsf textsc texttt
+    textsl text mbox hbox emph ensuremath ion boldmath textsuperscript textsubscript operatorname
+    boldsymbol bm vec hat bar tilde dot overline underline sqrt frac dfrac tfrac quad qquad cdot
+    times""".split()
 )
 _MACROS = {
     **{name: f"-{name}-" for name in _GREEK},
     **{f"var{name}": f"-{name}-" for name in _GREEK},
-    **dict.fromkeys(_RELATIONS, "="),
+    **dict.fromkeys(tables.RELATIONS, "="),
     **dict.fromkeys(_SILENT, ""),
     **dict.fromkeys(("odot", "sun", "bigodot"), "-sun-"),
 }
@@ -82,14 +78,8 @@ _ATOM_OF_ANY_SCRIPT = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)?(?:[^\W\d_]+)?")
 _NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)([^\W\d_]+)")
 _ENDS_HARD = re.compile(r"[.,;:!?)\]\"”]+[${}]*$")
 
-_UNITS = frozenset(
-    """cm mm um nm km pc kpc mpc gpc ev kev mev gev tev pev hz khz mhz ghz thz yr myr gyr kyr au
-    jy mjy msun mag arcsec arcmin deg day days hour hours year years min ms mas uas micron microns
-    metre meter m k d""".split()
-)
 _ELEMENTS = "h he c n o ne na mg al si s ar ca ti cr mn fe ni".split()
-_STAGES = """i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx xxi xxii xxiii
-    xxiv xxv xxvi xxvii xxviii""".split()
+_STAGES = [numeral.lower() for numeral in tables.ROMAN]
 _STAGE = frozenset(_STAGES)
 _ELEMENT = frozenset(_ELEMENTS)
 
@@ -384,7 +374,7 @@ def _macro(match: re.Match[str]) -> str:
 def _parts(atom: str) -> tuple[str, ...]:
     if atom[0].isdigit():
         match = _NUMBER_AND_UNIT.fullmatch(atom)
-        if match and (match[2] in _UNITS or (len(match[2]) == 1 and len(match[1]) > 1)):
+        if match and (match[2] in units.JOINED or (len(match[2]) == 1 and len(match[1]) > 1)):
             return match[1], match[2]
         return (atom,)
     return _PARTS.get(atom, (atom,))
@@ -399,7 +389,7 @@ def _joined(left: str, right: str, gap: str) -> list[str]:
     elif gap.strip("-"):
         return []
     elif left[0].isdigit():
-        if right in _UNITS or not left[-1].isdigit():
+        if right in units.JOINED or not left[-1].isdigit():
             return [left + stem(right)]
     else:
         return [head + right if right in _GREEK else stem(left + right)]
@@ -420,7 +410,7 @@ def _across(left: str, right: str) -> list[str]:
             joined = head + _number(head, number)
             return [joined, *([joined + letter] if letter else [])]
     elif left[0].isdigit():
-        if right in _UNITS:
+        if right in units.JOINED:
             return [left + stem(right)]
     elif right in _GREEK:
         if len(head) <= 2 and left not in STOP_WORDS:

@@ -7,33 +7,19 @@ would break the entry or the document is escaped.
 
 import re
 import unicodedata
-from typing import NamedTuple
 
 from astrosearch.papers import Paper
+from astrosearch.text.authors import GROUP, family_name, split_name
+from astrosearch.text.tables import LETTERS
 from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
-_GROUP = re.compile(
-    r"\b(collaborations?|consortium|team|group|project|survey|network|observatory|members)\b",
-    re.IGNORECASE,
-)
-_SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
-_PARTICLES = frozenset(
-    """af al da dal de degli dei del della den der des di do dos du el in la las le les lo los ten
-    ter van von vom zu zum zur 't""".split()
-)
-# Letters that are no base letter with an accent, so that decomposition does not help.
 _ASCII = str.maketrans(
-    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i"}
-    | {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe"}
+    LETTERS
+    | {letter.upper(): plain.capitalize() for letter, plain in LETTERS.items() if letter != "ı"}
+    | {"ð": "d", "þ": "th", "ß": "ss"}
 )
-
-
-class _Name(NamedTuple):
-    given: str
-    family: str
-    suffix: str
 
 
 def key(paper: Paper) -> str:
@@ -46,8 +32,8 @@ def key(paper: Paper) -> str:
     'nowak2006_astro-ph-0601001'
     """
     family = family_name(paper.authors[0]) if paper.authors else ""
-    if _GROUP.search(family):
-        family = _GROUP.sub("", family.lower().removeprefix("the "))
+    if GROUP.search(family):
+        family = GROUP.sub("", family.lower().removeprefix("the "))
     letters = unicodedata.normalize("NFKD", to_unicode(family).translate(_ASCII))
     name = re.sub(r"[^a-z]", "", letters.lower()) or "arxiv"
     return f"{name}{paper.published.year}_{paper.id.replace('/', '-')}"
@@ -83,36 +69,10 @@ def entry(paper: Paper) -> str:
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
-def family_name(name: str) -> str:
-    """What a paper is called after: the family name with its particles, or the collaboration.
-
-    >>> family_name("Maartje van der Berg"), family_name("Lighthouse Collaboration")
-    ('van der Berg', 'Lighthouse Collaboration')
-    """
-    return _split(name).family
-
-
-def _split(name: str) -> _Name:
-    words = name.replace("~", " ").split()
-    if "," in name:  # already "Family, Given"
-        family, _, given = name.partition(",")
-        return _Name(given.strip(), family.strip(), "")
-    if _GROUP.search(name):
-        return _Name("", " ".join(words), "")
-    suffix = words.pop() if len(words) > 1 and words[-1] in _SUFFIXES else ""
-    first = len(words) - 1
-    while first > 0 and words[first - 1].lower() in _PARTICLES:
-        # "Di Wang" and "Le Thi Hoa" begin with a given name, "van Dyk" does not.
-        if first == 1 and not words[0].islower():
-            break
-        first -= 1
-    return _Name(" ".join(words[:first]), " ".join(words[max(first, 0) :]), suffix)
-
-
 def _author(name: str) -> str:
     if name.rstrip(".") == "et al":
         return "others"  # BibTeX's own word for them
-    given, family, suffix = _split(name)
+    given, family, suffix = split_name(name)
     given, family = _safe(given), _safe(family)
     if not given:
         return f"{{{family}}}" if " " in family else family
@@ -143,6 +103,23 @@ _OUTSIDE = re.compile(
 )
 
 
+# What reads or writes files, starts programs, defines macros, or ends a document. No title needs
+# them, and LaTeX does as it is told.
+_FORBIDDEN = frozenset(
+    """AtBeginDocument AtEndDocument DeclareRobustCommand IfFileExists InputIfFileExists LoadClass
+    RequirePackage ShellEscape VerbatimInput aftergroup afterassignment batchmode begin bibliography
+    bye catcode closein closeout csname def directlua documentclass dump edef end endcsname endinput
+    errorstopmode everycr everydisplay everyhbox everyjob everymath everypar everyvbox font
+    futurelet gdef global immediate include includegraphics includeonly includepdf input latelua
+    lccode let loop lstinputlisting luaexec makeatletter mathcode newcommand newenvironment
+    nonstopmode openin openout output pdffiledump pdfobj pdfximage providecommand read readline
+    renewcommand renewenvironment scantokens scrollmode special uccode usepackage verbatiminput
+    write xdef""".split()
+)
+_MACRO = re.compile(r"\\(@*[A-Za-z@]+|.)", re.DOTALL)
+_BACKSLASHED = re.compile(r"\\(.)([{}])?", re.DOTALL)
+
+
 def _safe(text: str) -> str:
     r"""The same TeX, without what would break a field or a document.
 
@@ -152,14 +129,21 @@ def _safe(text: str) -> str:
     text = " ".join(one_line(text).split())
     if is_overgrown(text):
         return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
-    text = paired(text)
+    text = re.sub(r"\^{2,}", "^", text)  # ^^5c is a backslash
+    text = _MACRO.sub(_harmless, paired(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
     text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
-    if not _braces_balance(text):
-        text = re.sub(r"\\([{}])", _spelt_brace, text)
+    spell_out = not _braces_balance(text)
+    text = _BACKSLASHED.sub(lambda match: _with_brace(match, spell_out), text)
     # Some readers take a brace behind a backslash for text, and the field would not end.
     return text.strip().rstrip("\\ ")
+
+
+def _harmless(match: re.Match[str]) -> str:
+    """A macro, or the name of one that a title must not call."""
+    name = match[1].strip("@")
+    return name if name in _FORBIDDEN else match[0]
 
 
 def _in_a_formula(match: re.Match[str]) -> str:
@@ -181,5 +165,11 @@ def _braces_balance(text: str) -> bool:
     return depth == 0
 
 
-def _spelt_brace(match: re.Match[str]) -> str:
-    return r"\ensuremath{\lbrace}" if match[1] == "{" else r"\ensuremath{\rbrace}"
+def _with_brace(match: re.Match[str], spell_out: bool) -> str:
+    r"""A backslash and what follows it: `\{` is spelt out where braces do not balance, and `\\}` is
+    parted, because some readers would take its brace for text."""
+    sign, brace = match[1], match[2] or ""
+    if sign in "{}":
+        spelt = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
+        return (spelt if spell_out else match[0][:2]) + brace
+    return match[0][:2] + (f" {brace}" if brace and sign == "\\" else brace)

@@ -2,18 +2,26 @@ r"""Numbers, with their units and errors, and the names of things, as astronomer
 
 A continuation is checked by them: a number that neither its beginning nor a source has was
 invented, and so was a survey's name. Numbers are compared by value and unit, so that `10^8 M_\odot`
-in TeX is 10⁸ M⊙ in Unicode, 1,068 is 1068, and `five` is 5; names by their letters and digits, so
-that NGC 1068 is NGC1068.
+in TeX is 10⁸ M⊙ in Unicode, 1,068 is 1068, `five` is 5, and 0.5 Gyr is 500 Myr; names by their
+letters and digits, so that NGC 1068 is NGC1068, and an acronym by what it stands for.
 
-No digit goes unseen: what is no number by itself (M31, J1234+5678, 2MASS) is a name.
+No digit goes unseen: what is not a number by itself (M31, J1234+5678, 2MASS) is a name.
 """
 
 import re
-import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
+
+from astrosearch.text import tables
+from astrosearch.text.names import ACRONYMS, introduced_acronyms, name_key, names, same_name
+from astrosearch.text.units import BY_DIMENSION, SPELLINGS, UNITS, Dimension, dimension_of
+
+Amount = tuple[Fraction, Dimension]
+"""How much a quantity is in the base units of its dimension: one for equal quantities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +41,53 @@ class Mention:
 
     def agrees_with(self, other: "Mention") -> bool:
         """Whether both say the same: of numbers the value, and unit and error where both have
-        them."""
-        if (self.kind, self.value) != (other.kind, other.value):
+        them; of names the letters and digits, or those of what the field abbreviates so."""
+        if self.kind != other.kind:
             return False
-        return all(
-            one == another or not one or not another
-            for one, another in ((self.unit, other.unit), (self.error, other.error))
-        )
+        if self.kind == "name":
+            return same_name(self.value, other.value)
+        if not self.unit or not other.unit:
+            return self.value == other.value and _agree(self.error, other.error)
+        return self.amount() == other.amount() and _agree(self._errors(), other._errors())
+
+    def amount(self) -> Amount:
+        """How much a number with a unit is."""
+        dimension, factor = dimension_of(self.unit)
+        return Fraction(self.value) * factor, dimension
+
+    def _errors(self) -> tuple[Fraction, ...]:
+        factor = dimension_of(self.unit)[1]
+        return tuple(Fraction(error) * factor for error in self.error.split())
+
+
+def _agree(error: object, other: object) -> bool:
+    return error == other or not error or not other
 
 
 def mentions(text: str) -> list[Mention]:
     r"""All numbers and names of a text, in its order; none overlaps another.
 
-    >>> [(one.value, one.unit) for one in mentions(r"at z = 7.2, 10$^{8}$ M$_\odot$ of gas")]
+    >>> [(mention.value, mention.unit) for mention in mentions(r"at z = 7.2, 10$^{8}$ M$_\odot$")]
     [('7.2', 'z'), ('1E+8', 'Msun')]
     """
     plain, starts, ends = plain_text(text)
-    found: list[Mention] = []
+    in_plain: list[Mention] = []
     taken = bytearray(len(plain))
     for finder in (_names, _numbers, _spelt):
-        for one in finder(plain):
-            if not any(taken[one.start : one.end]):
-                taken[one.start : one.end] = b"\1" * (one.end - one.start)
-                found.append(one)
-    found += _rest("".join(" " if seen else sign for sign, seen in zip(plain, taken, strict=True)))
-    found.sort(key=lambda one: one.start)
-    placed = []
-    for one in found:
-        start, end = starts[one.start], ends[one.end - 1]
+        for mention in finder(plain):
+            if not any(taken[mention.start : mention.end]):
+                taken[mention.start : mention.end] = b"\1" * (mention.end - mention.start)
+                in_plain.append(mention)
+    rest = "".join(" " if seen else sign for sign, seen in zip(plain, taken, strict=True))
+    in_plain += _rest(rest)
+    in_plain.sort(key=lambda mention: mention.start)
+    in_text = []
+    for mention in in_plain:
+        start, end = starts[mention.start], ends[mention.end - 1]
         while text[end : end + 1] in ("}", "$") and _is_open(text[start:end], text[end]):
             end += 1
-        placed.append(replace(one, start=start, end=end))
-    return placed
+        in_text.append(replace(mention, start=start, end=end))
+    return in_text
 
 
 def _is_open(text: str, closing: str) -> bool:
@@ -76,24 +99,24 @@ def _is_open(text: str, closing: str) -> bool:
 
 # Plain text: TeX, superscripts and the many signs for one thing made one.
 
-_MACROS = {
+_SIGNS = {
+    **dict.fromkeys("−–‐‑", "-"),
+    **dict.fromkeys("≈∼≃≅", "~"),
+    **dict.fromkeys("≲≤⩽≪", "<"),
+    **dict.fromkeys("≳≥⩾≫", ">"),
+    **dict.fromkeys("\u00a0\u2009\u202f", " "),
+    **dict.fromkeys("${}\u200b", ""),
+    "☉": "⊙",
+    "µ": "μ",
+    "·": "×",
+    "\u212b": "Å",  # the sign of the unit to the letter
+}
+_MACROS = {macro: _SIGNS.get(sign, sign) for macro, sign in tables.RELATIONS.items()} | {
     "times": "×",
     "cdot": "×",
-    "pm": "±",
     "odot": "⊙",
     "sun": "⊙",
     "oplus": "⊕",
-    "sim": "~",
-    "simeq": "~",
-    "approx": "~",
-    "lesssim": "<",
-    "gtrsim": ">",
-    "leq": "<",
-    "geq": ">",
-    "le": "<",
-    "ge": ">",
-    "lt": "<",
-    "gt": ">",
     "mu": "μ",
     "sigma": "σ",
     "circ": "°",
@@ -112,30 +135,6 @@ _MACROS = {
     "rsun": " R⊙",
     "Rsun": " R⊙",
     "percent": "%",
-}
-_SIGNS = {
-    "−": "-",
-    "–": "-",
-    "‐": "-",
-    "‑": "-",
-    "☉": "⊙",
-    "µ": "μ",
-    "≈": "~",
-    "∼": "~",
-    "≃": "~",
-    "≲": "<",
-    "≳": ">",
-    "≤": "<",
-    "≥": ">",
-    "·": "×",
-    "Å": "Å",
-    "\u00a0": " ",
-    "\u2009": " ",
-    "\u202f": " ",
-    "$": "",
-    "{": "",
-    "}": "",
-    "\u200b": "",
 }
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+", strict=True))
 _TEX = re.compile(r"\\(?:([A-Za-z]+) ?|[,;:! ~]|(.))|\*\*|~")
@@ -216,7 +215,7 @@ def _numbers(plain: str) -> Iterator[Mention]:
     for match in _NUMBER.finditer(plain):
         end = match.end()
         digits = match["digits"]
-        value = Decimal(digits.replace(",", "")) if digits else Decimal(1)
+        value = _decimal(digits) if digits else Decimal(1)
         exponent = Decimal(match["alone"] or match["power"] or match["e"] or 0)
         if exponent == int(exponent) and abs(exponent) < 1000:
             value = value.scaleb(int(exponent))
@@ -227,7 +226,9 @@ def _numbers(plain: str) -> Iterator[Mention]:
         if multiple := _MULTIPLE.match(plain, end):
             value *= _MULTIPLES[multiple[1].lower()]
             end = multiple.end()
-        error = " ".join(_plain(Decimal(one)) for one in re.findall(_DIGITS, match["error"] or ""))
+        error = " ".join(
+            _plain(_decimal(digits)) for digits in re.findall(_DIGITS, match["error"] or "")
+        )
         if match["symbol"]:
             yield Mention("number", match.start(), end, _plain(value), "z", error)
             continue
@@ -245,10 +246,14 @@ def _spelt(plain: str) -> Iterator[Mention]:
         elif match["tens"]:
             value = Decimal(NUMBER_WORDS[match["tens"].lower()])
             value += NUMBER_WORDS.get(match["ones"].lower(), 1)
-        for one in re.findall("[a-z]+", match["multiples"].lower()):
-            value *= _MULTIPLES[one]
+        for multiple in re.findall("[a-z]+", match["multiples"].lower()):
+            value *= _MULTIPLES[multiple]
         unit, end = _unit(plain, match.end())
         yield Mention("number", match.start(), end, _plain(value), unit)
+
+
+def _decimal(digits: str) -> Decimal:
+    return Decimal(digits.replace(",", ""))
 
 
 def _plain(value: Decimal) -> str:
@@ -263,83 +268,7 @@ def _plain(value: Decimal) -> str:
 
 # Units.
 
-_UNITS = {
-    spelling: unit
-    for unit, spellings in {
-        "%": "%|per cent|percent",
-        "Msun": "M⊙|M_⊙|Msun|M_sun|solar masses|solar mass",
-        "Lsun": "L⊙|L_⊙|Lsun|L_sun|solar luminosities|solar luminosity",
-        "Rsun": "R⊙|R_⊙|Rsun|R_sun|solar radii|solar radius",
-        "Zsun": "Z⊙|Z_⊙|Zsun|Z_sun",
-        "Mearth": "M⊕|M_⊕|M_Earth|Earth masses|Earth mass",
-        "Rearth": "R⊕|R_⊕|R_Earth|Earth radii|Earth radius",
-        "Mjup": "M_J|M_Jup|MJup|Jupiter masses|Jupiter mass",
-        "Rjup": "R_J|R_Jup|RJup|Jupiter radii|Jupiter radius",
-        "km": "km|kilometers|kilometres",
-        "m": "m|meters|metres|meter|metre",
-        "cm": "cm",
-        "mm": "mm",
-        "um": "μm|um|microns|micron",
-        "nm": "nm",
-        "A": "Å|angstroms|angstrom|Angstroms|Angstrom",
-        "pc": "pc|parsecs|parsec",
-        "kpc": "kpc|kiloparsecs|kiloparsec",
-        "Mpc": "Mpc|megaparsecs|megaparsec",
-        "Gpc": "Gpc",
-        "AU": "AU|au",
-        "ly": "ly|light-years|light years|light-year",
-        "s": "s|sec|seconds|second",
-        "ms": "ms|milliseconds",
-        "us": "μs|microseconds",
-        "min": "min|minutes",
-        "h": "h|hr|hrs|hours|hour",
-        "d": "d|days|day",
-        "yr": "yr|yrs|years|year",
-        "kyr": "kyr",
-        "Myr": "Myr|Myrs",
-        "Gyr": "Gyr|Gyrs",
-        "Hz": "Hz",
-        "kHz": "kHz",
-        "MHz": "MHz",
-        "GHz": "GHz",
-        "THz": "THz",
-        "eV": "eV",
-        "keV": "keV",
-        "MeV": "MeV",
-        "GeV": "GeV",
-        "TeV": "TeV",
-        "PeV": "PeV",
-        "EeV": "EeV",
-        "erg": "erg|ergs",
-        "Jy": "Jy",
-        "mJy": "mJy",
-        "uJy": "μJy|uJy",
-        "MJy": "MJy",
-        "K": "K",
-        "mK": "mK",
-        "uK": "μK",
-        "G": "G|Gauss|gauss",
-        "mG": "mG",
-        "uG": "μG",
-        "nG": "nG",
-        "kG": "kG",
-        "g": "g",
-        "kg": "kg",
-        "mag": "mag|mags|magnitudes|magnitude",
-        "dex": "dex",
-        "deg": "°|^°|deg|degrees|degree",
-        "arcmin": "'|′|^'|^′|arcmin|arcminutes|arcminute",
-        "arcsec": "''|″|^''|^″|arcsec|arcseconds|arcsecond",
-        "mas": "mas",
-        "uas": "μas",
-        "sr": "sr",
-        "sigma": "σ|-σ|sigma|-sigma",
-        "beam": "beam",
-        "th": "th|st|nd|rd",
-    }.items()
-    for spelling in spellings.split("|")
-}
-_ONE_UNIT = "|".join(re.escape(one) for one in sorted(_UNITS, key=len, reverse=True))
+_ONE_UNIT = "|".join(re.escape(unit) for unit in sorted(SPELLINGS, key=len, reverse=True))
 _RAISED_BY = r"(?: ?\^ ?(?P<power>[-+]?[0-9])|(?P<bare>-[0-9]|[23]))?"
 _FIRST_UNIT = re.compile(rf"[ -]?(?P<unit>{_ONE_UNIT}){_RAISED_BY}(?![A-Za-z⊙⊕])")
 _NEXT_UNIT = re.compile(
@@ -359,61 +288,19 @@ def _unit(plain: str, start: int) -> tuple[str, int]:
         per = match.groupdict().get("per", "").strip()
         if per == "" and parts and power == 1:
             break  # `5 kpc s`: what stands apart from a unit is one only with an exponent
-        unit = _UNITS[match["unit"]]
+        unit = SPELLINGS[match["unit"]]
         parts[unit] = -power if per in ("/", "per") else power
         end = match.end()
         match = _NEXT_UNIT.match(plain, end)
-    return " ".join(one if power == 1 else f"{one}{power}" for one, power in parts.items()), end
+    return " ".join(unit if power == 1 else f"{unit}{power}" for unit, power in parts.items()), end
 
 
 # Names.
 
-_SURVEYS = """2MASS ACT AGILE AKARI ALFALFA ALMA APOGEE ARIEL ASKAP ASAS-SN ATCA ATLAS AUGER BAT
-    BATSE BICEP BICEP2 BOSS CANDELS CARMA CARMENES CFHT CFHTLS CHEOPS CHIME COBE COS COSMOS CoRoT
-    Chandra DES DESI Effelsberg eBOSS EUVE Euclid FAST FUSE Fermi Fermi-LAT GALAH GALEX GASKAP GBT
-    GMRT GOODS GRAVITY Gaia Gemini HARPS H.E.S.S. HESS HIPASS HIRES HST Herschel Hipparcos Hubble
-    Hyper-Suprime-Cam IceCube INTEGRAL IRAC IRAM IRAS IRTF ISO JCMT JWST K2 KAGRA KiDS KMOS Keck
-    Kepler LAMOST LAT LIGO LISA LOFAR LSST MAGIC MIPS MIRI MOSFIRE MUSE MaNGA MeerKAT NICER NIRCam
-    NIRSpec NICMOS NOEMA NuSTAR NVSS OGLE PHANGS PLATO Pan-STARRS PanSTARRS Parkes Planck RAVE ROSAT
-    Roman RXTE SDO SDSS SKA SOFIA SOHO SPT STIS SWIRE Spitzer Subaru Suzaku Swift TESS UKIDSS UVES
-    VERITAS VISTA VLA VLBA VLBI VLT VVV Virgo WFC3 WFPC2 WISE WMAP X-shooter XMM XMM-Newton ZTF
-    Zwicky""".split()
-_CATALOGUES = """NGC IC UGC UGCA PGC ESO DDO Arp Mrk Mkn Markarian Abell ACO MACS RXJ SPT-CL Zw HD
-    HR HIP HE BD CD GJ Gl Gliese LHS GSC TYC TOI WASP HAT-P HATS KELT KIC EPIC Kepler CoRoT OGLE WR
-    PSR PKS QSO PG SN GRB GW FRB AT XTE GRO GX Cyg Sgr Vela SMC LMC LS LSI V AB BL 3C 4C 4U 1E 1RXS
-    1ES 2MASX 6dF Terzan Pal Palomar Messier Sh Cas Cen Cir Her Lyn Sco TW RR""".split()
-_SKIES = "Tuc Cas Cen Car Cyg Eri Ori Peg Tau UMa Vir Cnc Cet Lyr Dor Doradus Cygni Eridani Cancri"
-_COMMON = frozenset(
-    """AGN AGNs AGB BAO BH BHs BBN CCD CMB CMD CME CDM DM EOS FIR FWHM GR GC GCs GRB GRBs HII HI HR
-    ICM IGM IMF IR ISM LSR MHD MS NIR NS NSs PDF PSF QPO QPOs QSO QSOs RGB RMS SED SEDs SFR SFH SN
-    SNe SNR SNRs SPH SSFR UV WD WDs WIMP XRB YSO YSOs ΛCDM LCDM FUV EUV PAH PAHs PN PNe RV LOS DLA
-    DLAs CR CRs TOV EoS GW GWs EW EM CNO AD""".split()
-)
-_WORD = r"[A-Z][a-zé']+"
-_NAME = re.compile(
-    # J1234+5678, B1937+21, with or without what stands before
-    r"(?<![\w])(?:[A-Z0-9][\w-]* )?[JB][0-9]{3,}[\w.]*(?:[+-][0-9][\w.]*)?"
-    # a catalogue's name and a number: NGC 1068, Abell 2029, GRB 170817A
-    rf"|(?<![\w-])(?:{'|'.join(map(re.escape, _CATALOGUES))})[ -]?[0-9][\w.+-]*(?<![.+-])"
-    # 47 Tuc, 30 Doradus
-    rf"|(?<![\w.])[0-9]{{1,3}} (?:{'|'.join(_SKIES.split())})\b"
-    # surveys, telescopes, instruments, with a release: SDSS DR7
-    rf"|(?<![\w-])(?:{'|'.join(map(re.escape, sorted(_SURVEYS, key=len, reverse=True)))})"
-    r"(?![\w])(?:[ -](?:DR|EDR)?[0-9IVX]+[A-Za-z]?\b(?![.,]?[0-9]))?"
-    # letters with digits: M31, DR7, HD209458b, sigma8
-    r"|(?<![\w.])[^\W\d_]+-?[0-9][\w+-]*(?:\.[0-9]\w*)*(?<![+-])"
-    # signs of three capitals or more
-    r"|(?<![\w-])(?=[\w-]*[A-Z][\w-]*[A-Z][\w-]*[A-Z])[A-Za-z][A-Za-z-]+(?![\w])"
-    # Large Magellanic Cloud: capitals in a row, not at the beginning of a sentence
-    rf"|(?<=[a-z,;(] )(?:{_WORD}(?:[ -]{_WORD})+)"
-)
-
 
 def _names(plain: str) -> Iterator[Mention]:
-    for match in _NAME.finditer(plain):
-        if match[0] in _COMMON or match[0] in _UNITS:
-            continue
-        yield Mention("name", match.start(), match.end(), name_key(match[0]))
+    for start, end in names(plain):
+        yield Mention("name", start, end, name_key(plain[start:end]))
 
 
 _REST = re.compile(r"\w*[0-9][\w.]*(?<!\.)|[^\W0-9]")
@@ -430,35 +317,49 @@ class AllowedValues:
     """The numbers and names of some texts: those that a continuation may have."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._by_text: list[dict[str, list[Mention]]] = []
+        self._by_text: list[dict[object, list[Mention]]] = []
+        """By what equal ones have in common (`_keys`)."""
         self._beginnings: set[str] = set()
         self._digits: set[str] = set()
+        self._precision: Counter[Amount] = Counter()
+        """How many significant digits an amount is given with, at most."""
+        self._acronyms = _introduced(texts)
         for text in texts:
-            found: dict[str, list[Mention]] = {}
-            for one in mentions(text):
-                found.setdefault(one.value, []).append(one)
-                written = _squeezed(text[one.start : one.end])
-                self._beginnings |= {written[:length] for length in range(1, len(written) + 1)}
+            by_key: dict[object, list[Mention]] = {}
+            for mention in mentions(text):
+                for key in self._keys(mention):
+                    by_key.setdefault(key, []).append(mention)
+                written = _squeezed(text[mention.start : mention.end])
                 self._digits.update(_RUN.findall(written))
-            self._by_text.append(found)
+                self._may_begin(written)
+                if mention.unit:
+                    amount = mention.amount()
+                    digits = _significant(written)
+                    self._precision[amount] = max(digits, self._precision[amount])
+                    for conversion in _conversions(mention, digits):
+                        self._may_begin(conversion)
+            self._by_text.append(by_key)
 
     def having(self, mention: Mention) -> list[int]:
         """Which of the texts have it, by their places."""
+        keys = self._keys(mention)
+        if mention.kind == "name":
+            return [place for place, by_key in enumerate(self._by_text) if by_key.keys() & keys]
         return [
             place
-            for place, found in enumerate(self._by_text)
-            if any(mention.agrees_with(one) for one in found.get(mention.value, ()))
+            for place, by_key in enumerate(self._by_text)
+            if any(mention.agrees_with(other) for key in keys for other in by_key.get(key, ()))
         ]
 
     def unknown(self, text: str, start: int = 0) -> Mention | None:
         """The first number, or name with a digit, that ends behind `start` and no text has, or
-        none in these digits: 3.0 says more than 3."""
-        for one in mentions(text):
-            counts = one.kind == "number" or any(map(str.isnumeric, one.value))
-            if counts and one.end > start:
-                digits = _RUN.findall(_squeezed(text[one.start : one.end]))
-                if not (self.having(one) and self._digits.issuperset(digits)):
-                    return one
+        none with so many digits: 3.0 says more than 3."""
+        for mention in mentions(text):
+            counts = mention.kind == "number" or any(map(str.isnumeric, mention.value))
+            if counts and mention.end > start:
+                written = _squeezed(text[mention.start : mention.end])
+                if not (self.having(mention) and self._has_digits(mention, written)):
+                    return mention
         return None
 
     def without_unfinished(self, beginning: str, text: str) -> str:
@@ -477,8 +378,29 @@ class AllowedValues:
         tail = text[-SEEN_BEFORE:]
         if not _MAY_BE_NUMBER.search(tail):
             return True
-        one = self.unknown(tail, len(tail) - SEEN_BEFORE // 2)
-        return one is None or _squeezed(tail[one.start :]) in self._beginnings
+        unknown = self.unknown(tail, len(tail) - SEEN_BEFORE // 2)
+        return unknown is None or _squeezed(tail[unknown.start :]) in self._beginnings
+
+    def _keys(self, mention: Mention) -> set[object]:
+        """What it shares with all that agree with it: at least one of these."""
+        key = mention.value
+        if mention.kind == "name":
+            return {key, self._acronyms.get(key, key), ACRONYMS.get(key, key)}
+        return {Decimal(key), mention.amount()} if mention.unit else {Decimal(key)}
+
+    def _has_digits(self, mention: Mention, written: str) -> bool:
+        """Whether a known number was given with the digits written, or with as many in another
+        unit."""
+        if self._digits.issuperset(_RUN.findall(written)):
+            return True
+        return (
+            mention.unit != ""
+            and not mention.error
+            and _significant(written) <= self._precision[mention.amount()]
+        )
+
+    def _may_begin(self, written: str) -> None:
+        self._beginnings.update(written[:length] for length in range(1, len(written) + 1))
 
 
 SEEN_BEFORE = 200
@@ -486,18 +408,44 @@ _RUN = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MAY_BE_NUMBER = re.compile(rf"[0-9]|[^\x00-\x7f]|\b(?:{'|'.join(NUMBER_WORDS)})\b", re.IGNORECASE)
 
 
+def _introduced(texts: Sequence[str]) -> dict[str, str]:
+    """The acronyms that texts introduce; one that they introduce for two names is left out."""
+    acronyms: dict[str, str] = {}
+    of_two: set[str] = set()
+    for text in texts:
+        for acronym, name in introduced_acronyms(plain_text(text)[0]).items():
+            if acronyms.setdefault(acronym, name) != name:
+                of_two.add(acronym)
+    return {acronym: name for acronym, name in acronyms.items() if acronym not in of_two}
+
+
+def _significant(written: str) -> int:
+    """How many digits of a number say something: 500 has one, 0.50 has two."""
+    run = _RUN.search(written)
+    if run is None:  # in words
+        return 1
+    digits = run[0].lstrip("0.") if "." in run[0] else run[0].strip("0")
+    return max(1, sum(map(str.isdigit, digits)))
+
+
+def _conversions(mention: Mention, digits: int) -> Iterator[str]:
+    """A number in the other units of its dimension, as `_squeezed` would have them, where that
+    takes no more than so many digits."""
+    unit = UNITS.get(mention.unit)
+    if unit is None:
+        return
+    for other in BY_DIMENSION[unit.dimension]:
+        value = Fraction(mention.value) * unit.factor / other.factor
+        if other is unit or not Fraction(1, 1000) <= abs(value) < 10**6:
+            continue
+        number = f"{float(value):.10f}".rstrip("0").rstrip(".")
+        if Fraction(number) == value and _significant(number) <= digits:
+            for spelling in other.spellings:
+                yield _squeezed(number + spelling)
+
+
 def _squeezed(text: str) -> str:
     """A number or name as it is written, but for spaces, thousands' commas and what stands before
     a redshift."""
     plain = re.sub(r"(?<=[0-9]) +(?=[0-9])", "_", plain_text(text)[0].lower())
     return re.sub(r"^(?:z|redshifts?(?: of)?) ?[~<>=]*(?=.)|[ ,]", "", plain)
-
-
-def name_key(name: str) -> str:
-    """Letters and digits of a name, in lower case, without accents.
-
-    >>> name_key("NGC 1068"), name_key("XMM-Newton")
-    ('ngc1068', 'xmmnewton')
-    """
-    apart = unicodedata.normalize("NFKD", name.lower())
-    return "".join(sign for sign in apart if sign.isalnum())

@@ -15,6 +15,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from astrosearch.text import tables
+from astrosearch.text.tables import ROMAN
+
 _MARKED = re.compile(r"[\\$^_{}~`]|--|''")
 _TO_PARSE = re.compile(r"[\\$^_{}]")
 _SIGNS = re.compile(r"[\\$^_{}~`'\"]|--")
@@ -41,16 +44,14 @@ _ABOVE = dict(
 )
 _ALREADY_ABOVE = {"∘": "°", "'": "′", "''": "″", "′′": "″", '"': "″"}
 
-# Macros that say how the text around them looks.
-_SILENT = frozenset(
-    r"""rm it bf sf tt sl sc em cal mit bold itshape bfseries scshape rmfamily ttfamily sffamily
-    upshape normalfont selectfont tiny scriptsize footnotesize small normalsize large Large
-    displaystyle textstyle scriptstyle scriptscriptstyle left right middle big Big bigg Bigg bigl
-    bigr Bigl Bigr limits nolimits nonumber noindent protect xspace rlap llap mathord mathop mathrel
-    mathbin relax uppercase expandafter romannumeral ! / -""".split()
+_SILENT = tables.SILENT | frozenset(
+    r"""mit bold ttfamily sffamily upshape selectfont normalsize large Large textstyle
+    scriptstyle scriptscriptstyle middle bigg Bigg bigl bigr Bigl Bigr limits nolimits
+    nonumber protect rlap llap mathord mathop mathrel mathbin relax uppercase expandafter
+    romannumeral ! / -""".split()
 )
 # Of AASTeX and A&A (https://journals.aas.org/aastexguide/), and what authors define for themselves.
-_OF_THE_FIELD = {
+_OF_THE_FIELD = tables.RELATIONS | {
     macro: symbol
     for symbol, macros in {
         "⊙": "odot sun bigodot",
@@ -65,11 +66,10 @@ _OF_THE_FIELD = {
         "−": "textminus",
         "Å": "angstrom",
         "ƛ": "lambdabar",
-        "≲": "la lsim lta simlt siml lapprox lessapprox ltsim ltorder alt",
-        "≳": "ga gsim gta simgt simg gapprox gtrapprox gtsim gtorder agt",
-        "∼": "thicksim",
-        "<": "lt textless",
-        ">": "gt textgreater",
+        "≲": "simlt siml lapprox ltsim ltorder alt",
+        "≳": "simgt simg gapprox gtsim gtorder agt",
+        "<": "textless",
+        ">": "textgreater",
         "/": "over slash",
         " ": "newline thinspace \\",
         "∗": "ast",
@@ -97,21 +97,18 @@ _OF_THE_FIELD = {
 # 0\farcs5 is 0.5″: the sign is set above the point.
 _ABOVE_THE_POINT = {"farcs": "″", "farcm": "′", "fdg": "°", "fh": "ʰ", "fm": "ᵐ", "fs": "ˢ"}
 
-_ROMAN = dict(
-    enumerate(
-        """I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII
-        XXIV XXV XXVI""".split(),
-        start=1,
-    )
-)
-
 _FRACTIONS = ("frac", "tfrac", "dfrac", "nicefrac", "textfrac")
-_ACCENTS = frozenset([*"'`\"c^~Hk=b.druvt", *"dot ddot hat check acute grave tilde bar".split()])
-_LETTERS = frozenset("o O l L i j aa AA ae AE oe OE ss".split())
-_GREEK = frozenset(
-    """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi
-    pi varpi rho varrho sigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi
-    Sigma Upsilon Phi Psi Omega partial nabla""".split()
+_ACCENTS = frozenset(
+    [
+        *tables.ACCENT_SIGNS,
+        *tables.ACCENT_LETTERS,
+        *"t dot ddot hat check acute grave tilde bar".split(),
+    ]
+)
+_LETTERS = frozenset([*tables.LETTER_MACROS, "j"])
+_GREEK = frozenset(tables.GREEK.values()) | frozenset(
+    """varepsilon vartheta varpi varrho varphi Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi
+    Omega partial nabla""".split()
 )
 _COMPARISONS = "∼≈≃≅≲≳≤≥≪≫⩽⩾<>±"
 _RELATIONS = _COMPARISONS + "≠≡=∝∓×"
@@ -122,9 +119,15 @@ _URL_HERE = "\ufdd0"  # a noncharacter: no text means anything by it
 
 _Spelling = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
+
+def _character(code: int) -> str:
+    """The character of a code; half of a surrogate pair is none, and no output could hold it."""
+    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
+
+
 # What would upset the pairing of braces and dollars. The order matters, here and below.
 _BEFORE_PAIRING: list[_Spelling] = [
-    (re.compile(r"\\unicode\{x([0-9A-Fa-f]{2,5})\}"), lambda m: chr(int(m[1], 16))),
+    (re.compile(r"\\unicode\{x([0-9A-Fa-f]{2,5})\}"), lambda m: _character(int(m[1], 16))),
     (re.compile(r"\\verb\*?([|!+])([^\\{}$]{0,200}?)\1"), r"\2"),
     (re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}"), " "),
     (re.compile(r"\\\((.{0,400}?)\\\)"), r"$\1$"),
@@ -427,7 +430,8 @@ class _Reader:
                 return _above(script)
             case [element, stage] if name == "ion":
                 number = int(stage) if stage.isdecimal() else 0
-                return f"{element} {_ROMAN.get(number, stage.upper())}"
+                numeral = ROMAN[number - 1] if 0 < number <= len(ROMAN) else stage.upper()
+                return f"{element} {numeral}"
             case [above, below] if name in _FRACTIONS:
                 return f"{_as_one(above)}/{_as_one(below)}"
             case [*_, radicand] if name == "sqrt":

@@ -23,7 +23,8 @@ from astrosearch.corpus.json_lines import json_lines
 OURS = """
 import sys
 from pathlib import Path
-from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import import_papers
+from astrosearch.corpus.store import Corpus
 from astrosearch.corpus.intake import Selection
 papers = Path(sys.argv[2]) / "papers.sqlite"
 rejected = Path(sys.argv[2]) / "rejected.jsonl"

@@ -27,8 +27,8 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainingArguments
 
-from astrosearch.corpus.intake import Selection
-from astrosearch.corpus.store import Corpus, import_papers
+from astrosearch.corpus.intake import Selection, import_papers
+from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Attention, EncoderSpec, Pooling, Spelling, pooled_width
 from astrosearch.encoders.devices import keep_freed_memory
 from astrosearch.encoders.hugging_face import quiet_transformers, read_object

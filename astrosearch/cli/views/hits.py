@@ -19,6 +19,7 @@ from astrosearch.cli.console import notify, on_terminal
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
 from astrosearch.text import bibtex
+from astrosearch.text.authors import family_name
 from astrosearch.text.tex import one_line, to_unicode
 
 WIDE = 120
@@ -282,7 +283,7 @@ def first_author(paper: Paper) -> str:
     """`Hofmann et al.`; empty if the record names nobody."""
     if not paper.authors:
         return ""
-    name = _readable(bibtex.family_name(paper.authors[0]))
+    name = _readable(family_name(paper.authors[0]))
     return f"{name} et al." if len(paper.authors) > 1 else name
 
 

@@ -1,0 +1,114 @@
+"""How papers get into papers.sqlite, all of them or a sample."""
+
+import hashlib
+import heapq
+import sqlite3
+from datetime import date
+from pathlib import Path
+
+import orjson
+
+from astrosearch.corpus.store import FIELDS, SCHEMA, paper_from_fields
+from astrosearch.papers import Paper, text_hash
+from astrosearch.text.authors import author_words
+
+
+class CorpusWriter:
+    """Fills a new papers.sqlite; rows are numbered 0, 1, … in order of arrival.
+
+    With `sample`, the table is a reservoir: it ends with the `sample` papers whose hash with
+    `seed` is smallest, a uniform choice that depends neither on order nor on memory.
+    """
+
+    def __init__(self, path: Path, *, sample: int | None = None, seed: int = 0) -> None:
+        path.unlink(missing_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        # The file is worthless until its build is whole, so it need not survive a crash.
+        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + SCHEMA)
+        self._db.execute("BEGIN")
+        self._sample = sample
+        self._seed = seed
+        self._largest: list[tuple[int, int]] = []  # heap of (-draw, row), for the reservoir
+        self.count = 0
+
+    def add(self, paper: Paper) -> Paper | None:
+        """Take one paper in; of two records of one paper the higher version stays.
+
+        Returns:
+            The record that lost if the paper was here before, else None.
+        """
+        if self._sample is not None:
+            return self._draw(paper, self._sample)
+        if not self._insert(self.count, paper):
+            return self._settle(paper)
+        self.count += 1
+        return None
+
+    def _draw(self, paper: Paper, sample: int) -> Paper | None:
+        """`add` with the table as a reservoir."""
+        draw = int.from_bytes(
+            hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
+        )
+        if self.count < sample:
+            if not self._insert(self.count, paper):
+                return self._settle(paper)
+            heapq.heappush(self._largest, (-draw, self.count))
+            self.count += 1
+            return None
+        largest, row = self._largest[0]
+        if draw > -largest:
+            return None
+        if self._db.execute("SELECT 1 FROM papers WHERE id = ?", (paper.id,)).fetchone():
+            return self._settle(paper)
+        self._replace(row, paper)
+        heapq.heapreplace(self._largest, (-draw, row))
+        return None
+
+    def _settle(self, paper: Paper) -> Paper:
+        """Keep the later of two records of one paper; returns the other."""
+        row, *fields = self._db.execute(
+            f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
+        ).fetchone()
+        present = paper_from_fields(fields)
+        if _recency(paper) <= _recency(present):
+            return paper
+        self._replace(row, paper)
+        return present
+
+    def finish(self) -> None:
+        """Make the file whole; one that was not finished holds nothing."""
+        self._db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
+        self._db.execute("COMMIT")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _replace(self, row: int, paper: Paper) -> None:
+        self._db.execute("DELETE FROM papers WHERE row = ?", (row,))
+        self._insert(row, paper)
+
+    def _insert(self, row: int, paper: Paper) -> bool:
+        """Whether the row was written: it is not if the paper is here already."""
+        cursor = self._db.execute(
+            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row,
+                paper.id,
+                paper.title,
+                paper.abstract,
+                orjson.dumps(paper.authors).decode(),
+                f" {' '.join(paper.categories)} ",
+                paper.published.isoformat(),
+                paper.updated.isoformat() if paper.updated else None,
+                paper.doi,
+                paper.version,
+                paper.is_summary,
+                author_words(paper.authors),
+                text_hash(paper.text),
+            ),
+        )
+        return cursor.rowcount == 1
+
+
+def _recency(paper: Paper) -> tuple[int, date]:
+    return paper.version or 0, paper.updated or paper.published
