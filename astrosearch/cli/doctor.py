@@ -52,11 +52,12 @@ def _device() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from astrosearch.encoders.registry import DEFAULT, KNOWN, is_here
+    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN
+    from astrosearch.encoders.weights.wheel import has_tokens
 
-    well = is_here(KNOWN[DEFAULT])
-    found = "on this machine" if well else f"astrosearch models fetch {DEFAULT}"
-    yield f"model {DEFAULT}", well, found
+    well = has_tokens(KNOWN[DEFAULT])
+    found = "on this machine" if well else f"astrosearch models fetch {DEFAULT_ENCODER}"
+    yield f"model {DEFAULT_ENCODER}", well, found
 
 
 def _indexes() -> Iterator[Finding]:

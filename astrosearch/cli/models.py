@@ -22,12 +22,14 @@ def models(ctx: click.Context) -> None:
 def list_models() -> None:
     """List the models known by name."""
     from astrosearch.cli.views.hits import write_table
-    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
+    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN
+    from astrosearch.encoders.weights.locate import is_here
+    from astrosearch.encoders.weights.wheel import has_tokens
 
     rows = [
         (
             f"{DEFAULT_ENCODER} (default)",
-            "yes" if is_here(KNOWN[DEFAULT]) else "no",
+            "yes" if has_tokens(KNOWN[DEFAULT]) else "no",
             "10 MB",
             "MIT",
             f"astrosearch, over {DEFAULT}",
@@ -57,7 +59,8 @@ def list_models() -> None:
 @click.argument("name")
 def fetch(name: str) -> None:
     """Fetch a model now, for work without network later."""
-    from astrosearch.encoders.registry import locate
+    from astrosearch.encoders.registry import encoder_spec
+    from astrosearch.encoders.weights.locate import resolve
 
-    folder, revision = locate(name, Terminal())
-    write(f"{name} (revision {revision}) is in {folder}")
+    spec, folder, _ = resolve(encoder_spec(name), Terminal())
+    write(f"{name} (revision {spec.revision}) is in {folder}")

@@ -147,7 +147,7 @@ def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInt
     from astrosearch.encoders.base import LateInteraction
     from astrosearch.errors import AstrosearchError
 
-    if spec.layers != 0:
+    if not spec.is_static:
         return None
     try:
         encoder = load()
