@@ -108,10 +108,11 @@ class LlamaEncoder:
     def _pooled(self, ids: NDArray[np.int64]) -> Array:
         """(`pooled_width`,) of a text's (t,) tokens."""
         start = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
-        weights = np.ones(len(ids), dtype=np.float32)
+        weights: Array = np.ones(len(ids), dtype=np.float32)
         if self._head.token_weights is not None:
             _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
-            weights = self._head.token_weights[ids] / np.sqrt(counts[places], dtype=np.float32)
+            weights /= np.sqrt(counts[places], dtype=np.float32)
+            weights *= self._head.token_weights[ids]
         shares = weights[start:] / weights[start:].sum()
         means = [shares @ states[start:] for states in self._forward(ids)]
         return means[0] if len(means) == 1 else unit_rows(np.stack(means)).ravel()
