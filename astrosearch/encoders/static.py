@@ -64,7 +64,7 @@ class StaticEncoder(LateInteraction):
 
     def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
         ids = self._tokenizer.ids(texts)
-        bags = [self._weighted(one) for one in ids]
+        bags = [self._weighted(text_ids) for text_ids in ids]
         pooled = np.zeros((len(texts), self._table.width), dtype=np.float32)
         if bags:
             tokens, places = np.unique(

@@ -9,8 +9,11 @@ from astrosearch.errors import ModelMissing
 from astrosearch.report import Reporter
 
 
-def hub_model(name: str, reporter: Reporter) -> tuple[Path, str]:
+def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str]:
     """The folder of a hub's model or adapter in the hub's own cache, and its commit.
+
+    Args:
+        facts: what is known of a download beforehand, as its size.
 
     Raises:
         ModelMissing: if it is not here and cannot be had from here.
@@ -24,20 +27,20 @@ def hub_model(name: str, reporter: Reporter) -> tuple[Path, str]:
         RepositoryNotFoundError,
     )
 
-    described = ["*.json", "tokenizer*", "*.model", "*.txt"]
+    descriptions = ["*.json", "tokenizer*", "*.model", "*.txt"]
     elsewhere = f"where there is network, run: hf download {name}"
     folder = None
     with suppress(LocalEntryNotFoundError):
-        folder = Path(snapshot_download(name, allow_patterns=described, local_files_only=True))
+        folder = Path(snapshot_download(name, allow_patterns=descriptions, local_files_only=True))
     if folder is not None and _is_whole(folder):
         return folder, folder.name[:DIGITS]
     if constants.HF_HUB_OFFLINE:
         if folder is not None:
             refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
-    reporter.notify(f"Fetching {name} from the Hugging Face hub")
+    reporter.notify(f"Fetching {name} from the Hugging Face hub{facts and f': {facts}'}")
     try:
-        folder = Path(snapshot_download(name, allow_patterns=[*described, "*.safetensors"]))
+        folder = Path(snapshot_download(name, allow_patterns=[*descriptions, "*.safetensors"]))
         if _is_whole(folder):
             return folder, folder.name[:DIGITS]
     except GatedRepoError:
@@ -55,7 +58,7 @@ def hub_model(name: str, reporter: Reporter) -> tuple[Path, str]:
             f"({type(error).__name__}); {elsewhere}"
         ) from None
     raise ModelMissing(
-        f"{name} holds no weights as .safetensors, and nothing else is read: a pickle (.bin) can "
+        f"{name} has no weights as .safetensors, and nothing else is read: a pickle (.bin) can "
         "run any code; ask its authors for them, or take another model"
     )
 

