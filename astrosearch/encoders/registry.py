@@ -96,8 +96,8 @@ PAPER = "paper"
 
 
 def encoder_spec(name: str) -> EncoderSpec:
-    """The spec that an encoder's name stands for: `paper`, `paper:MODEL`, `openai:MODEL`, a known name,
-    the name or folder of an embedding adapter, an id or a path."""
+    """The spec that an encoder's name stands for: `paper`, `paper:MODEL`, `openai:MODEL`, a known
+    name, the name or folder of an embedding adapter, an id or a path."""
     if name.startswith(OPENAI):
         return service_spec(name)
     if name == PAPER:

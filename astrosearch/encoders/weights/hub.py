@@ -38,7 +38,8 @@ def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str
         if folder is not None:
             refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
-    reporter.notify(f"Fetching {name} from the Hugging Face hub{facts and f': {facts}'}")
+    line = f"Fetching {name} from the Hugging Face hub"
+    reporter.notify(f"{line}: {facts}" if facts else line)
     try:
         folder = Path(snapshot_download(name, allow_patterns=[*descriptions, "*.safetensors"]))
         if _is_whole(folder):
