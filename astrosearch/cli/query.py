@@ -147,7 +147,7 @@ def late_encoder(spec: "EncoderSpec", load: "Callable[[], Encoder]") -> "LateInt
     from astrosearch.encoders.base import LateInteraction
     from astrosearch.errors import AstrosearchError
 
-    if not spec.is_static:
+    if spec.layers != 0:
         return None
     try:
         encoder = load()
