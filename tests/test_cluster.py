@@ -12,7 +12,7 @@ import pytest
 
 from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import EncoderSpec
-from astrosearch.encoders.registry import resolve
+from astrosearch.encoders.weights.locate import resolve
 from astrosearch.errors import EncoderMismatch
 from astrosearch.index.build import build
 from astrosearch.report import SILENT

@@ -25,7 +25,7 @@ from astrosearch.completion.complete import (
 from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.completion.generators.local import LocalGenerator
 from astrosearch.completion.language_model import load_language_model
-from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.base import EncodedTexts, Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError, NothingFound
@@ -157,7 +157,9 @@ class WordEncoder:
 
     spec = EncoderSpec("letters")
     dimension = 26
-    tokens_seen = 0
+
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        return EncodedTexts(self.encode(texts), 0)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         found = np.zeros((len(texts), 26), dtype=np.float32)
@@ -330,7 +332,10 @@ def test_a_beginning_that_no_paper_has_to_do_with_is_said_so(home_index: Path) -
     nowhere = -np.asarray(index.vectors[:]).mean(axis=0).astype(np.float32)
 
     class Elsewhere:
-        spec, dimension, tokens_seen = ours.spec, ours.dimension, 0
+        spec, dimension = ours.spec, ours.dimension
+
+        def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+            return EncodedTexts(self.encode(texts), 0)
 
         def encode(self, texts: Sequence[str]) -> Vectors:
             found = ours.encode(texts)
@@ -390,7 +395,7 @@ def test_what_cannot_be_continued_is_a_line(
         ((text, "--model", "openai:gpt-4o", "--strict"), 2, "--strict holds the decoder"),
         ((text, "--model", "openai:gpt-4o", "--adapter", "x"), 2, "runs at its service"),
         ((text, "--adapter", "x"), 2, "belongs to --model"),
-        ((text, "--model", "nonsense"), 2, "is no known model"),
+        ((text, "--model", "nonsense"), 2, "is not a known model"),
         ((text, *own, "--author", "Nobody"), 4, "--no-grounding"),
     ):
         result = run("complete", *arguments, code=code)

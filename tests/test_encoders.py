@@ -1,5 +1,6 @@
 """Text to vectors: the paper's pooling, whatever a text is batched with."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.devices import fast_dtype
+from astrosearch.encoders.head import load_whitening, transforms
 from astrosearch.encoders.llama_numpy import LlamaEncoder
-from astrosearch.encoders.loading import (
-    load_encoder,
-    load_query_encoder,
-    load_whitening,
-    transforms,
-)
+from astrosearch.encoders.loading import load_cached_encoder, load_encoder, load_query_encoder
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import TransformerEncoder, mean_pool, token_batches
-from astrosearch.errors import EncoderMismatch, InputError, SetupError
+from astrosearch.errors import EncoderMismatch, IndexDamaged, InputError, SetupError
 from astrosearch.report import SILENT
 from astrosearch.text.analysis import normalize
-from tests.conftest import WORDS, make_llama
+from tests.conftest import WORDS, Run, make_llama
 
 TEXTS = [
     "gas in the Magellanic stream",
@@ -157,14 +154,53 @@ def test_queries_get_the_same_vectors_without_torch(
     full = TransformerEncoder(light.spec, tiny_llama, device="cpu", dtype="float32")
     assert light.dimension == full.dimension
     np.testing.assert_allclose(light.encode(TEXTS), full.encode(TEXTS), atol=1e-5)
-    assert light.tokens_seen == full.tokens_seen
+    assert light.encode_counted(TEXTS).tokens == full.encode_counted(TEXTS).tokens
 
 
 def test_a_corpus_needs_torch_only_where_layers_are_run(tiny_llama: Path) -> None:
     words, layers = (EncoderSpec(str(tiny_llama), layers=number) for number in (0, 1))
     assert isinstance(load_encoder(words, SILENT), LlamaEncoder)
-    assert isinstance(load_encoder(words, SILENT, dtype="bfloat16"), TransformerEncoder)
     assert isinstance(load_encoder(layers, SILENT), TransformerEncoder)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("device", "cuda"), ("dtype", "bfloat16"), ("batch_tokens", 512)]
+)
+def test_an_encoder_without_layers_takes_no_option_of_torch(
+    tiny_llama: Path, option: str, value: object
+) -> None:
+    spec = EncoderSpec(str(tiny_llama), layers=0)
+    with pytest.raises(InputError, match=rf"runs no layer: .*{value} has no effect"):
+        load_encoder(spec, SILENT, **{option: value})
+    usual = load_encoder(spec, SILENT, device="cpu", dtype="float32", batch_tokens=None)
+    assert isinstance(usual, LlamaEncoder)
+
+
+def test_an_encoder_without_layers_has_no_weights_to_quantize(
+    tiny_llama: Path, run: Run, snapshot: Path
+) -> None:
+    spec = EncoderSpec(str(tiny_llama), layers=0, quantize="4bit")
+    for load in (load_encoder, load_cached_encoder):
+        with pytest.raises(InputError, match="runs no layer: it has no weights to hold in 4bit"):
+            load(spec, SILENT)
+    index = ("index", "--corpus", snapshot, "--encoder", tiny_llama, "--layers", 0)
+    result = run(*index, "--quantize", "4bit", code=2)
+    [line] = result.stderr.splitlines()
+    assert "has no weights to hold in 4bit" in line
+    result = run(*index, "--batch-tokens", 512, code=2)
+    assert "batch tokens 512 has no effect" in result.stderr.splitlines()[-1]
+    # An index that was built when this was not refused can still be asked.
+    assert load_query_encoder(spec, SILENT).encode(["gas"]).shape == (1, 64)
+
+
+@pytest.mark.parametrize(("old", "new"), [("kept", "none"), ("plain", "plain")])
+def test_the_record_of_an_earlier_version_is_read(old: str, new: str) -> None:
+    spec = EncoderSpec("x", normalization=new)  # type: ignore[arg-type]
+    record = spec.as_record()
+    assert record.pop("normalization") == new
+    assert EncoderSpec.from_record({**record, "spelling": old}) == spec
+    with pytest.raises(IndexDamaged, match="the encoder's normalization cannot be 'odd'"):
+        EncoderSpec.from_record({**record, "spelling": "odd"})
 
 
 def test_long_texts_are_cut_at_the_token_limit(tiny_llama: Path) -> None:
@@ -305,7 +341,7 @@ def test_shipped_transforms_give_unit_rows_and_unknown_ones_are_named() -> None:
 def test_words_read_one_by_one_have_the_tokens_of_the_whole_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reaches_across_words: bool
 ) -> None:
-    monkeypatch.setattr("astrosearch.encoders.tokenizer.WORDS_KEPT", 30)
+    monkeypatch.setattr("astrosearch.encoders.tokenizer.CACHED_WORDS", 30)
     tokenizer = Tokenizer(models.BPE())
     if not reaches_across_words:
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -328,6 +364,24 @@ def test_words_read_one_by_one_have_the_tokens_of_the_whole_text(
     across = tokenizer.encode(" of the").ids
     apart = [one for word in (" of", " the") for one in tokenizer.encode(word).ids]
     assert (across != apart) == reaches_across_words
+
+
+def test_threads_share_a_cache_of_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrosearch.encoders.tokenizer.CACHED_WORDS", 40)
+    tokenizer = Tokenizer(models.BPE({"<s>": 0, **byte_vocabulary()}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text('{"bos_token_id": 0}')
+    tokens = Tokens(tmp_path, "mean-without-bos", 99, "plain")
+    texts = [f"gas {number} dust {number % 7}" for number in range(400)]
+    expected = [Tokens(tmp_path, "mean-without-bos", 99, "plain").ids([text])[0] for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(lambda text: tokens.ids([text])[0], texts)) == expected
+
+
+def byte_vocabulary() -> dict[str, int]:
+    return {sign: i for i, sign in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()), start=1)}
 
 
 LINES = [

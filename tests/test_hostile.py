@@ -26,7 +26,7 @@ from astrosearch.corpus.json_lines import parsed
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
-from astrosearch.encoders.registry import resolve
+from astrosearch.encoders.weights.locate import resolve
 from astrosearch.errors import AstrosearchError, IdentifierError, InputError, RecordError
 from astrosearch.index.manifest import Manifest
 from astrosearch.papers import Paper, parse_id

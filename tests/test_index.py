@@ -18,10 +18,10 @@ import pytest
 from astrosearch import paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.intake import Selection
-from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.base import EncodedTexts, Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
-from astrosearch.encoders.registry import resolve
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.encoders.weights.locate import resolve
 from astrosearch.errors import (
     AstrosearchError,
     CorpusError,
@@ -246,13 +246,16 @@ def test_vectors_that_are_not_finite_end_the_build(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec
 ) -> None:
     class Broken:
-        dimension, tokens_seen = 8, 0
+        dimension = 8
 
         def __init__(self, spec: EncoderSpec) -> None:
             self.spec = spec
 
         def encode(self, texts: Sequence[str]) -> Vectors:
             return np.full((len(texts), 8), np.nan, dtype=np.float32)
+
+        def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+            return EncodedTexts(self.encode(texts), 0)
 
     with pytest.raises(AstrosearchError, match=r"no finite vector for 1001.0000"):
         build(tmp_path / "one", [snapshot], Selection(), spec, Broken)

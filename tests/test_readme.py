@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from astrosearch.cli import main
 from astrosearch.encoders import registry
+from astrosearch.encoders.weights import locate
 from astrosearch.errors import ModelMissing
 from astrosearch.report import SILENT
 from tests.conftest import Run
@@ -25,7 +26,7 @@ def blocks(mark: str) -> list[str]:
 @pytest.fixture(scope="module")
 def default_model() -> None:
     try:
-        registry.locate(registry.DEFAULT, SILENT)
+        locate.resolve(registry.encoder_spec(registry.DEFAULT_ENCODER), SILENT)
     except ModelMissing as error:
         pytest.skip(f"the default model is not on this machine: {error}")
 

@@ -11,7 +11,7 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.encoders.registry import resolve
+from astrosearch.encoders.weights.locate import resolve
 from astrosearch.errors import IndexDamaged
 from astrosearch.index.build import build
 from astrosearch.index.lexical_index import LexicalIndexWriter
@@ -131,7 +131,7 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
         assert run("query", "gas", "--mode", "lexical", "--format", "ids").stdout
         piped = run("query", "-", "--mode", "lexical", "--format", "ids", stdin="gas").stdout
         assert piped == run("query", "gas", "--mode", "lexical", "--format", "ids").stdout
-        assert "is no known model" in run("query", "gas", code=2).stderr
+        assert "is not a known model" in run("query", "gas", code=2).stderr
     finally:
         shutil.move(moved, tiny_llama)
     hits = Searcher(Index(built)).query(ParsedQuery("gas"), mode="lexical")

@@ -1,6 +1,8 @@
 """Texts compared token by token, by an encoder of which no layer is run."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,9 +13,11 @@ from click.testing import CliRunner
 from astrosearch import paths
 from astrosearch.cli import main
 from astrosearch.encoders.base import EncoderSpec, LateInteraction, WeightedTokens
+from astrosearch.encoders.head import EncoderHead, LinearHead
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
-from astrosearch.encoders.vectors import LinearHead, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.retrieval import evaluate
 from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, sample_tasks
@@ -34,11 +38,13 @@ def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
         EncoderSpec(str(llama), layers=0, pooling="weighted-mean-without-bos"),
         llama,
         adapter=None,
-        whitening=LinearHead(
-            (draw.normal(size=width) / 50).astype(np.float32),
-            draw.normal(size=(width, dimension)).astype(np.float32),
+        head=EncoderHead(
+            LinearHead(
+                (draw.normal(size=width) / 50).astype(np.float32),
+                draw.normal(size=(width, dimension)).astype(np.float32),
+            ),
+            draw.uniform(0.2, 3, vocabulary).astype(np.float32),
         ),
-        token_weights=draw.uniform(0.2, 3, vocabulary).astype(np.float32),
     )
 
 
@@ -101,6 +107,35 @@ def test_of_a_long_vector_of_a_token_the_beginning_is_compared(tmp_path: Path) -
     cut = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
     found = encoder.late_interaction_scores(asked, [document])[0]
     assert found == pytest.approx(float(cut[0] @ cut[1]), abs=1e-5)
+
+
+def test_two_threads_get_the_vectors_and_scores_of_one(tiny_llama: Path) -> None:
+    draw = np.random.default_rng(1)
+    texts = [" ".join(draw.choice(WORDS, 12)) for _ in range(200)]
+    alone, shared = _encoder(tiny_llama), _encoder(tiny_llama)
+    vectors = alone.encode(texts)
+    asked, *documents = alone.weighted_tokens(texts)
+    scores = alone.late_interaction_scores(asked, documents)
+    start = threading.Barrier(4)
+
+    def answer(_: int) -> tuple[Vectors, Vectors]:
+        start.wait()
+        ours = np.concatenate([shared.encode([text]) for text in texts])
+        each = [shared.late_interaction_scores(asked, [document])[0] for document in documents]
+        return ours, np.array(each)
+
+    with ThreadPoolExecutor(4) as pool:
+        for ours, each in pool.map(answer, range(4)):
+            np.testing.assert_allclose(ours, vectors, atol=1e-6)
+            np.testing.assert_allclose(each, scores, atol=1e-6)
+
+
+def test_an_encoder_without_trained_weights_is_refused(tiny_llama: Path) -> None:
+    spec = EncoderSpec(str(tiny_llama), layers=0, pooling="weighted-mean-without-bos")
+    with pytest.raises(InputError, match="no trained linear map"):
+        StaticEncoder(spec, tiny_llama, adapter=None, head=EncoderHead())
+    with pytest.raises(InputError, match="needs a trained embedding adapter"):
+        load_encoder(spec, SILENT)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
+from astrosearch.encoders.head import LinearHead
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.evaluation.split import HELD_OUT_SHARE, is_held_out
 from tests.conftest import Run, kaggle_line
 from training.whitening import split_papers, title_to_abstract

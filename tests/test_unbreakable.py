@@ -49,7 +49,7 @@ def _build(folder: Path, source: Path, llama: Path) -> None:
     from astrosearch.corpus.intake import Selection
     from astrosearch.encoders.base import EncoderSpec
     from astrosearch.encoders.loading import load_encoder
-    from astrosearch.encoders.registry import resolve
+    from astrosearch.encoders.weights.locate import resolve
     from astrosearch.index.build import build
 
     torch.set_num_threads(1)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from astrosearch.encoders import vectors as of_vectors
-from astrosearch.encoders.vectors import LinearHead, RowReader, unit_rows
+from astrosearch.encoders.head import LinearHead
+from astrosearch.encoders.vectors import RowReader, unit_rows
 
 
 def test_rows_get_length_one_and_zeros_stay() -> None:

@@ -213,8 +213,8 @@ def finetune(
     show_default=True,
 )
 @click.option(
-    "--spelling",
-    type=click.Choice(["plain", "kept"]),
+    "--normalization",
+    type=click.Choice(["plain", "none"]),
     default="plain",
     show_default=True,
     help="Whether texts are read as words in lower case or as they are written.",

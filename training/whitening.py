@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.intake import Intake, Selection, read_papers
 from astrosearch.encoders.base import Encoder
-from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
+from astrosearch.encoders.head import LinearHead
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 

@@ -99,11 +99,12 @@ def _device() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from astrosearch.encoders.registry import DEFAULT, KNOWN, is_here
+    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN
+    from astrosearch.encoders.weights.wheel import has_tokens
 
-    well = is_here(KNOWN[DEFAULT])
-    text = "on this machine" if well else f"astrosearch models fetch {DEFAULT}"
-    yield Finding(f"model {DEFAULT}", well, text)
+    well = has_tokens(KNOWN[DEFAULT])
+    text = "on this machine" if well else f"astrosearch models fetch {DEFAULT_ENCODER}"
+    yield Finding(f"model {DEFAULT_ENCODER}", well, text)
 
 
 def _indexes() -> Iterator[Finding]:

@@ -104,8 +104,8 @@ def index(
     """
     from astrosearch import paths
     from astrosearch.corpus import sampler
-    from astrosearch.encoders import registry
     from astrosearch.encoders.loading import load_encoder
+    from astrosearch.encoders.weights.locate import with_revision
     from astrosearch.index.build import build
 
     name = index_name or ("main" if sources else sampler.NAME)
@@ -116,7 +116,7 @@ def index(
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     placement = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     ray = _ray_engine(spec, address, placement) if engine == "ray" else None
-    spec = registry.with_revision(spec, Terminal())
+    spec = with_revision(spec, Terminal())
     command = shlex.join(["astrosearch", *sys.argv[1:]])
     notify(f"Reading {', '.join(map(str, files))}")
     reporter = Terminal(yes=yes, resume=command)

@@ -29,13 +29,15 @@ def list_models(output: str) -> None:
     """
     from astrosearch.cli.views.hits import as_json
     from astrosearch.cli.views.tables import write_table
-    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN, is_here
+    from astrosearch.encoders.registry import DEFAULT, DEFAULT_ENCODER, KNOWN
+    from astrosearch.encoders.weights.locate import is_here
+    from astrosearch.encoders.weights.wheel import has_tokens
 
     records: list[dict[str, object]] = [
         {
             "name": DEFAULT_ENCODER,
             "default": True,
-            "fetched": is_here(KNOWN[DEFAULT]),
+            "fetched": has_tokens(KNOWN[DEFAULT]),
             "size_mb": 10,
             "licence": "MIT",
             "gated": False,
@@ -85,7 +87,8 @@ def fetch(name: str) -> None:
     \b
     astrosearch models fetch minilm
     """
-    from astrosearch.encoders.registry import locate
+    from astrosearch.encoders.registry import encoder_spec
+    from astrosearch.encoders.weights.locate import resolve
 
-    folder, revision = locate(name, Terminal())
-    write(f"{name} (revision {revision}) is in {folder}")
+    spec, folder, _ = resolve(encoder_spec(name), Terminal())
+    write(f"{name} (revision {spec.revision}) is in {folder}")

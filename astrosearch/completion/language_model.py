@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from astrosearch.encoders.devices import fast_dtype, pick_device
 from astrosearch.encoders.hugging_face import load_model, loading, read_object, readable
-from astrosearch.encoders.registry import locate, locate_adapter
 from astrosearch.encoders.tokenizer import load_tokenizer, special_id
+from astrosearch.encoders.weights.locate import locate, locate_adapter
 from astrosearch.errors import InputError, SetupError
 from astrosearch.report import Reporter
 

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,7 @@ Pooling = Literal[
     "mean-without-bos", "mean", "weighted-mean-without-bos", "weighted-first-last", "undisclosed"
 ]
 Attention = Literal["causal", "bidirectional"]
-Spelling = Literal["kept", "plain"]
-Say = Callable[[str], None]
-"""Takes one line for the user: what is being done, fetched or fallen back to."""
+Normalization = Literal["none", "plain"]
 
 OPENAI = "openai:"
 """Before the name of a model that OpenAI's service runs."""
@@ -61,9 +60,9 @@ class EncoderSpec:
     """Longer texts are cut; the BOS token counts."""
     document: Literal["abstract", "title-and-abstract"] = "abstract"
     """What is encoded of a paper: as in the AstroLLaMA paper the abstract alone, or both."""
-    spelling: Spelling = "kept"
+    normalization: Normalization = "none"
     """`plain` reads a text as its words in lower case, without punctuation and TeX
-    (`astrosearch.text.analysis.plain`): for an encoder that was trained so."""
+    (`astrosearch.text.analysis.normalize`), for an encoder that was trained that way."""
     quantize: Literal["4bit"] | None = None
     """Hold the weights in 4 bits (NF4, bitsandbytes)."""
 
@@ -72,15 +71,19 @@ class EncoderSpec:
 
     @classmethod
     def from_record(cls, record: dict[str, object]) -> "EncoderSpec":
-        """Read what `as_record` gave.
+        """Read what `as_record` gave, in this version or an earlier one.
 
         Raises:
             IndexDamaged: if the record has fields this version does not know, or odd values.
         """
+        if "spelling" in record:  # the name of `normalization` in earlier versions
+            old = record["spelling"]
+            record = {name: value for name, value in record.items() if name != "spelling"}
+            record["normalization"] = "none" if old == "kept" else old
         known = {field.name for field in fields(cls)}
         if strangers := sorted(set(record) - known):
             raise IndexDamaged(
-                f"the manifest's encoder has fields this version does not know: "
+                f"the encoder has fields this version does not know: "
                 f"{', '.join(strangers)}; a newer astrosearch wrote it"
             )
         try:
@@ -115,8 +118,14 @@ class EncoderSpec:
 
     @property
     def is_static(self) -> bool:
-        """Whether no layer is run: a token then has the same vector in every text."""
+        """Whether no layer is run, so that a token's vector is the same in every text."""
         return self.layers == 0
+
+    @property
+    def needs_only_tokens(self) -> bool:
+        """Whether the model's token embeddings and final norm are all that is used of it, with
+        what an embedding adapter has learnt of them."""
+        return self.is_static and self.pooling == "weighted-mean-without-bos"
 
     def __str__(self) -> str:
         if self.pooling == "undisclosed":
@@ -132,8 +141,8 @@ class EncoderSpec:
             parts.append(self.transform)
         if self.document != "abstract":
             parts.append(self.document)
-        if self.spelling != "kept":
-            parts.append(f"{self.spelling} words")
+        if self.normalization != "none":
+            parts.append(f"{self.normalization} words")
         if self.quantize:
             parts.append(self.quantize)
         return ", ".join(parts)
@@ -150,10 +159,19 @@ _ALLOWED: dict[str, tuple[tuple[type, ...], tuple[object, ...]]] = {
     "transform": ((_TEXT, _NONE), ()),
     "max_tokens": ((_NUMBER,), ()),
     "document": ((_TEXT,), ("abstract", "title-and-abstract")),
-    "spelling": ((_TEXT,), get_args(Spelling)),
+    "normalization": ((_TEXT,), get_args(Normalization)),
     "quantize": ((_TEXT, _NONE), (None, "4bit")),
 }
 """What a spec's fields may hold: their types and, where there are few, their values."""
+
+
+class EncodedTexts(NamedTuple):
+    """The vectors of some texts, and what they took."""
+
+    vectors: Vectors
+    """(n, dimension) float32, rows of length 1, row i for text i."""
+    tokens: int
+    """How many went through the model; of texts whose vectors were in a cache, none."""
 
 
 class Encoder(Protocol):
@@ -163,15 +181,20 @@ class Encoder(Protocol):
     def spec(self) -> EncoderSpec: ...
 
     @property
-    def dimension(self) -> int: ...
+    def dimension(self) -> int:
+        """Of the vectors.
 
-    @property
-    def tokens_seen(self) -> int:
-        """Tokens encoded so far, for progress."""
+        Raises:
+            AstrosearchError: if it is not known: of a service's model before its first answer.
+        """
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32, rows of length 1, row i for text i."""
+        ...
+
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        """The same vectors, with the number of tokens."""
         ...
 
 
@@ -184,38 +207,50 @@ class WeightedTokens(NamedTuple):
     """(t,), what each counts for in the text; their sum is 1."""
 
 
-@runtime_checkable
-class LateInteraction(Protocol):
+class LateInteraction(ABC):
     """An encoder that can compare two texts token by token, which tells more than one vector each
-    (Khattab and Zaharia 2020, arXiv:2004.12832)."""
+    (Khattab and Zaharia 2020, arXiv:2004.12832). An encoder that can derives from this class."""
 
+    @abstractmethod
     def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens."""
-        ...
 
+    @abstractmethod
     def late_interaction_scores(
         self, query: WeightedTokens, documents: Sequence[WeightedTokens]
     ) -> NDArray[np.float32]:
         """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
-        ...
 
 
-Told = Callable[[str, int, int], None]
-"""Takes what is done, how much of it is, and how much there is."""
+class Billable(ABC):
+    """An encoder whose tokens cost money, and which asks before it spends any. An encoder that
+    does derives from this class."""
 
-ENCODED_AT_ONCE = 256
-"""Texts handed to an encoder, which sorts them by length into batches of its own."""
+    @abstractmethod
+    def request_approval(self, texts: Iterable[str]) -> None:
+        """Have the whole of a job agreed to, before the first of its texts is encoded.
+
+        Raises:
+            AstrosearchError: if whoever pays says no.
+        """
 
 
-def encode_all(encoder: Encoder, texts: Sequence[str], what: str, reporter: Reporter) -> Vectors:
-    """(n, dimension) float32 unit rows of many texts, with progress."""
-    vectors = np.zeros((len(texts), encoder.dimension), dtype=np.float32)
-    for start in range(0, len(texts), ENCODED_AT_ONCE):
-        reporter.progress(what, start, len(texts))
-        some = slice(start, start + ENCODED_AT_ONCE)
-        vectors[some] = encoder.encode(texts[some])
-    reporter.progress(what, len(texts), len(texts))
-    return vectors
+BATCH_TEXTS = 256
+"""Texts handed to an encoder at once; it sorts them by length into batches of its own."""
+
+
+def encode_all(encoder: Encoder, texts: Sequence[str], task: str, reporter: Reporter) -> Vectors:
+    """(n, dimension) float32 unit rows of many texts, with progress.
+
+    Args:
+        task: what is being done, in the words shown to the user.
+    """
+    parts = []
+    for start in range(0, len(texts), BATCH_TEXTS):
+        reporter.progress(task, start, len(texts))
+        parts.append(encoder.encode(texts[start : start + BATCH_TEXTS]))
+    reporter.progress(task, len(texts), len(texts))
+    return np.concatenate(parts) if parts else encoder.encode([])
 
 
 class Encoded(NamedTuple):
@@ -228,16 +263,3 @@ class Encoded(NamedTuple):
     tokens: int
     seconds: float
     """Spent in the encoder, divided by how many encoders were at work."""
-
-
-@runtime_checkable
-class Billable(Protocol):
-    """An encoder whose tokens cost money, and which asks before it spends any."""
-
-    def request_approval(self, texts: Iterable[str]) -> None:
-        """Have the whole of a job agreed to, before the first of its texts is encoded.
-
-        Raises:
-            AstrosearchError: if whoever pays says no.
-        """
-        ...

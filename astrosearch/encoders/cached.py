@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.base import EncodedTexts, Encoder, EncoderSpec
 from astrosearch.encoders.vector_cache import VectorCache
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.papers import text_hash
@@ -14,14 +14,14 @@ from astrosearch.paths import cache_folder
 FILE = "vectors.sqlite"
 """In the user's cache."""
 
-KEPT_AT_ONCE = 256
+BATCH_TEXTS = 256
 """Texts encoded between two writes: what a kill may cost."""
 
 
 class CachedEncoder:
-    """Asks an encoder only for texts that it was not asked for before, by any process.
+    """Gives an encoder only texts that it was not given before, by any process.
 
-    The encoder is loaded when it is first needed: where all vectors are kept, never.
+    The encoder is loaded when it is first needed: where all vectors are in the cache, never.
     """
 
     def __init__(self, spec: EncoderSpec, load: Callable[[], Encoder]) -> None:
@@ -34,10 +34,6 @@ class CachedEncoder:
         self._encoder: Encoder | None = None
 
     @property
-    def tokens_seen(self) -> int:
-        return self._encoder.tokens_seen if self._encoder else 0
-
-    @property
     def dimension(self) -> int:
         with self._cache() as cache:
             known = cache.dimension()
@@ -45,17 +41,25 @@ class CachedEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32 unit rows, row i for text i."""
+        return self.encode_counted(texts).vectors
+
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        if not texts:
+            return EncodedTexts(np.zeros((0, self.dimension), dtype=np.float32), 0)
         hashes = [text_hash(text) for text in texts]
+        text_of = dict(zip(hashes, texts, strict=True))
+        tokens = 0
         with self._cache() as cache:
-            found = cache.read(list(dict.fromkeys(hashes)))
-            given = dict(zip(hashes, texts, strict=True))
-            new = [one for one in given if one not in found]
-            for start in range(0, len(new), KEPT_AT_ONCE):
-                some = new[start : start + KEPT_AT_ONCE]
-                vectors = self._loaded().encode([given[one] for one in some])
-                cache.write(dict(zip(some, vectors, strict=True)))
-                found |= zip(some, vectors, strict=True)
-        return unit_rows(np.stack([found[one] for one in hashes]))
+            vectors = cache.read(list(text_of))
+            new = [key for key in text_of if key not in vectors]
+            for start in range(0, len(new), BATCH_TEXTS):
+                keys = new[start : start + BATCH_TEXTS]
+                encoded = self._loaded().encode_counted([text_of[key] for key in keys])
+                fresh = dict(zip(keys, encoded.vectors, strict=True))
+                cache.write(fresh)
+                vectors |= fresh
+                tokens += encoded.tokens
+        return EncodedTexts(unit_rows(np.stack([vectors[key] for key in hashes])), tokens)
 
     def _cache(self) -> AbstractContextManager[VectorCache]:
         return VectorCache.open(cache_folder() / FILE, "here", self.spec.key)

@@ -9,11 +9,11 @@ from astrosearch.errors import InputError, SetupError
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The device of a name; by default the best there is.
+    """The device of a name; by default the best of this machine.
 
     Raises:
         InputError: if there is no such kind of device.
-        SetupError: if it is not on this machine.
+        SetupError: if this machine does not have it.
     """
     if name is None:
         name = "cpu"
@@ -24,13 +24,13 @@ def pick_device(name: str | None = None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise InputError(f"{name!r} is no device: use cuda, mps or cpu") from None
+        raise InputError(f"{name!r} is not a device: use cuda, mps or cpu") from None
     if (device.type == "cuda" and not torch.cuda.is_available()) or (
         device.type == "mps" and not torch.backends.mps.is_available()
     ):
         raise SetupError(
-            f"torch {torch.__version__} finds no {device.type} device; leave --device out to use "
-            "what is here"
+            f"torch {torch.__version__} finds no {device.type} device; without a choice the best "
+            "device of this machine is used"
         )
     return device
 
@@ -50,8 +50,8 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 def keep_freed_memory() -> None:
     """Let glibc keep the memory of large tensors for the next ones of their size.
 
-    It gives it back to the system at once otherwise, and training on a CPU spends a fifth of its
-    time on page faults. Nothing happens where the C library is another one.
+    Otherwise it gives it back to the system at once, and training on a CPU spends a fifth of its
+    time on page faults. With another C library nothing happens.
     """
     trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

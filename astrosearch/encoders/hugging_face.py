@@ -1,4 +1,4 @@
-"""Hugging Face folders and libraries: our user gets one line, and it is ours.
+"""Hugging Face folders and libraries, whose noise and errors become one line of our own.
 
 Weights are read from safetensors alone. A pickle can run any code when it is read, so it is
 refused by its name, before any library sees it.
@@ -44,7 +44,7 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def loading(folder: Path) -> Iterator[None]:
-    """What the libraries say of a folder they cannot read, in a line."""
+    """Turns what the libraries raise for a folder they cannot read into one line."""
     import torch
 
     with readable(folder, besides=(torch.OutOfMemoryError,)), quiet_transformers():
@@ -59,10 +59,10 @@ def load_model(kind: Any, folder: Path, **options: Any) -> Any:
             random. A pooler may be: nothing here uses it.
     """
     with loading(folder):
-        model, found = kind.from_pretrained(
+        model, report = kind.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, **options
         )
-    missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(
             f"{folder} cannot be loaded: {len(missing):,} weights that its config.json calls for "
@@ -73,7 +73,7 @@ def load_model(kind: Any, folder: Path, **options: Any) -> Any:
 
 @contextmanager
 def readable(path: Path, *, besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Whatever goes wrong inside is the fault of what lies at `path`: said in a line.
+    """Turns whatever goes wrong inside into one line that names `path`.
 
     Args:
         besides: errors that are passed on as they are.
@@ -94,14 +94,14 @@ def read_object(file: Path) -> dict[str, Any]:
     """The JSON object that a file holds.
 
     Raises:
-        InputError: if it holds none.
+        InputError: if it cannot be read, or holds something else.
     """
     try:
         record = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read: {error}") from None
     if not isinstance(record, dict):
-        raise InputError(f"{file} holds no JSON object, but a {type(record).__name__}")
+        raise InputError(f"{file} holds not a JSON object, but a {type(record).__name__}")
     return record
 
 

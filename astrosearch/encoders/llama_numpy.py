@@ -1,4 +1,4 @@
-"""A LLaMA's forward pass in numpy, for queries, and for whole corpora where no layer is run.
+"""A LLaMA's forward pass in numpy, for queries.
 
 Importing torch and transformers takes seconds, a query of ten words takes milliseconds of
 arithmetic. The weights are memory-mapped, so that only the layers that run are read and two
@@ -8,45 +8,49 @@ The architecture is that of Touvron et al. 2023 (arXiv:2302.13971) with grouped 
 (arXiv:2305.13245): RMS norm, rotary positions, SwiGLU.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import EncoderSpec, pooled_width
+from astrosearch.encoders.base import EncodedTexts, EncoderSpec, pooled_width
+from astrosearch.encoders.head import NO_HEAD, EncoderHead
 from astrosearch.encoders.hugging_face import read_object, readable
+from astrosearch.encoders.mapped import Array, LowRank, map_safetensors, read_lora
 from astrosearch.encoders.tokenizer import Tokens
-from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError
 
-Array = NDArray[np.float32]
-
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-_OF_A_LAYER = (
+_LAYER = (
     *("input_layernorm", "post_attention_layernorm"),
     *(f"self_attn.{name}_proj" for name in "qkvo"),
     *(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
 )
 """Weights of a layer; each has one side as long as the model is wide."""
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "F8_E4M3": np.uint8}
-"""Of safetensors, whose own reader for numpy has no float8: those are left as bytes."""
 
-_bytes = np.arange(256, dtype=np.int32)
-_FLOAT8 = np.where(
-    _bytes & 0x78,
-    (1 + (_bytes & 7) / 8) * 2.0 ** ((_bytes >> 3 & 15) - 7),
-    (_bytes & 7) / 8 * 2.0**-6,
-).astype(np.float32) * np.where(_bytes & 0x80, -1, 1).astype(np.float32)
-"""The float8 that each byte is, of four bits of exponent and three of mantissa (E4M3 of
-arXiv:2209.05433, but for its NaN)."""
+def can_read(folder: Path) -> bool:
+    """Whether a folder holds a LLaMA that `LlamaEncoder` computes, and nothing beyond."""
+    config = read_object(folder / "config.json")
+    rope = config.get("rope_parameters") or {}
+    return (
+        config.get("model_type") == "llama"
+        and all(isinstance(config.get(name), int) for name in _SIZES)
+        and isinstance(rope, dict)
+        and config.get("dtype", config.get("torch_dtype")) == "float32"
+        and (folder / "model.safetensors").exists()
+        and config.get("hidden_act") == "silu"
+        and not config.get("attention_bias")
+        and not config.get("mlp_bias")
+        and rope.get("rope_type", "default") == "default"
+        and config.get("rope_scaling") is None
+    )
 
 
 class LlamaEncoder:
-    """A LLaMA of one float32 safetensors file, on the CPU; through layers one text at a time."""
+    """A LLaMA of one float32 safetensors file, on the CPU, one text at a time."""
 
     def __init__(
         self,
@@ -54,105 +58,70 @@ class LlamaEncoder:
         folder: Path,
         *,
         adapter: Path | None = None,
-        whitening: LinearHead | None = None,
-        token_weights: Array | None = None,
+        head: EncoderHead = NO_HEAD,
     ) -> None:
+        """
+        Raises:
+            InputError: if the model has fewer layers than the spec names, or lacks weights.
+        """
         self.spec = spec
-        self.tokens_seen = 0
         self._config = read_object(folder / "config.json")
-        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.spelling)
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.normalization)
         with readable(folder / "model.safetensors"):
-            self._weights = _map_safetensors(folder / "model.safetensors")
+            self._weights = map_safetensors(folder / "model.safetensors")
         self._prefix = "model." if "model.norm.weight" in self._weights else ""
-        self._whitening = whitening
-        self._token_weights = token_weights
-        self._lora: dict[str, tuple[Array, Array]] = {}
-        if adapter:
-            with readable(adapter):
-                self._lora = _read_lora(adapter)
-        every: int = self._config["num_hidden_layers"]
-        self._layers = every if spec.layers is None else spec.layers
-        if self._layers > every:
-            raise InputError(f"{spec.model} has {every} layers, {self._layers} were asked for")
+        self._head = head
+        self._lora: dict[str, LowRank] = read_lora(adapter) if adapter else {}
+        layers: int = self._config["num_hidden_layers"]
+        self._layers = layers if spec.layers is None else spec.layers
+        if self._layers > layers:
+            raise InputError(f"{spec.model} has {layers} layers, {self._layers} were asked for")
         width = self._config["hidden_size"]
-        names = [f"layers.{i}.{name}.weight" for i in range(self._layers) for name in _OF_A_LAYER]
+        names = [f"layers.{i}.{name}.weight" for i in range(self._layers) for name in _LAYER]
         for name in ("embed_tokens.weight", "norm.weight", *names):
             tensor = self._weights.get(self._prefix + name)
             if tensor is None or width not in tensor.shape:
                 raise InputError(
-                    f"{folder} cannot be loaded: model.safetensors holds no {name} of width "
-                    f"{width}, which its config.json speaks of"
+                    f"{folder} cannot be loaded: model.safetensors has no {name} of width "
+                    f"{width}, which its config.json describes"
                 )
-
-    @staticmethod
-    def can_read(folder: Path, adapter: Path | None = None) -> bool:
-        """Whether the folders hold what this class computes, and nothing beyond."""
-        if adapter is not None:
-            lora = read_object(adapter / "adapter_config.json")
-            beyond = "use_dora use_rslora rank_pattern alpha_pattern modules_to_save".split()
-            if lora.get("peft_type") != "LORA" or lora.get("bias", "none") != "none":
-                return False
-            if any(lora.get(name) for name in beyond):
-                return False
-            with readable(adapter):
-                header, _ = _header(_mapped(adapter / "adapter_model.safetensors"))
-                if any(entry["dtype"] not in _DTYPES for entry in header.values()):
-                    return False
-        config = read_object(folder / "config.json")
-        rope = config.get("rope_parameters") or {}
-        return (
-            config.get("model_type") == "llama"
-            and all(isinstance(config.get(name), int) for name in _SIZES)
-            and isinstance(rope, dict)
-            and config.get("dtype", config.get("torch_dtype")) == "float32"
-            and (folder / "model.safetensors").exists()
-            and config.get("hidden_act") == "silu"
-            and not config.get("attention_bias")
-            and not config.get("mlp_bias")
-            and rope.get("rope_type", "default") == "default"
-            and config.get("rope_scaling") is None
-        )
 
     @property
     def dimension(self) -> int:
-        if self._whitening:
-            return int(self._whitening.projection.shape[1])
+        return self._head.dimension(self._width)
+
+    @property
+    def _width(self) -> int:
         return pooled_width(self.spec.pooling, self._config["hidden_size"])
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32 unit rows, row i for text i."""
-        width = pooled_width(self.spec.pooling, self._config["hidden_size"])
-        pooled = np.zeros((len(texts), width), dtype=np.float32)
-        every = [np.array(ids) for ids in self._tokens.ids(texts)]
-        states = self._states(every) if self._layers == 0 else map(self._forward, every)
-        for row, (ids, found) in enumerate(zip(every, states, strict=True)):
-            start = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
-            weights = np.ones(len(ids), dtype=np.float32)
-            if self._token_weights is not None:
-                _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
-                weights = self._token_weights[ids] / np.sqrt(counts[places], dtype=np.float32)
-            shares = weights[start:] / weights[start:].sum()
-            means = [shares @ one[start:] for one in found]
-            pooled[row] = means[0] if len(means) == 1 else unit_rows(np.stack(means)).ravel()
-            self.tokens_seen += len(ids)
-        return self._whitening(pooled) if self._whitening else unit_rows(pooled)
+        return self.encode_counted(texts).vectors
 
-    def _states(self, every: Sequence[NDArray[np.int64]]) -> Iterator[list[Array]]:
-        """What `_forward` gives for each text where there are no layers: a token's state is then
-        the same wherever it stands, and is found once."""
-        tokens, places = np.unique(np.concatenate(every), return_inverse=True)
-        found = self._forward(tokens)
-        end = 0
-        for ids in every:
-            start, end = end, end + len(ids)
-            yield [one[places[start:end]] for one in found]
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        pooled = np.zeros((len(texts), self._width), dtype=np.float32)
+        tokens = [np.array(ids) for ids in self._tokens.ids(texts)]
+        for row, ids in enumerate(tokens):
+            pooled[row] = self._pooled(ids)
+        return EncodedTexts(self._head(pooled), sum(map(len, tokens)))
+
+    def _pooled(self, ids: NDArray[np.int64]) -> Array:
+        """(`pooled_width`,) of a text's (t,) tokens."""
+        start = 1 if self.spec.pooling != "mean" and len(ids) > 1 else 0
+        weights: Array = np.ones(len(ids), dtype=np.float32)
+        if self._head.token_weights is not None:
+            _, places, counts = np.unique(ids, return_inverse=True, return_counts=True)
+            weights /= np.sqrt(counts[places], dtype=np.float32)
+            weights *= self._head.token_weights[ids]
+        shares = weights[start:] / weights[start:].sum()
+        means = [shares @ states[start:] for states in self._forward(ids)]
+        return means[0] if len(means) == 1 else unit_rows(np.stack(means)).ravel()
 
     def _embed(self, ids: NDArray[np.int64]) -> Array:
         """(t,) token ids to their (t, d) embeddings."""
         x: Array = self._weight("embed_tokens")[ids]
         if "embed_tokens" in self._lora:
-            down, up = self._lora["embed_tokens"]
-            x = x + _floats(down[:, ids]).T @ up.T
+            x = x + self._lora["embed_tokens"].of_tokens(ids)
         return x
 
     def _forward(self, ids: NDArray[np.int64]) -> list[Array]:
@@ -194,11 +163,10 @@ class LlamaEncoder:
         return self._linear(swish * up, layer + "mlp.down_proj")
 
     def _linear(self, x: Array, name: str) -> Array:
-        """(t, in) to (t, out), with what an adapter adds (arXiv:2106.09685, 4.1)."""
+        """(t, in) to (t, out), with what an adapter adds."""
         y = x @ self._weight(name).T
         if name in self._lora:
-            down, up = self._lora[name]
-            y = y + (x @ down.T) @ up.T
+            y = y + self._lora[name].of_states(x)
         return np.asarray(y, dtype=np.float32)
 
     def _norm(self, x: Array, name: str) -> Array:
@@ -228,57 +196,3 @@ def _rotate(x: Array, rotation: tuple[Array, Array]) -> Array:
     half = x.shape[-1] // 2
     turned = np.concatenate([-x[..., half:], x[..., :half]], axis=-1)
     return np.asarray(x * cosine + turned * sine, dtype=np.float32)
-
-
-def _read_lora(folder: Path) -> dict[str, tuple[Array, Array]]:
-    """LoRA's two matrices for each map of a model, (rank, in) and (out, rank), float32; the second
-    holds the scale, alpha / rank. For embeddings `in` is the vocabulary, of which a text needs a
-    few columns: the first matrix stays as it is stored."""
-    config = read_object(folder / "adapter_config.json")
-    scale = np.float32(config["lora_alpha"] / config["r"])
-    arrays = {
-        name.removeprefix("base_model.model.").removeprefix("model."): array
-        for name, array in _map_safetensors(folder / "adapter_model.safetensors").items()
-    }
-    found = {}
-    for name, down in arrays.items():
-        for kind, suffix in (("lora_A", ".weight"), ("lora_embedding_A", "")):
-            if name.endswith(f".{kind}{suffix}"):
-                up = _floats(arrays[name.replace("_A", "_B")])
-                kept = down if kind == "lora_embedding_A" else _floats(down)
-                found[name.removesuffix(f".{kind}{suffix}")] = (kept, up * scale)
-    return found
-
-
-def _floats(array: NDArray[Any]) -> Array:
-    return _FLOAT8[array] if array.dtype == np.uint8 else array.astype(np.float32)
-
-
-def _map_safetensors(file: Path) -> dict[str, NDArray[Any]]:
-    """Tensors of a safetensors file as views of the mapped file, but for those of another dtype
-    than `_DTYPES`.
-
-    The format is an 8-byte header length, a JSON header, the bytes
-    (https://huggingface.co/docs/safetensors); the safetensors library would copy them.
-    """
-    mapped = _mapped(file)
-    header, start = _header(mapped)
-    tensors = {}
-    for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        if dtype := _DTYPES.get(entry["dtype"]):
-            part = mapped[start + begin : start + end]
-            tensors[name] = np.asarray(part.view(dtype).reshape(entry["shape"]))
-    return tensors
-
-
-def _mapped(file: Path) -> NDArray[np.uint8]:
-    return np.memmap(file, dtype=np.uint8, mode="r")
-
-
-def _header(mapped: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
-    """What a safetensors file says of each of its tensors, and where their bytes begin."""
-    length = int(mapped[:8].view("<u8")[0])
-    header: dict[str, Any] = json.loads(mapped[8 : 8 + length].tobytes())
-    header.pop("__metadata__", None)
-    return header, 8 + length

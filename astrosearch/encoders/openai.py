@@ -1,21 +1,16 @@
 """OpenAI's embedding models as an encoder: over the network, and for money.
 
 Three things follow from the money. Whoever pays is told what a job costs and may say no before
-anything is sent (`CostEstimate`). Every vector that came back is kept in the user's cache
+anything is sent (`openai_costs.py`). Every vector that came back is kept in the user's cache
 (`vector_cache.py`), answer by answer: nothing is paid for twice, and a run that dies loses at most
-the requests in flight. And an answer is checked before it is kept.
+the requests in flight. And an answer is checked before it is kept (`openai_answers.py`).
 
-The service's limits and the forms of its answers are those of
-https://platform.openai.com/docs/api-reference/embeddings/create. It counts in tokens of a
-vocabulary (cl100k_base) that tiktoken, its tokenizer, downloads at run time, which a machine
-behind a wall cannot. What must not be exceeded is counted in bytes of UTF-8 instead: a token of a
-byte-pair encoding is at least one byte, so a text of 8,192 bytes cannot have more tokens. Of
-56,307 astronomical abstracts of arXiv the longest has 5,459 bytes.
+The limits are those of https://platform.openai.com/docs/api-reference/embeddings/create. What must
+not be exceeded is counted in bytes of UTF-8: a token of a byte-pair encoding is at least one byte,
+so a text of 8,192 bytes cannot have more tokens. Of 56,307 astronomical abstracts of arXiv the
+longest has 5,459 bytes.
 """
 
-import base64
-import binascii
-import json
 import random
 import re
 import threading
@@ -27,12 +22,15 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import openai
 
 from astrosearch.encoders import openai_service as service
-from astrosearch.encoders.base import OPENAI, EncoderSpec
+from astrosearch.encoders.base import OPENAI, Billable, EncodedTexts, EncoderSpec
+from astrosearch.encoders.openai_answers import UnreadableAnswer, WrongAnswer, read_answer
+from astrosearch.encoders.openai_costs import CostEstimate, estimated_tokens
 from astrosearch.encoders.vector_cache import VectorCache
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, InputError
@@ -45,57 +43,22 @@ CACHE = "openai.sqlite"
 TEXTS_A_REQUEST = 2_048
 TOKENS_A_REQUEST = 300_000
 
-BYTES_A_TOKEN = 4
-"""For the estimate of the costs alone. Abstracts of arXiv's astro-ph have 4.7 bytes a token of
-cl100k_base on average and nine in ten more than 4, so it is rather too high than too low."""
-
-DOLLARS_A_MILLION_TOKENS = {
-    "text-embedding-ada-002": 0.10,
-    "text-embedding-3-small": 0.02,
-    "text-embedding-3-large": 0.13,
-}
-PRICES_OF = "2026-11"
-"""When the prices were last looked up: https://developers.openai.com/api/docs/pricing"""
-
 DIMENSIONS = {
     "text-embedding-ada-002": 1_536,
     "text-embedding-3-small": 1_536,
     "text-embedding-3-large": 3_072,
 }
-"""https://platform.openai.com/docs/guides/embeddings; of another model its first answer tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostEstimate:
-    """What a job sends and costs; of texts whose vectors are here already nothing is counted."""
-
-    model: str
-    host: str
-    """Where the texts go."""
-    texts: int
-    tokens: int
-    """Estimated, rather too high: `BYTES_A_TOKEN`."""
-    cut: int
-    """Texts that are longer than the service takes."""
-
-    @property
-    def dollars(self) -> float | None:
-        price = DOLLARS_A_MILLION_TOKENS.get(self.model)
-        return None if price is None else self.tokens * price / 1e6
-
-    def __str__(self) -> str:
-        texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
-        said = f"{texts}, about {self.tokens:,} tokens, to {self.host} for {self.model}"
-        if self.dollars is None:
-            return f"{said}: price not known"
-        price = DOLLARS_A_MILLION_TOKENS[self.model]
-        about = f"about ${self.dollars:,.2f}" if self.dollars >= 0.01 else "less than $0.01"
-        return f"{said}: {about} (${price:.2f} a million tokens, OpenAI's price of {PRICES_OF})"
+"""https://platform.openai.com/docs/guides/embeddings; another model's first answer tells it."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How the service is spoken to; times are in seconds."""
+    """How requests are sent, and sent again; times are in seconds.
+
+    The client of the openai library can do this too, but it would send again what an empty account
+    was refused, would not send again after an answer that was cut off, and its waits cannot be
+    stopped.
+    """
 
     at_once: int = 8
     """Requests in flight."""
@@ -105,7 +68,7 @@ class RetryPolicy:
     """After a failure; doubled with each further one. Half of it is by chance, so that requests
     that failed together do not come back together."""
     longest_delay: float = 60.0
-    longest_asked: float = 300.0
+    longest_retry_after: float = 300.0
     """A longer Retry-After is not waited for."""
     timeout: float = 120.0
     """Without a byte, after which an attempt is given up."""
@@ -118,6 +81,14 @@ class RetryPolicy:
 RETRY_POLICY = RetryPolicy()
 
 
+class _Text(NamedTuple):
+    """A text as it is sent."""
+
+    text: str
+    cut: bool
+    """Whether it was longer than the service takes."""
+
+
 @dataclass
 class _Batch:
     """The texts of one request."""
@@ -126,15 +97,20 @@ class _Batch:
     bytes: int = 0
 
 
-class _Unreadable(Exception):
-    """An answer that was cut off, or is no JSON: worth another try."""
+class _Failed(Exception):
+    """An attempt that came to nothing and may be repeated."""
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+        """Seconds that the server wants to be left alone."""
 
 
 class _Stopped(Exception):
     """A request that was not sent again because another one failed for good."""
 
 
-class OpenAIEncoder:
+class OpenAIEncoder(Billable):
     """One of OpenAI's embedding models, or one of a server that speaks its language."""
 
     def __init__(
@@ -152,31 +128,34 @@ class OpenAIEncoder:
             cache: the file of kept vectors; by default `openai.sqlite` in the user's cache.
 
         Raises:
-            SetupError: if `OPENAI_BASE_URL` is no address.
+            SetupError: if `OPENAI_BASE_URL` is not an address.
         """
         self.spec = spec
-        self.tokens_seen = 0
         self._model = spec.model.removeprefix(OPENAI)
         self._reporter = reporter
-        self._ask_first = ask
+        self._ask = ask
         self._file = cache or cache_folder() / CACHE
         self._policy = policy
         self._address = service.address()
         self._dimension = DIMENSIONS.get(self._model)
-        self._agreed = 0
+        self._approved = 0
         """Tokens that were agreed to and not spent yet."""
 
     @property
     def dimension(self) -> int:
-        """Of a model whose dimension is not known, and was never asked anything, one answer tells:
-        the word `dimension`, two tokens, is sent without asking."""
+        """Of the vectors.
+
+        Raises:
+            AstrosearchError: if the model is not a known one and never answered: nothing is sent
+                to learn it.
+        """
         if self._dimension is None:
             with self._cache() as cache:
                 self._dimension = cache.dimension()
         if self._dimension is None:
-            self._agreed += _tokens("dimension")
-            self.encode(["dimension"])
-        assert self._dimension is not None
+            raise AstrosearchError(
+                f"the dimension of {self._model} is not known before its first answer"
+            )
         return self._dimension
 
     def request_approval(self, texts: Iterable[str]) -> None:
@@ -190,16 +169,21 @@ class OpenAIEncoder:
         stream = iter(texts)
         new: dict[TextHash, tuple[int, bool]] = {}
         with self._cache() as cache:
-            while some := dict(map(self._as_sent, islice(stream, 10_000))):
-                here = cache.known(list(some))
-                for key, (text, cut) in some.items():
-                    if key not in here:
-                        new[key] = _tokens(text), cut
-        self._agree(new.values())
+            while batch := dict(map(self._as_sent, islice(stream, 10_000))):
+                known = cache.known(list(batch))
+                new |= {
+                    key: (estimated_tokens(sent.text), sent.cut)
+                    for key, sent in batch.items()
+                    if key not in known
+                }
+        self._approve(list(new.values()))
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """(n, dimension) float32 unit rows, row i for text i.
+        """(n, dimension) float32 unit rows, row i for text i; what `encode_counted` raises."""
+        return self.encode_counted(texts).vectors
 
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        """
         Raises:
             AstrosearchError: if the service fails for good, or answers wrongly; what it answered
                 before is kept.
@@ -207,63 +191,69 @@ class OpenAIEncoder:
             SetupError: if something is to be sent and there is no key, or it is refused.
         """
         if not texts:
-            return np.zeros((0, self.dimension), dtype=np.float32)
+            return EncodedTexts(np.zeros((0, self._dimension or 0), dtype=np.float32), 0)
         sent = [self._as_sent(text) for text in texts]
-        keys = [key for key, _ in sent]
+        tokens = 0
         with self._cache() as cache:
-            found = cache.read(list(dict.fromkeys(keys)))
-            for vector in islice(found.values(), 1):
+            vectors = cache.read(list(dict.fromkeys(key for key, _ in sent)))
+            for vector in islice(vectors.values(), 1):
                 self._check_dimension(vector, f"{self._file} has")
-            missing = {key: one for key, one in sent if key not in found}
+            missing = {key: text for key, text in sent if key not in vectors}
             if missing:
-                cost = [(_tokens(text), cut) for text, cut in missing.values()]
-                spent = sum(tokens for tokens, _ in cost)
-                if spent > self._agreed:
-                    self._agree(cost)
-                self._agreed -= spent
-                batches = _batches({key: text for key, (text, _) in missing.items()})
-                found |= self._send(list(batches), cache)
-        return unit_rows(np.stack([found[key] for key in keys]))
+                self._spend(missing.values())
+                fresh, tokens = self._send(list(_batches(missing)), cache)
+                vectors |= fresh
+        return EncodedTexts(unit_rows(np.stack([vectors[key] for key, _ in sent])), tokens)
 
-    def _as_sent(self, text: str) -> tuple[TextHash, tuple[str, bool]]:
-        """The hash of what is sent for a text; that, and whether it was cut."""
+    def _as_sent(self, text: str) -> tuple[TextHash, _Text]:
+        """What is sent for a text, and the hash of that."""
         if not text:
             raise InputError(f"{self.spec.model} takes no empty text")
         whole = text.encode(errors="replace")
         # A character that the cut goes through is dropped.
-        kept = whole[: self.spec.max_tokens].decode(errors="ignore")
-        return text_hash(kept), (kept, len(whole) > self.spec.max_tokens)
+        sent = whole[: self.spec.max_tokens].decode(errors="ignore")
+        return text_hash(sent), _Text(sent, len(whole) > self.spec.max_tokens)
 
-    def _agree(self, new: Iterable[tuple[int, bool]]) -> None:
+    def _spend(self, texts: Iterable[_Text]) -> None:
+        """Take texts from what was agreed to; have them agreed to if they are more than that."""
+        costs = [(estimated_tokens(sent.text), sent.cut) for sent in texts]
+        spent = sum(tokens for tokens, _ in costs)
+        if spent > self._approved:
+            self._approve(costs)
+        self._approved -= spent
+
+    def _approve(self, costs: Sequence[tuple[int, bool]]) -> None:
         """Ask for texts of so many tokens each, some of them cut."""
-        outlays = list(new)
-        if not outlays:
+        if not costs:
             return
         service.key(self.spec.model)
         host = service.host()
-        tokens, cut = (sum(part) for part in zip(*outlays, strict=True))
-        cost = CostEstimate(self._model, host, len(outlays), tokens, cut)
-        if self._ask_first and not self._reporter.confirm(cost):
+        tokens, cut = (sum(column) for column in zip(*costs, strict=True))
+        estimate = CostEstimate(self._model, host, len(costs), tokens, cut)
+        if self._ask and not self._reporter.confirm(estimate):
             raise AstrosearchError(f"nothing was sent to {host}")
-        self._agreed += tokens
+        self._approved += tokens
         if cut:
             self._reporter.notify(
                 f"{cut:,} of the texts are longer than {self.spec.max_tokens:,} bytes and are cut: "
                 f"the service takes {self.spec.max_tokens:,} tokens, and a token may be one byte"
             )
 
-    def _send(self, batches: list[_Batch], cache: VectorCache) -> dict[TextHash, Vectors]:
-        """Send several requests at once, and keep each answer as it comes."""
+    def _send(
+        self, batches: Sequence[_Batch], cache: VectorCache
+    ) -> tuple[dict[TextHash, Vectors], int]:
+        """The vectors of several requests, sent at once, and their tokens. Each answer is kept as
+        it comes, also after one request failed: what is in flight then is paid for."""
         stop = threading.Event()
         failure: BaseException | None = None
-        found: dict[TextHash, Vectors] = {}
+        vectors: dict[TextHash, Vectors] = {}
+        spent = 0
         with (
-            # Its own retries cannot be stopped, nor told how long to wait.
             service.client(self.spec.model, timeout=self._policy.timeout, retries=0) as client,
             ThreadPoolExecutor(min(self._policy.at_once, len(batches))) as pool,
         ):
-            waiting: dict[Future[tuple[Vectors, int]], _Batch] = {
-                pool.submit(self._ask_unless, stop, client, batch): batch for batch in batches
+            waiting: dict[Future[EncodedTexts], _Batch] = {
+                pool.submit(self._answer, client, batch, stop): batch for batch in batches
             }
             while waiting:
                 try:
@@ -271,16 +261,15 @@ class OpenAIEncoder:
                         batch = waiting.pop(future)
                         if future.cancelled():
                             continue
-                        vectors, tokens = future.result()
-                        self._check_dimension(vectors[0], f"{self._model} answered with")
-                        answered = dict(zip(batch.texts, vectors, strict=True))
+                        rows, tokens = future.result()
+                        self._check_dimension(rows[0], f"{self._model} answered with")
+                        answered = dict(zip(batch.texts, rows, strict=True))
                         cache.write(answered)
-                        found |= answered
-                        self.tokens_seen += tokens
+                        vectors |= answered
+                        spent += tokens
                 except _Stopped:
                     continue
                 except BaseException as error:
-                    # What is in flight is paid for: it is waited for and kept.
                     if isinstance(error, KeyboardInterrupt) and not stop.is_set():
                         self._reporter.notify("Waiting for the answers that are on their way")
                     failure = failure or error
@@ -289,85 +278,88 @@ class OpenAIEncoder:
                         future.cancel()
         if failure:
             raise failure
-        return found
+        return vectors, spent
 
-    def _ask_unless(
-        self, stop: threading.Event, client: openai.OpenAI, batch: _Batch
-    ) -> tuple[Vectors, int]:
-        """`_ask`, in a thread; if it fails for good, no thread sends anything more."""
+    def _answer(self, client: openai.OpenAI, batch: _Batch, stop: threading.Event) -> EncodedTexts:
+        """A batch's vectors as the service gives them; waits and tries again. If it fails for
+        good, no thread sends anything more."""
+        texts = list(batch.texts.values())
+        reason = ""
         try:
-            return self._ask(client, batch, stop)
+            for attempt in range(1, self._policy.tries + 1):
+                if stop.is_set():
+                    raise _Stopped
+                try:
+                    return self._attempt(client, texts)
+                except _Failed as failed:
+                    reason, pause = str(failed), failed.retry_after
+                if pause is not None and pause > self._policy.longest_retry_after:
+                    raise self._given_up(f"it asks to wait {pause:,.0f} s ({reason})")
+                if attempt < self._policy.tries:
+                    stop.wait(self._policy.delay(attempt) if pause is None else pause)
+            raise self._given_up(f"{reason} ({self._policy.tries} tries)")
         except AstrosearchError:
             stop.set()
             raise
 
-    def _ask(
-        self, client: openai.OpenAI, batch: _Batch, stop: threading.Event
-    ) -> tuple[Vectors, int]:
-        """(n, d) vectors of a batch, in its order, and the tokens it had; waits and tries again."""
-        texts = list(batch.texts.values())
-        for attempt in range(1, self._policy.tries + 1):
-            if stop.is_set():
-                raise _Stopped
-            asked = None
-            try:
-                answer = client.embeddings.with_raw_response.create(
-                    model=self._model, input=texts, encoding_format="base64"
-                )
-                vectors, tokens = read_answer(answer.content, len(texts))
-                return vectors, sum(map(_tokens, texts)) if tokens is None else tokens
-            except openai.APIStatusError as error:
-                service.check_admitted(error)
-                reason = service.reason(error)
-                passing = error.status_code in (408, 409, 429) or error.status_code >= 500
-                if not passing or error.code == "insufficient_quota":
-                    raise self._given_up(f"{error.status_code}: {reason}") from None
-                reason = f"{error.status_code}: {reason}"
-                asked = _retry_after(error.response.headers)
-            except openai.APITimeoutError:
-                reason = f"no answer within {self._policy.timeout:g} s"
-            except openai.APIConnectionError as error:
-                reason = service.without_key(f"{error.__cause__ or error}") or "connection lost"
-            except _Unreadable as error:
-                reason = str(error)
-            except _WrongAnswer as error:
-                raise AstrosearchError(
-                    f"{service.host()} answered wrongly: {service.without_key(str(error))}; "
-                    "nothing of this answer is kept"
-                ) from None
-            if asked is not None and asked > self._policy.longest_asked:
-                raise self._given_up(f"it asks to wait {asked:,.0f} s ({reason})")
-            if attempt < self._policy.tries:
-                stop.wait(self._policy.delay(attempt) if asked is None else asked)
-        raise self._given_up(f"{reason} ({self._policy.tries} tries)")
+    def _attempt(self, client: openai.OpenAI, texts: list[str]) -> EncodedTexts:
+        """One request.
 
-    def _given_up(self, why: str) -> AstrosearchError:
+        Raises:
+            _Failed: if it may be repeated.
+            AstrosearchError: if it may not.
+        """
+        try:
+            answer = client.embeddings.with_raw_response.create(
+                model=self._model, input=texts, encoding_format="base64"
+            )
+            vectors, tokens = read_answer(answer.content, len(texts))
+        except openai.APIStatusError as error:
+            service.check_admitted(error)
+            reason = f"{error.status_code}: {service.reason(error)}"
+            passing = error.status_code in (408, 409, 429) or error.status_code >= 500
+            if not passing or error.code == "insufficient_quota":
+                raise self._given_up(reason) from None
+            raise _Failed(reason, _retry_after(error.response.headers)) from None
+        except openai.APITimeoutError:
+            raise _Failed(f"no answer within {self._policy.timeout:g} s") from None
+        except openai.APIConnectionError as error:
+            cause = service.without_key(f"{error.__cause__ or error}")
+            raise _Failed(cause or "connection lost") from None
+        except UnreadableAnswer as error:
+            raise _Failed(str(error)) from None
+        except WrongAnswer as error:
+            raise AstrosearchError(
+                f"{service.host()} answered wrongly: {service.without_key(str(error))}; "
+                "nothing of this answer is kept"
+            ) from None
+        return EncodedTexts(
+            vectors, sum(map(estimated_tokens, texts)) if tokens is None else tokens
+        )
+
+    def _given_up(self, reason: str) -> AstrosearchError:
         return AstrosearchError(
-            f"{service.host()} gave no vectors: {why}; what it gave before is kept in "
+            f"{service.host()} gave no vectors: {reason}; what it gave before is kept in "
             f"{self._file}, the same command goes on"
         )
 
-    def _check_dimension(self, vector: Vectors, who: str) -> None:
+    def _check_dimension(self, vector: Vectors, source: str) -> None:
         if self._dimension is None:
             self._dimension = len(vector)
         if len(vector) != self._dimension:
             raise AstrosearchError(
-                f"{who} {len(vector):,} dimensions, {self._model} has {self._dimension:,}; nothing "
-                "of it is kept"
+                f"{source} {len(vector):,} dimensions, {self._model} has {self._dimension:,}; "
+                "nothing of it is kept"
             )
 
     def _cache(self) -> AbstractContextManager[VectorCache]:
         return VectorCache.open(self._file, self._address, self._model)
 
 
-def _tokens(text: str) -> int:
-    return -(-len(text.encode()) // BYTES_A_TOKEN)
-
-
-def _batches(texts: Mapping[TextHash, str]) -> Iterator[_Batch]:
+def _batches(texts: Mapping[TextHash, _Text]) -> Iterator[_Batch]:
     """Cut texts into requests that the service takes, whatever their tokens are."""
     batch = _Batch()
-    for key, text in texts.items():
+    for key, (text, _) in texts.items():
         size = len(text.encode())
         full = len(batch.texts) == TEXTS_A_REQUEST or batch.bytes + size > TOKENS_A_REQUEST
         if batch.texts and full:
@@ -388,60 +380,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None
-
-
-class _WrongAnswer(Exception):
-    """An answer that can be read and must not be used."""
-
-
-def read_answer(content: bytes, count: int) -> tuple[Vectors, int | None]:
-    """The vectors of an answer to `count` texts, and the tokens it says they had.
-
-    Returns:
-        (count, d) float32, in the order of the texts.
-    """
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        raise _Unreadable("an answer that is cut off, or no JSON") from None
-    if not isinstance(answer, dict):
-        raise _WrongAnswer("its JSON is no object")
-    if error := answer.get("error"):
-        said = error.get("message") if isinstance(error, dict) else error
-        raise _WrongAnswer(" ".join(str(said).split())[:300])
-    data = answer.get("data")
-    if not isinstance(data, list) or not all(isinstance(one, dict) for one in data):
-        raise _WrongAnswer("it holds no list of vectors")
-    if len(data) != count:
-        raise _WrongAnswer(f"{len(data):,} vectors for {count:,} texts")
-    rows: dict[object, Vectors] = {}
-    for one in data:
-        index = one.get("index")
-        if type(index) is not int or not 0 <= index < count or index in rows:
-            raise _WrongAnswer(f"the indices of its {count:,} vectors are not 0 to {count - 1:,}")
-        rows[index] = _read_vector(one.get("embedding"))
-    if len(sizes := {len(row) for row in rows.values()}) > 1:
-        raise _WrongAnswer(f"its vectors have {' and '.join(map(str, sorted(sizes)))} dimensions")
-    vectors = np.stack([rows[index] for index in range(count)])
-    if not np.isfinite(vectors).all():
-        raise _WrongAnswer("a vector holds a number that is not finite")
-    if not vectors.any(axis=1).all():
-        raise _WrongAnswer("a vector holds nothing but zeros")
-    usage = answer.get("usage")
-    tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return vectors, tokens if type(tokens) is int and tokens >= 0 else None
-
-
-def _read_vector(form: object) -> Vectors:
-    """A list of numbers, or base64 of little-endian float32."""
-    try:
-        if isinstance(form, str):
-            vector = np.frombuffer(base64.b64decode(form, validate=True), "<f4").astype(np.float32)
-        else:
-            with np.errstate(over="ignore"):  # too large becomes infinite, which is refused
-                vector = np.array(form, dtype=np.float32)
-    except (binascii.Error, ValueError, TypeError, OverflowError):
-        raise _WrongAnswer("what should be a vector is none") from None
-    if vector.ndim != 1 or not len(vector):
-        raise _WrongAnswer("what should be a vector is none")
-    return vector

@@ -32,25 +32,25 @@ def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
 def key(model: str) -> str:
     """
     Raises:
-        SetupError: if there is none, or what is set is none.
+        SetupError: if there is none, or what is set cannot be one.
     """
-    found = os.environ.get(KEY, "").strip()
-    if not found:
+    value = os.environ.get(KEY, "").strip()
+    if not value:
         raise SetupError(f"{KEY} is not set: {model} needs a key of OpenAI's")
-    if not re.fullmatch(r"[!-~]+", found):
+    if not re.fullmatch(r"[!-~]+", value):
         raise SetupError(f"{KEY} holds what no key has: spaces, or characters beyond ASCII")
-    return found
+    return value
 
 
 def address() -> str:
     """Where the service is, without a user and password that may stand in it.
 
     Raises:
-        SetupError: if `OPENAI_BASE_URL` is no address.
+        SetupError: if `OPENAI_BASE_URL` is not an address.
     """
     parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(f"{ADDRESS} is no address: write it as {DEFAULT_ADDRESS}")
+        raise SetupError(f"{ADDRESS} is not an address: write it as {DEFAULT_ADDRESS}")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
 
 
@@ -61,8 +61,8 @@ def host() -> str:
 def reason(error: openai.APIStatusError) -> str:
     """What the server said, in one line."""
     body = error.body
-    said = body.get("message") if isinstance(body, dict) else body
-    text = said if isinstance(said, str) else error.response.reason_phrase
+    message = body.get("message") if isinstance(body, dict) else body
+    text = message if isinstance(message, str) else error.response.reason_phrase
     return without_key(" ".join(text.split())[:300]) or "no reason given"
 
 
@@ -90,12 +90,12 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
         return AstrosearchError(f"{host()} gave no answer: {error.status_code}: {reason(error)}")
     if isinstance(error, openai.APITimeoutError):
         return AstrosearchError(f"{host()} gave no answer within {timeout:g} s")
-    said = without_key(" ".join(str(error.__cause__ or error.message).split())[:300])
-    return AstrosearchError(f"{host()} gave no answer: {said or 'connection lost'}")
+    cause = without_key(" ".join(str(error.__cause__ or error.message).split())[:300])
+    return AstrosearchError(f"{host()} gave no answer: {cause or 'connection lost'}")
 
 
 def without_key(text: str) -> str:
     """A server may quote the key, or a part of it."""
-    found = os.environ.get(KEY, "").strip()
-    text = text.replace(found, f"${KEY}") if found else text
+    value = os.environ.get(KEY, "").strip()
+    text = text.replace(value, f"${KEY}") if value else text
     return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text)

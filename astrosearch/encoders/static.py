@@ -1,54 +1,91 @@
 """An encoder of which no layer is run, trained for it: a token's vector is the same in every text.
 
-So texts can be compared by their tokens at the time of a question, with nothing kept for it: the
-vectors of their tokens are looked up.
+So a text's vector takes a few looked-up rows, and texts can be compared by their tokens at the
+time of a question, with nothing stored for it.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import EncoderSpec, WeightedTokens
-from astrosearch.encoders.llama_numpy import Array, LlamaEncoder
-from astrosearch.encoders.vectors import LinearHead, Vectors
+from astrosearch.encoders.base import EncodedTexts, EncoderSpec, LateInteraction, WeightedTokens
+from astrosearch.encoders.head import EncoderHead, LinearHead
+from astrosearch.encoders.mapped import Array, read_lora
+from astrosearch.encoders.token_table import TokenTable
+from astrosearch.encoders.tokenizer import Tokens
+from astrosearch.encoders.vectors import Vectors
+from astrosearch.errors import InputError
 
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at
 (`training/README.md`). They find as much as all 512 do."""
 
 
-class StaticEncoder(LlamaEncoder):
-    """A LLaMA's token embeddings with what `astrosearch train contrast` has made of them."""
+class StaticEncoder(LateInteraction):
+    """A model's token embeddings, with an adapter and a head that were trained on them. It may be
+    used from several threads at once."""
 
     def __init__(
-        self,
-        spec: EncoderSpec,
-        folder: Path,
-        *,
-        adapter: Path | None,
-        whitening: LinearHead,
-        token_weights: Array,
+        self, spec: EncoderSpec, folder: Path, *, adapter: Path | None, head: EncoderHead
     ) -> None:
-        super().__init__(
-            spec, folder, adapter=adapter, whitening=whitening, token_weights=token_weights
-        )
-        self._weights_of = token_weights  # never None here
-        self._beginning = LinearHead(whitening.mean, whitening.projection[:, :DIMENSIONS])
-        width = self._beginning.projection.shape[1]
-        # Of tokens that no text has had yet the memory is not touched.
-        self._vectors = np.zeros((len(token_weights), width), np.float32)
-        self._known = np.zeros(len(token_weights), dtype=bool)
+        """
+        Args:
+            folder: of the model, or of its token table alone.
+            head: with a linear map and the weights of the tokens.
+
+        Raises:
+            InputError: if a folder lacks what is needed, or the head lacks a part.
+        """
+        if head.linear is None or head.token_weights is None:
+            raise InputError(f"{spec} has no trained linear map and weights of tokens")
+        self.spec = spec
+        self._tokenizer = Tokens(folder, spec.pooling, spec.max_tokens, spec.normalization)
+        self._table = TokenTable(folder)
+        self._added = read_lora(adapter).get("embed_tokens") if adapter else None
+        self._head = head.linear
+        self._weights = head.token_weights
+        self._token_head = LinearHead(head.linear.mean, head.linear.projection[:, :DIMENSIONS])
+        width = self._token_head.projection.shape[1]
+        # The system gives memory to rows that are written: of tokens that no text had, none.
+        self._token_vectors = np.zeros((len(self._weights), width), np.float32)
+        self._filled = np.zeros(len(self._weights), dtype=bool)
+        self._filling = threading.Lock()
+
+    @property
+    def dimension(self) -> int:
+        return int(self._head.projection.shape[1])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """(n, dimension) float32 unit rows, row i for text i."""
+        return self.encode_counted(texts).vectors
+
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        ids = self._tokenizer.ids(texts)
+        bags = [self._weighted(text_ids) for text_ids in ids]
+        pooled = np.zeros((len(texts), self._table.width), dtype=np.float32)
+        if bags:
+            tokens, places = np.unique(
+                np.concatenate([bag.tokens for bag in bags]), return_inverse=True
+            )
+            states = self._states(tokens)
+            end = 0
+            for row, bag in enumerate(bags):
+                start, end = end, end + len(bag.tokens)
+                pooled[row] = bag.weights @ states[places[start:end]]
+        return EncodedTexts(self._head(pooled), sum(map(len, ids)))
 
     def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens, weighted as in its vector."""
-        found = []
-        for ids in self._tokens.ids(texts):
-            tokens, counts = np.unique(ids[1:] or ids, return_counts=True)
-            weights = self._weights_of[tokens] * np.sqrt(counts, dtype=np.float32)
-            found.append(WeightedTokens(tokens, weights / weights.sum()))
-        return found
+        return [self._weighted(ids) for ids in self._tokenizer.ids(texts)]
+
+    def _weighted(self, ids: list[int]) -> WeightedTokens:
+        """A text's tokens without BOS, unless it has no other."""
+        tokens, counts = np.unique(ids[1:] or ids, return_counts=True)
+        weights = self._weights[tokens] * np.sqrt(counts, dtype=np.float32)
+        return WeightedTokens(tokens, weights / weights.sum())
 
     def late_interaction_scores(
         self, query: WeightedTokens, documents: Sequence[WeightedTokens]
@@ -57,22 +94,33 @@ class StaticEncoder(LlamaEncoder):
         it, and that of each token of the document with the query's nearest, weighted; half the sum
         of both (recall and precision of Zhang et al. 2020, arXiv:1904.09675, with other weights).
         """
-        every = np.concatenate([document.tokens for document in documents])
-        tokens, places = np.unique(every, return_inverse=True)
-        cosines = self._token_vectors(query.tokens) @ self._token_vectors(tokens).T
-        found = np.zeros(len(documents), dtype=np.float32)
+        tokens, places = np.unique(
+            np.concatenate([document.tokens for document in documents]), return_inverse=True
+        )
+        cosines = self._vectors_of(query.tokens) @ self._vectors_of(tokens).T
+        scores = np.zeros(len(documents), dtype=np.float32)
         end = 0
         for number, document in enumerate(documents):
             start, end = end, end + len(document.tokens)
-            some = cosines[:, places[start:end]]
-            covered, said = query.weights @ some.max(axis=1), document.weights @ some.max(axis=0)
-            found[number] = (covered + said) / 2
-        return found
+            pairs = cosines[:, places[start:end]]
+            recall = query.weights @ pairs.max(axis=1)
+            precision = document.weights @ pairs.max(axis=0)
+            scores[number] = (recall + precision) / 2
+        return scores
 
-    def _token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
-        """(t, at most DIMENSIONS) unit rows."""
-        new = tokens[~self._known[tokens]]
-        if len(new):
-            self._vectors[new] = self._beginning(self._forward(new)[-1])
-            self._known[new] = True
-        return self._vectors[tokens]
+    def _vectors_of(self, tokens: NDArray[np.int64]) -> Vectors:
+        """(t, at most DIMENSIONS) unit rows, computed when a token is first met."""
+        if not self._filled[tokens].all():
+            with self._filling:
+                new = tokens[~self._filled[tokens]]
+                if len(new):
+                    self._token_vectors[new] = self._token_head(self._states(new))
+                    self._filled[new] = True
+        return self._token_vectors[tokens]
+
+    def _states(self, tokens: NDArray[np.int64]) -> Array:
+        """(t, width), the embeddings of (t,) tokens as they were trained, behind the norm."""
+        embeddings = self._table.embeddings(tokens)
+        if self._added:
+            embeddings = embeddings + self._added.of_tokens(tokens)
+        return self._table.norm(embeddings)

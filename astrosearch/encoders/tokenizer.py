@@ -6,32 +6,36 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from astrosearch.encoders.base import Pooling, Spelling
+from astrosearch.encoders.base import Normalization, Pooling
 from astrosearch.encoders.hugging_face import read_object
 from astrosearch.errors import InputError
 from astrosearch.text.analysis import normalize
 
-WORDS_KEPT = 1 << 17
+CACHED_WORDS = 1 << 17
 """Words whose tokens are remembered at a time: nearly all of a corpus's have been met before."""
 
 _PROBE = " of the ngc 1068 3.5kpc größe źródło 銀河 x"
 
 
 class Tokens:
-    """A model's tokenizer as the encoders use it.
+    """A model's tokenizer as the encoders use it, from any number of threads.
 
     With the paper's pooling a text is [BOS] and its tokens, whatever the tokenizer would add by
     itself; otherwise it is what the tokenizer's own template says ([CLS] … [SEP]).
     """
 
     def __init__(
-        self, folder: Path, pooling: Pooling, max_tokens: int, spelling: Spelling = "kept"
+        self,
+        folder: Path,
+        pooling: Pooling,
+        max_tokens: int,
+        normalization: Normalization = "none",
     ) -> None:
         self._tokenizer = load_tokenizer(folder)
         self._template = pooling == "mean"
         self._max_tokens = max_tokens
-        self._plain = spelling == "plain"
-        self._by_word = self._plain and not self._template and _cuts_at_spaces(self._tokenizer)
+        self._normalize = normalization == "plain"
+        self._by_word = self._normalize and not self._template and _cuts_at_spaces(self._tokenizer)
         self._words: dict[str, list[int]] = {}
         self._bos = None if self._template else bos_id(folder, self._tokenizer)
         if self._template:
@@ -39,33 +43,35 @@ class Tokens:
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, at most `max_tokens`; never empty."""
-        # What has no words, as a lone emoji, is read as it is.
-        read = [normalize(text) or text for text in texts] if self._plain else list(texts)
+        # A text without words, as a lone emoji, is read as it is.
+        read = [normalize(text) or text for text in texts] if self._normalize else list(texts)
         if self._by_word and all(text.startswith(" ") for text in read):
-            found = self._ids_by_word(read)
+            ids = self._ids_by_word(read)
         else:
-            encoded = self._tokenizer.encode_batch_fast(read, add_special_tokens=self._template)
-            found = [one.ids for one in encoded]
+            encodings = self._tokenizer.encode_batch_fast(read, add_special_tokens=self._template)
+            ids = [encoding.ids for encoding in encodings]
         if self._bos is None:
-            return found
-        return [[self._bos, *ids[: self._max_tokens - 1]] for ids in found]
+            return ids
+        return [[self._bos, *text_ids[: self._max_tokens - 1]] for text_ids in ids]
 
     def _ids_by_word(self, texts: Sequence[str]) -> list[list[int]]:
-        """The same as the tokenizer gives, in a fraction of the time: most words were asked before.
+        """The same as the tokenizer gives, in a fraction of the time: most words are in the cache.
 
         Args:
             texts: with a space before each word.
         """
         cut = [text[1:].split(" ") for text in texts]
-        every = set(chain.from_iterable(cut))
-        known = self._words
-        if len(known) + len(every) > WORDS_KEPT:
-            known.clear()
-        if new := [word for word in every if word not in known]:
-            pieces = [f" {word}" for word in new]
-            encoded = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
-            known.update(zip(new, (one.ids for one in encoded), strict=True))
-        return [list(chain.from_iterable([known[word] for word in words])) for words in cut]
+        distinct = set(chain.from_iterable(cut))
+        # A full cache is replaced, not emptied: another thread may still be reading it.
+        cache = self._words
+        if len(cache) + len(distinct) > CACHED_WORDS:
+            cache = self._words = {}
+        if new := [word for word in distinct if word not in cache]:
+            encodings = self._tokenizer.encode_batch_fast(
+                [f" {word}" for word in new], add_special_tokens=False
+            )
+            cache.update(zip(new, (encoding.ids for encoding in encodings), strict=True))
+        return [list(chain.from_iterable([cache[word] for word in words])) for words in cut]
 
 
 def _cuts_at_spaces(tokenizer: Tokenizer) -> bool:
@@ -101,18 +107,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def special_id(folder: Path, tokenizer: Tokenizer, name: str) -> int | None:
     """The id of the token that a model's folder names as `bos`, `eos`, `cls` or `pad`."""
-    config = read_object(folder / "config.json")
-    found = config.get(f"{name}_token_id")
-    if isinstance(found, list) and found:  # some models end in several ways; the first is plain
-        found = found[0]
-    if isinstance(found, int):
-        return found
-    names = folder / "tokenizer_config.json"
-    described = read_object(names) if names.exists() else {}
-    token = described.get(f"{name}_token")
+    token_id = read_object(folder / "config.json").get(f"{name}_token_id")
+    if isinstance(token_id, list) and token_id:  # some models end in several ways, first plainly
+        token_id = token_id[0]
+    if isinstance(token_id, int):
+        return token_id
+    file = folder / "tokenizer_config.json"
+    token = read_object(file).get(f"{name}_token") if file.exists() else None
     content = token.get("content") if isinstance(token, dict) else token
-    given = tokenizer.token_to_id(content) if content and isinstance(content, str) else None
-    return None if given is None else int(given)
+    token_id = tokenizer.token_to_id(content) if content and isinstance(content, str) else None
+    return None if token_id is None else int(token_id)
 
 
 def bos_id(folder: Path, tokenizer: Tokenizer) -> int:
@@ -122,6 +126,8 @@ def bos_id(folder: Path, tokenizer: Tokenizer) -> int:
         InputError: if the model names none of them.
     """
     for name in ("bos", "cls", "eos"):
-        if (found := special_id(folder, tokenizer, name)) is not None:
-            return found
-    raise InputError(f"{folder} names no BOS token; use --pooling mean")
+        if (token_id := special_id(folder, tokenizer, name)) is not None:
+            return token_id
+    raise InputError(
+        f"{folder} names no token that begins a text, which only pooling mean can do without"
+    )

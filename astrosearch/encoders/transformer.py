@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from astrosearch.encoders.base import EncoderSpec, Pooling, pooled_width
+from astrosearch.encoders.base import EncodedTexts, EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.devices import fast_dtype, pick_device
+from astrosearch.encoders.head import NO_HEAD, EncoderHead
 from astrosearch.encoders.hugging_face import load_model, loading, read_object
 from astrosearch.encoders.tokenizer import Tokens
-from astrosearch.encoders.vectors import LinearHead, Vectors, unit_rows
+from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError, InputError
 
 BATCH_TOKENS = {"cpu": 1_024, "mps": 8_192, "cuda": 32_768}
@@ -76,32 +77,32 @@ def token_weights(weights: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor) 
 
 
 def pool(
-    model: Any, found: Any, mask: torch.Tensor, pooling: Pooling, weights: torch.Tensor | None
+    model: Any, output: Any, mask: torch.Tensor, pooling: Pooling, weights: torch.Tensor | None
 ) -> torch.Tensor:
-    """What a model found for a batch of texts to (b, `pooled_width`) float32.
+    """A model's output for a batch of texts to (b, `pooled_width`) float32.
 
     Args:
         model: whose final norm `weighted-first-last` puts the embeddings through, too.
-        found: its `last_hidden_state` and, for `weighted-first-last`, `hidden_states`.
+        output: its `last_hidden_state` and, for `weighted-first-last`, `hidden_states`.
         mask: (b, t), 1 for a real token.
         weights: (b, t), what each token counts; None for all alike.
     """
     without_first = pooling != "mean"
-    last = mean_pool(found.last_hidden_state, mask, without_first=without_first, weights=weights)
+    last = mean_pool(output.last_hidden_state, mask, without_first=without_first, weights=weights)
     if pooling != "weighted-first-last":
         return last
-    embedded = model.norm(found.hidden_states[0])
+    embedded = model.norm(output.hidden_states[0])
     first = mean_pool(embedded, mask, without_first=True, weights=weights)
-    return torch.cat([torch.nn.functional.normalize(one, dim=1) for one in (first, last)], dim=1)
+    return torch.cat([torch.nn.functional.normalize(mean, dim=1) for mean in (first, last)], dim=1)
 
 
 def padded(ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Texts of token ids to (b, t) ids, padded on the right, and their mask, 1 for a real one."""
     tokens = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
     mask = torch.zeros_like(tokens)
-    for row, one in enumerate(ids):
-        tokens[row, : len(one)] = torch.tensor(one)
-        mask[row, : len(one)] = 1
+    for row, text_ids in enumerate(ids):
+        tokens[row, : len(text_ids)] = torch.tensor(text_ids)
+        mask[row, : len(text_ids)] = 1
     return tokens.to(device), mask.to(device)
 
 
@@ -132,15 +133,13 @@ class TransformerEncoder:
         folder: Path,
         *,
         adapter: Path | None = None,
-        whitening: LinearHead | None = None,
-        token_weights: Vectors | None = None,
+        head: EncoderHead = NO_HEAD,
         device: str | None = None,
         dtype: str | None = None,
         batch_tokens: int | None = None,
     ) -> None:
         """
         Args:
-            token_weights: (vocabulary,) what each token counts in a weighted mean.
             device: `cuda`, `mps` or `cpu`; by default the best there is.
             dtype: of the weights, `float32`, `bfloat16` or `float16`; by default what the device
                 is fast with (`fast_dtype`). Pooling is always in float32.
@@ -150,35 +149,41 @@ class TransformerEncoder:
             InputError: if the model has fewer layers than the spec asks for.
         """
         self.spec = spec
-        self.tokens_seen = 0
         self._device = pick_device(device)
         self._batch_tokens = batch_tokens or BATCH_TOKENS[self._device.type]
-        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.spelling)
-        self._whitening = whitening
+        self._tokens = Tokens(folder, spec.pooling, spec.max_tokens, spec.normalization)
+        self._head = head
         self._token_weights = None
-        if token_weights is not None:
-            self._token_weights = torch.from_numpy(token_weights).to(self._device)
+        if head.token_weights is not None:
+            self._token_weights = torch.from_numpy(head.token_weights).to(self._device)
         self._model, self._causal = load_body(spec, folder, adapter, self._device, dtype)
         self._width = pooled_width(spec.pooling, self._model.config.hidden_size)
 
     @property
     def dimension(self) -> int:
-        return self._whitening.projection.shape[1] if self._whitening else self._width
+        return self._head.dimension(self._width)
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """(n, dimension) float32 unit rows, row i for text i."""
+        return self.encode_counted(texts).vectors
+
+    def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
+        """
+        Raises:
+            AstrosearchError: if the device has too little memory for a batch.
+        """
         ids = self._tokens.ids(texts)
         pooled = np.zeros((len(ids), self._width), dtype=np.float32)
         try:
-            for batch in token_batches([len(one) for one in ids], self._batch_tokens):
+            for batch in token_batches(list(map(len, ids)), self._batch_tokens):
                 pooled[batch] = self._pool([ids[i] for i in batch])
         except torch.OutOfMemoryError:
             raise AstrosearchError(
                 f"{self._device} has too little memory for a batch of {self._batch_tokens:,} "
-                f"tokens; try --batch-tokens {self._batch_tokens // 4}"
+                f"tokens; {self._batch_tokens // 4:,} may fit",
+                remedy="smaller-batches",
             ) from None
-        self.tokens_seen += sum(map(len, ids))
-        return self._whitening(pooled) if self._whitening else unit_rows(pooled)
+        return EncodedTexts(self._head(pooled), sum(map(len, ids)))
 
     @torch.inference_mode()
     def _pool(self, ids: list[list[int]]) -> Vectors:
@@ -187,7 +192,7 @@ class TransformerEncoder:
         # no padding mask, and attention takes its fastest way.
         padding_mask = None if self._causal else mask
         pooling = self.spec.pooling
-        found = self._model(
+        output = self._model(
             input_ids=tokens,
             attention_mask=padding_mask,
             output_hidden_states=pooling == "weighted-first-last",
@@ -195,7 +200,7 @@ class TransformerEncoder:
         weights = None
         if self._token_weights is not None:
             weights = token_weights(self._token_weights, tokens, mask)
-        return pool(self._model, found, mask, pooling, weights).cpu().numpy()
+        return pool(self._model, output, mask, pooling, weights).cpu().numpy()
 
 
 def load_body(
@@ -248,8 +253,7 @@ def load_body(
     longest = getattr(config, "max_position_embeddings", None)
     if not causal and longest and spec.max_tokens > longest:  # rotary positions have no end
         raise InputError(
-            f"{spec.model} takes {longest:,} tokens at most, {spec.max_tokens:,} were asked for: "
-            f"--max-tokens {longest}"
+            f"{spec.model} takes {longest:,} tokens at most, {spec.max_tokens:,} were asked for"
         )
     return model.eval(), causal
 

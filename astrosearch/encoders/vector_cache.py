@@ -1,9 +1,9 @@
-"""Vectors that were paid for or waited for, kept on this machine: a SQLite file for many models.
+"""Vectors that cost money or time, kept on this machine: a SQLite file for many models.
 
     vectors(service TEXT, model TEXT, hash BLOB, vector BLOB)
 
-`service` is the address that gave the vector, since two servers may call different models by one
-name, or `here`; `hash` the first 16 bytes of the sha256 of the text as it was sent, in UTF-8;
+`service` is the address that gave the vector (two servers may call different models by one name),
+or `here`; `hash` the first 16 bytes of the sha256 of the text as it was sent, in UTF-8;
 `vector` (d,) float32, little-endian, as it was answered. Read one with
 
     np.frombuffer(db.execute("SELECT vector FROM vectors").fetchone()[0], "<f4")
@@ -24,10 +24,10 @@ from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError
 from astrosearch.papers import TextHash
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds to wait for another process that writes."""
 
-AT_ONCE = 500
+HASHES_A_STATEMENT = 500
 """Hashes in one statement; SQLite takes 999 parameters in its oldest builds."""
 
 
@@ -37,7 +37,7 @@ class VectorCache:
     def __init__(self, db: sqlite3.Connection, file: Path, service: str, model: str) -> None:
         self._db = db
         self._file = file
-        self._of = (service, model)
+        self._owner = (service, model)
 
     @classmethod
     @contextmanager
@@ -48,10 +48,10 @@ class VectorCache:
         """
         with _named(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            db = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
+            db = sqlite3.connect(file, timeout=TIMEOUT, isolation_level=None)
         with closing(db):
             # SQLite does not wait for a lock when it changes to the log: one process at a time.
-            with _named(file), filelock.FileLock(f"{file}.lock", timeout=PATIENCE):
+            with _named(file), filelock.FileLock(f"{file}.lock", timeout=TIMEOUT):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute(
                     "CREATE TABLE IF NOT EXISTS vectors (service TEXT NOT NULL, "
@@ -61,25 +61,25 @@ class VectorCache:
             yield cls(db, file, service, model)
 
     def read(self, hashes: Sequence[TextHash]) -> dict[TextHash, Vectors]:
-        """Those of the vectors that are here, (d,) float32 each."""
-        found: dict[TextHash, Vectors] = {}
+        """The vectors that are here, (d,) float32 each, by their hashes."""
+        vectors: dict[TextHash, Vectors] = {}
         with _named(self._file):
-            for some in _cut(hashes):
-                query = f"SELECT hash, vector {self._where(some)}"
-                for key, blob in self._db.execute(query, (*self._of, *some)):
-                    found[key] = self._vector(blob)
-        if len({len(vector) for vector in found.values()}) > 1:
+            for batch in _batches(hashes):
+                query = f"SELECT hash, vector {self._where(batch)}"
+                for key, blob in self._db.execute(query, (*self._owner, *batch)):
+                    vectors[key] = self._vector(blob)
+        if len({len(vector) for vector in vectors.values()}) > 1:
             raise _damaged(self._file, "vectors of one model differ in dimension")
-        return found
+        return vectors
 
     def known(self, hashes: Sequence[TextHash]) -> set[TextHash]:
-        """Of which texts the vectors are here."""
+        """The hashes of the texts whose vectors are here."""
         with _named(self._file):
             return {
                 key
-                for some in _cut(hashes)
+                for batch in _batches(hashes)
                 for (key,) in self._db.execute(
-                    f"SELECT hash {self._where(some)}", (*self._of, *some)
+                    f"SELECT hash {self._where(batch)}", (*self._owner, *batch)
                 )
             }
 
@@ -87,12 +87,12 @@ class VectorCache:
         """Of the vectors that are here; None if there are none."""
         query = "SELECT vector FROM vectors WHERE service = ? AND model = ? LIMIT 1"
         with _named(self._file):
-            row = self._db.execute(query, self._of).fetchone()
+            row = self._db.execute(query, self._owner).fetchone()
         return None if row is None else len(self._vector(row[0]))
 
     def write(self, vectors: Mapping[TextHash, Vectors]) -> None:
         """Keep vectors, all of them or none; one that is here already stays."""
-        rows = [(*self._of, key, row.astype("<f4").tobytes()) for key, row in vectors.items()]
+        rows = [(*self._owner, key, row.astype("<f4").tobytes()) for key, row in vectors.items()]
         with _named(self._file):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -103,27 +103,27 @@ class VectorCache:
             self._db.execute("COMMIT")
 
     @staticmethod
-    def _where(some: Sequence[TextHash]) -> str:
-        marks = ", ".join("?" * len(some))
+    def _where(hashes: Sequence[TextHash]) -> str:
+        marks = ", ".join("?" * len(hashes))
         return f"FROM vectors WHERE service = ? AND model = ? AND hash IN ({marks})"
 
     def _vector(self, blob: object) -> Vectors:
         if not isinstance(blob, bytes) or not blob or len(blob) % 4:
-            raise _damaged(self._file, "what should be a vector is none")
+            raise _damaged(self._file, "what should be a vector is not one")
         vector = np.frombuffer(blob, dtype="<f4").astype(np.float32)
         if not np.isfinite(vector).all():
             raise _damaged(self._file, "a vector in it is not finite")
         return vector
 
 
-def _cut(hashes: Sequence[TextHash]) -> Iterator[Sequence[TextHash]]:
-    for start in range(0, len(hashes), AT_ONCE):
-        yield hashes[start : start + AT_ONCE]
+def _batches(hashes: Sequence[TextHash]) -> Iterator[Sequence[TextHash]]:
+    for start in range(0, len(hashes), HASHES_A_STATEMENT):
+        yield hashes[start : start + HASHES_A_STATEMENT]
 
 
 @contextmanager
 def _named(file: Path) -> Iterator[None]:
-    """What goes wrong with the file, in a line that names it."""
+    """Turns what goes wrong with the file into one line that names it."""
     try:
         yield
     except (OSError, sqlite3.OperationalError, filelock.Timeout) as error:
@@ -135,5 +135,5 @@ def _named(file: Path) -> Iterator[None]:
 def _damaged(file: Path, how: str) -> AstrosearchError:
     return AstrosearchError(
         f"{file}, where vectors are kept, is damaged ({how}): remove it; what is needed of it "
-        "is encoded, and if need be paid for, again"
+        "will be encoded, and if it is a service's paid for, again"
     )

@@ -382,10 +382,9 @@ class _Encoding:
             self._encoder = self._load(spec)
         for number, rows in enumerate(shards):
             texts = self._texts(rows)
-            start, tokens = time.perf_counter(), self._encoder.tokens_seen
-            vectors = self._encoder.encode(texts)
-            seconds = time.perf_counter() - start
-            yield Encoded(number, vectors, self._encoder.tokens_seen - tokens, seconds)
+            start = time.perf_counter()
+            vectors, tokens = self._encoder.encode_counted(texts)
+            yield Encoded(number, vectors, tokens, time.perf_counter() - start)
 
     def _write_shard(
         self,

@@ -141,8 +141,8 @@ class _Vectors:
         found = {"number": item["number"], "tokens": 0, "seconds": 0.0, "error": "", "message": ""}
         try:
             encoder = self._loaded()
-            start, tokens = time.perf_counter(), encoder.tokens_seen
-            vectors = encoder.encode(list(item["texts"]))
+            start = time.perf_counter()
+            vectors, tokens = encoder.encode_counted(list(item["texts"]))
         except AstrosearchError as error:
             message = f"on {socket.gethostname()}: {error}"
             empty = np.zeros((0, 1), dtype=np.float32)
@@ -150,7 +150,7 @@ class _Vectors:
         return {
             **found,
             "vectors": vectors,
-            "tokens": encoder.tokens_seen - tokens,
+            "tokens": tokens,
             "seconds": time.perf_counter() - start,
         }
 

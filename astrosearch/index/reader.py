@@ -135,7 +135,8 @@ class Index:
         Raises:
             EncoderMismatch: if vectors of `encoder` cannot be compared with this index's.
         """
-        if encoder.dimension != self.manifest.dimension:
+        # A service's model may tell its dimension with its first answer only; `search` checks it.
+        if not encoder.spec.is_service and encoder.dimension != self.manifest.dimension:
             raise EncoderMismatch(
                 f"index {self.folder.name} has {self.manifest.dimension} dimensions, the encoder "
                 f"gives {encoder.dimension}"

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from astrosearch import paths
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders import registry
+from astrosearch.encoders.weights.locate import locate
 from astrosearch.index.reader import PAPERS
 from astrosearch.report import SILENT
 
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     corpus = Corpus(paths.existing_index(arguments.index) / PAPERS)
     ids = [paper.id for paper in corpus]
-    model, _ = registry.locate("minilm", SILENT)
+    model, _ = locate("minilm", SILENT)
     width = json.loads((model / "config.json").read_bytes())["hidden_size"]
     vectors = np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)

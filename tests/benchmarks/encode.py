@@ -20,11 +20,12 @@ import numpy as np
 import torch
 
 from astrosearch.corpus.intake import Intake, Selection, read_papers
-from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.devices import fast_dtype
+from astrosearch.encoders.registry import DEFAULT
 from astrosearch.encoders.transformer import TransformerEncoder
 from astrosearch.encoders.vectors import unit_rows
+from astrosearch.encoders.weights.locate import locate
 from astrosearch.report import SILENT
 
 
@@ -70,12 +71,12 @@ def operations(folder: Path, layers: int | None, lengths: list[int]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("--model", default=registry.DEFAULT)
+    parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--layers", type=int)
     parser.add_argument("--papers", type=int, default=2000)
     parser.add_argument("--dtype", help="Ours; by default what the processor is fast with.")
     arguments = parser.parse_args()
-    folder, _ = registry.locate(arguments.model, SILENT)
+    folder, _ = locate(arguments.model, SILENT)
     texts = [
         paper.abstract
         for (paper, _, _), _ in zip(

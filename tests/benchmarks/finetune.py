@@ -23,7 +23,8 @@ import torch
 from astrosearch.completion.language_model import load_language_model, load_vocabulary
 from astrosearch.corpus.intake import Intake, Selection, read_papers
 from astrosearch.encoders.devices import fast_dtype
-from astrosearch.encoders.registry import DEFAULT, locate
+from astrosearch.encoders.registry import DEFAULT
+from astrosearch.encoders.weights.locate import locate
 from astrosearch.report import SILENT
 from training.lm.finetune import finetune, lora
 from training.settings import FinetuneSettings

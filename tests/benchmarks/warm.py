@@ -32,7 +32,7 @@ def main() -> None:
 
     import numpy as np  # after astrosearch.cli, as in the program, which sets its threads
 
-    from astrosearch.encoders import registry
+    from astrosearch.encoders.weights import locate
     from astrosearch.search.searcher import open_index
 
     context = shell.make_context("shell", ["--mode", arguments.mode])
@@ -41,7 +41,7 @@ def main() -> None:
 
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(registry.locate("minilm", SILENT)[0]))
+    model = SentenceTransformer(str(locate.locate("minilm", SILENT)[0]))
     titles = [paper.title for paper in ours.searcher.index.corpus]
     width = model.encode(["a"]).shape[1]
     vectors = np.random.default_rng(0).normal(size=(len(titles), width)).astype(np.float32)

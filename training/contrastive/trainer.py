@@ -29,11 +29,18 @@ from transformers import Trainer, TrainingArguments
 
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Attention, EncoderSpec, Pooling, Spelling, pooled_width
+from astrosearch.encoders.base import (
+    Attention,
+    EncoderSpec,
+    Normalization,
+    Pooling,
+    pooled_width,
+)
 from astrosearch.encoders.devices import keep_freed_memory
+from astrosearch.encoders.head import HEAD, LinearHead
 from astrosearch.encoders.hugging_face import quiet_transformers, read_object
-from astrosearch.encoders.loading import HEAD, load_encoder
-from astrosearch.encoders.registry import ENCODER, encoder_spec, locate, locate_adapter
+from astrosearch.encoders.loading import load_encoder
+from astrosearch.encoders.registry import ENCODER, adapter_spec, encoder_spec
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import (
     load_body,
@@ -43,7 +50,7 @@ from astrosearch.encoders.transformer import (
     token_batches,
     token_weights,
 )
-from astrosearch.encoders.vectors import LinearHead
+from astrosearch.encoders.weights.locate import locate, locate_adapter
 from astrosearch.errors import CorpusError, InputError
 from astrosearch.report import Reporter
 from training.adapter import Outcome, card, save_lora, write_record
@@ -80,7 +87,7 @@ class ContrastSettings:
     all."""
     pooling: Pooling = "weighted-mean-without-bos"
     attention: Attention = "causal"
-    spelling: Spelling = "plain"
+    normalization: Normalization = "plain"
     """Whether texts are read as their words in lower case, or as they are written."""
     dimension: int | None = 512
     """Of the vectors; None for the model's width."""
@@ -133,7 +140,7 @@ class ContrastSettings:
 
     @property
     def pass_tokens(self) -> int:
-        return BAG_TOKENS if self.layers == 0 else min(PASS_TOKENS, self.memory_tokens)
+        return BAG_TOKENS if self.spec.is_static else min(PASS_TOKENS, self.memory_tokens)
 
     @property
     def spec(self) -> EncoderSpec:
@@ -144,12 +151,12 @@ class ContrastSettings:
             pooling=self.pooling,
             attention=self.attention,
             document="title-and-abstract",
-            spelling=self.spelling,
+            normalization=self.normalization,
         )
 
     def tokens(self, folder: Path, most: int) -> Tokens:
         """How the base's tokenizer reads texts, the longest cut to `most` tokens."""
-        return Tokens(folder, "mean-without-bos", most, self.spelling)
+        return Tokens(folder, "mean-without-bos", most, self.normalization)
 
 
 class EmbeddingModel(torch.nn.Module):
@@ -247,7 +254,7 @@ def contrast(
     refuse_to_overwrite(out)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("train contrast runs in one process: its negatives are the whole batch's")
-    if settings.layers == 0 and settings.pooling == "weighted-first-last":
+    if settings.spec.is_static and settings.pooling == "weighted-first-last":
         raise InputError(
             "without layers the first state is the last: for --pooling weighted-first-last give "
             "--layers 1 or more"
@@ -284,7 +291,8 @@ def contrast(
             if settings.teacher:
                 reporter.notify(f"{settings.teacher} reads the abstracts, to learn from it.")
                 spec = encoder_spec(settings.teacher)
-                encoder = load_encoder(spec, reporter, device=str(device))
+                runs_on = None if spec.is_static else str(device)
+                encoder = load_encoder(spec, reporter, device=runs_on)
                 teacher = Teacher(encoder, corpus, views, work / "teacher.npy", reporter)
             folder, revision = locate(settings.base, reporter)
             model = _model(settings, folder, views, corpus, device, reporter)
@@ -305,7 +313,7 @@ def contrast(
                 return None
             log = Log(work / LOG)
             outcome = Outcome.of(log, device)
-            if settings.layers == 0 and settings.kept_rank < settings.rank:
+            if settings.spec.is_static and settings.kept_rank < settings.rank:
                 _narrow(model, settings, folder, views)
             _write(work / "adapter", model, settings, revision, record, outcome, log)
         rename(work / "adapter", out)
@@ -459,10 +467,11 @@ def _begin_from(
         raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
     if not (folder / HEAD).exists():
         return {}
-    spelling = read_object(folder / ENCODER).get("spelling", "kept")
-    if spelling != settings.spelling:
+    normalization = adapter_spec(folder).normalization
+    if normalization != settings.normalization:
         raise InputError(
-            f"adapter {settings.adapter} reads texts in another way: give --spelling {spelling}"
+            f"adapter {settings.adapter} was trained on texts with normalization {normalization}, "
+            f"not {settings.normalization}"
         )
     return {name: array.astype(np.float32) for name, array in load_arrays(folder / HEAD).items()}
 
@@ -614,7 +623,7 @@ class _Trainer(Trainer):
             self._chunks(ids),
             loss_of,
             self.accelerator.backward,
-            cached=tokens > self._settings.memory_tokens and self._settings.layers != 0,
+            cached=tokens > self._settings.memory_tokens and not self._settings.spec.is_static,
         )
 
     def _masked(self, texts: _Texts) -> tuple[list[list[int]], list[bool]]:

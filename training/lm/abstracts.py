@@ -24,7 +24,7 @@ import numpy as np
 from astrosearch.completion.language_model import LanguageModel, Vocabulary, load_vocabulary
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.registry import locate
+from astrosearch.encoders.weights.locate import locate
 from astrosearch.errors import AstrosearchError, CorpusError, InputError
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.report import Reporter

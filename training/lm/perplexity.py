@@ -10,7 +10,7 @@ import torch
 
 from astrosearch.completion.language_model import attach_adapter, load_language_model
 from astrosearch.completion.perplexity import Losses, losses_of, reduction
-from astrosearch.encoders.registry import locate_adapter
+from astrosearch.encoders.weights.locate import locate_adapter
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from training.lm.abstracts import Prepared, blocks_of, held_out_abstracts
