@@ -161,7 +161,7 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         )
         likeness = encoder.late_interaction_scores(asked, documents)
         cosines = np.array([hit.cosine for hit in hits[:COMPARED]])
-        chance = index.manifest.background["mean"]
+        chance = index.manifest.background.mean
         expected = LATE_WEIGHT * likeness / likeness.max()
         expected += (1 - LATE_WEIGHT) * (cosines - chance) / (cosines.max() - chance)
         np.testing.assert_allclose(scores[:COMPARED], expected, atol=1e-4)

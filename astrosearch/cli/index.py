@@ -14,7 +14,8 @@ from astrosearch.cli.options import consent_option, kind_option, selection_optio
 if TYPE_CHECKING:
     from astrosearch.corpus.intake import Selection
     from astrosearch.encoders.base import EncoderSpec
-    from astrosearch.index.build import BuildReport, Engine
+    from astrosearch.index.build import BuildReport
+    from astrosearch.index.shards import Engine
 
 
 @click.command()
@@ -114,7 +115,7 @@ def index(
             spec,
             lambda wanted: load_encoder(wanted, reporter, **how),
             engine=spread,
-            kind=kind,
+            index_type=kind,
             strict=strict,
             reporter=reporter,
         )
@@ -150,15 +151,15 @@ def _corpus(
     corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
         try:
-            selection = Selection.from_record(corpus["selection"])
+            selection = Selection.from_record(dict(corpus.selection))
         except (InputError, TypeError, ValueError, AttributeError) as error:
             raise IndexDamaged(
                 f"the manifest of index {name} selects papers in no way that is known ({error}); "
                 "name them with --corpus FILE"
             ) from None
-    elif corpus["selection"]:
-        notify(f"What was selected last time no longer counts: {corpus['selection']}")
-    sources = [Path(source) for source in corpus["sources"] if "\0" not in source]
+    elif corpus.selection:
+        notify(f"What was selected last time no longer counts: {dict(corpus.selection)}")
+    sources = [Path(source) for source in corpus.sources if "\0" not in source]
     if not sources:
         raise IndexDamaged(f"the manifest of index {name} names no corpus: give --corpus FILE")
     return sources, selection

@@ -115,14 +115,14 @@ def tune(name: str | None, kind: str | None, recall: float | None, memory: int |
     date.
     """
     from astrosearch import paths
-    from astrosearch.index import build
+    from astrosearch.index.tune import tune as tune_index
 
     if recall is not None and recall != recall:  # NaN passes any bounds
         raise click.BadParameter("nan is no recall: write .99", param_hint="--recall")
     folder = paths.existing_index(name)
-    build.tune(
+    tune_index(
         folder,
-        kind=kind,
+        index_type=kind,
         recall=recall,
         memory=memory,
         reporter=Terminal(),
@@ -134,19 +134,14 @@ def tune(name: str | None, kind: str | None, recall: float | None, memory: int |
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(name: str, yes: bool) -> None:
     """Delete an index and what is left of an unfinished build of it."""
-    import shutil
-
     from astrosearch import paths
-    from astrosearch.index.build import locked
+    from astrosearch.index.folder import remove as remove_index
 
     folder = paths.index_folder(name)
-    partial = paths.partial_folder(folder)
-    if not partial.exists():
+    if not folder.is_symlink() and not paths.partial_folder(folder).exists():
         folder = paths.existing_index(name)
+    what = f"the link {folder}" if folder.is_symlink() else str(folder)
     if not yes:
-        click.confirm(f"Delete {folder}?", abort=True, err=True)
-    with locked(folder):
-        for one in (folder, partial, paths.replaced_folder(folder)):
-            if one.exists():
-                shutil.rmtree(one)
-    notify(f"Deleted {folder}")
+        click.confirm(f"Delete {what}?", abort=True, err=True)
+    remove_index(folder)
+    notify(f"Deleted {what}")

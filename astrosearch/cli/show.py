@@ -25,7 +25,7 @@ def show(paper_id: str, output: str, index_name: str | None) -> None:
     from astrosearch import paths
     from astrosearch.cli.views.hits import write_paper
     from astrosearch.corpus.store import Corpus
-    from astrosearch.index.reader import PAPERS
+    from astrosearch.index.manifest import PAPERS
     from astrosearch.papers import parse_id
 
     normal = parse_id(paper_id).id

@@ -23,7 +23,7 @@ from astrosearch.encoders.base import (
     WeightedTokens,
     encode_all,
 )
-from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError
 from astrosearch.evaluation.metrics import (
     MEASURES,
@@ -41,6 +41,7 @@ from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
+from astrosearch.index.vectors import random_pair_cosines
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.ranking import COMPARED, DENSE_WEIGHT, Fused, fuse, rerank
 

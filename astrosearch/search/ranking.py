@@ -173,7 +173,7 @@ def _answer(
             np.array(list(cosines), dtype=np.int64),
             np.array(list(cosines.values())),
             np.array([bm25.get(row, 0.0) for row in cosines]),
-            index.manifest.background["mean"] or 0.0,
+            index.manifest.background.mean or 0.0,
             dense_weight=1.0 if mode == "dense" else DENSE_WEIGHT,
         )
         if late:
@@ -261,7 +261,7 @@ def similar(
     papers: dict[int, Paper] = {}
     if late:
         texts = [index.manifest.encoder.text_of(one) for one in index.corpus.papers(given.tolist())]
-        background = index.manifest.background["mean"] or 0.0
+        background = index.manifest.background.mean or 0.0
         none = np.zeros(len(others))
         fused = fuse(found.rows, found.scores, none, background, dense_weight=1.0)
         found, papers = _compared(index, late, texts, fused)
