@@ -256,7 +256,7 @@ def test_vectors_that_are_not_finite_end_the_build(
         def encode(self, texts: Sequence[str]) -> Vectors:
             return np.full((len(texts), 8), np.nan, dtype=np.float32)
 
-    with pytest.raises(AstrosearchError, match=r"no finite vector for 1001.0000"):
+    with pytest.raises(AstrosearchError, match=r"vector of 1001.0000 is not finite"):
         build(tmp_path / "one", [snapshot], Selection(), spec, Broken)
     assert not (tmp_path / "one").exists()
 
@@ -340,7 +340,7 @@ def test_a_kind_that_faiss_does_not_know_is_refused(
     def never(wanted: EncoderSpec) -> Encoder:
         raise AssertionError(f"{wanted} was loaded before the refusal")
 
-    with pytest.raises(InputError, match="'Nonsense' is no FAISS index"):
+    with pytest.raises(InputError, match="'Nonsense' is not a FAISS index"):
         build(tmp_path / "one", [snapshot], Selection(), spec, never, index_type="Nonsense")
 
 
@@ -465,7 +465,7 @@ def test_a_folder_that_is_no_index_is_left_alone(
 ) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("precious")
-    with pytest.raises(InputError, match="is no index"):
+    with pytest.raises(InputError, match="is not an index"):
         make(tmp_path / "mine", snapshot, spec)
     assert (tmp_path / "mine/notes.txt").read_text() == "precious"
 
@@ -529,7 +529,7 @@ def test_a_folder_that_disagrees_with_its_manifest_is_refused(
         Index(folder)
     folder = damaged("count")
     edit(folder, count=149)
-    with pytest.raises(IndexDamaged, match="150 rows of 64 dimensions, the manifest says 149"):
+    with pytest.raises(IndexDamaged, match=r"shape \(150, 64\), the manifest says .* \(149, 64\)"):
         Index(folder)
     folder = damaged("short")
     os.truncate(folder / "vectors.npy", 1000)

@@ -79,18 +79,24 @@ def verify(name: str | None) -> None:
     """Check every byte of an index against its manifest, by sha256."""
     from astrosearch import paths
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.manifest import Manifest, has_digest
     from astrosearch.index.reader import Index
 
     folder = paths.existing_index(name)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
     if damaged := Manifest.read(folder).verify(folder):
         raise IndexDamaged(
-            f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs); "
-            f"build it again: astrosearch index {folder.name}"
+            f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs)",
+            remedy="build-again",
         )
-    opened = Index(folder)
-    write(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+    with Index(folder) as opened:
+        len(opened.lexical)
+        write(f"{folder.name}: {len(opened):,} papers, {len(opened.manifest.files)} files, sound")
+    if not has_digest(folder):
+        notify(
+            "The manifest states no sha256 of its own, as those of the first releases: its fields "
+            "were not compared with anything"
+        )
 
 
 @indexes.command()

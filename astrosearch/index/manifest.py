@@ -305,6 +305,11 @@ class Manifest:
         return changed
 
 
+def has_digest(folder: Path) -> bool:
+    """Whether a manifest states its own sha256, as all but those of the first releases do."""
+    return DIGEST.encode() in (folder / MANIFEST).read_bytes()
+
+
 def describe_files(folder: Path, names: Iterable[str]) -> dict[str, FileRecord]:
     """Files as `Manifest.files` holds them.
 
