@@ -1,4 +1,4 @@
-"""Where things lie on this machine.
+"""Where things are on this machine.
 
 Indexes: `$ASTROSEARCH_HOME/indexes` if that variable is set; else `./indexes` if the working folder
 is a checkout of this project; else the platform's data folder. Converted models: the platform's
@@ -7,10 +7,10 @@ cache folder, wherever the indexes are.
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from astrosearch import atomic
 from astrosearch.errors import IndexMissing, InputError
 
 MANIFEST = "manifest.json"
@@ -33,7 +33,7 @@ def indexes_folder() -> Path:
 
 
 def history_file() -> Path:
-    """Lines typed into `astrosearch shell`."""
+    """Lines that were typed into the shell."""
     return _data_folder() / "history"
 
 
@@ -63,7 +63,7 @@ def index_folder(name: str) -> Path:
 
 def partial_folder(folder: Path) -> Path:
     """Where an index is built before it is published."""
-    return folder.with_name(f".{folder.name}.partial")
+    return atomic.partial_path(folder)
 
 
 def replaced_folder(folder: Path) -> Path:
@@ -71,27 +71,12 @@ def replaced_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def publish(folder: Path) -> None:
-    """Put the finished partial folder in place of `folder`; undone by `recover` if cut short."""
-    old = replaced_folder(folder)
-    while True:
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-        try:
-            partial_folder(folder).rename(folder)
-            break
-        except OSError:
-            if not folder.exists():  # else a reader has called `recover` between the two renames
-                raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def recover(folder: Path) -> None:
-    """Bring back the previous index if a process died between the two renames of `publish`.
+    """Bring back the previous index if a process died between the two renames that put another in
+    its place (`atomic.replace_folder`).
 
-    Where that cannot be, because another process was first or nothing may be written here, all
-    stays as it is: whoever looks for the index then says what is missing.
+    If that fails, because another process was first or nothing may be written here, everything
+    stays as it is: whoever looks for the index then reports what is missing.
     """
     if not folder.exists() and (replaced_folder(folder) / MANIFEST).exists():
         with suppress(OSError):
@@ -103,8 +88,8 @@ def index_names() -> list[str]:
     root = indexes_folder()
     if not root.is_dir():
         return []
-    for left in root.glob(".*.old"):
-        recover(root / left.name[1 : -len(".old")])
+    for old in root.glob(".*.old"):
+        recover(root / old.name[1 : -len(".old")])
     built = [
         ((folder / MANIFEST).stat().st_mtime, folder.name)
         for folder in root.iterdir()
@@ -122,18 +107,15 @@ def existing_index(name: str | None) -> Path:
     if name is None:
         names = index_names()
         if not names:
-            raise IndexMissing(
-                f"there is no index in {indexes_folder()} yet; build one with: astrosearch index"
-            )
+            raise IndexMissing(f"there is no index in {indexes_folder()} yet", remedy="build")
         return index_folder(names[0])
     folder = index_folder(name)
     recover(folder)
     if not (folder / MANIFEST).exists():
         known = ", ".join(index_names()) or "none"
-        begun = partial_folder(folder).exists()
-        unfinished = " (a build of it was begun: run it again)" if begun else ""
+        begun = " (a build of it was begun)" if partial_folder(folder).exists() else ""
         raise IndexMissing(
-            f"there is no index {name!r} in {indexes_folder()}{unfinished}; there are: {known}; "
-            f"build it with: astrosearch index {name} --corpus FILE"
+            f"there is no index {name!r} in {indexes_folder()}{begun}; there are: {known}",
+            remedy="build",
         )
     return folder

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("ASTROSEARCH_INDEX", raising=False)
+    return folder
+
+
+FROZEN = Path(__file__).parent / "frozen"
+
+
+@pytest.fixture
+def frozen(home: Path) -> Path:
+    """A copy, named `main`, of the exact index of format 2 that is kept as bytes. Its encoder is
+    not on this machine."""
+    folder = home / "indexes/main"
+    shutil.copytree(FROZEN / "format-2/exact", folder)
     return folder
 
 

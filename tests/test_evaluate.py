@@ -349,7 +349,7 @@ def test_a_title_is_never_in_the_document_that_has_to_be_found(
     def load(spec: EncoderSpec) -> Encoder:
         return load_encoder(spec, SILENT)
 
-    source = [Path(one) for one in small.manifest.corpus["sources"]]
+    source = [Path(one) for one in small.manifest.corpus.sources]
     build(tmp_path / "titled", source, Selection(), titled, load)
     index = Index(tmp_path / "titled")
     assert not np.allclose(index.vectors[0], small.vectors[0], atol=1e-2)

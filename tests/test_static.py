@@ -185,11 +185,11 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
             [text, *(hit.paper.text for hit in hits[: WEIGHTS.rerank_depth])]
         )
         likeness = encoder.late_interaction_scores(asked, documents)
-        cosines = np.array([hit.cosine for hit in hits[: WEIGHTS.rerank_depth]])
-        chance = index.manifest.background["mean"]
+        cosines = np.array([hit.cosine for hit in hits[:depth]])
+        chance = index.manifest.background.mean
         expected = WEIGHTS.token_match * likeness / likeness.max()
         expected += (1 - WEIGHTS.token_match) * (cosines - chance) / (cosines.max() - chance)
-        np.testing.assert_allclose(scores[: WEIGHTS.rerank_depth], expected, atol=1e-4)
+        np.testing.assert_allclose(scores[:depth], expected, atol=1e-4)
 
 
 def test_papers_like_some_are_compared_token_by_token_with_each_of_them(

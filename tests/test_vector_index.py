@@ -13,17 +13,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from astrosearch.atomic import file_sha256
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import IndexBusy, IndexDamaged, InputError
 from astrosearch.index import vector_index as neighbours
-from astrosearch.index.build import locked, tune
-from astrosearch.index.manifest import Manifest, file_sha256
+from astrosearch.index.folder import locked
+from astrosearch.index.manifest import AnnConfig, Manifest
 from astrosearch.index.reader import Index
-from astrosearch.index.vector_index import KINDS, VectorIndex
+from astrosearch.index.tune import tune
+from astrosearch.index.vector_index import INDEX_TYPES, VectorIndex
 from tests.conftest import LONG, Run
 
 COUNT, DIMENSION = 4000, 64
-COMPRESSED = tuple(kind for kind in KINDS if kind not in ("auto", "flat"))
+COMPRESSED = tuple(kind for kind in INDEX_TYPES if kind not in ("auto", "flat"))
 OTHERS = ("IVF16,SQ8", "IVF16,RaBitQ", "PCA32,SQ8", "RR64,IVF16,RaBitQ", "RaBitQfs")
 
 
@@ -211,7 +213,7 @@ def test_tuning_encodes_nothing_keeps_the_answers_and_is_remembered(run: Run, bu
         said = run("indexes", "tune", "main", "--kind", kind, "--recall", 1).stderr
         assert "recall" in said
         manifest = Manifest.read(built)
-        assert manifest.asked == {"kind": kind, "recall": 1.0, "memory": None}
+        assert manifest.ann_config == AnnConfig(kind, 1.0)
         assert manifest.recall == 1.0
         assert (manifest.parameters == {}) == (kind == "flat")
         assert [one.name for one in built.glob("*faiss*")] == [
@@ -222,10 +224,10 @@ def test_tuning_encodes_nothing_keeps_the_answers_and_is_remembered(run: Run, bu
     assert (built / "vectors.npy").read_bytes() == vectors
     run("indexes", "tune", "--kind", "ivf", "--memory", "1.5MB")
     kept = Manifest.read(built)
-    assert kept.asked == {"kind": "ivf", "recall": 1.0, "memory": 1_500_000}
+    assert kept.ann_config == AnnConfig("ivf", 1.0, 1_500_000)
     assert "is up to date" in run("index", "main").stderr
     assert "149 vectors reused" in run("index", "main", "--limit", 149).stderr
-    assert Manifest.read(built).asked == kept.asked
+    assert Manifest.read(built).ann_config == kept.ann_config
 
 
 def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
@@ -244,7 +246,7 @@ def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
 
 def test_two_do_not_tune_one_index(built: Path) -> None:
     with locked(built), pytest.raises(IndexBusy):
-        tune(built, kind="sq8")
+        tune(built, index_type="sq8")
 
 
 def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built: Path) -> None:
@@ -275,7 +277,7 @@ def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built
         index = Index(built)
         assert not index.manifest.verify(built)
         np.testing.assert_allclose(index.search(question, 10)[0][0], expected, atol=1e-3)
-        kinds.add(index.manifest.asked["kind"])
+        kinds.add(index.manifest.ann_config.index_type)
     run("indexes", "tune", "main", "--kind", "sq8")
     assert len(list(built.glob("*.faiss*"))) == 1  # what was left behind is gone
 
@@ -296,7 +298,7 @@ def test_an_index_of_the_first_releases_is_read(run: Run, built: Path) -> None:
         }
         (folder / "manifest.json").write_text(json.dumps(record))
         index = Index(folder)
-        assert index.neighbours.is_exact == exact
+        assert index.vector_index.is_exact == exact
         assert index.search(index.vector(0)[None], 1)[0][0][0] == pytest.approx(1, abs=1e-3)
         run("indexes", "tune", "old", "--kind", "flat")
         assert not (folder / "vectors.faiss").exists()
@@ -307,14 +309,14 @@ def test_an_index_of_the_first_releases_is_read(run: Run, built: Path) -> None:
 def test_a_reader_that_meets_a_change_reads_the_new_index(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune(built, kind="sq8")
+    tune(built, index_type="sq8")
     old = Manifest.read(built)
     read = Manifest.read
 
     def overtaken(folder: Path, *, check_files: bool = True) -> Manifest:
         """The old manifest, just before the tuning that takes its file away."""
         monkeypatch.setattr(Manifest, "read", read)
-        tune(built, kind="rabitq")
+        tune(built, index_type="rabitq")
         return old
 
     monkeypatch.setattr(Manifest, "read", overtaken)

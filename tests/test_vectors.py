@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.encoders import vectors as of_vectors
 from astrosearch.encoders.head import LinearHead
-from astrosearch.encoders.vectors import RowReader, unit_rows
+from astrosearch.encoders.vectors import unit_rows
+from astrosearch.index import vectors as of_vectors
+from astrosearch.index.vectors import RowReader
 
 
 def test_rows_get_length_one_and_zeros_stay() -> None:
@@ -67,7 +68,7 @@ def test_rows_here_and_there_of_a_large_file_map_nothing_of_it(tmp_path: Path) -
 import sys
 from pathlib import Path
 import numpy as np
-from astrosearch.encoders.vectors import MAPPED_BYTES, RowReader
+from astrosearch.index.vectors import MAPPED_BYTES, RowReader
 count = MAPPED_BYTES // 1024 + 1
 stored = np.lib.format.open_memmap(sys.argv[1], mode="w+", dtype=np.float16, shape=(count, 512))
 stored[:] = 1

@@ -20,7 +20,8 @@ from astrosearch.cli.options import (
 if TYPE_CHECKING:
     from astrosearch.corpus.intake import Selection
     from astrosearch.encoders.base import EncoderSpec
-    from astrosearch.index.build import BuildReport, Engine
+    from astrosearch.index.build import BuildReport
+    from astrosearch.index.shards import Engine
 
 
 @click.command()
@@ -128,7 +129,7 @@ def index(
             spec,
             lambda spec: load_encoder(spec, reporter, **placement),
             engine=ray,
-            kind=kind,
+            index_type=kind,
             strict=strict,
             reporter=reporter,
         )
@@ -164,15 +165,15 @@ def _corpus(
     corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
         try:
-            selection = Selection.from_record(corpus["selection"])
+            selection = Selection.from_record(dict(corpus.selection))
         except (InputError, TypeError, ValueError, AttributeError) as error:
             raise IndexDamaged(
                 f"the manifest of index {name} has a selection that cannot be read ({error}); "
                 "name its papers with --corpus FILE"
             ) from None
-    elif corpus["selection"]:
-        notify(f"The selection of last time is dropped: {corpus['selection']}")
-    sources = [Path(source) for source in corpus["sources"] if "\0" not in source]
+    elif corpus.selection:
+        notify(f"The selection of last time is dropped: {dict(corpus.selection)}")
+    sources = [Path(source) for source in corpus.sources if "\0" not in source]
     if not sources:
         raise IndexDamaged(f"the manifest of index {name} names no corpus; give --corpus FILE")
     return sources, selection

@@ -128,11 +128,9 @@ def info(index_name: str | None, output: str) -> None:
 def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
     corpus = manifest.corpus
     selection = ", ".join(
-        f"{name} {value}"
-        for name, value in corpus["selection"].items()
-        if value not in (None, False)
+        f"{name} {value}" for name, value in corpus.selection.items() if value not in (None, False)
     )
-    refused = sum(corpus.get("refused", {}).values())
+    refused = sum(corpus.refused.values())
     recall = "" if manifest.recall is None else f"; recall@10 {manifest.recall:.3f}"
     facts = {
         "index": folder.name,
@@ -140,15 +138,14 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         "built": f"{manifest.built[:16].replace('T', ' ')} UTC, by astrosearch {manifest.tool}",
         "folder": str(folder),
         "size": f"{_size(folder_bytes(folder))} in {len(manifest.files) + 1} files",
-        "corpus": ", ".join(corpus["sources"]),
-        "lines": f"{corpus.get('lines', 0):,} read, {corpus.get('not_selected', 0):,} not "
-        f"selected, {refused:,} refused",
+        "corpus": ", ".join(corpus.sources),
+        "lines": f"{corpus.lines:,} read, {corpus.not_selected:,} not selected, {refused:,} refused",
         "selection": selection or "all papers",
         "encoder": str(manifest.encoder),
         "vectors": f"{manifest.count:,} of {manifest.dimension} dimensions",
         "search": f"{manifest.factory} (faiss.index_factory){recall}",
     }
-    mean, spread = manifest.background["mean"], manifest.background.get("spread")
+    mean, spread = manifest.background.mean, manifest.background.spread
     if mean is not None and spread is not None:
         facts["random pairs"] = f"cosine {mean:.3f} ± {spread:.3f}"
     return facts
@@ -164,7 +161,7 @@ def verify(index_name: str | None) -> None:
     """
     from astrosearch import paths
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.manifest import Manifest, has_digest
     from astrosearch.index.reader import Index
 
     folder = paths.existing_index(index_name)
@@ -174,8 +171,14 @@ def verify(index_name: str | None) -> None:
             f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs)",
             remedy="build-again",
         )
-    index = Index(folder)
-    write(f"{folder.name}: {len(index):,} papers, {len(index.manifest.files)} files, sound")
+    with Index(folder) as index:
+        len(index.lexical)
+        write(f"{folder.name}: {len(index):,} papers, {len(index.manifest.files)} files, sound")
+    if not has_digest(folder):
+        notify(
+            "The manifest states no sha256 of its own, as those of the first releases: its fields "
+            "were not compared with anything"
+        )
 
 
 @indexes.command()
@@ -202,12 +205,12 @@ def tune(
     astrosearch indexes tune astro --kind ivf --memory 500MB
     """
     from astrosearch import paths
-    from astrosearch.index import build
+    from astrosearch.index.tune import tune as tune_index
 
     if recall is not None and recall != recall:  # NaN passes any bounds
         raise click.BadParameter("nan is not a recall: write .99", param_hint="--recall")
     folder = paths.existing_index(index_name)
-    build.tune(folder, kind=kind, recall=recall, memory=memory, reporter=Terminal())
+    tune_index(folder, index_type=kind, recall=recall, memory=memory, reporter=Terminal())
 
 
 @indexes.command()
@@ -220,19 +223,14 @@ def remove(index_name: str, yes: bool) -> None:
     astrosearch indexes remove trial
     astrosearch indexes remove trial --yes
     """
-    import shutil
-
     from astrosearch import paths
-    from astrosearch.index.build import locked
+    from astrosearch.index.folder import remove as remove_index
 
     folder = paths.index_folder(index_name)
-    partial = paths.partial_folder(folder)
-    if not partial.exists():
+    if not folder.is_symlink() and not paths.partial_folder(folder).exists():
         folder = paths.existing_index(index_name)
+    target = f"the link {folder}" if folder.is_symlink() else str(folder)
     if not yes:
-        click.confirm(f"Delete {folder}?", abort=True, err=True)
-    with locked(folder):
-        for path in (folder, partial, paths.replaced_folder(folder)):
-            if path.exists():
-                shutil.rmtree(path)
-    notify(f"Deleted {folder}")
+        click.confirm(f"Delete {target}?", abort=True, err=True)
+    remove_index(folder)
+    notify(f"Deleted {target}")

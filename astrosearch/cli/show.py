@@ -24,7 +24,7 @@ def show(ids: tuple[str, ...], output: str, index_name: str | None) -> None:
     from astrosearch import paths
     from astrosearch.cli.views.hits import write_papers
     from astrosearch.corpus.store import Corpus
-    from astrosearch.index.reader import PAPERS
+    from astrosearch.index.manifest import PAPERS
     from astrosearch.papers import parse_id
 
     names = dict.fromkeys(parse_id(text).id for text in ids)

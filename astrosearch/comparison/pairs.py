@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.encoders.base import Billable, Encoder, encode_all
-from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import InputError
 from astrosearch.index.reader import Index
+from astrosearch.index.vectors import random_pair_cosines
 from astrosearch.papers import Paper
 from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import STOP_WORDS, stem

@@ -95,6 +95,8 @@ def _open(path: Path) -> Iterator[Stream]:
     """The bytes of a file; gzip and zip are told by their first bytes, not by the name."""
     if path.is_dir():
         raise CorpusError(f"{path} is a directory; name a .json, .jsonl, .gz or .zip file")
+    if path.exists() and not path.is_file():  # one without a writer would be waited for
+        raise CorpusError(f"{path} is a pipe or a device; write its lines to a file first")
     try:
         with path.open("rb") as plain:
             magic = plain.read(4)

@@ -15,7 +15,8 @@ import ir_measures
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.vectors import random_pair_cosines, unit_rows
+from astrosearch.encoders.vectors import unit_rows
+from astrosearch.index.vectors import random_pair_cosines
 
 Values = NDArray[np.float64]
 """(queries, measures): what each query scores by each measure."""

@@ -23,7 +23,7 @@ from astrosearch.encoders.base import (
     WeightedTokens,
     encode_all,
 )
-from astrosearch.encoders.vectors import Vectors, random_pair_cosines, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.metrics import MEASURES, Values, isotropy, measure, rank_pessimistically
@@ -32,6 +32,7 @@ from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
+from astrosearch.index.vectors import random_pair_cosines
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.ranker import rank

@@ -1,129 +1,153 @@
 """A built index: opened, checked, searched. indexes/README.md documents the bytes."""
 
+import threading
 import time
-from functools import cached_property
 from pathlib import Path
-from tokenize import TokenError
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch import paths
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
-from astrosearch.errors import AstrosearchError, EncoderMismatch, IndexBusy, IndexDamaged
-from astrosearch.index.manifest import Manifest
+from astrosearch.errors import EncoderMismatch, IndexBusy, IndexDamaged
+from astrosearch.index.manifest import PAPERS, VECTORS, WORDS, Manifest
 from astrosearch.index.vector_index import VectorIndex
+from astrosearch.index.vectors import map_vectors
 
 if TYPE_CHECKING:
     from astrosearch.index.lexical_index import LexicalIndex
 
-PAPERS, VECTORS, REJECTED = "papers.sqlite", "vectors.npy", "rejected.jsonl"
-WORDS = "words"
-
-_DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, TokenError)
-"""What numpy raises of a damaged header, which it reads as Python."""
-
 ATTEMPTS = 5
-"""At opening a folder in whose place a build puts another, 0.02 s apart."""
+"""To open a folder in whose place a build puts another, 0.02 s apart."""
+
+_CHECKED = (".fast", ".fieldnorm", f"{WORDS}/meta.json")
+"""Ends of the names of small files of words/ whose sha256 is checked at opening: of a damaged one
+the engine prints pages to stderr, or scores wrongly without a word."""
+
+Stamp = tuple[int, int, int, int]
 
 
 class Index:
-    """A built index, open for searching."""
+    """A built index, open for searching. Several threads may search at once."""
 
     def __init__(self, folder: Path) -> None:
         """Open and check a folder; its bytes are mapped, not read.
 
         Raises:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
+            IndexBusy: if it is built again and again while it is opened.
         """
         self.folder = folder
+        self._lexical: LexicalIndex | None = None
+        self._lexical_lock = threading.Lock()
         # A build may put another folder in this one's place while its files are opened. They are
         # of one build if the manifest is the same before and after.
         for attempt in range(1, ATTEMPTS + 1):
+            self._stamp = _stamp(folder)
             try:
                 self.manifest = Manifest.read(folder)
                 self._open(folder)
-                if self._is_the_same():
+                if self.is_current():
                     return
+                self.close()
             except IndexDamaged:
-                if attempt == ATTEMPTS or (folder.exists() and self._is_the_same()):
+                if attempt == ATTEMPTS or (folder.exists() and self.is_current()):
                     raise
             time.sleep(0.02)
         raise IndexBusy(f"index {folder.name} is built again and again; ask when that is over")
 
-    def close(self) -> None:
-        self.corpus.close()
-
-    def is_current(self) -> bool:
-        return self._is_the_same()
-
-    def _is_the_same(self) -> bool:
-        """Whether the folder still holds the index whose manifest was read."""
-        try:
-            return Manifest.read(self.folder, check_files=False) == self.manifest
-        except (IndexDamaged, AttributeError):
-            return False
-
     def _open(self, folder: Path) -> None:
-        self.corpus = Corpus(folder / PAPERS)
-        self.vectors = map_vectors(folder, self.manifest)
         count, dimension = self.manifest.count, self.manifest.dimension
+        self.vectors = map_vectors(folder / VECTORS, count, dimension)
+        """(n, d) float16, mapped."""
+        self.corpus = Corpus(folder / PAPERS)
         if len(self.corpus) != count:
+            self.corpus.close()
             raise IndexDamaged(
-                f"{folder / PAPERS} has {len(self.corpus):,} rows, the manifest says {count:,}; "
-                "build the index again"
+                f"{folder / PAPERS} has {len(self.corpus):,} rows, the manifest says {count:,}",
+                remedy="build-again",
             )
         name = self.manifest.faiss_file
         try:
-            self.neighbours = VectorIndex(
-                self.vectors, folder / name if name else None, self.manifest.parameters
+            self.vector_index = VectorIndex(
+                self.vectors, folder / name if name else None, dict(self.manifest.parameters)
             )
         except (RuntimeError, ValueError, KeyError) as error:
+            self.corpus.close()
             raise IndexDamaged(
                 f"{folder / str(name)} is not the FAISS index of {count:,} rows of {dimension} "
-                f"dimensions that the manifest describes ({str(error).splitlines()[0]}); make it "
-                f"again: astrosearch indexes tune {folder.name}"
+                f"dimensions that the manifest describes ({str(error).splitlines()[0]})",
+                remedy="tune",
             ) from None
+
+    def is_current(self) -> bool:
+        """Whether the folder still holds the index that was opened; takes some microseconds."""
+        return self._stamp is not None and _stamp(self.folder) == self._stamp
+
+    def close(self) -> None:
+        """Let go of files and threads; nothing can be searched afterwards."""
+        self.vector_index.close()
+        self.corpus.close()
+        self._lexical = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def __len__(self) -> int:
         return self.manifest.count
 
-    @cached_property
+    @property
     def lexical(self) -> "LexicalIndex":
-        """The words of the papers, opened when they are first asked for.
+        """The words of the papers, opened when they are first needed.
 
         Raises:
             IndexDamaged: if they cannot be read, or are those of another number of papers.
             IndexBusy: if they are those of a later build.
         """
+        with self._lexical_lock:
+            if self._lexical is None:
+                self._lexical = self._open_lexical()
+            return self._lexical
+
+    def _open_lexical(self) -> "LexicalIndex":
         from astrosearch.index.lexical_index import LexicalIndex
 
-        words = None
+        lexical = None
         try:
-            # Of these the engine complains with pages on stderr.
-            columns = [name for name in self.manifest.files if name.endswith(".fast")]
-            if damaged := self.manifest.verify(self.folder, columns):
+            names = [name for name in self.manifest.files if name.endswith(_CHECKED)]
+            if damaged := self.manifest.verify(self.folder, names):
                 raise IndexDamaged(
-                    f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 "
-                    "differs); build the index again"
+                    f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
+                    remedy="build-again",
                 )
-            words = LexicalIndex(self.folder / WORDS)
-            if len(words) != len(self):
+            lexical = LexicalIndex(self.folder / WORDS)
+            if len(lexical) != len(self):
                 raise IndexDamaged(
-                    f"{self.folder / WORDS} has the words of {len(words):,} papers, the manifest "
-                    f"says {len(self):,}; build the index again"
+                    f"{self.folder / WORDS} has the words of {len(lexical):,} papers, the manifest "
+                    f"says {len(self):,}",
+                    remedy="build-again",
                 )
         except (IndexDamaged, OSError):  # a build may take a file away while it is read
-            if self._is_the_same():
+            if self.is_current():
                 raise
-        if words is None or not self._is_the_same():
+        if lexical is None or not self.is_current():
             raise IndexBusy(
                 f"index {self.folder.name} was built again or removed while it was being read; "
                 "ask again"
             )
-        return words
+        return lexical
 
     def vector(self, row: int) -> Vectors:
         """(dimension,) float32, length 1."""
@@ -145,7 +169,8 @@ class Index:
             ours, theirs = self.manifest.encoder, encoder.spec
             raise EncoderMismatch(
                 f"index {self.folder.name} was built with {ours} (revision {ours.revision}), the "
-                f"encoder is {theirs} (revision {theirs.revision}); build the index again with it"
+                f"encoder is {theirs} (revision {theirs.revision})",
+                remedy="build-again",
             )
 
     def search(
@@ -154,10 +179,10 @@ class Index:
         """The nearest rows of each query vector, best first.
 
         Args:
-            vectors: (q, dimension) float32, unit rows.
-            k: how many rows a query; fewer come back if fewer are allowed.
-            allowed: rows that may be found; None for all. They are filtered before the search,
-                so that `k` rows come back whenever so many are allowed.
+            vectors: (q, dimension) float32, rows of length 1.
+            k: rows for each query; fewer come back if fewer are allowed.
+            allowed: (a,) rows that may be found, ascending; None for all. They are filtered before
+                the search, so that `k` rows come back whenever so many are allowed.
 
         Returns:
             For each query its scores (cosines) and its rows.
@@ -173,33 +198,18 @@ class Index:
         k = min(k, len(self) if allowed is None else len(allowed))
         if k == 0:
             return [np.zeros(0, np.float32)] * len(vectors), [np.zeros(0, np.int64)] * len(vectors)
-        scores, rows = self.neighbours.search(vectors, k, allowed)
-        found = rows >= 0
+        scores, rows = self.vector_index.search(vectors, k, allowed)
+        filled = rows >= 0
         return (
-            [line[keep] for line, keep in zip(scores, found, strict=True)],
-            [line[keep] for line, keep in zip(rows, found, strict=True)],
+            [line[keep] for line, keep in zip(scores, filled, strict=True)],
+            [line[keep] for line, keep in zip(rows, filled, strict=True)],
         )
 
 
-def map_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float16]:
-    """The (n, d) vectors of a folder, memory-mapped.
-
-    Raises:
-        IndexDamaged: if they are not there, or others than the manifest says.
-    """
-    path = folder / VECTORS
+def _stamp(folder: Path) -> Stamp | None:
+    """What changes with every manifest that takes the place of another; None without one."""
     try:
-        vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
-    except PermissionError as error:
-        raise AstrosearchError(f"{path} cannot be read: {error.strerror}") from None
-    except _DAMAGE as error:
-        raise IndexDamaged(
-            f"{path} cannot be read ({error}); build the index again: "
-            f"astrosearch index {folder.name}"
-        ) from None
-    if vectors.shape != (manifest.count, manifest.dimension) or vectors.dtype != np.float16:
-        raise IndexDamaged(
-            f"{path} has {len(vectors):,} rows of {vectors.shape[-1]} dimensions, the manifest "
-            f"says {manifest.count:,} of {manifest.dimension}; build the index again"
-        )
-    return vectors
+        status = (folder / paths.MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,13 +1,14 @@
 """The nearest of many vectors: exactly, or through a FAISS index whose recall is measured.
 
-Every kind but `flat` finds k × `k_factor` candidates by compressed vectors, or in a graph, and
+Every type but `flat` finds k × `k_factor` candidates by compressed vectors, or in a graph, and
 compares them exactly, from vectors.npy. How far a search goes is chosen by measurement: it rises
-until the asked recall holds.
+until the wanted recall is reached.
 """
 
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,29 +17,30 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.vectors import FLAT, RowReader, Vectors, release, unit_rows
-from astrosearch.errors import InputError
+from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.errors import InputError, SetupError
+from astrosearch.index.vectors import FLAT, RowReader, release
 
 Parameters = dict[str, int]
 """`k_factor`, and `nprobe` of inverted lists or `efSearch` of a graph: as FAISS names them."""
 
 AUTO = "auto"
-KINDS = (AUTO, "flat", "sq8", "ivf", "hnsw", "pq", "rabitq")
+INDEX_TYPES = (AUTO, "flat", "sq8", "ivf", "hnsw", "pq", "rabitq")
 
 EXACT_BYTES = 250_000_000
 """Bytes of vectors.npy up to which `auto` compares them all: 20 ms on two cores."""
 
 READ_BYTES = 150_000_000
-"""Bytes of codes up to which they may be of a kind that FAISS reads at opening: 0.16 s."""
+"""Bytes of codes up to which they may be of a type that FAISS reads at opening: 0.16 s."""
 
 BLOCK = 16_384
 """Rows of float32 vectors that are held in memory at a time."""
 
 CANDIDATES = 1_000_000
-"""That are found at a time, for as many queries as that makes."""
+"""Candidates that are found at a time, for as many queries as that makes."""
 
 SCATTERED = 16
-"""Comparing one row in so many, here and there, takes as long as all of them in order."""
+"""Comparing one row in 16, here and there, takes as long as comparing all of them in order."""
 
 TRAINING_BYTES = 400_000_000
 """Float32 vectors that a quantiser is trained on, at most."""
@@ -54,16 +56,19 @@ QUERIES = 500
 _COUNTS, MOST = re.compile(r"(?:IVF|IMI2x|HNSW|NSG|PQ|PCAR?|OPQ|RR)(\d+)"), 10_000_000
 """Numbers of lists, links, parts, dimensions in the words of `faiss.index_factory`."""
 
-FEW = 1024
-"""Below one row in so many that a filter leaves, these are taken out and compared: FAISS looks at
+SPARSE = 1024
+"""Where a filter leaves at most one row in 1,024, these are taken out and compared: FAISS asks of
 each row of the index whether it may be compared."""
 
 GENEROUS = 64
-"""`k_factor` with which it is seen whether enough lists are looked into."""
+"""`k_factor` with which `tune` measures whether enough lists are probed."""
+
+FAISS_VERSIONS = "1.12 to 1.15"
+"""Those whose Python lets codes be a view of other memory (see `_flat_view`)."""
 
 
-def factory(kind: str, count: int, dimension: int, memory: int | None = None) -> str:
-    """The words of `faiss.index_factory` for a kind; another text is taken for such words.
+def factory(index_type: str, count: int, dimension: int, memory: int | None = None) -> str:
+    """The words of `faiss.index_factory` for an index type; another text is taken for such words.
 
     `auto` is exact for up to `EXACT_BYTES`, beyond that inverted lists of codes of product
     quantisation: four bits for each four dimensions, read from the processor's registers (André et
@@ -76,6 +81,9 @@ def factory(kind: str, count: int, dimension: int, memory: int | None = None) ->
     candidates in 1.0 ms, and .9790 in 1.2 ms).
 
     Args:
+        index_type: one of `INDEX_TYPES`, or such words.
+        count: how many vectors.
+        dimension: of each.
         memory: bytes which `auto` may hold in memory, at most.
 
     Raises:
@@ -99,47 +107,52 @@ def factory(kind: str, count: int, dimension: int, memory: int | None = None) ->
         "pq": f"PQ{parts}np",
         "rabitq": "RaBitQ",
     }
-    if kind != AUTO:
-        _make(words.get(kind, kind), dimension)
-        return words.get(kind, kind)
+    if index_type != AUTO:
+        chosen = words.get(index_type, index_type)
+        _make(chosen, dimension)
+        return chosen
     exact = 2 * count * dimension
     if exact <= min(EXACT_BYTES, exact if memory is None else memory):
         return FLAT
     code = dimension // 8 + 8
-    for chosen, size in (
+    for smaller, size in (
         ("ivf", count * (code + 8) + 4 * lists * dimension),  # with row numbers and centroids
         ("rabitq", count * code),
     ):
         if memory is None or size <= memory:
-            return words[chosen]
+            return words[smaller]
     raise InputError(
         f"{count:,} papers of {dimension} dimensions need {_megabytes(count * code)} at least, "
-        f"{_megabytes(memory or 0)} were given: give more with astrosearch indexes tune NAME "
-        "--memory SIZE"
+        f"{_megabytes(memory or 0)} were given",
+        remedy="tune",
     )
 
 
 def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
     """Train and fill the FAISS index that `words` describe, and write it to `path`.
 
+    Args:
+        vectors: (n, d) float16, rows of length 1.
+        words: those of `faiss.index_factory`.
+
     Raises:
         InputError: if it does not suit the vectors.
+        OSError: if it cannot be written.
     """
     index = _make(words, vectors.shape[1])
-    _warn_of_nothing(index)
+    _silence_training(index)
     try:
         if not index.is_trained:
             wanted = POINTS_PER_LIST * max(1024, getattr(_core(index), "nlist", 0))
             rows = min(_training_rows(len(vectors), vectors.shape[1]), wanted)
-            chosen = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
-            index.train(_taken(vectors, np.sort(chosen)))
+            sample = np.random.default_rng(0).choice(len(vectors), size=rows, replace=False)
+            index.train(_unit_rows_at(vectors, np.sort(sample)))
         for start in range(0, len(vectors), BLOCK):
             index.add(unit_rows(vectors[start : start + BLOCK]))
             release(vectors)
     except (RuntimeError, MemoryError) as error:
         raise InputError(
-            f"{words!r} does not suit {len(vectors):,} papers: {_reason(error)}; choose another "
-            "--kind"
+            f"{words!r} does not suit {len(vectors):,} papers: {_reason(error)}"
         ) from None
     try:
         faiss.write_index(index, str(path))
@@ -148,7 +161,10 @@ def write(path: Path, vectors: NDArray[np.float16], words: str) -> None:
 
 
 class VectorIndex:
-    """Finds the nearest of (n, d) float16 unit rows, through a FAISS index or without one."""
+    """Finds the nearest of (n, d) float16 unit rows, through a FAISS index or without one.
+
+    Several threads may search at once, though not while one tunes.
+    """
 
     def __init__(
         self, vectors: NDArray[np.float16], path: Path | None, parameters: Parameters
@@ -161,24 +177,30 @@ class VectorIndex:
         Raises:
             RuntimeError: if FAISS cannot read it.
             ValueError: if it is of another count or dimension.
+            SetupError: if the FAISS of this machine cannot search vectors.npy where it lies.
         """
-        self._vectors = vectors
-        self._scattered = RowReader(vectors)
-        self._exact = _compared(vectors)
-        parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
-        edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
-        self._parts = [(one, _compared(vectors[slice(*one)])) for one in pairwise(edges)]
-        self._threads = ThreadPoolExecutor(parts)
+        _check_flat_view()
         self._approximate: Any = None
         self.parameters: Parameters = {}
-        if path is None:
-            return
-        self._approximate = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        found = (self._approximate.ntotal, self._approximate.d)
-        if found != vectors.shape:
-            raise ValueError(f"{found[0]:,} rows of {found[1]} dimensions")
-        self._core = _core(self._approximate)
-        self._set(parameters or self._usual())
+        if path is not None:
+            self._approximate = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+            shape = (self._approximate.ntotal, self._approximate.d)
+            if shape != vectors.shape:
+                raise ValueError(f"{shape[0]:,} rows of {shape[1]} dimensions")
+            self._core = _core(self._approximate)
+            self._set(parameters or self._usual(len(vectors)))
+        self._vectors = vectors
+        self._reader = RowReader(vectors)
+        self._exact = _flat_view(vectors)
+        parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
+        edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
+        self._parts = [(part, _flat_view(vectors[slice(*part)])) for part in pairwise(edges)]
+        self._threads = ThreadPoolExecutor(parts, thread_name_prefix="astrosearch-vectors")
+
+    def close(self) -> None:
+        """End the threads and close the file; nothing can be searched afterwards."""
+        self._threads.shutdown()
+        self._reader.close()
 
     @property
     def is_exact(self) -> bool:
@@ -187,7 +209,16 @@ class VectorIndex:
     def search(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """Scores (q, k), best first, and rows (q, k); a row of -1 is none: fewer are allowed.
+        """The nearest rows of each query.
+
+        Args:
+            queries: (q, d) float32, rows of length 1.
+            k: answers for each query.
+            allowed: (a,) rows that a filter leaves, ascending; None for all.
+
+        Returns:
+            (q, k) float32 cosines, best first, and (q, k) rows; where fewer than k are allowed, the
+            last rows are -1.
 
         Under a filter all allowed rows are compared. Recall is measured without one, and says
         nothing about the rows that a filter leaves: where those are far from the query, codes
@@ -195,44 +226,44 @@ class VectorIndex:
         """
         if allowed is not None and len(allowed) == len(self._vectors):
             allowed = None
-        if allowed is not None and len(allowed) * FEW <= len(self._vectors):
-            scores, rows = self._among(queries, k, allowed)
+        if allowed is not None and len(allowed) * SPARSE <= len(self._vectors):
+            scores, rows = self._rescore(queries, k, allowed)
         elif self.is_exact or allowed is not None or self._compares_all(k):
-            scores, rows = self._exactly(queries, k, allowed)
+            scores, rows = self._exact_search(queries, k, allowed)
         else:
-            scores, rows = self._approximately(queries, k)
-            short = (rows < 0).any(axis=1)  # more are asked for than the lists or graph give
+            scores, rows = self._approximate_search(queries, k)
+            short = (rows < 0).any(axis=1)  # more are wanted than the lists or the graph give
             if short.any():
-                scores[short], rows[short] = self._exactly(queries[short], k)
+                scores[short], rows[short] = self._exact_search(queries[short], k)
         if not self.is_exact and allowed is None:
-            # What is resident is the index alone; the pages stay in the system's cache. Under a
-            # filter they stay mapped: to map them again would make it slower than exact search.
+            # Only the index stays resident; the pages stay in the system's cache. Under a filter
+            # they stay mapped: mapping them again would make it slower than exact search.
             release(self._vectors)
         return scores, rows
 
-    def _among(
-        self, queries: Vectors, k: int, allowed: NDArray[np.int64]
+    def _rescore(
+        self, queries: Vectors, k: int, candidates: NDArray[np.int64]
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """Of rows here and there, ascending: those that a filter leaves, or candidates."""
-        cosines = queries @ self._scattered[allowed].T
+        """The nearest of `candidates`, ascending rows here and there, by their own vectors."""
+        cosines = queries @ self._reader[candidates].T
         best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), k), -1)
         scores[:, : best.shape[1]] = np.take_along_axis(cosines, best, axis=1)
-        rows[:, : best.shape[1]] = allowed[best]
+        rows[:, : best.shape[1]] = candidates[best]
         return scores, rows
 
-    def _exactly(
+    def _exact_search(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
     ) -> tuple[Vectors, NDArray[np.int64]]:
-        """All rows that are allowed; FAISS gives a query to one thread, so a lone one is put to
-        parts of the rows at once."""
+        """The nearest of all rows that are allowed. FAISS gives a query to one thread, so a single
+        one is searched in several parts of the rows at once."""
         mask = None
         if allowed is not None:
             mask = np.zeros(len(self._vectors), dtype=bool)
             mask[allowed] = True
 
-        def ask(part: tuple[tuple[int, int], Any]) -> tuple[Vectors, NDArray[np.int64]]:
+        def search(part: tuple[tuple[int, int], Any]) -> tuple[Vectors, NDArray[np.int64]]:
             (start, end), index = part
             selector = None if mask is None else _selector(mask[start:end])
             parameters = faiss.SearchParameters(sel=selector)
@@ -240,33 +271,34 @@ class VectorIndex:
             return scores, np.where(rows < 0, -1, rows + start)
 
         if len(queries) > 1:
-            return ask(((0, len(self._vectors)), self._exact))
-        found = list(self._threads.map(ask, self._parts))
-        scores = np.hstack([scores for scores, _ in found])
+            return search(((0, len(self._vectors)), self._exact))
+        results = list(self._threads.map(search, self._parts))
+        scores = np.hstack([scores for scores, _ in results])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        rows = np.hstack([rows for _, rows in found])
+        rows = np.hstack([rows for _, rows in results])
         return np.take_along_axis(scores, best, axis=1), np.take_along_axis(rows, best, axis=1)
 
     def _candidates(self, k: int) -> int:
-        """How many are compared exactly: for fewer answers than those whose recall was measured,
-        as many as for these."""
+        """How many rows are compared exactly for k answers; for fewer than `RECALL_AT`, of which
+        recall was measured, as many as for that."""
         return max(k, RECALL_AT) * self.parameters["k_factor"]
 
     def _compares_all(self, k: int) -> bool:
-        """Whether there would be so many candidates that comparing all rows is no slower."""
+        """Whether there would be so many candidates that comparing all rows takes no longer."""
         return self._candidates(k) * SCATTERED >= len(self._vectors)
 
-    def _approximately(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
-        wanted = self._candidates(k)
+    def _approximate_search(self, queries: Vectors, k: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """The nearest of the candidates that the FAISS index gives for each query."""
+        count = self._candidates(k)
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
         rows = np.full((len(queries), k), -1)
-        step = max(1, CANDIDATES // wanted)
+        step = max(1, CANDIDATES // count)
         for start in range(0, len(queries), step):
-            some = slice(start, start + step)
-            for line, found in enumerate(self._approximate.search(queries[some], wanted)[1], start):
-                found = np.sort(found[found >= 0])
-                one = slice(line, line + 1)
-                scores[one], rows[one] = self._among(queries[one], k, found)
+            _, batch = self._approximate.search(queries[start : start + step], count)
+            for number, candidates in enumerate(batch, start):
+                candidates = np.sort(candidates[candidates >= 0])
+                at = slice(number, number + 1)
+                scores[at], rows[at] = self._rescore(queries[at], k, candidates)
         return scores, rows
 
     def tune(self, recall: float) -> float:
@@ -275,35 +307,36 @@ class VectorIndex:
         Queries are directions halfway between two random rows: like a question, none is itself
         among the rows, and each has neighbours. (Of 326,238 papers, the first 160 by codes of a
         bit a dimension hold .997 of the ten that are right for these queries, .999 for real titles,
-        .996 for sentences, .990 for the first three words of titles.) What may be missed is shared
-        by halves between lists or graph, and codes. An answer as near as the tenth is right.
+        .996 for sentences, .990 for the first three words of titles.) Half of what may be missed
+        is allowed to the lists or the graph, half to the codes. An answer as near as the tenth is
+        right.
 
         Returns:
-            The recall, from 0 to 1.
+            The recall reached, from 0 to 1.
         """
         if self.is_exact:
             return 1.0
         count = len(self._vectors)
         draw = np.random.default_rng(0)
-        one, other = draw.integers(0, count, (2, QUERIES))
-        queries = unit_rows(unit_rows(self._scattered[one]) + unit_rows(self._scattered[other]))
+        left, right = draw.integers(0, count, (2, QUERIES))
+        queries = unit_rows(unit_rows(self._reader[left]) + unit_rows(self._reader[right]))
         k = min(RECALL_AT, count)
         worst = self._exact_scores(queries, k)[:, -1:]
 
-        def measured(**parameters: int) -> float:
+        def measure(**parameters: int) -> float:
             self._set(parameters)
             if self._compares_all(k):
                 return 1.0
-            scores, rows = self._approximately(queries, k)
+            scores, rows = self._approximate_search(queries, k)
             return float(np.mean((scores >= worst - 1e-6) & (rows >= 0)))
 
         breadth = {}
-        for value in self._breadths:
+        for value in self._breadths(count):
             breadth = {self._breadth_name: value}
-            if measured(k_factor=GENEROUS, **breadth) >= (1 + recall) / 2:
+            if measure(k_factor=GENEROUS, **breadth) >= (1 + recall) / 2:
                 break
         factor = 1
-        while (reached := measured(k_factor=factor, **breadth)) < recall and factor * k < count:
+        while (reached := measure(k_factor=factor, **breadth)) < recall and factor * k < count:
             factor *= 2
         return reached
 
@@ -311,8 +344,8 @@ class VectorIndex:
         """(q, k) descending; block by block, so that what is mapped does not grow."""
         best = np.full((len(queries), k), -np.inf, dtype=np.float32)
         for start in range(0, len(self._vectors), 8 * BLOCK):
-            some = _compared(self._vectors[start : start + 8 * BLOCK])
-            scores, _ = some.search(queries, k)
+            block = _flat_view(self._vectors[start : start + 8 * BLOCK])
+            scores, _ = block.search(queries, k)
             best = -np.sort(-np.hstack([best, scores]), axis=1)[:, :k]
             release(self._vectors)
         return best
@@ -321,19 +354,18 @@ class VectorIndex:
     def _breadth_name(self) -> str:
         return "nprobe" if isinstance(self._core, faiss.IndexIVF) else "efSearch"
 
-    @property
-    def _breadths(self) -> list[int]:
-        """How many lists are looked into, or nodes kept in view: ever more, up to all."""
+    def _breadths(self, count: int) -> list[int]:
+        """Lists probed, or nodes kept in view, of `count` rows: ever more, up to all."""
         if isinstance(self._core, faiss.IndexIVF):
             return list(_doubled(max(1, self._core.nlist // 64), self._core.nlist))
         if isinstance(self._core, faiss.IndexHNSW):
-            return list(_doubled(min(16, len(self._vectors)), len(self._vectors)))
+            return list(_doubled(min(16, count), count))
         return []
 
-    def _usual(self) -> Parameters:
-        """For an index of an earlier version, which was not measured."""
+    def _usual(self, count: int) -> Parameters:
+        """Parameters for an index of the first releases, which was not measured."""
         usual = {"k_factor": 4}
-        if breadths := self._breadths:
+        if breadths := self._breadths(count):
             usual[self._breadth_name] = breadths[min(2, len(breadths) - 1)]
         return usual
 
@@ -341,7 +373,7 @@ class VectorIndex:
         self.parameters = parameters
         if isinstance(self._core, faiss.IndexIVF):
             self._core.nprobe = parameters["nprobe"]
-            # All cores share the lists of one query: by default a lone one has one core.
+            # All cores share the lists of one query: by default each query has one core.
             self._core.parallel_mode = 1
         elif isinstance(self._core, faiss.IndexHNSW):
             self._core.hnsw.efSearch = parameters["efSearch"]
@@ -351,24 +383,25 @@ def _training_rows(count: int, dimension: int) -> int:
     return min(count, TRAINING_BYTES // (4 * dimension))
 
 
-def _taken(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
-    scattered, taken = RowReader(vectors), np.empty((len(rows), vectors.shape[1]), np.float32)
+def _unit_rows_at(vectors: NDArray[np.float16], rows: NDArray[np.int64]) -> Vectors:
+    """(len(rows), d) float32, with two copies of one block in memory at a time."""
+    reader, units = RowReader(vectors), np.empty((len(rows), vectors.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK):
-        some = slice(start, start + BLOCK)
-        taken[some] = unit_rows(scattered[rows[some]])
-    return taken
+        block = slice(start, start + BLOCK)
+        units[block] = unit_rows(reader[rows[block]])
+    return units
 
 
 def _make(words: str, dimension: int) -> Any:
     try:
         for count in map(int, _COUNTS.findall(words)):
             if not 0 < count <= MOST:  # FAISS ends the process, or takes all memory
-                raise RuntimeError(f"{count} is none of 1 to {MOST:,}")
+                raise RuntimeError(f"{count} is not between 1 and {MOST:,}")
         return faiss.index_factory(dimension, words, faiss.METRIC_INNER_PRODUCT)
     except (RuntimeError, MemoryError) as error:
         raise InputError(
-            f"{words!r} is no FAISS index of {dimension} dimensions: {_reason(error)}; there are "
-            f"{', '.join(KINDS)}, and what faiss.index_factory takes"
+            f"{words!r} is not a FAISS index of {dimension} dimensions: {_reason(error)}; there "
+            f"are {', '.join(INDEX_TYPES)}, and what faiss.index_factory takes"
         ) from None
 
 
@@ -376,12 +409,12 @@ def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 10_000_000 else f"{count / 1e6:,.3f} MB"
 
 
-def _warn_of_nothing(index: Any) -> None:
-    """Keep FAISS from a line about each quantiser that has few points to learn from: what they are
-    worth is measured."""
-    for one in (index, _core(index)):
-        for learner in (one, getattr(one, "pq", None)):
-            if settings := getattr(learner, "cp", None):
+def _silence_training(index: Any) -> None:
+    """Keep FAISS from printing a line for each quantiser that has few points to learn from: what
+    they are worth is measured."""
+    for layer in (index, _core(index)):
+        for quantiser in (layer, getattr(layer, "pq", None)):
+            if settings := getattr(quantiser, "cp", None):
                 settings.min_points_per_centroid = 1
 
 
@@ -389,12 +422,12 @@ def _reason(error: Exception) -> str:
     return str(error).strip().rpartition(": ")[2]  # behind the C++ function and file
 
 
-def _compared(vectors: NDArray[np.float16]) -> Any:
+def _flat_view(vectors: NDArray[np.float16]) -> Any:
     """A FAISS index that compares all rows where they lie, without a copy of them: the caller
     keeps them as long as the index.
 
     FAISS keeps codes in a vector that may be a view, but its Python has no function that makes
-    one of a numpy array: its fields are set.
+    one of a numpy array: its fields are set (`_check_flat_view` sees that they are the right ones).
     """
     count, dimension = vectors.shape
     index = faiss.IndexScalarQuantizer(
@@ -406,6 +439,29 @@ def _compared(vectors: NDArray[np.float16]) -> Any:
     codes.view_size = codes.c_size = vectors.nbytes
     index.ntotal = count
     return index
+
+
+@cache
+def _check_flat_view() -> None:
+    """See, once for each process, that this FAISS compares a view of numpy's memory rightly.
+
+    Raises:
+        SetupError: if it lays its vectors out in another way.
+    """
+    codes = faiss.IndexScalarQuantizer(8, faiss.ScalarQuantizer.QT_fp16).codes
+    fields = ("is_owned", "view_data", "view_size", "c_ptr", "c_size")
+    missing = [field for field in fields if not hasattr(codes, field)]
+    if not missing:
+        rows = unit_rows(np.random.default_rng(0).normal(size=(3, 8))).astype(np.float16)
+        scores, order = _flat_view(rows).search(rows[:1].astype(np.float32), 3)
+        cosines = rows.astype(np.float32) @ rows[0].astype(np.float32)
+        if np.allclose(scores[0], cosines[order[0]], atol=1e-3) and set(order[0]) == {0, 1, 2}:
+            return
+    raise SetupError(
+        f"faiss {faiss.__version__} cannot search vectors where they lie"
+        + (f" (it lacks {', '.join(missing)})" if missing else "")
+        + f"; this version of astrosearch knows faiss {FAISS_VERSIONS}"
+    )
 
 
 def _core(index: Any) -> Any:

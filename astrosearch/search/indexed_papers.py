@@ -21,7 +21,7 @@ class IndexedPapers:
 
     @property
     def background(self) -> float:
-        return self._index.manifest.background["mean"] or 0.0
+        return self._index.manifest.background.mean or 0.0
 
     def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
         # A few more, so that ties are in the order of rows also where they are cut.

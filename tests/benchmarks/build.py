@@ -36,7 +36,7 @@ one, other = np.random.default_rng(1).integers(0, len(index), (2, 500))
 seconds = []
 for query in unit_rows(index.vectors[one]) + unit_rows(index.vectors[other]):
     start = time.perf_counter()
-    index.neighbours.search(unit_rows(query[None]), 10)
+    index.vector_index.search(unit_rows(query[None]), 10)
     seconds.append(time.perf_counter() - start)
 p50, p99 = 1000 * np.percentile(seconds, (50, 99))
 recall = index.manifest.recall

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from astrosearch import paths
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.weights.locate import locate
-from astrosearch.index.reader import PAPERS
+from astrosearch.index.manifest import PAPERS
 from astrosearch.report import SILENT
 
 QUESTION = "gas stripped from a dwarf galaxy"

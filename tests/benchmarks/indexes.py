@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import paths
-from astrosearch.encoders.vectors import Vectors, release, unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.index.vectors import release
 
 QUERIES, K, BLOCK = 500, 10, 16_384
 SHARES = (0.99, 0.5, 0.1, 0.01, 0.0)

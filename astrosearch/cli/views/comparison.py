@@ -29,7 +29,7 @@ from astrosearch.comparison.pairs import (
     shared_words,
     verdict,
 )
-from astrosearch.encoders.vectors import random_pair_cosines
+from astrosearch.index.vectors import random_pair_cosines
 from astrosearch.papers import Paper
 from astrosearch.text.tex import one_line
 

@@ -1,0 +1,171 @@
+"""Files and folders that are whole or not there; locks; checksums.
+
+Everything is written beside its target and renamed once it is whole. A kill, a full disk or a power
+cut at any moment leaves the old target or the new one, never half of one.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from astrosearch.errors import AstrosearchError
+
+
+def file_sha256(path: Path) -> str:
+    """64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Wait until a file that was written is on the disk.
+
+    Raises:
+        OSError: if the disk refuses it.
+    """
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def flush_tree(folder: Path) -> None:
+    """`flush` for all files of a folder and of the folders in it."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            flush(path)
+
+
+def publish_file(work: Path, target: Path) -> None:
+    """Put a finished file in place of `target`, which may exist."""
+    flush(work)
+    work.replace(target)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become `target` when the block ends, and vanish if it fails.
+
+    What a killed process leaves behind ends in `.tmp`.
+    """
+    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with work.open("wb") as stream:
+            yield stream
+        publish_file(work, target)
+    finally:
+        work.unlink(missing_ok=True)
+
+
+def partial_path(target: Path) -> Path:
+    """Where work that goes on after a kill is kept until it is whole: `.NAME.partial` beside it."""
+    return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def whole_folder(
+    target: Path, work: Path | None = None, *, interchangeable: bool = False
+) -> Iterator[Path]:
+    """A new folder to fill, which becomes `target` when the block ends and vanishes if it fails.
+
+    Args:
+        target: must not exist, or be an empty folder.
+        work: where to fill it, emptied first; by default a new place beside `target`.
+        interchangeable: whether all who make `target` fill it alike, so that the folder of another
+            process that was first is as good as this one.
+
+    Raises:
+        OSError: if it cannot be written, or if `target` is there and not empty.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if work is None:
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    else:
+        remove(work)
+        work.mkdir(parents=True)
+    try:
+        yield work
+        flush_tree(work)
+        try:
+            work.rename(target)
+        except OSError:
+            if not (interchangeable and target.is_dir()):
+                raise
+    finally:
+        remove(work)
+
+
+def replace_folder(work: Path, target: Path, old: Path) -> None:
+    """Put a finished folder in place of `target`, which may exist.
+
+    Two renames, since no folder replaces another that is not empty: a process that dies between
+    them leaves the previous folder at `old`.
+    """
+    flush_tree(work)
+    while True:
+        if target.exists():
+            remove(old)
+            target.rename(old)
+        try:
+            work.rename(target)
+            break
+        except OSError:
+            if not target.exists():  # else a reader has put `old` back between the two renames
+                raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there; of a link the link alone.
+
+    Raises:
+        OSError: if it cannot be deleted.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(lock_file: Path, busy: AstrosearchError) -> Iterator[None]:
+    """Hold a lock, which ends with the process at the latest; its file stays.
+
+    Raises:
+        AstrosearchError: `busy`, at once, if it is held already.
+    """
+    import filelock
+
+    lock = filelock.FileLock(lock_file)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def writing(target: Path, remains: Callable[[], str] = str) -> Iterator[None]:
+    """A full disk, or a folder that may not be written to, as one line.
+
+    Only writing belongs into the block: of anything else that is an `OSError`, as a lost
+    connection, it would say the wrong thing.
+
+    Args:
+        remains: gives a clause for the end of the message.
+
+    Raises:
+        AstrosearchError: if the block cannot write, with the system's reason.
+    """
+    import sqlite3
+
+    try:
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise AstrosearchError(f"cannot write {target} ({error}){remains()}") from error

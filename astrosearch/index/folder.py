@@ -1,0 +1,97 @@
+"""An index folder while it is built or removed: its lock, and the partial folder beside it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+from astrosearch import atomic, paths
+from astrosearch.errors import IndexBusy, InputError
+
+SHARDS = "shards"
+"""The folder in a partial folder that holds vectors, a folder for each encoder."""
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock under which an index is built, tuned or removed.
+
+    Raises:
+        IndexBusy: if another process holds it.
+        AstrosearchError: if nothing may be written there.
+    """
+    lock_file = folder.with_name(f".{folder.name}.lock")
+    busy = IndexBusy(
+        f"index {folder.name} is being built by another process (it holds {lock_file}); wait for "
+        "it, or stop it: what it encoded is kept"
+    )
+    with ExitStack() as stack:
+        with atomic.writing(lock_file):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(atomic.locked(lock_file, busy))
+        yield
+
+
+@contextmanager
+def partial_folder(folder: Path) -> Iterator[Path]:
+    """Where `folder` is built: empty but for the shards of a build that was stopped. A failure
+    leaves it behind only if it holds shards.
+
+    Raises:
+        InputError: if something else is in the place of the index.
+        AstrosearchError: if it cannot be written.
+    """
+    _check_place(folder)
+    partial = paths.partial_folder(folder)
+    if partial.is_symlink():
+        raise InputError(f"{partial} is a link: nothing is built through it; remove it first")
+    with writing(partial):
+        partial.mkdir(exist_ok=True)
+        for path in partial.iterdir():
+            if path.name != SHARDS or path.is_symlink():
+                atomic.remove(path)
+    try:
+        yield partial
+    except BaseException:
+        if not has_shards(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _check_place(folder: Path) -> None:
+    paths.recover(folder)
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} is a link: nothing is built in its place; remove it, or choose another name"
+        )
+    is_index = (folder / paths.MANIFEST).exists()
+    if is_index:  # a process that died before it deleted the previous one left it there
+        shutil.rmtree(paths.replaced_folder(folder), ignore_errors=True)
+    elif folder.exists():
+        raise InputError(
+            f"{folder} exists and is not an index (it has no {paths.MANIFEST}): remove it, or "
+            "choose another name"
+        )
+
+
+def writing(partial: Path) -> AbstractContextManager[None]:
+    """`atomic.writing` in a partial folder. It says what is kept, if anything is."""
+    kept = "; what was encoded is kept, and the same build goes on from there"
+    return atomic.writing(partial, lambda: kept if has_shards(partial) else "")
+
+
+def has_shards(partial: Path) -> bool:
+    """Whether a build of it would find vectors."""
+    return any(partial.glob(f"{SHARDS}/*/*.npz"))
+
+
+def remove(folder: Path) -> None:
+    """Delete an index and what is left of an unfinished build of it; of a link the link alone.
+
+    Raises:
+        IndexBusy: if it is being built.
+        OSError: if it cannot be deleted.
+    """
+    with locked(folder):
+        for path in (folder, paths.partial_folder(folder), paths.replaced_folder(folder)):
+            atomic.remove(path)

@@ -1,0 +1,294 @@
+"""Vectors of texts in small files, so that a kill at any moment costs at most one of them.
+
+A shard is an .npz file with the vectors of some texts and the hashes of these texts. It is written
+whole or not at all, and any later build with the same encoder takes up what it has use for.
+"""
+
+import hashlib
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.atomic import remove, whole_file
+from astrosearch.corpus.store import Corpus
+from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec
+from astrosearch.encoders.vectors import Vectors
+from astrosearch.errors import AstrosearchError
+from astrosearch.index.folder import SHARDS, writing
+from astrosearch.index.vectors import release
+from astrosearch.report import Reporter
+
+SHARD = 64
+"""Texts of a shard: what a kill may cost, and the window in which texts are sorted by length."""
+
+SERVICE_SHARD = 4_096
+"""The same for a service, which answers several requests at once; its answers are kept besides."""
+
+BLOCK = 16_384
+"""Rows whose hashes or vectors are in memory at a time."""
+
+Hashes = NDArray[np.bytes_]
+"""(n,) of 16 bytes each: `TextHash`."""
+
+Engine = Callable[[EncoderSpec, Path, Sequence[NDArray[np.int64]]], Iterator[Encoded]]
+"""Encodes rows of a papers.sqlite, shard by shard; in any order, since each is a file."""
+
+
+class ShardStore:
+    """The shards of one encoder, in the partial folder of an index."""
+
+    def __init__(self, partial: Path, spec: EncoderSpec) -> None:
+        """
+        Raises:
+            AstrosearchError: if the folder cannot be made.
+        """
+        self._partial = partial
+        self._folder = partial / SHARDS / spec.key
+        with writing(partial):
+            if self._folder.is_symlink():  # nothing is written through a link
+                remove(self._folder)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for torn in self._folder.glob("*.tmp"):  # from a process that died while it wrote
+                torn.unlink()
+
+    def write(self, hashes: Hashes, vectors: Vectors) -> None:
+        """Add a shard.
+
+        Args:
+            hashes: (m,) of the texts.
+            vectors: (m, d) float32, kept as float16.
+
+        Raises:
+            AstrosearchError: if it cannot be written.
+        """
+        name = hashlib.sha256(hashes.tobytes()).hexdigest()[:32]
+        with writing(self._partial), whole_file(self._folder / f"{name}.npz") as stream:
+            np.savez(
+                stream,
+                allow_pickle=False,
+                hashes=_as_bytes(hashes),
+                vectors=vectors.astype(np.float16),
+            )
+
+    def __iter__(self) -> Iterator[tuple[Hashes, NDArray[np.float16]]]:
+        """Each shard that can be read: (m,) hashes and (m, d) vectors."""
+        for file in sorted(self._folder.glob("*.npz")):
+            try:
+                with file.open("rb") as stream, np.load(stream) as shard:
+                    hashes, vectors = shard["hashes"], shard["vectors"]
+                if len(hashes) == len(vectors) and vectors.ndim == 2:
+                    yield _as_hashes(hashes), vectors
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                continue  # one that is damaged is as good as none
+
+    def dimension(self) -> int | None:
+        """Of the vectors; None if there is no shard."""
+        for _, vectors in self:
+            return int(vectors.shape[1])
+        return None
+
+    def hashes(self) -> Iterator[Hashes]:
+        """Those of each shard."""
+        return (hashes for hashes, _ in self)
+
+
+@dataclass(frozen=True)
+class EncodePlan:
+    """Which rows are encoded, and which take a vector that lies somewhere already.
+
+    Every text is encoded once, however many rows have it.
+    """
+
+    previous: tuple[NDArray[np.int64], NDArray[np.int64]]
+    """(p,) rows whose text the previous index has, and (p,) the rows there."""
+    hashes: Hashes
+    """(t,) the different texts of all other rows, ascending."""
+    rows: NDArray[np.int64]
+    """(t,) the first row that has each of these texts."""
+    copies: NDArray[np.int64]
+    """(c, 2) other rows with such a text, and the first row that has it."""
+    missing: NDArray[np.int64]
+    """(m,) of `rows`, ascending: those whose text is in no shard."""
+
+    @classmethod
+    def make(
+        cls,
+        corpus: Corpus,
+        previous: tuple[NDArray[np.int64], NDArray[np.int64]],
+        store: ShardStore,
+    ) -> "EncodePlan":
+        others = np.setdiff1d(np.arange(len(corpus)), previous[0], assume_unique=True)
+        hashes, first, text = np.unique(
+            text_hashes(corpus, others), return_index=True, return_inverse=True
+        )
+        rows = others[first]
+        copies = np.stack([others, rows[text]], axis=1)
+        is_missing = np.ones(len(hashes), dtype=bool)
+        if len(hashes):
+            for shard in store.hashes():
+                is_missing[_positions(hashes, shard)[1]] = False
+        return cls(
+            previous, hashes, rows, copies[copies[:, 0] != copies[:, 1]], np.sort(rows[is_missing])
+        )
+
+    def shards(self, size: int) -> list[NDArray[np.int64]]:
+        """The missing rows, cut into shards. A run that goes on after a kill finds whole shards and
+        cuts the others alike: its batches, and so its vectors to the last bit, are those of a run
+        that was never stopped."""
+        return [self.missing[start : start + size] for start in range(0, len(self.missing), size)]
+
+    def gather(
+        self,
+        vectors: "np.memmap[Any, np.dtype[np.float16]]",
+        previous: NDArray[np.float16] | None,
+        store: ShardStore,
+    ) -> None:
+        """Fill all rows of a new vectors.npy.
+
+        Args:
+            vectors: (n, d), mapped for writing.
+            previous: the vectors of the previous index, if any row comes from there.
+            store: with the shards of all rows that were missing. Each is read once.
+        """
+        ours, theirs = self.previous
+        if previous is not None:
+            for start in range(0, len(ours), BLOCK):
+                block = slice(start, start + BLOCK)
+                vectors[ours[block]] = previous[theirs[block]]
+                release(vectors)
+                release(previous)
+        for shard_hashes, shard_vectors in store:
+            place, text = _positions(self.hashes, shard_hashes)
+            vectors[self.rows[text]] = shard_vectors[place]
+            release(vectors)
+        for start in range(0, len(self.copies), BLOCK):
+            copies, rows = self.copies[start : start + BLOCK].T
+            vectors[copies] = vectors[rows]
+            release(vectors)
+        vectors.flush()
+
+
+@dataclass
+class EncodeStats:
+    """What an encoder did."""
+
+    texts: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    """Spent in the encoder."""
+
+
+def encode(
+    plan: EncodePlan,
+    store: ShardStore,
+    corpus: Corpus,
+    spec: EncoderSpec,
+    engine: Engine,
+    papers: Path,
+    reporter: Reporter,
+) -> EncodeStats:
+    """Encode the missing rows of a plan, and write a shard as soon as it is done.
+
+    Args:
+        papers: the corpus's papers.sqlite.
+
+    Raises:
+        AstrosearchError: if a vector is not finite, or a shard cannot be written.
+    """
+    stats = EncodeStats()
+    shards = plan.shards(SERVICE_SHARD if spec.is_service else SHARD)
+    if not shards:
+        return stats
+    for encoded in engine(spec, papers, shards):
+        rows = shards[encoded.number]
+        finite = np.isfinite(encoded.vectors).all(axis=1)
+        if not finite.all():
+            paper = corpus.papers(rows[~finite].tolist())[0]
+            raise AstrosearchError(
+                f"the encoder's vector of {paper.id} is not finite: half precision is too coarse "
+                "for it"
+            )
+        store.write(text_hashes(corpus, rows), encoded.vectors)
+        stats.texts += len(rows)
+        stats.tokens += encoded.tokens
+        stats.seconds += encoded.seconds
+        speed = stats.tokens / stats.seconds if stats.seconds else 0.0
+        reporter.progress("Encoding", stats.texts, len(plan.missing), f"{speed:,.0f} tokens/s")
+    return stats
+
+
+class LocalEngine:
+    """Encodes in this process, with an encoder that is loaded when the first texts come."""
+
+    def __init__(self, load: Callable[[EncoderSpec], Encoder], corpus: Corpus) -> None:
+        self._load = load
+        self._corpus = corpus
+        self._encoder: Encoder | None = None
+
+    def request_approval(self, spec: EncoderSpec, rows: NDArray[np.int64]) -> None:
+        """Have an encoder that costs money show all that it will be given, before it starts."""
+        encoder = self._loaded(spec)
+        if isinstance(encoder, Billable):
+            encoder.request_approval(
+                text
+                for start in range(0, len(rows), SERVICE_SHARD)
+                for text in self._texts(spec, rows[start : start + SERVICE_SHARD])
+            )
+
+    def __call__(
+        self, spec: EncoderSpec, papers: Path, shards: Sequence[NDArray[np.int64]]
+    ) -> Iterator[Encoded]:
+        encoder = self._loaded(spec)
+        for number, rows in enumerate(shards):
+            texts = self._texts(spec, rows)
+            start = time.perf_counter()
+            vectors, tokens = encoder.encode_counted(texts)
+            seconds = time.perf_counter() - start
+            yield Encoded(number, vectors, tokens, seconds)
+
+    def _loaded(self, spec: EncoderSpec) -> Encoder:
+        if self._encoder is None:
+            self._encoder = self._load(spec)
+        return self._encoder
+
+    def _texts(self, spec: EncoderSpec, rows: NDArray[np.int64]) -> list[str]:
+        return [spec.text_of(paper) for paper in self._corpus.papers(rows.tolist())]
+
+
+def text_hashes(corpus: Corpus, rows: NDArray[np.int64]) -> Hashes:
+    """(len(rows),) the hashes of their texts."""
+    hashes = np.zeros(len(rows), dtype="V16")
+    for start in range(0, len(rows), BLOCK):
+        block = corpus.text_hashes(rows[start : start + BLOCK])
+        hashes[start : start + BLOCK] = np.frombuffer(b"".join(block), dtype="V16")
+    return hashes.view("S16")
+
+
+def _as_bytes(hashes: Hashes) -> NDArray[np.uint8]:
+    """(m, 16), as shards hold them."""
+    return np.frombuffer(hashes.tobytes(), dtype=np.uint8).reshape(-1, 16)
+
+
+def _as_hashes(array: NDArray[np.uint8]) -> Hashes:
+    """
+    Raises:
+        ValueError: if it is not (m, 16) uint8.
+    """
+    if array.dtype != np.uint8 or array.ndim != 2 or array.shape[1] != 16:
+        raise ValueError(f"hashes of shape {array.shape}")
+    return np.ascontiguousarray(array).view("S16")[:, 0]
+
+
+def _positions(hashes: Hashes, shard: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where a shard's texts stand among (t,) ascending hashes, t > 0: the places in the shard of
+    those that do, and their positions."""
+    positions = np.searchsorted(hashes, shard)
+    positions[positions == len(hashes)] = 0
+    places = np.flatnonzero(hashes[positions] == shard)
+    return places, positions[places]
