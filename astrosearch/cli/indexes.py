@@ -139,7 +139,8 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         "folder": str(folder),
         "size": f"{_size(folder_bytes(folder))} in {len(manifest.files) + 1} files",
         "corpus": ", ".join(corpus.sources),
-        "lines": f"{corpus.lines:,} read, {corpus.not_selected:,} not selected, {refused:,} refused",
+        "lines": f"{corpus.lines:,} read, {corpus.not_selected:,} not selected, "
+        f"{refused:,} refused",
         "selection": selection or "all papers",
         "encoder": str(manifest.encoder),
         "vectors": f"{manifest.count:,} of {manifest.dimension} dimensions",

@@ -7,10 +7,10 @@ several threads at once, and notices between two questions that its index was bu
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import AstrosearchError, NothingFound
+from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
@@ -32,6 +32,11 @@ from astrosearch.search.signals import EncodedQuery, Rows
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By meaning and words, by meaning alone, by words alone."""
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+"""At an answer while builds put other indexes in the place of the one that is asked."""
 
 DEPTH = 100
 """Candidates by vectors, and as many by words, in hybrid mode; `k` if that is more."""
@@ -110,19 +115,18 @@ class Searcher:
     ) -> list[list[Hit]]:
         """`query` for several texts, whose vectors are made together."""
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
-        if mode == "lexical":
-            index, encoded = self.index, [EncodedQuery(query.text) for query in parsed]
-        else:
-            index, encoder = self._snapshot()
-            encoded = encode_queries(encoder, [query.text for query in parsed])
-            if mode == "dense":
-                encoded = [replace(query, words=None) for query in encoded]
         depth = max(DEPTH, k) if mode == "hybrid" else k
-        matching = index.corpus.rows_matching(filters or Filters())
-        return [
-            self._hits(index, query, k, depth, _allowed(index, one, matching))
-            for one, query in zip(parsed, encoded, strict=True)
-        ]
+
+        def answer(index: Index, encoder: Encoder | None) -> list[list[Hit]]:
+            matching = index.corpus.rows_matching(filters or Filters())
+            return [
+                _hits(index, encoded, k, depth, _allowed(index, query, matching))
+                for query, encoded in zip(
+                    parsed, encode_queries(encoder, parsed, mode), strict=True
+                )
+            ]
+
+        return self._ask(answer, with_encoder=mode != "lexical")
 
     def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
         """The `k` papers nearest to one paper, or to several together, these left out.
@@ -131,15 +135,20 @@ class Searcher:
             IdentifierError: if one of the ids is not an arXiv identifier.
             NothingFound: if one of the papers is not in the index.
         """
-        index, encoder = self.index, self._encoder_of_tokens()
-        rows = np.unique([index.corpus.row_of(parse_id(paper_id).id) for paper_id in ids])
-        centre = np.mean([index.vector(row) for row in rows], axis=0, keepdims=True)
-        query = EncodedQuery(vector=unit_rows(centre)[0])
-        if encoder is not None:
-            tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
-            query = replace(query, tokens=tuple(tokens), encoder=encoder)
-        allowed = index.corpus.rows_matching(filters or Filters())
-        return self._hits(index, query, k, k, allowed, without=rows)
+        normal = [parse_id(paper_id).id for paper_id in ids]
+        compares_tokens = self._compares_tokens()
+
+        def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
+            rows = np.unique([index.corpus.row_of(paper_id) for paper_id in normal])
+            centre = np.mean([index.vector(row) for row in rows], axis=0, keepdims=True)
+            query = EncodedQuery(vector=unit_rows(centre)[0])
+            if isinstance(encoder, LateInteraction):
+                tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
+                query = replace(query, tokens=tuple(tokens), encoder=encoder)
+            allowed = index.corpus.rows_matching(filters or Filters())
+            return _hits(index, query, k, k, allowed, without=rows)
+
+        return self._ask(answer, with_encoder=compares_tokens)
 
     def paper(self, paper_id: str) -> Paper:
         """
@@ -147,15 +156,20 @@ class Searcher:
             IdentifierError: if `paper_id` is not an arXiv identifier.
             NothingFound: if the paper is not in the index.
         """
-        corpus = self.index.corpus
-        return corpus.papers([corpus.row_of(parse_id(paper_id).id)])[0]
+        normal = parse_id(paper_id).id
+        return self._ask(
+            lambda index, _: index.corpus.papers([index.corpus.row_of(normal)])[0],
+            with_encoder=False,
+        )
 
     def why_empty(
         self, query: ParsedQuery | None = None, filters: Filters | None = None
     ) -> NothingFound:
         """Why an answer is empty: the error that says which condition, filter or word no paper
         meets."""
-        return _why_empty(self.index, query, filters or Filters())
+        return self._ask(
+            lambda index, _: _why_empty(index, query, filters or Filters()), with_encoder=False
+        )
 
     def close(self) -> None:
         """Let go of files and threads; nothing can be asked afterwards."""
@@ -172,20 +186,16 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _hits(
-        self,
-        index: Index,
-        query: EncodedQuery,
-        k: int,
-        depth: int,
-        allowed: Rows | None,
-        without: Rows | None = None,
-    ) -> list[Hit]:
-        papers = IndexedPapers(index)
-        if query.encoder is not None:
-            depth = max(depth, WEIGHTS.rerank_depth)
-        candidates = find_candidates(papers, query, depth, allowed, without)
-        return _as_hits(papers, rank(papers, query, candidates), k)
+    def _ask(self, answer: Callable[[Index, Encoder | None], T], *, with_encoder: bool) -> T:
+        """An answer of the current index, asked again if another build took its place meanwhile."""
+        for attempt in range(1, ATTEMPTS + 1):
+            index, encoder = self._snapshot() if with_encoder else (self.index, None)
+            try:
+                return answer(index, encoder)
+            except (IndexBusy, IndexDamaged):
+                if index.is_current() or attempt == ATTEMPTS:
+                    raise
+        raise AssertionError  # not reached: the last attempt returns or raises
 
     def _current(self) -> Index:
         """The index, opened anew if it was built again. The one before stays open for the threads
@@ -205,17 +215,16 @@ class Searcher:
                 self._encoder = load_query_encoder(index.manifest.encoder, self._reporter)
             return index, self._encoder
 
-    def _encoder_of_tokens(self) -> LateInteraction | None:
-        """The encoder, if it is one that compares texts token by token. If it is not on this
-        machine, that is said: papers are compared by their vectors, which lie in the index."""
+    def _compares_tokens(self) -> bool:
+        """Whether papers can be compared token by token. If the encoder is not on this machine,
+        that is said: papers are then compared by their vectors, which lie in the index."""
         if not self.index.manifest.encoder.is_static:
-            return None
+            return False
         try:
-            encoder = self.encoder
+            return isinstance(self.encoder, LateInteraction)
         except AstrosearchError as error:
             self._reporter.notify(f"Papers are compared by their vectors alone: {error}")
-            return None
-        return encoder if isinstance(encoder, LateInteraction) else None
+            return False
 
 
 def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searcher:
@@ -232,8 +241,22 @@ def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searc
     return Searcher(Index(paths.existing_index(name)), reporter=reporter)
 
 
-def encode_queries(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
-    """Texts in every form that an encoder gives them, and their words."""
+def encode_queries(
+    encoder: Encoder | None, queries: Sequence[ParsedQuery], mode: Mode
+) -> list[EncodedQuery]:
+    """Queries in the forms that a mode compares papers with.
+
+    Args:
+        encoder: None in lexical mode.
+    """
+    texts = [query.text for query in queries]
+    if encoder is None:
+        return [EncodedQuery(text) for text in texts]
+    encoded = _encode(encoder, texts)
+    return [replace(query, words=None) for query in encoded] if mode == "dense" else encoded
+
+
+def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
     vectors = encoder.encode(texts)
     if not isinstance(encoder, LateInteraction):
         return [EncodedQuery(text, vector) for text, vector in zip(texts, vectors, strict=True)]
@@ -241,6 +264,21 @@ def encode_queries(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]
         EncodedQuery(text, vector, (tokens,), encoder)
         for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
     ]
+
+
+def _hits(
+    index: Index,
+    query: EncodedQuery,
+    k: int,
+    depth: int,
+    allowed: Rows | None,
+    without: Rows | None = None,
+) -> list[Hit]:
+    papers = IndexedPapers(index)
+    if query.encoder is not None:
+        depth = max(depth, WEIGHTS.rerank_depth)
+    candidates = find_candidates(papers, query, depth, allowed, without)
+    return _as_hits(papers, rank(papers, query, candidates), k)
 
 
 def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
