@@ -5,7 +5,6 @@ answer at once, so what is heavy is imported in the body of the command that nee
 """
 
 import errno
-import importlib
 import os
 import sys
 from typing import Any
@@ -26,6 +25,7 @@ from astrosearch.cli import (
     shell,
     show,
 )
+from astrosearch.cli.plugins import PluginGroup
 from astrosearch.errors import AstrosearchError
 from astrosearch.text.tex import one_line
 
@@ -37,7 +37,7 @@ _NOT_FOR_US = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTD
 """What the system says of files that may not be read or written, or went away meanwhile."""
 
 
-class _Group(click.Group):
+class _Group(PluginGroup):
     """The one place where an `AstrosearchError` becomes a line and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -77,20 +77,6 @@ class _Group(click.Group):
             ctx.exit(1)
 
 
-class _Train(click.Group):
-    """The training package's commands: the one place that knows of it, and only when asked."""
-
-    def _commands(self) -> click.Group:
-        group: click.Group = importlib.import_module("training.cli").train
-        return group
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return self._commands().list_commands(ctx)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return self._commands().get_command(ctx, name)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="astrosearch")
 def main() -> None:
@@ -117,4 +103,3 @@ for _command in (
     doctor.doctor,
 ):
     main.add_command(_command)
-main.add_command(_Train("train", help="Fine-tune the models that astrosearch uses."))
