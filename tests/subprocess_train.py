@@ -1,4 +1,4 @@
-"""`astrosearch train …` in a process of its own, to be killed or kept short of something.
+"""`astrosearch train …` in a process of its own, to be killed or given too little of something.
 
 It is forked from a process that has imported everything, which takes ten seconds, once.
 """
@@ -18,7 +18,7 @@ _SERVER.set_forkserver_preload(
     [
         "training.cli",
         "training.lm.finetune",
-        "training.contrastive.trainer",
+        "training.contrastive.contrast",
         "training.lm.perplexity",
     ]
 )
@@ -40,16 +40,21 @@ def train_apart(
     return process
 
 
-def kill_at_step(process: BaseProcess, log: Log, step: int) -> None:
-    """Kill a run as soon as its log has the step.
+def wait_for_step(log: Log, step: int) -> None:
+    """Return as soon as a run's log has the step.
 
     Raises:
-        AssertionError: if it does not come so far in 100 seconds.
+        AssertionError: if that takes more than 100 seconds.
     """
     end = time.monotonic() + 100
-    while not any(row.step >= step for row in log.rows()):
-        assert time.monotonic() < end, "it did not come so far in time"
+    while not any(entry.step >= step for entry in log.entries()):
+        assert time.monotonic() < end, f"step {step} did not come in time"
         time.sleep(0.05)
+
+
+def kill_at_step(process: BaseProcess, log: Log, step: int) -> None:
+    """Kill a run as soon as its log has the step."""
+    wait_for_step(log, step)
     process.kill()
     process.join()
 

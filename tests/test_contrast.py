@@ -22,10 +22,10 @@ from astrosearch.evaluation.split import is_held_out
 from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line
 from tests.reporters import Watch
-from tests.subprocess_train import kill_at_step, train_apart
+from tests.subprocess_train import kill_at_step, train_apart, wait_for_step
 from training.contrastive.mining import hard_negatives
 from training.contrastive.objective import back_propagate, info_nce
-from training.contrastive.pairs import SPAN_WORDS, Pair, Views, masked, read_relations
+from training.contrastive.pairs import SPAN_WORDS, Pair, PairSampler, mask_query, read_relations
 from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.log import Log
 
@@ -60,33 +60,33 @@ def test_no_held_out_paper_is_ever_in_a_pair(corpus: Corpus, tmp_path: Path, fol
     ids = [paper.id for paper in corpus]
     relations = tmp_path / "cited.jsonl"
     relations.write_text(json.dumps({"id": ids[0], "relevant": ids[1:]}) + "\n")
-    views = Views(corpus, read_relations([relations], corpus, fold), seed=0, fold=fold)
-    drawn = [views.pair(number) for number in range(4 * len(views))]
+    sampler = PairSampler(corpus, read_relations([relations], corpus, fold), seed=0, fold=fold)
+    drawn = [sampler.pair(number) for number in range(4 * len(sampler))]
     rows = {row for pair in drawn for row in pair.rows}
-    assert {ids[row] for row in rows} == {one for one in ids if not is_held_out(one, fold)}
-    looked_at = Views(corpus, {}, seed=0, held_out=True, fold=fold)
+    assert {ids[row] for row in rows} == {id for id in ids if not is_held_out(id, fold)}
+    looked_at = PairSampler(corpus, {}, seed=0, held_out=True, fold=fold)
     assert {looked_at.pair(n).rows[0] for n in range(len(looked_at))} == {
-        row for row, one in enumerate(ids) if is_held_out(one, fold)
+        row for row, id in enumerate(ids) if is_held_out(id, fold)
     }
 
 
 def test_a_round_has_each_paper_once_and_a_pair_is_the_same_when_asked_again(
     corpus: Corpus,
 ) -> None:
-    views = Views(corpus, {}, seed=5)
-    first = [views.pair(number) for number in range(len(views))]
-    assert sorted(pair.rows[0] for pair in first) == views.rows.tolist()
-    assert [views.pair(number) for number in (7, 3, 90)] == [
-        Views(corpus, {}, seed=5).pair(number) for number in (7, 3, 90)
+    sampler = PairSampler(corpus, {}, seed=5)
+    first = [sampler.pair(number) for number in range(len(sampler))]
+    assert sorted(pair.rows[0] for pair in first) == sampler.rows.tolist()
+    assert [sampler.pair(number) for number in (7, 3, 90)] == [
+        PairSampler(corpus, {}, seed=5).pair(number) for number in (7, 3, 90)
     ]
-    assert first != [Views(corpus, {}, seed=6).pair(number) for number in range(len(views))]
+    assert first != [PairSampler(corpus, {}, seed=6).pair(number) for number in range(len(sampler))]
 
 
 def test_each_kind_of_pair_is_two_parts_of_one_paper(corpus: Corpus) -> None:
-    views = Views(corpus, {}, seed=0)
+    sampler = PairSampler(corpus, {}, seed=0)
     kinds = set()
-    for number in range(6 * len(views)):
-        pair = views.pair(number)
+    for number in range(6 * len(sampler)):
+        pair = sampler.pair(number)
         (paper,) = corpus.papers([pair.rows[0]])
         kinds.add(pair.kind)
         if pair.kind == "title":
@@ -110,8 +110,8 @@ def test_relations_hold_both_ways_and_only_between_training_papers(
     corpus: Corpus, tmp_path: Path
 ) -> None:
     ids = [paper.id for paper in corpus]
-    train = [row for row, one in enumerate(ids) if not is_held_out(one)]
-    held_out = next(row for row, one in enumerate(ids) if is_held_out(one))
+    train = [row for row, id in enumerate(ids) if not is_held_out(id)]
+    held_out = next(row for row, id in enumerate(ids) if is_held_out(id))
     a, b, c, d = train[:4]
     cited = tmp_path / "cited.jsonl"
     cited.write_text(json.dumps({"id": ids[a], "relevant": [ids[b], ids[held_out]]}) + "\n")
@@ -119,26 +119,26 @@ def test_relations_hold_both_ways_and_only_between_training_papers(
     series.write_text(json.dumps({"series": "s", "members": [ids[b], ids[c], ids[d]]}) + "\n")
     found = read_relations([cited, series], corpus)
     assert found == {a: [b], b: sorted([a, c, d]), c: sorted([b, d]), d: sorted([b, c])}
-    views = Views(corpus, found, seed=0)
-    related = [views.pair(n) for n in range(12 * len(views))]
+    sampler = PairSampler(corpus, found, seed=0)
+    related = [sampler.pair(n) for n in range(12 * len(sampler))]
     pairs = {pair.rows for pair in related if pair.kind == "related"}
     assert pairs
     assert all(second in found[first] for first, second in pairs)
 
 
 def test_a_paper_is_never_its_own_negative(corpus: Corpus, tmp_path: Path) -> None:
-    views = Views(corpus, {}, seed=0)
-    a, b, c = views.rows[:3].tolist()
-    mined = hard_negatives(corpus, views, tmp_path / "negatives.npy")
+    sampler = PairSampler(corpus, {}, seed=0)
+    a, b, c = sampler.rows[:3].tolist()
+    mined = hard_negatives(corpus, sampler, tmp_path / "negatives.npy")
     assert mined.shape == (len(corpus), 8)
     for row, others in enumerate(mined.tolist()):
         assert row not in others
-        assert set(others) - {-1} <= set(views.rows.tolist()) - {row}
-    assert (mined[views.rows, 0] >= 0).mean() > 0.5
+        assert set(others) - {-1} <= set(sampler.rows.tolist()) - {row}
+    assert (mined[sampler.rows, 0] >= 0).mean() > 0.5
     # Nor is what is related to it; (query's paper, document's paper) against documents' papers.
-    views = Views(corpus, {a: [b], b: [a]}, seed=0)
-    assert b not in hard_negatives(corpus, views, tmp_path / "others.npy")[a]
-    assert views.are_related([(a, a), (c, c)], [a, c, b, a]).tolist() == [
+    sampler = PairSampler(corpus, {a: [b], b: [a]}, seed=0)
+    assert b not in hard_negatives(corpus, sampler, tmp_path / "others.npy")[a]
+    assert sampler.false_negative_mask([(a, a), (c, c)], [a, c, b, a]).tolist() == [
         [True, False, True, True],
         [False, True, False, False],
     ]
@@ -205,7 +205,7 @@ def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
 
 def test_a_masked_query_keeps_what_its_document_lacks() -> None:
     query, document = [1, *range(10, 30)], [1, *range(20, 60)]
-    drawn = [masked(query, document, np.random.default_rng(seed)) for seed in range(200)]
+    drawn = [mask_query(query, document, np.random.default_rng(seed)) for seed in range(200)]
     for kept in drawn:
         assert kept is not None
         assert kept[:11] == query[:11]  # BOS, and the tokens that the document lacks
@@ -213,7 +213,9 @@ def test_a_masked_query_keeps_what_its_document_lacks() -> None:
     shared = [len(kept) - 11 for kept in drawn if kept]
     assert 2.5 < np.mean(shared) < 3.5  # of ten, seven are lost
     # Of nothing but shared words too little may be left.
-    assert None in [masked([1, 20, 21, 22], document, np.random.default_rng(n)) for n in range(20)]
+    assert None in [
+        mask_query([1, 20, 21, 22], document, np.random.default_rng(n)) for n in range(20)
+    ]
 
 
 def test_distillation_by_hand() -> None:
@@ -262,29 +264,30 @@ class _Letters:
 def test_a_teacher_reads_each_training_abstract_once_and_is_asked_about_questions_alone(
     corpus: Corpus, tmp_path: Path
 ) -> None:
-    views, letters = Views(corpus, {}, seed=0), _Letters()
+    sampler, letters = PairSampler(corpus, {}, seed=0), _Letters()
     file = tmp_path / "teacher.npy"
     told: list[tuple[int, int]] = []
     watch = Watch(lambda done, total: told.append((done, total)))
     for _ in range(2):
-        teacher = Teacher(letters, corpus, views, file, watch)  # type: ignore[arg-type]
-        assert letters.asked == len(views)
+        teacher = Teacher(letters, sampler, file, watch)  # type: ignore[arg-type]
+        assert letters.asked == len(sampler)
     assert told[-1] == (0, 0)
-    pairs = [views.pair(number) for number in range(40)]
+    pairs = [sampler.pair(number) for number in range(40)]
     fair = [number % 3 != 0 for number in range(40)]
-    places, cosines = teacher.lesson(pairs, fair)
+    places, cosines = teacher.soft_labels(pairs, fair)
     assert places == [
         n for n in range(40) if fair[n] and pairs[n].kind in ("title", "sentence", "span")
     ]
     papers = [corpus.papers([pairs[n].rows[1]])[0].abstract for n in places]
     expected = letters.encode([pairs[n].query for n in places]) @ letters.encode(papers).T
     np.testing.assert_allclose(cosines, expected, atol=2e-3)
-    assert teacher.lesson([Pair("a", "b", (0, 0), "half")], [True])[0] == []
+    assert teacher.soft_labels([Pair("a", "b", (0, 0), "half")], [True])[0] == []
 
 
 # The run
 
 
+@pytest.mark.slow
 def test_what_a_teacher_knows_is_learnt(
     run: Run, source: Path, tiny_llama: Path, tmp_path: Path, corpus: Corpus
 ) -> None:
@@ -317,15 +320,17 @@ def _options(tiny_llama: Path, out: Path) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("attention", ["causal", "bidirectional"])
+@pytest.mark.parametrize(
+    "attention", ["causal", pytest.param("bidirectional", marks=pytest.mark.slow)]
+)
 def test_the_encoder_it_makes_finds_more_and_is_the_same_without_torch(
     run: Run, source: Path, tiny_llama: Path, tmp_path: Path, attention: str
 ) -> None:
     out = tmp_path / "embed"
     options = _options(tiny_llama, out)
     run("train", "contrast", source, *options, "--attention", attention, "--epochs", 6)
-    rows = Log(out / "log.csv").rows()
-    losses = [row.loss for row in rows if row.loss is not None]
+    entries = Log(out / "log.csv").entries()
+    losses = [entry.loss for entry in entries if entry.loss is not None]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.1
     assert "An encoder of astronomy papers" in (out / "README.md").read_text()
     spec = encoder_spec(str(out))
@@ -372,7 +377,7 @@ def test_it_begins_from_a_language_models_adapter(
         language,
         code=2,
     )
-    assert "give --rank 4" in result.stderr
+    assert "has rank 4, more than this run's rank of 2" in result.stderr
 
 
 def test_it_begins_where_an_embedding_adapter_ends(
@@ -399,11 +404,14 @@ def test_it_begins_where_an_embedding_adapter_ends(
     assert "was trained as it is" in run(*index, "--encoder", words, "--layers", 1, code=2).stderr
     assert "is an encoder by itself" in run(*index, "--adapter", words, code=2).stderr
     wrong = (*options, "--dimension", 8, "--out", tmp_path / "wrong")
-    assert "give --dimension 32" in run("train", "contrast", source, *wrong, code=2).stderr
+    result = run("train", "contrast", source, *wrong, code=2)
+    assert "has 64 rows and dimension 32, this run's 64 rows and dimension 8" in result.stderr
     same = (*wrong, "--layers", 0, "--pooling", "weighted-first-last")
-    assert "give --layers 1" in run("train", "contrast", source, *same, code=2).stderr
+    result = run("train", "contrast", source, *same, code=2)
+    assert "weighted-first-last needs at least one layer" in result.stderr
 
 
+@pytest.mark.slow
 def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
     run: Run, source: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -436,6 +444,7 @@ def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
     assert kept_cosines.mean() > (vectors["begun"] * vectors["whole"]).sum(axis=1).mean() + 0.02
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_ends_at_the_same_weights(
     tiny_llama: Path, source: Path, tmp_path: Path
 ) -> None:
@@ -453,6 +462,67 @@ def test_killed_at_any_step_it_ends_at_the_same_weights(
     files = ("adapter_model.safetensors", "head.safetensors")
     for name in files:
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def _paused(tiny_llama: Path, source: Path, out: Path) -> list[object]:
+    """A run that pauses after its first step."""
+    return ["train", "contrast", source, *_options(tiny_llama, out), "--max-minutes", 1e-6]
+
+
+def test_a_run_that_goes_on_imports_its_corpus_once(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "papers.json"
+    mine.write_bytes(source.read_bytes())
+    command = _paused(tiny_llama, mine, tmp_path / "embed")
+    papers = tmp_path / ".embed.partial" / "papers.sqlite"
+    run(*command)
+    imported = papers.stat()
+    assert "Going on from step 1" in run(*command).stderr
+    assert (papers.stat().st_ino, papers.stat().st_mtime_ns) == (
+        imported.st_ino,
+        imported.st_mtime_ns,
+    )
+    # Touched but unchanged, the papers are imported again and found to be the same.
+    mine.touch()
+    assert "Going on from step 2" in run(*command).stderr
+    assert papers.stat().st_mtime_ns != imported.st_mtime_ns
+
+
+def test_an_unfinished_run_of_other_settings_or_data_is_not_gone_on_with(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "papers.json"
+    mine.write_bytes(source.read_bytes())
+    command = _paused(tiny_llama, mine, tmp_path / "embed")
+    papers = tmp_path / ".embed.partial" / "papers.sqlite"
+    run(*command)
+    imported = papers.read_bytes()
+    mine.write_text(mine.read_text() + long_line(500) + "\n")
+    result = run(*command, "--temperature", 0.1, code=2)
+    assert "temperature was 0.04, is now 0.1" in result.stderr
+    assert "--restart to discard it" in result.stderr
+    assert papers.read_bytes() == imported  # settings are compared before the corpus is read
+    assert "other data" in run(*command, code=2).stderr
+    assert "Going on" not in run(*command, "--restart").stderr
+
+
+@pytest.mark.slow
+def test_of_two_runs_in_one_folder_the_second_gives_way(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    out, said = tmp_path / "embed", tmp_path / "said"
+    options = (*_options(tiny_llama, out), "--epochs", 40)
+    first = train_apart("contrast", source, *options, said=said)
+    log = Log(tmp_path / ".embed.partial" / "log.csv")
+    wait_for_step(log, 2)
+    result = run("train", "contrast", source, *options, code=1)
+    assert f"another process is making {out}" in result.stderr
+    restarted = run("train", "contrast", source, *options, "--restart", code=1)
+    assert restarted.stderr == result.stderr
+    first.join()
+    assert first.exitcode == 0, said.read_text()
+    assert (out / "adapter_model.safetensors").exists()
 
 
 def test_several_processes_are_refused(

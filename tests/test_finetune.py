@@ -26,7 +26,7 @@ from training.lm.abstracts import Prepared, blocks_of, held_out_abstracts
 from training.lm.dropout import ByteDropout
 from training.lm.finetune import collate, steps_of
 from training.lm.packing import BLOCK, pack
-from training.log import Log, Row
+from training.log import Log, LogEntry
 from training.settings import FinetuneSettings
 
 CPU = torch.device("cpu")
@@ -101,7 +101,7 @@ def test_a_whole_block_of_the_data(data: Path, corpus: Path, tiny_llama: Path) -
 def test_no_paper_is_in_both_splits(data: Path, corpus: Path) -> None:
     ids = {json.loads(line)["id"] for line in corpus.read_text().splitlines()}
     held_out = set(held_out_abstracts(data)["id"])
-    assert held_out == {one for one in ids if is_held_out(one)}
+    assert held_out == {id for id in ids if is_held_out(id)}
     prepared = Prepared.read(data)
     assert prepared.test.papers == len(held_out)
     assert prepared.train.papers == len(ids) - len(held_out)
@@ -124,7 +124,7 @@ def test_prepare_prints_the_papers_table(
     assert lines["training papers"] == f"{prepared.train.papers:,}"
     assert prepared.median_tokens == float(
         np.median(
-            [len(json.loads(one)["abstract"].split()) for one in corpus.read_text().splitlines()]
+            [len(json.loads(text)["abstract"].split()) for text in corpus.read_text().splitlines()]
         )
     )
     assert not list(tmp_path.glob(".*partial"))
@@ -152,9 +152,12 @@ def test_padding_changes_no_loss(tiny_llama: Path) -> None:
 # The run
 
 
+@pytest.mark.slow
 def test_the_schedule_is_the_papers(finetune: Finetune) -> None:
     out = finetune("--max-tokens", 20 * 4 * BLOCK, "--epochs", 100)
-    rates = [row.learning_rate for row in Log(out / "log.csv").rows() if row.loss is not None]
+    rates = [
+        entry.learning_rate for entry in Log(out / "log.csv").entries() if entry.loss is not None
+    ]
     assert len(rates) == 20
     # 2 of 20 steps are warm-up; then a cosine from 3e-4 to 3e-5 over 18.
     assert rates[:3] == pytest.approx([0, 1.5e-4, 3e-4])
@@ -169,12 +172,13 @@ def test_steps_are_counted_from_epochs_or_tokens() -> None:
     assert steps_of(FinetuneSettings("base", batch=32, max_tokens=1), blocks=10_000) == 1
 
 
+@pytest.mark.slow
 def test_loss_falls_on_what_can_be_memorised(finetune: Finetune) -> None:
     out = finetune("--max-tokens", 12 * 4 * BLOCK, "--epochs", 100, "--learning-rate", 0.05)
-    rows = Log(out / "log.csv").rows()
-    losses = [row.loss for row in rows if row.loss is not None]
+    entries = Log(out / "log.csv").entries()
+    losses = [entry.loss for entry in entries if entry.loss is not None]
     assert losses[-1] < losses[0] - 1
-    held_out = [row.held_out_loss for row in rows if row.held_out_loss is not None]
+    held_out = [entry.held_out_loss for entry in entries if entry.held_out_loss is not None]
     assert held_out[-1] < held_out[0] - 0.5
 
 
@@ -249,6 +253,7 @@ def test_an_adapter_of_a_language_model_makes_an_encoder(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", ["4bit", "8bit"])
 def test_few_bits_on_the_cpu_learn_nearly_what_full_precision_learns(
     finetune: Finetune, tmp_path: Path, quantize: str
@@ -279,26 +284,32 @@ def test_quick_dropout_drops_its_share_and_keeps_the_mean(dtype: torch.dtype) ->
     assert dropout.eval()(x) is x
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_no_loss(finetune: Finetune, tmp_path: Path) -> None:
-    plain = [row.loss for row in Log(finetune() / "log.csv").rows()]
+    plain = [entry.loss for entry in Log(finetune() / "log.csv").entries()]
     (tmp_path / "adapter").rename(tmp_path / "plain")
-    saving = [row.loss for row in Log(finetune("--gradient-checkpointing") / "log.csv").rows()]
+    saving = [
+        entry.loss for entry in Log(finetune("--gradient-checkpointing") / "log.csv").entries()
+    ]
     assert saving == plain
 
 
+@pytest.mark.slow
 def test_a_pause_goes_on_with_the_same_command(
     finetune: Finetune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--max-tokens", 6 * 4 * BLOCK, "--epochs", 9)
     whole = finetune(*options)
     weights = (whole / "adapter_model.safetensors").read_bytes()
-    losses = [row.loss for row in Log(whole / "log.csv").rows()]
+    losses = [entry.loss for entry in Log(whole / "log.csv").entries()]
     whole.rename(tmp_path / "whole")
     paused = finetune(*options, "--max-minutes", 1e-6)
     assert not paused.exists()
-    assert [row.step for row in Log(tmp_path / ".adapter.partial" / "log.csv").rows()][-1] == 1
+    assert [entry.step for entry in Log(tmp_path / ".adapter.partial" / "log.csv").entries()][
+        -1
+    ] == 1
     finetune(*options)
-    assert [row.loss for row in Log(paused / "log.csv").rows()] == losses
+    assert [entry.loss for entry in Log(paused / "log.csv").entries()] == losses
     assert (paused / "adapter_model.safetensors").read_bytes() == weights
 
 
@@ -313,6 +324,7 @@ def _command(tiny_llama: Path, data: Path, out: Path, *options: str) -> list[str
     ]
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_it_ends_at_the_same_losses(
     tiny_llama: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -332,10 +344,11 @@ def test_killed_at_any_step_it_ends_at_the_same_losses(
         assert process.exitcode == 0, output.read_text()
     assert "Going on from step" in said.read_text()
     assert _losses(out) == _losses(tmp_path / "whole")
-    weights = [one / "adapter_model.safetensors" for one in (out, tmp_path / "whole")]
+    weights = [folder / "adapter_model.safetensors" for folder in (out, tmp_path / "whole")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_path: Path) -> None:
     options = ("--dropout", "0", "--learning-rate", "0.01")
     alone = train_apart(
@@ -357,13 +370,13 @@ def test_two_processes_learn_what_one_learns(tiny_llama: Path, data: Path, tmp_p
     said = (tmp_path / "said").read_text()
     assert alone.exitcode == 0, said
     assert said.count("Wrote") == 1
-    one, two = (_losses(tmp_path / f"of-{processes}") for processes in (1, 2))
-    assert two == pytest.approx(one, rel=1e-4)
-    assert one[0] - one[-1] > 0.1  # so that equal means learned alike
+    by_one, by_two = (_losses(tmp_path / f"of-{processes}") for processes in (1, 2))
+    assert by_two == pytest.approx(by_one, rel=1e-4)
+    assert by_one[0] - by_one[-1] > 0.1  # so that equal losses mean the same was learnt
 
 
 def _losses(adapter: Path) -> list[float]:
-    return [row.loss for row in Log(adapter / "log.csv").rows() if row.loss is not None]
+    return [entry.loss for entry in Log(adapter / "log.csv").entries() if entry.loss is not None]
 
 
 # Perplexity
@@ -395,6 +408,18 @@ def test_a_reduction_has_its_interval() -> None:
     assert high - low == pytest.approx(4 * 0.2 / 50**0.5 * (1 - share), rel=0.4)
 
 
+def test_perplexity_of_a_base(run: Run, tiny_llama: Path, data: Path) -> None:
+    asked = ("--base", tiny_llama, "--data", data, "--all", "--dtype", "float32")
+    (line,) = run("train", "perplexity", *asked).stdout.splitlines()
+    model = load_language_model(str(tiny_llama), SILENT, device="cpu", dtype=torch.float32)
+    blocks = [row["input_ids"][: row["length"]] for row in blocks_of(data, "test")]
+    abstracts = [row["input_ids"][:-1] for row in held_out_abstracts(data)]
+    expected = [losses_of(model, texts, lambda done: None) for texts in (blocks, abstracts)]
+    figures = [f"{losses.perplexity:.2f}" for losses in expected]
+    assert line.split("\t") == [str(tiny_llama), figures[0], "", figures[1], ""]
+
+
+@pytest.mark.slow
 def test_perplexity_of_base_and_adapter_in_one_table(
     run: Run, finetune: Finetune, tiny_llama: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -402,8 +427,7 @@ def test_perplexity_of_base_and_adapter_in_one_table(
     figure = tmp_path / "figure.svg"
     common = ("train", "perplexity", "--base", tiny_llama, "--data", data, "--adapter", out)
     result = run(*common, "--papers", 20, "--plot", figure, "--dtype", "float32")
-    header, base, adapter = (line.split("\t") for line in result.stdout.splitlines())
-    assert header == ["model", "blocks", "lower by", "abstracts", "lower by"]
+    base, adapter = (line.split("\t") for line in result.stdout.splitlines())
     assert base[0] == str(tiny_llama)
     for place in (1, 3):
         lower = 1 - float(adapter[place]) / float(base[place])
@@ -459,6 +483,7 @@ def test_a_base_without_an_end_is_refused(run: Run, tmp_path: Path, corpus: Path
     assert "names no EOS token" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_adapter_of_another_base_is_refused(
     run: Run, finetune: Finetune, data: Path, tmp_path: Path, tiny_llama: Path, corpus: Path
 ) -> None:
@@ -473,6 +498,7 @@ def test_an_adapter_of_another_base_is_refused(
     finetune("--out", tmp_path / "new", base=other, code=2)
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_of_other_settings_is_not_mixed_in(
     run: Run, finetune: Finetune, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -491,10 +517,10 @@ def test_a_batch_that_cannot_be_cut_is_a_line(
 ) -> None:
     asked = ("train", "finetune", "--base", tiny_llama, "--data", data, "--out", tmp_path / "a")
     result = run(*asked, "--batch", 6, "--micro-batch", 4, code=2)
-    assert "choose a --batch that 4 divides" in result.stderr
+    assert "choose a batch that 4 divides" in result.stderr
 
 
-@pytest.mark.parametrize("stage", ["prepare", "finetune"])
+@pytest.mark.parametrize("stage", ["prepare", pytest.param("finetune", marks=pytest.mark.slow)])
 def test_a_full_disk_is_a_line_and_leaves_nothing_for_whole(
     stage: str, tiny_llama: Path, corpus: Path, data: Path, tmp_path: Path
 ) -> None:
@@ -513,6 +539,7 @@ def test_a_full_disk_is_a_line_and_leaves_nothing_for_whole(
     assert not list(tmp_path.rglob("whole"))
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_a_line_with_what_to_change(
     run: Run, tiny_llama: Path, tmp_path: Path
 ) -> None:
@@ -542,12 +569,12 @@ def test_data_that_are_not_there_are_a_line(run: Run, tmp_path: Path, tiny_llama
 def test_a_log_that_a_kill_has_cut_is_read_to_its_last_whole_line(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.csv")
     for step in (1, 2, 3):
-        log.add(Row(step, step * 10, step * 1.5, loss=2.0 / step))
+        log.add(LogEntry(step, step * 10, step * 1.5, loss=2.0 / step))
     with log.path.open("a") as stream:
         stream.write("4,40")
-    assert [row.step for row in log.rows()] == [1, 2, 3]
+    assert [entry.step for entry in log.entries()] == [1, 2, 3]
     assert log.cut(2) == 3.0
-    assert log.rows() == [Row(1, 10, 1.5, loss=2.0), Row(2, 20, 3.0, loss=1.0)]
+    assert log.entries() == [LogEntry(1, 10, 1.5, loss=2.0), LogEntry(2, 20, 3.0, loss=1.0)]
 
 
 def test_a_data_folder_of_another_format_is_refused(data: Path, tmp_path: Path) -> None:

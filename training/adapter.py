@@ -22,7 +22,7 @@ from training.settings import FinetuneSettings
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a run."""
+    """The result of a run, in figures."""
 
     steps: int
     tokens: int
@@ -33,10 +33,11 @@ class Outcome:
 
     @classmethod
     def of(cls, log: Log, device: torch.device) -> "Outcome":
-        """What the log of a run that is done says."""
-        rows = [row for row in log.rows() if row.loss is not None]
-        losses = [row.loss for row in rows if row.loss is not None]
-        return cls(rows[-1].step, rows[-1].tokens, fmean(losses), rows[-1].seconds, machine(device))
+        """From the log of a finished run."""
+        steps = [entry for entry in log.entries() if entry.loss is not None]
+        losses = [entry.loss for entry in steps if entry.loss is not None]
+        last = steps[-1]
+        return cls(last.step, last.tokens, fmean(losses), last.seconds, machine(device))
 
 
 def machine(device: torch.device) -> str:
@@ -61,7 +62,7 @@ def write_adapter(
     outcome: Outcome,
     log: Log,
 ) -> None:
-    """The folder of `train finetune`."""
+    """Write the folder of a language-model adapter."""
     save_lora(folder, model, settings.base)
     data = asdict(prepared)
     write_record(folder, settings.as_record(), prepared.base_revision, data, outcome, log)
@@ -69,21 +70,27 @@ def write_adapter(
 
 
 def save_lora(folder: Path, model: Any, base: str) -> None:
-    """Save the adapter of a `PeftModel`, its weights rounded to float16: half the size, and far
-    below what one step of training changes. Those of a vocabulary, which are most of the bytes of
-    an adapter that has them, are rounded to 8 bits, three of them mantissa."""
-    model.peft_config["default"].base_model_name_or_path = base  # not where it lies here
+    """Save the adapter of a `PeftModel`, its weights rounded to float16.
+
+    That halves the size, and the error is far below what one step of training changes. The weights
+    of token embeddings, which are most of the bytes of an adapter that has them, are rounded to
+    8 bits (float8_e4m3fn: three bits of mantissa).
+
+    Args:
+        base: the base model's name, written in place of its path on this machine.
+    """
+    model.peft_config["default"].base_model_name_or_path = base
     for module in model.modules():
         if getattr(module, "lora_embedding_A", None):
             down, up = module.lora_embedding_A["default"], module.lora_embedding_B["default"]
-            # A power of two, which brings them to where 8 bits are exact to a sixteenth.
+            # A power of two that brings them into the range where 8 bits are exact to a sixteenth.
             scale = 2.0 ** (3 - math.frexp(down.detach().abs().max())[1])
             down.data, up.data = down.data * scale, up.data / scale
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             kind = torch.float8_e4m3fn if "lora_embedding_A" in name else torch.float16
             parameter.data = parameter.data.to(kind)
-    with quiet_transformers():  # which would look for the base where its name is no path
+    with quiet_transformers():  # it warns if the base's name is not a path
         model.save_pretrained(folder, save_embedding_layers=False)
 
 
@@ -95,7 +102,7 @@ def write_record(
     outcome: Outcome,
     log: Log,
 ) -> None:
-    """training.json and log.csv, which every trained adapter has."""
+    """Write training.json and log.csv, which every trained adapter has."""
     record = {
         "settings": settings,
         "base_revision": base_revision,
@@ -112,7 +119,7 @@ def write_record(
 
 
 def _card(settings: FinetuneSettings, prepared: Prepared, outcome: Outcome, log: Log) -> str:
-    held_out = [row for row in log.rows() if row.held_out_loss is not None]
+    held_out = [entry for entry in log.entries() if entry.held_out_loss is not None]
     losses = ""
     if held_out:
         before, after = held_out[0], held_out[-1]
@@ -149,7 +156,7 @@ def card(
     settings: dict[str, Any],
     outcome: Outcome,
 ) -> str:
-    """README.md of an adapter's folder: a model card, with the front matter the Hub reads."""
+    """README.md of an adapter's folder: a model card, with the front matter that the Hub reads."""
     listed = "\n".join(f"| {name} | {value} |" for name, value in settings.items())
     return f"""---
 base_model: {base}

@@ -1,7 +1,7 @@
 """`astrosearch train …`, which is `python -m training …`."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,12 @@ import click
 from astrosearch.cli.console import Terminal
 from astrosearch.cli.options import seed_option, selection_options
 from astrosearch.encoders.registry import DEFAULT
-from astrosearch.evaluation.split import HELD_OUT_SHARE
+from training.disk import is_first_process
+from training.options import settings_options
+from training.settings import ContrastSettings, FinetuneSettings
 
 if TYPE_CHECKING:
-    pass
+    import torch
 
 corpus_argument = click.argument(
     "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -29,27 +31,32 @@ data_option = click.option(
 )
 
 
-def stop_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every training run has: when to save and pause, where and how precisely to compute."""
+out_option = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="A new folder for the adapter."
+)
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of every training run: when to save and pause, on what and in which precision."""
     for decorate in (
-        click.option("--restart", is_flag=True, help="Throw away what an unfinished run has left."),
-        click.option("--device", help="cuda, mps or cpu; by default the best there is."),
+        click.option("--restart", is_flag=True, help="Discard an unfinished run."),
+        click.option("--device", help="cuda, mps or cpu; by default the best available."),
         click.option(
             "--dtype",
             type=click.Choice(["float32", "bfloat16", "float16"]),
-            help="Of the products; by default bfloat16 where the hardware is made for it.",
+            help="Precision of products; by default bfloat16 where the hardware supports it well.",
         ),
         click.option(
             "--checkpoint-minutes",
             type=click.FloatRange(0),
             default=10.0,
             show_default=True,
-            help="How often to save.",
+            help="How often to save a checkpoint.",
         ),
         click.option(
             "--max-minutes",
             type=click.FloatRange(0, min_open=True),
-            help="Pause after so long; the same command goes on.",
+            help="Pause after this time; the same command goes on.",
         ),
     ):
         command = decorate(command)
@@ -58,7 +65,7 @@ def stop_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def train() -> None:
-    """The commands behind `astrosearch train`."""
+    """Fine-tune the models that astrosearch uses."""
 
 
 @train.command()
@@ -76,27 +83,26 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     \b
     astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
     """
-
+    from astrosearch.cli.views.tables import write_table
     from astrosearch.corpus.intake import Selection
     from training.lm.abstracts import prepare as run
 
-    found = run(list(corpus), out, base, Selection(**selection), FirstProcess(), strict=strict)
-    _table(
-        (
-            ("papers", f"{found.papers:,}"),
-            ("first month", found.first),
-            ("last month", found.last),
-            ("tokens", f"{found.tokens:,}"),
-            ("median tokens an abstract", f"{found.median_tokens:,.0f}"),
-            ("training papers", f"{found.train.papers:,}"),
-            ("training tokens", f"{found.train.tokens:,}"),
-            ("training blocks", f"{found.train.blocks:,}"),
-            ("held-out papers", f"{found.test.papers:,}"),
-            ("held-out tokens", f"{found.test.tokens:,}"),
-            ("held-out blocks", f"{found.test.blocks:,}"),
-        ),
+    prepared = run(list(corpus), out, base, Selection(**selection), FirstProcess(), strict=strict)
+    rows = (
+        ("papers", f"{prepared.papers:,}"),
+        ("first month", prepared.first),
+        ("last month", prepared.last),
+        ("tokens", f"{prepared.tokens:,}"),
+        ("median tokens an abstract", f"{prepared.median_tokens:,.0f}"),
+        ("training papers", f"{prepared.train.papers:,}"),
+        ("training tokens", f"{prepared.train.tokens:,}"),
+        ("training blocks", f"{prepared.train.blocks:,}"),
+        ("held-out papers", f"{prepared.test.papers:,}"),
+        ("held-out tokens", f"{prepared.test.tokens:,}"),
+        ("held-out blocks", f"{prepared.test.blocks:,}"),
     )
-    refused = sum(found.refused.values())
+    write_table(("quantity", "value"), rows, right=(1,))
+    refused = sum(prepared.refused.values())
     if refused:
         notify(f"{refused:,} records were refused; they are listed in {out / 'rejected.jsonl'}")
     notify(f"Wrote {out}. Next: astrosearch train finetune --data {out} --out ADAPTER")
@@ -105,36 +111,19 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
 @train.command()
 @base_option
 @data_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter's folder.")
-@click.option("--rank", type=click.IntRange(min=1), default=16, show_default=True, help="LoRA's r.")
-@click.option("--alpha", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--dropout", type=click.FloatRange(0, 0.9), default=0.05, show_default=True)
-@click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=3e-4, show_default=True
-)
-@click.option("--weight-decay", type=click.FloatRange(0), default=0.1, show_default=True)
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=32, show_default=True, help="Blocks a step."
-)
+@out_option
+@settings_options(FinetuneSettings)
 @click.option(
     "--micro-batch",
     type=click.IntRange(min=1),
-    help="Blocks at once in memory; by default 1 on a CPU, 8 on a GPU.",
+    help="Blocks in memory at once; by default 1 on a CPU, 8 on a GPU.",
 )
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=3.0, show_default=True)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    help="End after so many tokens, rounded up to whole steps.",
-)
-@seed_option("For all that is drawn.")
 @click.option(
     "--quantize",
     type=click.Choice(["4bit", "8bit", "none"]),
-    help="How to hold the base; by default 4bit on CUDA, none elsewhere.",
+    help="Precision of the base's weights; by default 4bit on CUDA, none elsewhere.",
 )
-@click.option("--gradient-checkpointing", is_flag=True, help="Less memory, a third slower.")
-@stop_options
+@run_options
 def finetune(
     base: str,
     data: Path,
@@ -146,9 +135,9 @@ def finetune(
     checkpoint_minutes: float,
     device: str | None,
     restart: bool,
-    **settings: Any,
+    **options: Any,
 ) -> None:
-    """Train a LoRA adapter to continue abstracts, the AstroLLaMA paper's way.
+    """Train a LoRA adapter to continue abstracts, as the AstroLLaMA paper does.
 
     It may be killed at any time: the same command goes on from the last checkpoint. The defaults
     are the paper's.
@@ -157,27 +146,27 @@ def finetune(
     astrosearch train finetune --data blocks --out adapter
     torchrun --nproc-per-node 4 -m training finetune --data blocks --out adapter
     """
-    from astrosearch.encoders.devices import fast_dtype
     from training.lm.finetune import finetune as run
     from training.lm.finetune import process_device
-    from training.run import Stops
-    from training.settings import FinetuneSettings
+    from training.run import CheckpointPolicy
 
     place = process_device(device)
     chosen: dict[str, Any] = {
         "micro_batch": micro_batch or (8 if place.type == "cuda" else 1),
         "quantize": quantize or ("4bit" if place.type == "cuda" else "none"),
-        "dtype": dtype or str(fast_dtype(place)).removeprefix("torch."),
+        "dtype": _dtype(dtype, place),
     }
-    outcome = run(
-        FinetuneSettings(base, **settings, **chosen),
-        data,
-        out,
-        FirstProcess(),
-        device=place,
-        stops=Stops(checkpoint_minutes, max_minutes),
-        restart=restart,
-    )
+    settings = FinetuneSettings(base, **options, **chosen)
+    with _remedies(data=data, memory=_finetune_memory(settings)):
+        outcome = run(
+            settings,
+            data,
+            out,
+            FirstProcess(),
+            device=place,
+            policy=CheckpointPolicy(checkpoint_minutes, max_minutes),
+            restart=restart,
+        )
     if outcome is None:
         notify("Paused. The same command goes on.")
     else:
@@ -186,9 +175,8 @@ def finetune(
 
 @train.command()
 @corpus_argument
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The adapter's folder.")
+@out_option
 @base_option
-@click.option("--adapter", help="Begin from this language-model or embedding adapter.")
 @click.option(
     "--pairs",
     "relations",
@@ -196,102 +184,9 @@ def finetune(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
 )
-@click.option(
-    "--layers", type=click.IntRange(min=0), default=0, show_default=True, help="Keep so many."
-)
-@click.option("--all-layers", is_flag=True, help="Keep all of them.")
-@click.option(
-    "--pooling",
-    type=click.Choice(["weighted-first-last", "weighted-mean-without-bos", "mean-without-bos"]),
-    default="weighted-mean-without-bos",
-    show_default=True,
-)
-@click.option(
-    "--attention",
-    type=click.Choice(["causal", "bidirectional"]),
-    default="causal",
-    show_default=True,
-)
-@click.option(
-    "--normalization",
-    type=click.Choice(["plain", "none"]),
-    default="plain",
-    show_default=True,
-    help="Whether texts are read as words in lower case or as they are written.",
-)
-@click.option("--dimension", type=click.IntRange(min=2), default=512, show_default=True)
-@click.option(
-    "--rank", type=click.IntRange(min=1), default=576, show_default=True, help="LoRA's r."
-)
-@click.option(
-    "--kept-rank",
-    type=click.IntRange(min=1),
-    default=208,
-    show_default=True,
-    help="Without layers: r of what is written.",
-)
-@click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True
-)
-@click.option(
-    "--head-learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=1e-3,
-    show_default=True,
-    help="Of the linear map.",
-)
-@click.option(
-    "--weight-learning-rate",
-    type=click.FloatRange(0, min_open=True),
-    default=1e-2,
-    show_default=True,
-    help="Of the tokens' weights.",
-)
-@click.option(
-    "--temperature", type=click.FloatRange(0, min_open=True), default=0.04, show_default=True
-)
-@click.option(
-    "--batch", type=click.IntRange(min=2), default=1024, show_default=True, help="Pairs a step."
-)
-@click.option(
-    "--masked",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the queries that lose most words which their document has.",
-)
-@click.option("--teacher", help="Learn, too, how near this encoder puts texts.")
-@click.option(
-    "--teacher-share",
-    type=click.FloatRange(0, 1),
-    default=0.2,
-    show_default=True,
-    help="Of the loss.",
-)
-@click.option(
-    "--hard-negatives", type=click.IntRange(min=0), default=0, show_default=True, help="A pair."
-)
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
-@click.option("--max-pairs", type=click.IntRange(min=1), help="End after so many pairs.")
-@click.option("--query-tokens", type=click.IntRange(min=8), default=128, show_default=True)
-@click.option("--document-tokens", type=click.IntRange(min=8), default=512, show_default=True)
-@click.option(
-    "--memory-tokens",
-    type=click.IntRange(min=512),
-    default=16_384,
-    show_default=True,
-    help="Held at once; larger batches are encoded twice.",
-)
-@click.option(
-    "--fold",
-    type=click.IntRange(0, HELD_OUT_SHARE - 1),
-    default=0,
-    show_default=True,
-    help="Which fifth of the papers is held out, for cross-validation; whatever else holds papers "
-    "out, `eval --held-out` too, takes 0.",
-)
-@stop_options
-@seed_option("For all that is drawn.")
+@settings_options(ContrastSettings)
+@click.option("--all-layers", is_flag=True, help="Keep all layers.")
+@run_options
 def contrast(
     corpus: tuple[Path, ...],
     out: Path,
@@ -303,38 +198,36 @@ def contrast(
     checkpoint_minutes: float,
     device: str | None,
     restart: bool,
-    **settings: Any,
+    **options: Any,
 ) -> None:
     """Train an encoder that retrieves, on pairs of texts that belong together.
 
-    One paper in five is held out. It may be killed at any time: the same command goes on.
+    One paper in five is held out. It may be killed at any time: the same command goes on from the
+    last checkpoint.
 
     \b
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
     """
-
-    from astrosearch.encoders.devices import fast_dtype
-    from training.contrastive.trainer import ContrastSettings
-    from training.contrastive.trainer import contrast as run
+    from training.contrastive.contrast import contrast as run
     from training.lm.finetune import process_device
-    from training.run import Stops
+    from training.run import CheckpointPolicy
 
     place = process_device(device)
-    outcome = run(
-        ContrastSettings(
-            layers=None if all_layers else layers,
-            dtype=dtype or str(fast_dtype(place)).removeprefix("torch."),
-            **settings,
-        ),
-        list(corpus),
-        out,
-        FirstProcess(),
-        device=place,
-        relations=relations,
-        stops=Stops(checkpoint_minutes, max_minutes),
-        restart=restart,
+    settings = ContrastSettings(
+        layers=None if all_layers else layers, dtype=_dtype(dtype, place), **options
     )
+    with _remedies(memory=f"try --memory-tokens {settings.memory_tokens // 2}"):
+        outcome = run(
+            settings,
+            list(corpus),
+            out,
+            FirstProcess(),
+            device=place,
+            relations=relations,
+            policy=CheckpointPolicy(checkpoint_minutes, max_minutes),
+            restart=restart,
+        )
     if outcome is None:
         notify("Paused. The same command goes on.")
     else:
@@ -369,7 +262,7 @@ def contrast(
     help="Draw perplexity over tokens seen: .png, .svg or .pdf.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]))
-@click.option("--device", help="cuda, mps or cpu; by default the best there is.")
+@click.option("--device", help="cuda, mps or cpu; by default the best available.")
 def perplexity(
     base: str,
     adapters: tuple[str, ...],
@@ -389,7 +282,8 @@ def perplexity(
     """
     import torch
 
-    from astrosearch.encoders.devices import fast_dtype, pick_device
+    from astrosearch.cli.views.tables import write_table
+    from astrosearch.encoders.devices import pick_device
     from astrosearch.errors import InputError
     from training.lm import perplexity as module
 
@@ -405,33 +299,35 @@ def perplexity(
         else []
     )
     place = pick_device(device)
-    lines = module.perplexity(
-        base,
-        adapters,
-        data,
-        FirstProcess(),
-        device=place,
-        dtype=getattr(torch, dtype) if dtype else fast_dtype(place),
-        papers=None if everything else papers,
-        blocks=None if everything else blocks,
-        seed=seed,
-    )
+    with _remedies(data=data):
+        models = module.perplexity(
+            base,
+            adapters,
+            data,
+            FirstProcess(),
+            device=place,
+            dtype=getattr(torch, _dtype(dtype, place)),
+            papers=None if everything else papers,
+            blocks=None if everything else blocks,
+            seed=seed,
+        )
 
     def lower(share: tuple[float, float, float] | None) -> str:
         return "{:.1%} [{:.1%}, {:.1%}]".format(*share) if share else ""
 
-    _table(
+    write_table(
+        ("model", "blocks", "lower by", "abstracts", "lower by"),
         [
             (
-                line.name,
-                f"{line.blocks:.2f}",
-                lower(line.blocks_reduction),
-                f"{line.abstracts:.2f}",
-                lower(line.abstracts_reduction),
+                model.name,
+                f"{model.blocks:.2f}",
+                lower(model.blocks_reduction),
+                f"{model.abstracts:.2f}",
+                lower(model.abstracts_reduction),
             )
-            for line in lines
+            for model in models
         ],
-        header=("model", "blocks", "lower by", "abstracts", "lower by"),
+        right=(1, 2, 3, 4),
     )
     if plot:
         module.plot(logs, base, plot)
@@ -443,8 +339,20 @@ def perplexity(
 @click.option("--model", metavar="MODEL", default=DEFAULT, show_default=True)
 @click.option("--layers", type=click.IntRange(min=0), help="Run only the first layers.")
 @click.option("--dimension", type=click.IntRange(min=1), help="By default the model's width.")
-@click.option("--papers", default=8000, show_default=True, help="Training papers to fit on.")
-@click.option("--held-out", default=3000, show_default=True, help="Held-out papers to judge on.")
+@click.option(
+    "--papers",
+    type=click.IntRange(min=2),
+    default=8000,
+    show_default=True,
+    help="Training papers to fit on.",
+)
+@click.option(
+    "--held-out",
+    type=click.IntRange(min=2),
+    default=3000,
+    show_default=True,
+    help="Held-out papers to judge on.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the whitening here.")
 def whiten(
     corpus: tuple[Path, ...],
@@ -456,39 +364,41 @@ def whiten(
     out: Path | None,
 ) -> None:
     """Fit a whitening on training papers and judge it on held-out ones."""
+    from astrosearch.cli.console import write
     from astrosearch.encoders.base import EncoderSpec
     from astrosearch.encoders.loading import load_encoder
     from training.whitening import fit, judge, split_papers
 
     spec = EncoderSpec(model, layers=layers)
-    encoder = load_encoder(spec, FirstProcess())
     fitted_on, judged_on = split_papers(list(corpus), papers, held_out)
+    encoder = load_encoder(spec, FirstProcess())
     whitening = fit(encoder, fitted_on, dimension or encoder.dimension)
-    click.echo(f"{spec}; fitted on {len(fitted_on):,} papers, {len(judged_on):,} held out")
-    for name, found in judge(encoder, judged_on, whitening).items():
+    write(f"{spec}; fitted on {len(fitted_on):,} papers, {len(judged_on):,} held out")
+    for name, retrieval in judge(encoder, judged_on, whitening).items():
         figures = (
-            ("R@1", found.recall_at_1),
-            ("R@10", found.recall_at_10),
-            ("MRR", found.reciprocal_rank),
+            ("R@1", retrieval.recall_at_1),
+            ("R@10", retrieval.recall_at_10),
+            ("MRR", retrieval.reciprocal_rank),
         )
         shown = "  ".join(
-            f"{what} {value:.3f} [{a:.3f}, {b:.3f}]" for what, (value, a, b) in figures
+            f"{measure} {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+            for measure, estimate in figures
         )
-        click.echo(f"{name:12}{shown}")
+        write(f"{name:12}{shown}")
     if out:
         whitening.save(out)
-        click.echo(f"Wrote {out}, {out.stat().st_size:,} bytes")
+        write(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 
 class FirstProcess(Terminal):
-    """Of several processes of one run, the first one speaks."""
+    """Of several processes of one run, only the first speaks."""
 
     def notify(self, line: str) -> None:
-        if _is_first():
+        if is_first_process():
             super().notify(line)
 
     def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
-        if _is_first():
+        if is_first_process():
             super().progress(task, done, total, detail)
 
 
@@ -496,23 +406,44 @@ def notify(line: str) -> None:
     FirstProcess().notify(line)
 
 
-def _is_first() -> bool:
-    return os.environ.get("RANK", "0") == "0"
+def _dtype(name: str | None, device: "torch.device") -> str:
+    """The precision that was asked for, or the device's fastest."""
+    from astrosearch.encoders.devices import fast_dtype
+
+    return name or str(fast_dtype(device)).removeprefix("torch.")
 
 
-def _table(rows: Any, header: tuple[str, ...] = ()) -> None:
-    """A table on a terminal, tab-separated lines down a pipe."""
-    from rich.console import Console
-    from rich.table import Table
+def _finetune_memory(settings: FinetuneSettings) -> str:
+    """What to try if a fine-tuning needs too much memory."""
+    ways = []
+    if settings.micro_batch > 1:
+        ways.append(f"--micro-batch {settings.micro_batch // 2}")
+    if not settings.gradient_checkpointing:
+        ways.append("--gradient-checkpointing")
+    if settings.quantize == "none":
+        ways.append("--quantize 4bit")
+    return f"try {' or '.join(ways) or 'a smaller base or --rank'}"
 
-    console = Console()
-    if not console.is_terminal:
-        for row in ([header] if header else []) + list(rows):
-            click.echo("\t".join(row))
-        return
-    table = Table(show_header=bool(header), box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for place in range(len(rows[0])):
-        table.add_column(header[place] if header else "", justify="left" if place == 0 else "right")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+
+@contextmanager
+def _remedies(*, memory: str = "", data: Path | None = None) -> Iterator[None]:
+    """Add to an error of the training package the option or command that mends it.
+
+    Args:
+        memory: what to try if memory does not suffice.
+        data: where prepared data should be.
+    """
+    from astrosearch.errors import AstrosearchError
+    from training.lm.abstracts import DataMissing
+    from training.run import Diverged, OutOfMemory, UnfinishedRun
+
+    remedies: dict[type[AstrosearchError], str] = {
+        DataMissing: f"; make it with: astrosearch train prepare CORPUS --out {data}",
+        Diverged: "; lower --learning-rate, or use --dtype float32",
+        OutOfMemory: f"; {memory}",
+        UnfinishedRun: ", or --restart to discard it",
+    }
+    try:
+        yield
+    except tuple(remedies) as error:
+        raise type(error)(f"{error}{remedies[type(error)]}") from None

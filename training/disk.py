@@ -1,4 +1,7 @@
-"""Folders that are whole or not there, also when the disk is full."""
+"""Folders that appear only when they are whole, made by one process at a time.
+
+What becomes OUT is made in `.OUT.partial` beside it and renamed at the end.
+"""
 
 import errno
 import os
@@ -7,16 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import filelock
+
 from astrosearch.errors import AstrosearchError, InputError
 
+LOCK = "lock"
+"""In a partial folder: held by the process that fills it."""
 
-def refuse_to_overwrite(out: Path) -> None:
-    """
-    Raises:
-        InputError: if there is something at `out` already.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} is there already; remove it or choose another --out")
+
+def is_first_process() -> bool:
+    """Whether this is the first of a run's processes, which alone writes and speaks."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def partial(out: Path) -> Path:
@@ -25,28 +29,80 @@ def partial(out: Path) -> Path:
 
 
 @contextmanager
-def publish(out: Path) -> Iterator[Path]:
-    """A folder to fill, renamed to `out` at the end and removed if that is not reached."""
-    refuse_to_overwrite(out)
+def locked(out: Path) -> Iterator[Path]:
+    """The partial folder of `out`, for one run at a time; removed at the end if it is empty.
+
+    Of several processes of one run only the first takes the lock.
+
+    Raises:
+        InputError: if there is something at `out` already.
+        AstrosearchError: if another run is making `out`.
+    """
+    _refuse_to_overwrite(out)
     work = partial(out)
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
+    if not is_first_process():
         yield work
-        rename(work, out)
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(work / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise AstrosearchError(
+            f"another process is making {out} (it holds {lock.lock_file}); wait for it, or stop it"
+        ) from None
+    try:
+        _refuse_to_overwrite(out)  # the other process may have finished it meanwhile
+        yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work.is_dir() and all(file.name == LOCK for file in work.iterdir()):
+            shutil.rmtree(work)
+        lock.release()
+
+
+def clear(work: Path) -> None:
+    """Remove everything in a partial folder but its lock."""
+    for file in work.iterdir():
+        if file.is_dir():
+            shutil.rmtree(file)
+        elif file.name != LOCK:
+            file.unlink()
+
+
+@contextmanager
+def publish(out: Path) -> Iterator[Path]:
+    """A folder to fill, renamed to `out` at the end. If that is not reached, it is removed.
+
+    Raises:
+        InputError: if there is something at `out` already.
+        AstrosearchError: if another process is making `out`.
+    """
+    with locked(out) as work:
+        clear(work)
+        try:
+            yield work
+            (work / LOCK).unlink()
+            rename(work, out)
+        except BaseException:
+            clear(work)
+            raise
 
 
 def rename(work: Path, out: Path) -> None:
+    """Give a whole folder its name."""
     if out.is_dir():
-        out.rmdir()  # it is empty
+        out.rmdir()  # empty, or `locked` had refused it
     work.rename(out)
+
+
+def _refuse_to_overwrite(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists already; remove it or choose another name")
 
 
 @contextmanager
 def out_of_space(folder: Path) -> Iterator[None]:
-    """A full disk in a line; several libraries say it in ways of their own."""
+    """Turn the many ways in which libraries report a full disk into one line."""
     try:
         yield
     except Exception as error:
@@ -82,9 +138,9 @@ def _means_full(error: BaseException) -> bool:
         "disk I/O error",
         "unexpected pos",  # torch.save
     )
-    seen: BaseException | None = error
-    while seen is not None:
-        if getattr(seen, "errno", None) in numbers or any(word in str(seen) for word in words):
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) in numbers or any(word in str(cause) for word in words):
             return True
-        seen = seen.__cause__
+        cause = cause.__cause__
     return False

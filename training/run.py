@@ -2,11 +2,12 @@
 
 It works in `.OUT.partial` beside OUT:
 
+    lock                 held by the process that trains (`training.disk.locked`)
     settings.json        what is being trained
-    log.csv              a line a step
+    log.csv              a line per step
     checkpoint-STEP/     the newest two; one without a file `whole` was cut short
 
-and OUT, the adapter's folder, appears when it is whole.
+OUT, the adapter's folder, appears when it is whole.
 """
 
 import json
@@ -24,26 +25,39 @@ from transformers.trainer_callback import PrinterCallback
 
 from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.report import Reporter
-from training.disk import require_space
-from training.log import Log, Row
+from training.disk import is_first_process, require_space
+from training.log import Log, LogEntry
 
 WHOLE = "whole"
 """A checkpoint with this file in it is whole."""
 
 LOG = "log.csv"
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Stops:
-    """When a run saves and when it pauses. They change nothing of what is learned."""
+class CheckpointPolicy:
+    """When a run saves and when it pauses. This has no effect on what is learned."""
 
     checkpoint_minutes: float = 10.0
     max_minutes: float | None = None
-    """Pause after so long; the same command goes on."""
+    """Pause after this time; the same command goes on."""
 
 
 Measure = Literal["perplexity", "loss"]
-"""What the loss is shown as: of a language model its perplexity too."""
+"""What a loss is shown as; `perplexity` shows both, for a language model."""
+
+
+class UnfinishedRun(InputError):
+    """The partial folder holds an unfinished run of other settings or other data."""
+
+
+class OutOfMemory(AstrosearchError):
+    """The device's memory does not suffice for a run."""
+
+
+class Diverged(AstrosearchError):
+    """The loss is infinite or not a number."""
 
 
 def train(
@@ -52,31 +66,28 @@ def train(
     record: dict[str, Any],
     reporter: Reporter,
     *,
-    stops: Stops,
+    policy: CheckpointPolicy,
     measure: Measure,
-    memory_advice: str,
-    restart: bool = False,
 ) -> bool:
     """Begin the run of a trainer in `work`, or go on with it.
 
     Args:
-        record: what is trained, `settings` among it; a run is gone on with only if it is equal.
-        measure: what is said of a loss.
-        memory_advice: what to say if memory does not suffice.
-        restart: throw away what an earlier run has left.
+        work: the partial folder, whose lock is held.
+        record: what is trained, its `settings` included. A run goes on only if this is equal.
 
     Returns:
         Whether all steps are done.
 
     Raises:
-        InputError: if an unfinished run in `work` has another record.
-        AstrosearchError: if memory does not suffice, or the loss is no number any more.
+        UnfinishedRun: if an unfinished run in `work` has another record.
+        OutOfMemory: if memory does not suffice.
+        Diverged: if the loss is infinite or not a number.
     """
-    if trainer.is_world_process_zero():
-        open_run(work, record, restart)
+    if is_first_process():
+        open_run(work, record)
     trainer.accelerator.wait_for_everyone()
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Run(work, stops, reporter, measure))
+    trainer.add_callback(_Run(work, policy, reporter, measure))
     checkpoint = _newest_checkpoint(work)
     if checkpoint is not None:
         trainer.args.eval_on_start = False  # it is in the log
@@ -86,22 +97,23 @@ def train(
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _means_memory(error):
             raise
-        raise AstrosearchError(memory_advice) from None
+        raise OutOfMemory(f"{trainer.args.device} has too little memory for this run") from None
     return bool(trainer.state.global_step >= trainer.state.max_steps)
 
 
 class _Run(TrainerCallback):
-    """Log, checkpoints by the clock, and the pause."""
+    """Writes the log, saves checkpoints by the clock, and pauses."""
 
-    def __init__(self, work: Path, stops: Stops, reporter: Reporter, measure: Measure) -> None:
+    def __init__(
+        self, work: Path, policy: CheckpointPolicy, reporter: Reporter, measure: Measure
+    ) -> None:
         self._log = Log(work / LOG)
-        self._stops = stops
+        self._policy = policy
         self._measure = measure
         self._reporter = reporter
-        self._told = reporter
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        self._begun = self._saved = self._stepped = time.monotonic()
+        self._began = self._saved = self._stepped = time.monotonic()
         self._before = self._log.cut(state.global_step) if state.is_world_process_zero else 0.0
         self._tokens = int(state.num_input_tokens_seen)
 
@@ -113,12 +125,12 @@ class _Run(TrainerCallback):
         common: dict[str, Any] = {
             "step": state.global_step,
             "tokens": int(state.num_input_tokens_seen),
-            "seconds": self._before + now - self._begun,
+            "seconds": self._before + now - self._began,
         }
         if "eval_loss" in logs:
-            row = Row(**common, held_out_loss=logs["eval_loss"])
+            entry = LogEntry(**common, held_out_loss=logs["eval_loss"])
         elif "loss" in logs:
-            row = Row(
+            entry = LogEntry(
                 **common,
                 loss=logs["loss"],
                 gradient_norm=logs["grad_norm"],
@@ -126,36 +138,33 @@ class _Run(TrainerCallback):
                 tokens_per_second=(common["tokens"] - self._tokens) / (now - self._stepped),
             )
             if not math.isfinite(logs["loss"]):
-                raise AstrosearchError(
-                    f"the loss is {logs['loss']} at step {state.global_step:,}; lower "
-                    "--learning-rate, or use --dtype float32"
-                )
+                raise Diverged(f"the loss is {logs['loss']} at step {state.global_step:,}")
         else:
             return
-        self._log.add(row)
-        self._report(row, state.global_step, state.max_steps)
+        self._log.add(entry)
+        self._report(entry, state.global_step, state.max_steps)
         self._stepped, self._tokens = time.monotonic(), common["tokens"]
 
-    def _report(self, row: Row, step: int, steps: int) -> None:
-        if row.held_out_loss is None:
-            speed = f"{row.tokens_per_second:,.0f} tokens/s"
-            self._reporter.progress("Training", step, steps, f"{self._figure(row)}  {speed}")
+    def _report(self, entry: LogEntry, step: int, steps: int) -> None:
+        if entry.held_out_loss is None:
+            speed = f"{entry.tokens_per_second:,.0f} tokens/s"
+            self._reporter.progress("Training", step, steps, f"{self._figure(entry)}  {speed}")
             return
         self._reporter.notify(
-            f"step {row.step:,} of {steps:,}, {row.tokens:,} tokens, "
-            f"{row.seconds / 60:,.1f} min: held-out {self._figure(row)}"
+            f"step {entry.step:,} of {steps:,}, {entry.tokens:,} tokens, "
+            f"{entry.seconds / 60:,.1f} min: held-out {self._figure(entry)}"
         )
 
-    def _figure(self, row: Row) -> str:
-        loss = row.loss if row.held_out_loss is None else row.held_out_loss
+    def _figure(self, entry: LogEntry) -> str:
+        loss = entry.loss if entry.held_out_loss is None else entry.held_out_loss
         shown = f"loss {loss:.3f}"
-        return shown if self._measure == "loss" else f"{shown}, perplexity {row.perplexity:.2f}"
+        return shown if self._measure == "loss" else f"{shown}, perplexity {entry.perplexity:.2f}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         now = time.monotonic()
-        limit = self._stops.max_minutes
-        pause = limit is not None and now - self._begun >= 60 * limit
-        save = pause or now - self._saved >= 60 * self._stops.checkpoint_minutes
+        limit = self._policy.max_minutes
+        pause = limit is not None and now - self._began >= 60 * limit
+        save = pause or now - self._saved >= 60 * self._policy.checkpoint_minutes
         # The processes' clocks differ, and all of them must do the same.
         save, pause = _as_first_process(save, pause)
         if state.global_step < state.max_steps:
@@ -181,28 +190,40 @@ def _as_first_process(*flags: bool) -> list[bool]:
     return shared[0]
 
 
-def open_run(work: Path, record: dict[str, Any], restart: bool) -> None:
-    """Make the working folder, or check that the one there is of the same run."""
-    if restart:
-        shutil.rmtree(work, ignore_errors=True)
-    file = work / "settings.json"
-    if file.exists():
-        there = json.loads(file.read_bytes())
-        if there != record:
-            changed = [
-                f"{name} {there['settings'].get(name)}, now {value}"
-                for name, value in record["settings"].items()
-                if there["settings"].get(name) != value
-            ] or ["other data"]
-            raise InputError(
-                f"{work} holds an unfinished run of other settings ({'; '.join(changed)}); give "
-                "the same settings to go on, or --restart to throw it away"
-            )
-    else:
-        work.mkdir(parents=True, exist_ok=True)
+def check_run(work: Path, record: dict[str, Any]) -> None:
+    """Check that a run in `work`, if there is one, is the one that `record` describes.
+
+    Args:
+        record: what is known so far of the run; only this is compared.
+
+    Raises:
+        UnfinishedRun: if it is another run.
+    """
+    file = work / SETTINGS
+    if not file.exists():
+        return
+    begun = json.loads(file.read_bytes())
+    changed = [
+        f"{name} was {begun['settings'].get(name)}, is now {value}"
+        for name, value in record["settings"].items()
+        if begun["settings"].get(name) != value
+    ]
+    if not changed and any(begun.get(name) != value for name, value in record.items()):
+        changed = ["other data"]
+    if changed:
+        raise UnfinishedRun(
+            f"{work} holds an unfinished run of other settings ({'; '.join(changed)}); give the "
+            "same settings to go on with it"
+        )
+
+
+def open_run(work: Path, record: dict[str, Any]) -> None:
+    """Write down what is trained, or check that the run in `work` is the same."""
+    check_run(work, record)
+    if not (work / SETTINGS).exists():
         written = work / "settings.tmp"
         written.write_text(json.dumps(record, indent=1) + "\n")
-        written.rename(file)
+        written.rename(work / SETTINGS)
     for folder in work.glob("checkpoint-*"):
         if not (folder / WHOLE).exists():
             shutil.rmtree(folder)
@@ -210,8 +231,8 @@ def open_run(work: Path, record: dict[str, Any], restart: bool) -> None:
 
 
 def _newest_checkpoint(work: Path) -> Path | None:
-    whole = [file.parent for file in work.glob(f"checkpoint-*/{WHOLE}")]
-    return max(whole, key=_step, default=None)
+    checkpoints = [file.parent for file in work.glob(f"checkpoint-*/{WHOLE}")]
+    return max(checkpoints, key=_step, default=None)
 
 
 def _step(checkpoint: Path) -> int:

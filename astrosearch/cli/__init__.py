@@ -4,7 +4,6 @@ Only click is imported here and at the top of the command modules: `astrosearch 
 answer at once, so what is heavy is imported in the body of the command that needs it.
 """
 
-import importlib
 import os
 
 import click
@@ -30,20 +29,6 @@ from astrosearch.cli.group import MainGroup
 # numpy's threads would go on spinning for milliseconds after a product, and on a laptop's two cores
 # that is time taken from what comes after it.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
-
-
-class _Train(click.Group):
-    """The training package's commands: the one place that knows of it, and only when asked."""
-
-    def _commands(self) -> click.Group:
-        group: click.Group = importlib.import_module("training.cli").train
-        return group
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return self._commands().list_commands(ctx)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        return self._commands().get_command(ctx, name)
 
 
 @click.group(
@@ -87,4 +72,3 @@ for _command in (
     help_.version,
 ):
     main.add_command(_command)
-main.add_command(_Train("train", help="Fine-tune the models that astrosearch uses."))

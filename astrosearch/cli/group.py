@@ -10,6 +10,7 @@ import click
 
 from astrosearch.cli import console, errors
 from astrosearch.cli.options import INDEX
+from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "shell"),
@@ -65,7 +66,7 @@ _OPTIONS_MEANT = {
 }
 
 
-class MainGroup(click.Group):
+class MainGroup(PluginGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
 
@@ -79,16 +80,20 @@ class MainGroup(click.Group):
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
         """`There is no command 'serach'. Did you mean 'query'?`"""
-        names = [one for one in self.list_commands(ctx) if not self.commands[one].hidden]
+        names = list(self._shown(ctx))
         meant = {**{one: one for one in names}, **ALIASES, **_MEANT}
         text = f"There is no command {name!r}."
         if close := _closest(name.lower(), list(meant)):
             return f"{text} Did you mean {meant[close]!r}?"
         return f"{text} To search for it: astrosearch query {name!r}"
 
+    def _shown(self, ctx: click.Context) -> dict[str, click.Command]:
+        """The commands that the help lists."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        return {name: command for name, command in commands if command and not command.hidden}
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        commands = {name: self.commands[name] for name in self.list_commands(ctx)}
-        commands = {name: command for name, command in commands.items() if not command.hidden}
+        commands = self._shown(ctx)
         grouped = {name for names in PURPOSES.values() for name in names}
         others = tuple(name for name in commands if name not in grouped)
         limit = formatter.width - 6 - max(map(len, commands))

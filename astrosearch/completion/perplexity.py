@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from astrosearch.completion.language_model import LanguageModel
-
-RESAMPLES = 2_000
+from astrosearch.evaluation.bootstrap import interval, resampled_means
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,10 @@ def reduction(base: Losses, other: Losses, seed: int = 0) -> tuple[float, float,
     """How much lower `other`'s perplexity is than the base's, as a share of it.
 
     Returns:
-        The share with its 95 % percentile interval from a bootstrap over texts, the same texts
-        for both (Efron and Tibshirani 1993, chapter 13).
+        The share with its 95 % interval from a paired bootstrap over texts.
     """
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(base.total), (RESAMPLES, len(base.total)))
-    tokens = base.tokens[drawn].sum(axis=1)
-    shares = 1 - np.exp((other.total[drawn].sum(axis=1) - base.total[drawn].sum(axis=1)) / tokens)
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return 1 - other.perplexity / base.perplexity, float(low), float(high)
+    columns = np.stack([other.total - base.total, base.tokens], axis=1)
+    means = resampled_means(columns, seed)
+    shares = 1 - np.exp(means[:, 0] / means[:, 1])
+    estimate = interval(1 - other.perplexity / base.perplexity, shares)
+    return estimate.value, estimate.low, estimate.high

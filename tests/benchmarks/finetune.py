@@ -1,9 +1,9 @@
-"""Fine-tuning on packed blocks, against a plain Trainer and peft that pad each abstract.
+"""Fine-tuning on packed blocks, compared with a plain Trainer and peft that pad each abstract.
 
-Both train LoRA on the same abstracts, model and settings, with as many rows in memory at once (a
-row is a block of 512 tokens here, an abstract padded to the longest of its batch there), each in
-a process of its own, one after the other. Tokens are the abstracts' own, padding is not counted.
-The time is that of the training loop; memory is the process's peak.
+Both train LoRA on the same abstracts with the same model and settings, and with as many rows in
+memory at once. A row is a block of 512 tokens here, and an abstract padded to the longest of its
+batch there. Each runs in a process of its own, one after the other. Only the abstracts' own tokens
+are counted, not padding. The time is that of the training loop; memory is the process's peak.
 
     python -m tests.benchmarks.finetune arxiv-metadata-oai-snapshot.json --papers 1000
 """
@@ -41,10 +41,10 @@ def packed(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float
     from training.lm.abstracts import blocks_of, prepare
     from training.log import Log
 
-    found = prepare([corpus], work / "blocks", DEFAULT, Selection(limit=papers), SILENT)
+    prepared = prepare([corpus], work / "blocks", DEFAULT, Selection(limit=papers), SILENT)
     finetune(settings(rows), work / "blocks", work / "adapter", SILENT, device=CPU)
-    assert len(blocks_of(work / "blocks", "train")) == found.train.blocks
-    return found.train.tokens, Log(work / "adapter" / "log.csv").rows()[-1].seconds
+    assert len(blocks_of(work / "blocks", "train")) == prepared.train.blocks
+    return prepared.train.tokens, Log(work / "adapter" / "log.csv").entries()[-1].seconds
 
 
 def padded(corpus: Path, papers: int, rows: int, work: Path) -> tuple[int, float]:
@@ -106,20 +106,21 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(json.dumps({"tokens": tokens, "seconds": seconds, "memory": memory}))
         return
-    found: dict[str, Any] = {}
+    reports: dict[str, Any] = {}
     for way in ("packed", "padded"):
         command = [sys.executable, "-m", "tests.benchmarks.finetune", *sys.argv[1:], "--only", way]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[way] = one = json.loads(done.stdout.splitlines()[-1])
+        process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        reports[way] = report = json.loads(process.stdout.splitlines()[-1])
         print(
-            f"{way}: {one['tokens']:,} tokens in {one['seconds']:,.0f} s, "
-            f"{one['tokens'] / one['seconds']:,.0f} tokens/s, {one['memory'] / 1e6:,.0f} MB"
+            f"{way}: {report['tokens']:,} tokens in {report['seconds']:,.0f} s, "
+            f"{report['tokens'] / report['seconds']:,.0f} tokens/s, "
+            f"{report['memory'] / 1e6:,.0f} MB"
         )
-    speeds = {way: one["tokens"] / one["seconds"] for way, one in found.items()}
+    speeds = {way: report["tokens"] / report["seconds"] for way, report in reports.items()}
     print(f"{torch.get_num_threads()} threads, {settings(arguments.rows).dtype}")
     print(
         f"ratio {speeds['packed'] / speeds['padded']:.2f}, memory "
-        f"{found['packed']['memory'] / found['padded']['memory']:.2f}"
+        f"{reports['packed']['memory'] / reports['padded']['memory']:.2f}"
     )
 
 

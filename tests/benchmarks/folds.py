@@ -1,8 +1,8 @@
-"""Reports of a cross-validation as one: `astrosearch eval --save` of each fold, taken together.
+"""The reports of a cross-validation as one: `astrosearch eval --save` of each fold, put together.
 
-A fold's encoder is made without a fifth of all papers (`train contrast --fold`), and queries of
-that fifth are put to it. So every query is asked of an encoder that has not seen it, and there are
-five times as many of them as one fold has.
+The encoder of a fold is trained without a fifth of all papers (`train contrast --fold`), and the
+queries of that fifth are put to it. So no query is put to an encoder that has seen it, and five
+folds have five times as many queries as one.
 
     python -m tests.benchmarks.folds REPORT.json...
 """
@@ -19,27 +19,27 @@ from astrosearch.evaluation.gate import SavedReport
 from astrosearch.evaluation.metrics import MEASURES, Values
 
 System = tuple[str, str]
-"""A mode, and an encoder: `own`, another's name, or nothing for words alone."""
+"""A mode and an encoder: `own`, the name of another, or nothing for words alone."""
 
 
 def pooled(paths: list[Path]) -> dict[str, dict[System, Values]]:
-    """For each task what each system scores, (queries of all reports, measures)."""
+    """The scores of each system in each task, (queries of all reports, measures)."""
     tasks: dict[str, dict[System, list[Values]]] = {}
     for path in paths:
         record = SavedReport.read(path).record
         own = record["encoders"][0]["name"]
         for task in record["tasks"]:
-            found = tasks.setdefault(task["task"], {})
+            systems = tasks.setdefault(task["task"], {})
             for result in task["results"]:
                 encoder = "own" if result["encoder"] == own else result["encoder"] or ""
                 values = np.array([result["values"][name] for name in MEASURES]).T
-                found.setdefault((result["mode"], encoder), []).append(values)
+                systems.setdefault((result["mode"], encoder), []).append(values)
     whole = {
-        name: {system: np.concatenate(parts) for system, parts in found.items()}
-        for name, found in tasks.items()
+        name: {system: np.concatenate(parts) for system, parts in systems.items()}
+        for name, systems in tasks.items()
     }
-    for name, one in whole.items():
-        if len({len(values) for values in one.values()}) > 1:
+    for name, scores in whole.items():
+        if len({len(values) for values in scores.values()}) > 1:
             raise SystemExit(f"{name}: not every report has the same systems")
     return whole
 
@@ -52,24 +52,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", nargs="+", type=Path)
     console = Console()
-    for task, found in pooled(parser.parse_args().reports).items():
-        systems = list(found)
-        means = {system: resampled_means(values, 0) for system, values in found.items()}
-        table = Table("system", *MEASURES, title=f"{task}, {len(found[systems[0]])} queries")
+    for task, scores in pooled(parser.parse_args().reports).items():
+        systems = list(scores)
+        means = {system: resampled_means(values, 0) for system, values in scores.items()}
+        table = Table("system", *MEASURES, title=f"{task}, {len(scores[systems[0]])} queries")
 
         def row(name: str, values: Values, resampled: Values, table: Table = table) -> None:
             columns = enumerate(values.mean(axis=0))
-            table.add_row(name, *(show(interval(one, resampled[:, i])) for i, one in columns))
+            table.add_row(name, *(show(interval(mean, resampled[:, i])) for i, mean in columns))
 
         for system in systems:
-            row(" ".join(system), found[system], means[system])
+            row(" ".join(system), scores[system], means[system])
         table.add_section()
-        mine = [("dense", "own"), ("hybrid", "own")]
-        for one in mine:
+        own = [("dense", "own"), ("hybrid", "own")]
+        for system in own:
             for other in systems:
-                if other != one and (one[0] == "hybrid" or other not in mine):
-                    name = f"{' '.join(one)} − {' '.join(other)}".strip()
-                    row(name, found[one] - found[other], means[one] - means[other])
+                if other != system and (system[0] == "hybrid" or other not in own):
+                    name = f"{' '.join(system)} − {' '.join(other)}".strip()
+                    row(name, scores[system] - scores[other], means[system] - means[other])
         console.print(table)
 
 

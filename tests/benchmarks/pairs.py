@@ -1,8 +1,8 @@
-"""All pairs of a sample under two encoders, against one fp32 matrix product of the same size.
+"""All pairs of a sample under two encoders, compared with one fp32 matrix product of that size.
 
 Cosines, histograms, quantiles, rank correlation, shared neighbours and disagreements of 10,000
-papers are set against numpy's plain product of the vectors of one encoder with themselves. The
-vectors are random: nothing here depends on what they say.
+papers are compared with numpy's plain product of the vectors of one encoder with themselves. The
+vectors are random: the time does not depend on their values.
 
     python -m tests.benchmarks.pairs --papers 10000
 """
@@ -28,14 +28,14 @@ def main() -> None:
         for d in arguments.dimensions
     ]
     start = time.perf_counter()
-    found, _ = distributions(sides, disagreements=10)
+    reports, _ = distributions(sides, disagreements=10)
     ours = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
     product = sides[0] @ sides[0].T
     peer = time.perf_counter() - start
     assert abs(float(product[0, 1]) - float(sides[0][0] @ sides[0][1])) < 1e-4
-    print(f"{found[0].pairs:,} pairs under {len(sides)} encoders: {ours:.1f} s, {memory:,.0f} MB")
+    print(f"{reports[0].pairs:,} pairs under {len(sides)} encoders: {ours:.1f} s, {memory:,.0f} MB")
     print(f"one fp32 matrix product: {peer:.2f} s")
     print(f"ratio {ours / peer:.1f}")
 

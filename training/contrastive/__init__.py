@@ -1,1 +1,1 @@
-"""Training of an encoder by pairs of texts."""
+"""An encoder that retrieves, trained on pairs of texts that belong together."""

@@ -1,4 +1,4 @@
-"""Hard negatives: abstracts that a word search takes for a paper's own, and that are not."""
+"""Hard negatives: abstracts that a word search mistakes for a paper's own."""
 
 import os
 from pathlib import Path
@@ -9,48 +9,51 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.store import Corpus
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
-from training.contrastive.pairs import Views
+from training.contrastive.pairs import PairSampler
 
-KEPT = 8
-"""Negatives of a paper; some of them are drawn each time it comes."""
+NEGATIVES = 8
+"""Most negatives of a paper; some of them are drawn each time a pair of it comes."""
 
 NEARER = 0.95
-"""What scores more than this share of the paper's own score is taken for a relevant paper that
-nobody has judged, and left out (arXiv:2407.15831, "TopK-PercPos")."""
+"""An abstract that scores more than this share of the paper's own score is probably relevant too,
+so it is left out (arXiv:2407.15831, "TopK-PercPos")."""
 
 
-def hard_negatives(corpus: Corpus, views: Views, file: Path) -> NDArray[np.int32]:
-    """(papers, KEPT) rows of each training paper's negatives, -1 where there are fewer.
+def hard_negatives(corpus: Corpus, sampler: PairSampler, file: Path) -> NDArray[np.int32]:
+    """(papers, NEGATIVES) rows of each training paper's negatives, -1 where there are fewer.
 
-    A paper's title is looked for in the training papers' abstracts. Never a negative are the paper
-    itself, papers related to it, and held-out ones. Kept in `file` for a run that goes on.
+    A paper's title is searched for in the training papers' abstracts. The paper itself, papers
+    related to it and held-out papers are never negatives.
+
+    Args:
+        file: where the rows are kept for a run that goes on.
     """
     if file.exists():
-        kept: NDArray[np.int32] = np.load(file)
-        return kept
+        rows: NDArray[np.int32] = np.load(file)
+        return rows
     with TemporaryDirectory(dir=file.parent) as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
-        for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
+        for row, paper in zip(sampler.rows.tolist(), corpus.stream(sampler.rows), strict=True):
             writer.add(row, "", paper.abstract, ())
         writer.finish()
-        found = _mined(corpus, views, LexicalIndex(Path(folder) / "words"))
+        negatives = _mined(corpus, sampler, LexicalIndex(Path(folder) / "words"))
     work = file.with_suffix(f".{os.getpid()}.npy")
-    np.save(work, found)
+    np.save(work, negatives)
     work.rename(file)
-    return found
+    return negatives
 
 
-def _mined(corpus: Corpus, views: Views, words: LexicalIndex) -> NDArray[np.int32]:
-    found = np.full((len(corpus), KEPT), -1, dtype=np.int32)
-    for row, paper in zip(views.rows.tolist(), corpus.stream(views.rows), strict=True):
-        scores, rows = words.search(paper.title, 4 * KEPT, fields=("abstract",))
+def _mined(corpus: Corpus, sampler: PairSampler, lexical_index: LexicalIndex) -> NDArray[np.int32]:
+    negatives = np.full((len(corpus), NEGATIVES), -1, dtype=np.int32)
+    for row, paper in zip(sampler.rows.tolist(), corpus.stream(sampler.rows), strict=True):
+        scores, rows = lexical_index.search(paper.title, 4 * NEGATIVES, fields=("abstract",))
         own = scores[rows == row]
         limit = NEARER * float(own[0]) if len(own) else np.inf
-        related = views.related.get(row, ())
-        fair = [
-            int(one)
-            for one, score in zip(rows, scores, strict=True)
-            if one != row and score <= limit and one not in related
-        ][:KEPT]
-        found[row, : len(fair)] = fair
-    return found
+        related = sampler.related.get(row, ())
+        unrelated = [
+            int(other)
+            for other, score in zip(rows, scores, strict=True)
+            if other != row and score <= limit and other not in related
+        ][:NEGATIVES]
+        negatives[row, : len(unrelated)] = unrelated
+    return negatives

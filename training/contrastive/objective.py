@@ -6,28 +6,29 @@ import torch
 
 Vectors = torch.Tensor
 Encode = Callable[[Sequence[int]], Vectors]
-"""Positions of some texts of a batch to their (b, d) unit vectors."""
+"""Positions of b texts of a batch to their (b, d) unit vectors."""
 
 
 def info_nce(
     queries: Vectors,
     documents: Vectors,
-    related: torch.Tensor,
+    excluded: torch.Tensor,
     temperature: float,
     dimensions: Sequence[int] = (),
 ) -> torch.Tensor:
     """Symmetric InfoNCE (arXiv:1807.03748, with the directions of arXiv:2103.00020).
 
-    Row i of `queries` belongs to row i of `documents`; all others are its negatives.
+    LogEntry i of `queries` belongs to row i of `documents`; all others are its negatives.
 
     Args:
         queries: (n, d), unit rows.
-        documents: (n + m, d), unit rows; the last m are hard negatives of no query's own.
-        related: (n, n + m) bool, True where a document is no fair negative of a query, as another
-            part of its own paper or one it cites; entry (i, i) does not count.
+        documents: (n + m, d), unit rows; the last m are hard negatives and belong to no query.
+        excluded: (n, n + m) bool, True where a document must not count as a negative of a query,
+            for instance another part of its own paper or one that it cites; entries (i, i) have no
+            effect.
         temperature: cosines are divided by it.
-        dimensions: besides all d, the loss of the first so many alone (Matryoshka,
-            arXiv:2205.13147); the mean of all is taken.
+        dimensions: for each, the loss of the vectors' first so many dimensions is computed too
+            (Matryoshka, arXiv:2205.13147); the result is the mean of all losses.
 
     >>> from math import log
     >>> unit = torch.eye(2)
@@ -37,16 +38,16 @@ def info_nce(
     """
     count = len(queries)
     own = torch.eye(count, documents.shape[0], dtype=torch.bool, device=queries.device)
-    masked = related & ~own
+    masked = excluded & ~own
     target = torch.arange(count, device=queries.device)
     losses = []
     for width in (queries.shape[1], *dimensions):
-        asked, found = queries, documents
+        left, right = queries, documents
         if width < queries.shape[1]:
-            asked, found = (
-                torch.nn.functional.normalize(one[:, :width], dim=1) for one in (asked, found)
+            left, right = (
+                torch.nn.functional.normalize(side[:, :width], dim=1) for side in (left, right)
             )
-        scores = (asked @ found.T / temperature).masked_fill(masked, -torch.inf)
+        scores = (left @ right.T / temperature).masked_fill(masked, -torch.inf)
         losses += [
             torch.nn.functional.cross_entropy(scores, target),
             torch.nn.functional.cross_entropy(scores[:, :count].T, target),
@@ -72,13 +73,14 @@ def back_propagate(
 
     Args:
         encode: may be called with any part of the batch.
-        chunks: positions of texts, each in one of them.
+        chunks: positions of texts; each text is in one chunk.
         loss_of: (n, d) vectors of all texts, in order, to the loss.
         backward: how a scalar is propagated.
         cached: hold the activations of one chunk at a time (GradCache, arXiv:2101.06983). Each
             text is then encoded twice: first without a gradient, for the loss of the whole batch
-            and its gradient by the vectors; then chunk by chunk, to carry that gradient into the
-            weights. The encoder must give the same vectors both times, so it has no dropout.
+            and its gradient with respect to the vectors; then chunk by chunk, to carry that
+            gradient into the weights. The encoder must give the same vectors both times, so it
+            must have no dropout.
 
     Returns:
         The loss, detached.

@@ -41,9 +41,13 @@ _ABSTRACT = datasets.Features(
 )
 
 
+class DataMissing(InputError):
+    """A folder does not hold prepared data."""
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One side of the split, counted."""
+    """The training or the held-out part of the data, in numbers."""
 
     papers: int
     tokens: int
@@ -54,7 +58,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a folder of prepared data says of itself: the paper's table of its data (2.1)."""
+    """The record of a folder of prepared data; it has the figures of the paper's section 2.1."""
 
     base: str
     base_revision: str
@@ -84,17 +88,14 @@ class Prepared:
     def read(cls, folder: Path) -> "Prepared":
         """
         Raises:
-            InputError: if `folder` is not what `train prepare` writes.
+            InputError: if `folder` is not what `prepare` writes.
         """
         try:
             record = json.loads((folder / RECORD).read_bytes())
             record |= {name: Split(**record[name]) for name in ("train", "test")}
             prepared = cls(**record)
         except OSError:
-            raise InputError(
-                f"{folder} holds no {RECORD}; make it with: "
-                f"astrosearch train prepare CORPUS --out {folder}"
-            ) from None
+            raise DataMissing(f"{folder} holds no {RECORD}: it is not prepared data") from None
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / RECORD} cannot be read ({error})") from None
         if prepared.format != FORMAT or prepared.block != BLOCK:
@@ -128,12 +129,13 @@ def prepare(
     """Write the blocks of a corpus, tokenized for a base model.
 
     Args:
-        out: a new folder; it is there only when it is whole.
-        strict: whether the first refused record ends it.
+        out: a new folder; it appears when it is whole.
+        strict: whether to end at the first refused record.
 
     Raises:
-        CorpusError: if a source is not a corpus, or has too little text for one block a split.
+        CorpusError: if a source is not a corpus, or has too little text for one block per split.
         NothingFound: if no paper is selected.
+        AstrosearchError: if another process is making `out`.
     """
     folder, revision = locate(base, reporter)
     vocabulary = load_vocabulary(folder, base)
@@ -151,7 +153,7 @@ def prepare(
             abstracts = _tokenized(corpus, vocabulary, work / "cache", reporter)
         held_out = np.array(abstracts["held_out"], dtype=bool)
         lengths = np.concatenate(
-            [[len(row) for row in some["input_ids"]] for some in abstracts.iter(1_000)]
+            [[len(ids) for ids in batch["input_ids"]] for batch in abstracts.iter(1_000)]
         )
         splits, blocks = {}, {}
         for name, chosen in (("train", ~held_out), ("test", held_out)):
@@ -167,7 +169,7 @@ def prepare(
             splits[name] = Split(int(chosen.sum()), tokens, len(blocks[name]))
         datasets.DatasetDict(blocks).save_to_disk(work)
         abstracts.save_to_disk(work / "abstracts")
-        del abstracts, blocks  # they are maps of the cache
+        del abstracts, blocks  # they map files of the cache
         shutil.rmtree(work / "cache")
         papers.unlink()
         prepared = Prepared(
@@ -225,7 +227,7 @@ def _tokenized(corpus: Corpus, vocabulary: Vocabulary, cache: Path, reporter: Re
 
 def _packed(abstracts: Any, pad: int, cache: Path, name: str) -> Any:
     def rows() -> Iterator[dict[str, object]]:
-        ids = chain.from_iterable(some["input_ids"] for some in abstracts.iter(1_000))
+        ids = chain.from_iterable(batch["input_ids"] for batch in abstracts.iter(1_000))
         for row, length in pack(ids, pad):
             yield {"input_ids": row, "length": length}
 
@@ -243,7 +245,7 @@ def _dataset(
     name: str,
 ) -> Any:
     try:
-        # Named by hand: the fingerprint would pickle the open corpus.
+        # Named by hand: computing a fingerprint would pickle the open corpus.
         return datasets.Dataset.from_generator(
             rows, features=features, cache_dir=str(cache), fingerprint=name
         )

@@ -1,7 +1,7 @@
 """Fine-tuning as the AstroLLaMA paper does it (arXiv:2309.06126, 2.3): `train finetune`.
 
 The Trainer of transformers runs the loop: schedule, accumulation, several processes, precision.
-Ours are the blocks, the settings, and a run that can be killed (`training.run`).
+We bring the blocks, the settings, and a run that can be killed (`training.run`).
 """
 
 import math
@@ -19,17 +19,17 @@ from astrosearch.encoders.hugging_face import quiet_transformers
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from training.adapter import Outcome, write_adapter
-from training.disk import out_of_space, partial, refuse_to_overwrite, rename
+from training.disk import clear, is_first_process, locked, out_of_space, rename
 from training.lm.abstracts import Prepared, blocks_of
-from training.lm.dropout import quicken
+from training.lm.dropout import use_byte_dropout
 from training.lm.packing import BLOCK
 from training.log import Log
-from training.run import LOG, Stops, train
+from training.run import LOG, CheckpointPolicy, train
 from training.settings import FinetuneSettings
 
 
 def steps_of(settings: FinetuneSettings, blocks: int) -> int:
-    """How many steps of the optimiser a run has."""
+    """Number of optimiser steps in a run on this many training blocks."""
     steps = math.ceil(settings.epochs * math.ceil(blocks / settings.batch))
     if settings.max_tokens is not None:
         steps = min(steps, math.ceil(settings.max_tokens / (settings.batch * BLOCK)))
@@ -43,22 +43,23 @@ def finetune(
     reporter: Reporter,
     *,
     device: torch.device,
-    stops: Stops | None = None,
+    policy: CheckpointPolicy | None = None,
     restart: bool = False,
 ) -> Outcome | None:
     """Train a LoRA adapter on prepared blocks, or go on with a run that was cut short.
 
     Args:
+        data: a folder that `training.lm.abstracts.prepare` wrote.
+        out: a new folder for the adapter; it appears when it is whole.
         restart: throw away what an earlier run has left.
 
     Returns:
-        What came of it; None if it was paused.
+        The result; None if the run was paused.
 
     Raises:
         InputError: if the data are not this base's, or an unfinished run has other settings.
-        AstrosearchError: if memory or disk do not suffice.
+        AstrosearchError: if memory or disk do not suffice, or another process is making `out`.
     """
-    refuse_to_overwrite(out)
     prepared = Prepared.read(data)
     if device.type == "cpu":
         keep_freed_memory()
@@ -70,8 +71,9 @@ def finetune(
         dtype=getattr(torch, settings.dtype),
     )
     prepared.check(data, base)
-    work = partial(out)
-    with out_of_space(out):
+    with out_of_space(out), locked(out) as work:
+        if restart and is_first_process():
+            clear(work)
         trainer = _trainer(settings, base, data, work)
         record = {"settings": settings.as_record(), "corpus": prepared.corpus}
         done = train(
@@ -79,16 +81,14 @@ def finetune(
             work,
             record,
             reporter,
-            stops=stops or Stops(),
+            policy=policy or CheckpointPolicy(),
             measure="perplexity",
-            memory_advice=_advice(settings, device),
-            restart=restart,
         )
         if not done:
             return None
         log = Log(work / LOG)
         outcome = Outcome.of(log, device)
-        trainer.accelerator.wait_for_everyone()  # until all have read the log
+        trainer.accelerator.wait_for_everyone()  # until all processes have read the log
         if trainer.is_world_process_zero():
             model = trainer.accelerator.unwrap_model(trainer.model)
             write_adapter(work / "adapter", model, settings, prepared, outcome, log)
@@ -99,7 +99,7 @@ def finetune(
 
 
 def process_device(name: str | None) -> torch.device:
-    """The device of this process: of several processes on a machine each has its own GPU."""
+    """The device of this process; of several processes on a machine each has its own GPU."""
     device = pick_device(name)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
@@ -108,14 +108,14 @@ def process_device(name: str | None) -> torch.device:
 
 def lora(model: Any, settings: FinetuneSettings) -> Any:
     """The base, frozen, with LoRA on all its linear maps but the head."""
-    # Here and not above: bitsandbytes comes with it and prints when it is imported.
+    # Imported here because bitsandbytes comes with it and prints when it is imported.
     with quiet_transformers():
         from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
     if settings.quantize != "none":
         for module in model.modules():
-            # On a CPU a look at held-out blocks would repack the 4-bit weights for inference, for
-            # good, and in that layout bitsandbytes has no gradient.
+            # On a CPU an evaluation would repack the 4-bit weights for inference, for good, and in
+            # that layout bitsandbytes has no gradient.
             if hasattr(module, "support_avx512bf16_for_cpu"):
                 module.support_avx512bf16_for_cpu = False
         model = prepare_model_for_kbit_training(
@@ -198,12 +198,12 @@ def _trainer(settings: FinetuneSettings, base: LanguageModel, data: Path, work: 
             raise InputError(
                 f"a batch of {settings.batch} blocks cannot be cut into micro-batches of "
                 f"{settings.micro_batch} on {arguments.world_size} processes; "
-                f"choose a --batch that {share} divides"
+                f"choose a batch that {share} divides"
             )
         arguments.gradient_accumulation_steps = settings.batch // share
         model = lora(base.model, settings)
         if on_cpu:
-            quicken(model, settings.dropout)
+            use_byte_dropout(model, settings.dropout)
         return Trainer(
             model=model,
             args=arguments,
@@ -211,16 +211,3 @@ def _trainer(settings: FinetuneSettings, base: LanguageModel, data: Path, work: 
             train_dataset=train_blocks,
             eval_dataset=test.select(range(min(full, settings.evaluation_blocks))),
         )
-
-
-def _advice(settings: FinetuneSettings, device: torch.device) -> str:
-    ways = []
-    if settings.micro_batch > 1:
-        ways.append(f"--micro-batch {settings.micro_batch // 2}")
-    if not settings.gradient_checkpointing:
-        ways.append("--gradient-checkpointing")
-    if settings.quantize == "none":
-        ways.append("--quantize 4bit")
-    return f"{device} has too little memory for this run; try " + (
-        " or ".join(ways) or "a smaller base or --rank"
-    )

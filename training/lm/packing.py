@@ -1,18 +1,18 @@
-"""Abstracts into blocks of one length, so that no product is spent on padding."""
+"""Abstracts into blocks of one length, so that no computation is spent on padding."""
 
 from collections.abc import Iterable, Iterator
 
 BLOCK = 512
-"""Tokens a block (arXiv:2309.06126, section 2.2)."""
+"""Tokens per block (arXiv:2309.06126, section 2.2)."""
 
 
 def pack(
     abstracts: Iterable[list[int]], pad: int, block: int = BLOCK
 ) -> Iterator[tuple[list[int], int]]:
-    """Run token lists together and cut them into blocks.
+    """Concatenate token lists and cut them into blocks.
 
-    An abstract goes on in the next block where one ends. What is left at the end becomes a last
-    block too, filled up with `pad`, so that no token is lost.
+    An abstract that does not fit goes on in the next block. What is left at the end becomes a last
+    block, filled up with `pad`, so that no token is lost.
 
     Yields:
         `block` token ids, and how many of them are real: `block` for all but the last.

@@ -1,4 +1,4 @@
-"""Perplexity on held-out papers: of the base and of each adapter, and the paper's Figure 1."""
+"""Perplexity of a base and its adapters on held-out papers, and the paper's Figure 1."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +18,14 @@ from training.log import Log
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One model's line of the table."""
+class ModelPerplexity:
+    """One model's perplexity; a line of the table."""
 
     name: str
     blocks: float
     """Perplexity on packed blocks, [BOS] and [EOS] counted."""
     abstracts: float
-    """Perplexity of abstracts one at a time behind [BOS], their [EOS] not counted."""
+    """Perplexity of single abstracts behind [BOS], without their [EOS]."""
     blocks_reduction: tuple[float, float, float] | None
     """Against the base, as a share: value and 95 % interval over blocks. None for the base."""
     abstracts_reduction: tuple[float, float, float] | None
@@ -43,8 +43,8 @@ def perplexity(
     papers: int | None = 200,
     blocks: int | None = 64,
     seed: int = 0,
-) -> list[Line]:
-    """A line for the base and one for each adapter, on the same held-out texts.
+) -> list[ModelPerplexity]:
+    """Perplexity of the base and of each adapter on the same held-out texts.
 
     Args:
         papers: how many held-out abstracts, drawn by `seed`; None for all.
@@ -57,15 +57,15 @@ def perplexity(
     model = load_language_model(base, reporter, device=device, dtype=dtype)
     prepared.check(data, model)
     packed = [
-        row["input_ids"][: row["length"]] for row in _some(blocks_of(data, "test"), blocks, seed)
+        row["input_ids"][: row["length"]] for row in _sample(blocks_of(data, "test"), blocks, seed)
     ]
-    single = [row["input_ids"][:-1] for row in _some(held_out_abstracts(data), papers, seed)]
+    single = [row["input_ids"][:-1] for row in _sample(held_out_abstracts(data), papers, seed)]
     texts = packed + single
     task = "Reading texts"
     in_all = len(texts) * (1 + len(adapters))
     first = len(packed)
     bare = losses_of(model, texts, lambda done: reporter.progress(task, done, in_all))
-    lines = [Line(base, *_both(bare, first), None, None)]
+    lines = [ModelPerplexity(base, *_both(bare, first), None, None)]
     for number, name in enumerate(adapters, start=1):
         before = number * len(texts)
         attached = attach_adapter(model.model, base, model.revision, name, reporter).eval()
@@ -77,7 +77,7 @@ def perplexity(
             ),
         )
         lines.append(
-            Line(
+            ModelPerplexity(
                 name,
                 *_both(losses, first),
                 reduction(_part(bare, 0, first), _part(losses, 0, first), seed),
@@ -102,22 +102,22 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
 
     with drawn(out) as axes:
         for (name, path), colour in zip(logs, COLOURS * len(logs), strict=False):
-            rows = Log(path).rows()
-            held_out = [row for row in rows if row.held_out_loss is not None]
+            entries = Log(path).entries()
+            held_out = [entry for entry in entries if entry.held_out_loss is not None]
             if not held_out:
                 raise InputError(f"{path} has no held-out losses to draw")
-            steps = [row for row in rows if row.loss is not None]
+            steps = [entry for entry in entries if entry.loss is not None]
             axes.plot(
-                [row.tokens / 1e6 for row in steps],
-                [row.perplexity for row in steps],
+                [entry.tokens / 1e6 for entry in steps],
+                [entry.perplexity for entry in steps],
                 color=colour,
                 alpha=0.3,
                 linewidth=0.8,
                 label=f"{name}, training batches",
             )
             axes.plot(
-                [row.tokens / 1e6 for row in held_out],
-                [row.perplexity for row in held_out],
+                [entry.tokens / 1e6 for entry in held_out],
+                [entry.perplexity for entry in held_out],
                 color=colour,
                 marker="o",
                 markersize=3,
@@ -128,7 +128,9 @@ def plot(logs: Sequence[tuple[str, Path]], base: str, out: Path) -> None:
         )
         axes.set_xlabel("Tokens seen (millions)")
         axes.set_ylabel("Perplexity")
-        axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1))  # above, over no line
+        axes.legend(
+            frameon=False, loc="lower right", bbox_to_anchor=(1, 1)
+        )  # above the axes, over no line
 
 
 def log_of(adapter: str, reporter: Reporter) -> Path:
@@ -140,11 +142,13 @@ def log_of(adapter: str, reporter: Reporter) -> Path:
     folder, _ = locate_adapter(adapter, reporter)
     path = folder / "log.csv"
     if not path.exists():
-        raise InputError(f"{adapter} holds no log.csv: not an adapter of `train finetune`")
+        raise InputError(
+            f"{adapter} holds no log.csv: it is not a language-model adapter trained here"
+        )
     return path
 
 
-def _some(rows: Any, count: int | None, seed: int) -> list[Any]:
+def _sample(rows: Any, count: int | None, seed: int) -> list[Any]:
     if count is None or count >= len(rows):
         return list(rows)
     drawn = np.random.default_rng(seed).choice(len(rows), size=count, replace=False)
