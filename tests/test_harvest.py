@@ -385,6 +385,27 @@ def test_pages_follow_the_tokens_to_the_empty_one(
     ]
 
 
+@pytest.mark.parametrize(
+    ("attributes", "steps"),
+    [
+        ('completeListSize="5" cursor="0"', [(2, 5), (4, 5), (5, 5)]),
+        ('completeListSize="4000 or so"', [(2, 3), (4, 5), (5, 5)]),
+        ("", [(2, 3), (4, 5), (5, 5)]),
+        ('completeListSize="1"', [(2, 3), (4, 5), (5, 5)]),
+    ],
+)
+def test_progress_is_in_records_of_as_many_as_the_service_says(
+    serve: Callable[..., Service], tmp_path: Path, attributes: str, steps: list[tuple[int, int]]
+) -> None:
+    service = serve(*THREE_PAGES)
+    service.attributes = attributes
+    seen: list[tuple[int, int]] = []
+    etiquette = Etiquette(pause=0)
+    watch = Watch(lambda done, total: seen.append((done, total)))
+    harvest(january(service), tmp_path / "out.jsonl", etiquette=etiquette, reporter=watch)
+    assert seen == steps
+
+
 def test_the_service_sees_one_connection_and_who_is_asking(
     serve: Callable[..., Service], tmp_path: Path
 ) -> None:

@@ -42,6 +42,7 @@ from astrosearch.report import SILENT
 from astrosearch.search.query_parser import parse
 from astrosearch.text.analysis import analyze
 from astrosearch.text.bibtex import entry
+from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.tex import one_line, to_unicode
 from tests.conftest import FROZEN, Run, kaggle_line
 
@@ -57,6 +58,10 @@ JSON = st.recursive(
     max_leaves=6,
 )
 SIGNS = st.text(st.sampled_from(list("\\{}$^_~`'\"%&#@,=az19 \n\x1b\x9b\u202e")), max_size=60)
+PIECES = """0 1 23 1,200 4.50 .5 - + ± +/- ^ _ { } ( ) e-15 E 10^ × x 10 \\times \\la $ ~ z =
+    redshift kpc Myr yr km/s s^-1 erg cm^-2 Msun M⊙ keV arcsec '' % σ five twenty-three million one
+    NGC 1068 M31 J1234+56 SDSS LMC (LMC) Large Magellanic Cloud . , ½ ⁸ ⁻¹ ٣ Ⅷ""".split()
+NUMBERS = st.lists(st.sampled_from([*PIECES, " ", ""]), max_size=12).map("".join)
 STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -94,6 +99,14 @@ def test_no_text_steers_a_terminal_or_ends_its_bibtex_entry(text: str) -> None:
     assert len(library.entries) == 1
 
 
+@given(NUMBERS | st.text(max_size=40))
+def test_any_text_knows_its_own_numbers(text: str) -> None:
+    known = AllowedValues([text])
+    assert known.unknown(text) is None
+    for mention in mentions(text):
+        assert known.having(mention) == [0]
+
+
 @pytest.mark.parametrize("sign", ["\\frac{", "{", "$", "\\'", "^", "\\[", "α", "1a", "a.", '"'])
 def test_a_hundred_thousand_signs_end_in_time(sign: str) -> None:
     text = sign * (100_000 // len(sign))
@@ -122,6 +135,23 @@ def test_a_file_that_unpacks_without_end_is_left(tmp_path: Path, run: Run) -> No
     said = run("corpus", "import", bomb, "--out", tmp_path / "x.jsonl", code=2).stderr
     assert "unpacks to more than 100 times its size" in said
     assert [file.name for file in tmp_path.iterdir()] == ["bomb.json.gz"]
+
+
+def test_a_title_of_half_a_character_and_a_filter_of_pages_are_lines(
+    run: Run, tmp_path: Path, tiny_llama: Path
+) -> None:
+    corpus = tmp_path / "odd.json"
+    odd = r"\unicode{xd800} quasar"
+    lines = [kaggle_line(n, title=odd, abstract=odd, authors=odd) for n in range(5)]
+    corpus.write_text("\n".join(lines))
+    run("index", "--corpus", corpus, "--encoder", tiny_llama)
+    for words in (("query", "quasar"), ("show", "1001.0000")):
+        for form in ("table", "json", "bibtex"):
+            assert "quasar" in run(*words, "--format", form).stdout
+    for words in (("--author", "wang " * 1200), ("--category", "x" * 60_000)):
+        said = run("query", "quasar", *words, code=2).stderr
+        assert "longer than" in said
+        assert len(said) < 200
 
 
 class Trap:

@@ -12,7 +12,13 @@ import pytest
 from astrosearch.corpus.intake import Intake, Refusal, Selection, import_papers
 from astrosearch.corpus.records import paper_from_record, record_from_paper
 from astrosearch.corpus.store import Corpus
-from astrosearch.errors import AstrosearchError, CorpusError, NothingFound, RecordError
+from astrosearch.errors import (
+    AstrosearchError,
+    CorpusError,
+    InputError,
+    NothingFound,
+    RecordError,
+)
 from astrosearch.papers import Paper
 from astrosearch.text.authors import split_authors
 from tests.conftest import kaggle_line
@@ -322,6 +328,15 @@ def test_dates_and_limit_select(tmp_path: Path) -> None:
     found, _, _ = take(path, tmp_path, selection)
     assert [paper.published.year for paper in found] == [2012, 2013, 2014, 2015]
     assert len(take(path, tmp_path, Selection(limit=3))[0]) == 3
+
+
+def test_a_selection_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(InputError, match="2024-02-01, is later than the last, 2024-01-01"):
+        Selection(since=date(2024, 2, 1), until=date(2024, 1, 1))
+    with pytest.raises(InputError, match=r"a limit of 3 .* a sample of 5 .* one of the two"):
+        Selection(limit=3, sample=5)
+    with pytest.raises(InputError, match="longer than 50 characters"):
+        Selection(category="x" * 60_000)
 
 
 def test_a_sample_depends_on_the_seed_and_not_on_the_order(snapshot: Path, tmp_path: Path) -> None:

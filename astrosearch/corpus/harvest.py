@@ -196,10 +196,10 @@ class _Harvest:
             rejected_bytes=_append(self._rejected, before.rejected_bytes, refused),
         )
         _save(self._state, self._request, checkpoint)
-        # How many pages there are is known with the last one.
-        total = checkpoint.pages if checkpoint.finished else checkpoint.pages + 1
-        detail = f"{checkpoint.papers:,} papers"
-        self._reporter.progress("Fetching pages", checkpoint.pages, total, detail)
+        records = checkpoint.papers + sum(checkpoint.refused.values())
+        # Services need not say how long their list is; then its end is known with the last page.
+        total = records if checkpoint.finished else max(page.list_size or 0, records + 1)
+        self._reporter.progress("Fetching records", records, total, f"page {checkpoint.pages:,}")
         return checkpoint
 
     def _page(self, token: str | None) -> Page:

@@ -133,14 +133,14 @@ def read_papers(
 ) -> Iterator[tuple[Paper, str, int]]:
     """Stream the selected papers of some files: (paper, file, line number).
 
-    `intake` is kept up to date on the way; `limit` and `sample` are left to the caller, who
-    alone knows which papers were duplicates.
+    `intake` is kept up to date on the way; `limit` and `sample` are left to the caller, because
+    only the caller knows which papers were duplicates.
 
     Raises:
         CorpusError: if a file is not a corpus, or nearly all lines at its beginning are refused.
     """
-    # Most lines of arXiv end here: one that nowhere holds the category's name needs no parsing.
-    # One that is cut short is left to the parser, to be refused.
+    # Most lines of arXiv end here: one that does not contain the category's name needs no parsing.
+    # One that is cut short is left to the parser, which refuses it.
     wanted = (selection.category or "").encode()
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")

@@ -20,23 +20,23 @@ LONGEST_LINE = 2**20
 """Bytes; the longest record of arXiv has 60 kB (its author list)."""
 
 MOST_UNPACKED, LARGEST_RATIO = 100 * 2**20, 100
-"""Bytes, and how many times its size, that a packed file may unpack to; arXiv's snapshot packs to a
-third. More is a file made to keep its reader busy."""
+"""Bytes, and times its own size, to which a packed file may unpack; arXiv's snapshot packs to a
+third. A file that unpacks to more was made to keep its reader busy."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 BLOCK = 2**20
-"""Bytes read at a time, at most: all that comes before a file breaks off is read."""
+"""Bytes read at a time, at most; what precedes the point where a file breaks off is still read."""
 
 
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each line that is not blank, with its number from 1; one that is too long comes cut.
+    """Each line that is not blank, with its number from 1; one that is too long is cut.
 
     Raises:
-        CorpusError: if the file is missing, a directory, or no JSON Lines at all.
+        CorpusError: if the file is missing, a directory, or not JSON Lines.
         AstrosearchError: if it breaks off in the middle (a truncated download).
     """
     number = 0
@@ -80,7 +80,7 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
 def parsed(line: bytes) -> object:
     """
     Raises:
-        RecordError: if the line is no JSON, or too long to be a record.
+        RecordError: if the line is not JSON, or too long to be a record.
     """
     if len(line) >= LONGEST_LINE:
         raise RecordError("line too long", f"longer than {LONGEST_LINE // 2**20} MB")
@@ -92,7 +92,7 @@ def parsed(line: bytes) -> object:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Stream]:
-    """The bytes of a file; gzip and zip are told by their first bytes, not by the name."""
+    """The bytes of a file; gzip and zip are recognised by their first bytes, not by the name."""
     if path.is_dir():
         raise CorpusError(f"{path} is a directory; name a .json, .jsonl, .gz or .zip file")
     if path.exists() and not path.is_file():  # one without a writer would be waited for
@@ -130,7 +130,7 @@ def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _check_beginning(path: Path, stream: Stream) -> None:
-    """Refuse what is no JSON Lines file by its first bytes, before anything is read from it."""
+    """Refuse what is not a JSON Lines file by its first bytes, before anything else is read."""
     start = stream.peek(65536)[:65536] if hasattr(stream, "peek") else b""
     text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not text:

@@ -71,7 +71,7 @@ class HarvestRequest:
         return first | ({"until": str(self.until)} if self.until else {})
 
     def __str__(self) -> str:
-        """All of the request: an unfinished harvest is told by it."""
+        """All of the request: it identifies an unfinished harvest."""
         where = "" if self.base_url == ARXIV_OAI else f" at {self.base_url}"
         return f"{self.set_spec} from {self.since} until {self.until or 'now'}{where}"
 
@@ -95,7 +95,9 @@ class Page:
     token: str | None = None
     """Asks for the next page; None on the last one."""
     expires: str | None = None
-    """When `token` ceases to be valid, as 2024-02-01T00:00:00Z; None if nobody says."""
+    """When `token` ceases to be valid, as 2024-02-01T00:00:00Z; None if unknown."""
+    list_size: int | None = None
+    """Records of the whole list, as far as the service says it."""
 
 
 class TokenExpired(AstrosearchError):
@@ -173,7 +175,9 @@ def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
         return Page(papers, refused)
     # The protocol's name of the attribute, and the one arXiv gives it.
     expires = following.get("expirationDate") or following.get("expires")
-    return Page(papers, refused, text, expires)
+    size = following.get("completeListSize", "")
+    list_size = int(size) if size.isascii() and size.isdecimal() and len(size) < 10 else None
+    return Page(papers, refused, text, expires, list_size)
 
 
 def _page_of_error(error: ET.Element, request: HarvestRequest, token: str | None) -> Page:
@@ -200,7 +204,7 @@ def _paper(arxiv_id: str, record: ET.Element) -> Paper:
     """The paper in a record, whose elements have the names of the Kaggle snapshot's fields.
 
     Raises:
-        RecordError: if it holds none.
+        RecordError: if it does not hold one.
     """
     if record.find("header[@status='deleted']", _XML) is not None:
         raise RecordError("deleted", f"{arxiv_id} was deleted by arXiv")

@@ -21,8 +21,8 @@ from astrosearch.papers import Paper, month_of_id, parse_id
 from astrosearch.text.authors import split_authors
 
 LONGEST_TEXT = 100_000
-"""Characters of a title or an abstract. arXiv's have at most 6,000, and what is done with a paper
-takes a time that is bounded by this."""
+"""Characters of a title or an abstract. arXiv's have at most 6,000; the limit bounds the time that
+any work on a paper takes."""
 
 _WITHDRAWN = re.compile(
     r"""^\W*(?:
@@ -38,7 +38,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def paper_from_record(record: object) -> Paper:
-    """Read a record in either form; ours is told by its lists, or its date `published`.
+    """Read a record in either form; ours is recognised by its lists, or its date `published`.
 
     Raises:
         RecordError: with the reason it is counted under, if the record cannot be a paper.

@@ -38,7 +38,7 @@ CREATE TABLE papers (
 )
 """
 FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
-"""The columns of which a `Paper` is made, in the order in which `paper_from_fields` takes them."""
+"""The columns of a `Paper`, in the order that `paper_from_fields` takes."""
 
 _COLUMNS = {*FIELDS.split(", "), "row", "author_words", "text_sha256"}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -189,7 +189,7 @@ class Corpus:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one operation: the one place where damage is told from our mistakes."""
+        """A connection for one operation; here alone is damage told apart from our mistakes."""
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -273,7 +273,7 @@ def paper_from_fields(fields: Sequence[object]) -> Paper:
 
 
 def _read_only(path: Path) -> str:
-    """A URI that opens a file which nobody writes any more, without a lock."""
+    """A URI that opens a finished file, which needs no lock."""
     return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
 
 

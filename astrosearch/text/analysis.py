@@ -23,10 +23,10 @@ import Stemmer
 from astrosearch.text import tables, units
 
 LONGEST = 64
-"""Letters of a word, beyond which it is cut: what is longer is no word."""
+"""Letters after which a word is cut; no real word is longer."""
 
 LONGEST_KEPT = 200
-"""Letters of a piece between white spaces whose words are remembered."""
+"""Letters of a piece between white spaces up to which its words are cached."""
 
 _stem = Stemmer.Stemmer("english", 0).stemWord
 
@@ -138,7 +138,7 @@ STOP_WORDS = frozenset(
 )
 """Function words of English. They are indexed, for phrases, but seldom tell papers apart."""
 
-# American spellings, except that -ize becomes -ise: that way round needs no list of words.
+# American spellings, except that -ize becomes -ise, because -ise to -ize would need a word list.
 _SPELLINGS = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (
@@ -246,21 +246,21 @@ class Analyzed(NamedTuple):
 def analyze(text: str) -> Analyzed:
     r"""Cut a text into stemmed words.
 
-    >>> words("Colours of the $\gamma$-ray source NGC1068")
-    Words(simple=['color', 'of', 'the', 'gamma', 'ray', 'sourc', 'ngc', '1068'],
-          compounds=['gammaray', 'ngc1068'])
+    >>> analyze("Colours of the $\gamma$-ray source NGC1068")
+    Analyzed(terms=['color', 'of', 'the', 'gamma', 'ray', 'sourc', 'ngc', '1068'],
+             compounds=['gammaray', 'ngc1068'])
     """
     if "\\" in text:
         text = _accents_joined(text)
-    simple: list[str] = []
+    terms: list[str] = []
     compounds: list[str] = []
     before = None
     for piece in text.split():
-        # A long piece is kept by nobody: a corpus of such would fill the memory.
+        # A long piece is not cached: a corpus of them would fill the memory.
         cut = _piece if len(piece) <= LONGEST_KEPT else _piece.__wrapped__
         stems, joined, first, last = cut(piece)
         if stems:
-            simple += stems
+            terms += stems
             if joined:
                 compounds += joined
             if before is not None and first is not None:
@@ -269,15 +269,16 @@ def analyze(text: str) -> Analyzed:
                 before = last
         elif last is None or (last == "=" and before not in ("z", "redshift")):
             before = None
-    return Analyzed(simple, compounds)
+    return Analyzed(terms, compounds)
 
 
 def normalize(text: str) -> str:
-    r"""A text as its words alone, in lower case, not stemmed: what an encoder may read, so that one
-    word is the same tokens in a title, in TeX, at the beginning of a sentence. It begins with a
-    space, as words do elsewhere in a text.
+    r"""A text as its words alone, in lower case, not stemmed.
 
-    >>> plain("Colours of the $\gamma$-ray source NGC1068")
+    An encoder may read it, so that a word becomes the same tokens in a title, in TeX and at the
+    beginning of a sentence. It begins with a space, as words do elsewhere in a text.
+
+    >>> normalize("Colours of the $\gamma$-ray source NGC1068")
     ' colours of the gamma ray source ngc 1068'
     """
     if "\\" in text:
@@ -310,16 +311,16 @@ def _piece(piece: str) -> _Piece:
     Without words, the last is None for punctuation, `=` for a relation, empty for nothing.
     """
     clean = _without_tex(piece)
-    found = _atoms(clean)
-    atoms, gaps = [atom for atom, _ in found], [gap for _, gap in found]
+    pairs = _atoms(clean)
+    atoms, gaps = [atom for atom, _ in pairs], [gap for _, gap in pairs]
     if not atoms:
         if "=" in clean or piece == "~":
             return (), (), None, "="
         return (), (), None, "" if not clean.strip("-") and piece not in ("-", "–", "—") else None
     joined = [
-        one
+        compound
         for left, right, gap in zip(atoms, atoms[1:], gaps[1:], strict=False)
-        for one in _joined(left, right, gap)
+        for compound in _joined(left, right, gap)
     ]
     for head, number, letter in zip(atoms, atoms[1:], atoms[2:], strict=False):
         if head.isalpha() and number[0].isdigit() and len(letter) == 1 and letter.isalpha():
@@ -334,15 +335,15 @@ def _piece(piece: str) -> _Piece:
 def _atoms(clean: str) -> list[tuple[str, str]]:
     """The words of a piece, as finely as it is cut, each with what stands before it."""
     pattern = _ATOM if clean.isascii() else _ATOM_OF_ANY_SCRIPT
-    found = []
+    atoms = []
     end = 0
     for match in pattern.finditer(clean):
         gap = clean[end : match.start()]
         end = match.end()
         for part in _parts(match[0][:LONGEST]):
-            found.append((part, gap))
+            atoms.append((part, gap))
             gap = ""
-    return found
+    return atoms
 
 
 def _without_tex(piece: str) -> str:
@@ -424,15 +425,15 @@ def _across(left: str, right: str) -> list[str]:
     return []
 
 
-def expand_abbreviations(simple: list[str]) -> list[list[str]]:
-    """Simple words in all ways in which the names among them are abbreviated; a phrase of one way
-    does not hold the other.
+def expand_abbreviations(terms: list[str]) -> list[list[str]]:
+    """Terms in all ways in which the names among them are abbreviated, because a phrase spelt in
+    one way does not match the other.
 
-    >>> respelt(["m", "31", "cluster"])
+    >>> expand_abbreviations(["m", "31", "cluster"])
     [['m', '31', 'cluster'], ['messier', '31', 'cluster']]
     """
-    ways = [simple]
-    for place, (word, after) in enumerate(pairwise(simple)):
+    ways = [terms]
+    for place, (word, after) in enumerate(pairwise(terms)):
         if after[0].isdigit() or after in _GREEK:
             ways = [
                 [*way[:place], other, *way[place + 1 :]]
@@ -454,12 +455,12 @@ def stem(word: str) -> str:
 
 
 MOST_WAYS = 16
-"""In which a phrase is looked for."""
+"""Spellings in which a phrase is looked for."""
 
 _ABBREVIATED = {
     word: [word, *(other for other in group if other != word)]
     for short in dict.fromkeys(_SHORT.values())
-    for group in [dict.fromkeys([short, *(stem(one) for one in _SHORT if _SHORT[one] == short)])]
+    for group in [dict.fromkeys([short, *(stem(full) for full in _SHORT if _SHORT[full] == short)])]
     for word in group
 }
 """Stems of the first word of a compound to all of its spellings."""

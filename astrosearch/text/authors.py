@@ -1,4 +1,4 @@
-"""Names of authors: out of a list, into their parts, and told from one another.
+"""Names of authors: taken from a list, split into parts, and matched.
 
 A corpus keeps the words of its authors' names (`author_words`), a filter looks for one author
 among them (`names_author`), and BibTeX wants a name's parts (`split_name`).

@@ -1,8 +1,8 @@
 r"""Papers as BibTeX.
 
-An entry has to survive what reads it next: BibTeX counts braces whatever TeX makes of them, and
-LaTeX stops at a `_` or `%` that arXiv's titles carry freely. So a title keeps its TeX, and what
-would break the entry or the document is escaped.
+An entry has to survive what reads it next: BibTeX counts braces, even those that mean something
+else to TeX, and LaTeX stops at a `_` or `%`, which arXiv's titles carry freely. So a title keeps
+its TeX, what would break the entry or the document is escaped, and no macro can act.
 """
 
 import re
@@ -104,7 +104,7 @@ _OUTSIDE = re.compile(
 
 
 # What reads or writes files, starts programs, defines macros, or ends a document. No title needs
-# them, and LaTeX does as it is told.
+# them, and LaTeX would obey.
 _FORBIDDEN = frozenset(
     """AtBeginDocument AtEndDocument DeclareRobustCommand IfFileExists InputIfFileExists LoadClass
     RequirePackage ShellEscape VerbatimInput aftergroup afterassignment batchmode begin bibliography

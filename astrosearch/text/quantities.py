@@ -307,7 +307,7 @@ _REST = re.compile(r"\w*[0-9][\w.]*(?<!\.)|[^\W0-9]")
 
 
 def _rest(plain: str) -> Iterator[Mention]:
-    """What is left of digits, in whatever script."""
+    """What is left of digits, in any script."""
     for match in _REST.finditer(plain):
         if any(map(str.isnumeric, match[0])):
             yield Mention("name", match.start(), match.end(), name_key(match[0]))
@@ -363,8 +363,8 @@ class AllowedValues:
         return None
 
     def without_unfinished(self, beginning: str, text: str) -> str:
-        """What was written behind a beginning, without the number that it was cut off in: that
-        would be another one."""
+        """What was written behind a beginning, without the unfinished number at its end, which
+        would be read as a different one."""
         begun = beginning.rstrip()
         unfinished = self.unknown(begun + text, len(begun))
         return text if unfinished is None else text[: max(0, unfinished.start - len(begun))]

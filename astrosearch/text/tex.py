@@ -1,7 +1,7 @@
 r"""TeX in titles, abstracts and names, made readable in a terminal.
 
 arXiv's metadata keep the authors' TeX, and authors write it in every way that compiles and in some
-that do not: formulas without dollars, `%` that nobody escaped, macros of their own. The result
+that do not: formulas without dollars, unescaped `%`, macros of their own. The result
 still has to read as a sentence, so symbols become Unicode, markup goes, and what is not understood
 stays as it was written. No word is dropped.
 
@@ -185,7 +185,7 @@ def to_unicode(text: str) -> str:
         return text
     try:
         return _render(text) or text
-    except Exception:  # a title has to be shown whatever it holds
+    except Exception:  # a title has to be shown, even one that defeats the parser
         return text
 
 
@@ -389,7 +389,11 @@ class _Reader:
 
     def _arguments(self, node: Any, tex: str, in_formula: bool) -> list[str]:
         given = node.nodeargd.argnlist if node.nodeargd else []
-        return [self._text([one], tex, in_formula=in_formula) for one in given if one is not None]
+        return [
+            self._text([argument], tex, in_formula=in_formula)
+            for argument in given
+            if argument is not None
+        ]
 
     def _macro(self, node: Any, following: Any, tex: str, in_formula: bool) -> str:
         name: str = node.macroname

@@ -1,9 +1,9 @@
 """Units as abstracts write them, and how they convert.
 
-Only what is exact converts: a parsec is no round number of metres, and the Sun's mass of none of
-grams, so each of those is a dimension of its own. A year is the Julian one of 365.25 days, as the
-IAU recommends (https://www.iau.org/publications/proceedings_rules/units/); the astronomical unit
-and the electronvolt are exact by definition (IAU 2012 resolution B2, SI 2019).
+Only what is exact converts: nobody writes a parsec in metres to its last digit, or the Sun's mass
+in grams, so each of those is a dimension of its own. A year is the Julian one of 365.25 days, as
+the IAU Style Manual (Wilkins 1989) recommends; the astronomical unit and the electronvolt are exact
+by definition (IAU 2012 resolution B2, SI 2019).
 """
 
 from fractions import Fraction

@@ -38,7 +38,7 @@ from datasets import disable_progress_bars, load_dataset
 disable_progress_bars()
 papers = load_dataset("json", data_files=sys.argv[1], cache_dir=sys.argv[2], split="train")
 astro = papers.filter(
-    lambda row: any(one.startswith("astro-ph") for one in row["categories"].split())
+    lambda row: any(name.startswith("astro-ph") for name in row["categories"].split())
 )
 print(len(astro))
 """
