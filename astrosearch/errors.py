@@ -20,7 +20,7 @@ Any other exception is a bug and keeps its traceback.
 
 from typing import Literal
 
-Remedy = Literal["", "build", "build-again", "tune"]
+Remedy = Literal["", "build", "build-again", "fewer-tokens", "less-memory", "tune", "ungrounded"]
 """What mends it. A front end says it in its own words: the command line names the command."""
 
 

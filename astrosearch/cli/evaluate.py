@@ -191,29 +191,26 @@ def _completion(
     *,
     as_json: bool,
 ) -> None:
-    from astrosearch import paths
     from astrosearch.cli.views import hits as render
     from astrosearch.cli.views.evaluation import write_completion_report
     from astrosearch.completion import evaluation as library
     from astrosearch.completion.generators.base import DEFAULT_GENERATOR
     from astrosearch.completion.generators.local import LocalGenerator
-    from astrosearch.encoders.loading import load_query_encoder
     from astrosearch.encoders.registry import DEFAULT
-    from astrosearch.index.reader import Index
+    from astrosearch.search.searcher import open_index
 
     base, adapter = chosen or (DEFAULT, DEFAULT_GENERATOR)
-    index = Index(paths.existing_index(name))
     reporter = Terminal()
-    encoder = load_query_encoder(index.manifest.encoder, reporter)
+    searcher = open_index(name, reporter=reporter)
     loads = (
         lambda: LocalGenerator.load(base, reporter),
         lambda: LocalGenerator.load(base, reporter, adapter=adapter),
     )
     cases, left_out = library.draw_cases(
-        index, encoder, count, sources, held_out=held_out, seed=seed, reporter=reporter
+        searcher, count, sources, held_out=held_out, seed=seed, reporter=reporter
     )
     report = library.evaluate_completion(
-        index, encoder, loads, cases, left_out, continued=continued, seed=seed, reporter=reporter
+        searcher, loads, cases, left_out, continued=continued, seed=seed, reporter=reporter
     )
     if as_json:
         click.echo(render.as_json(report.as_record(), indent=True))
