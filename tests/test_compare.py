@@ -333,7 +333,7 @@ def test_all_columns_of_a_wide_matrix_are_shown_on_a_narrow_terminal() -> None:
 
 def test_a_pair_is_explained_where_its_numbers_are_and_reads_as_text() -> None:
     lines = _screen(pair_view(_pair(), 80), 80)
-    text = "\n".join(lines)
+    text = " ".join(" ".join(lines).split())
     row = next(line for line in lines if line.split()[:1] == ["astro-embed"])
     assert row.split() == ["astro-embed", "0.219", "97.8", "%", "12th", "2nd", "3", "of", "10"]
     for said in ("B is A's", "… nearest", "in common", "nearer than all random pairs"):
@@ -373,7 +373,7 @@ def test_another_encoder_is_offered_in_a_terminal_in_one_short_line(
     (line,) = run("compare", one, two).stderr.splitlines()
     assert "--against minilm" in line
     assert len(line) < 80
-    assert run("compare", one, two, "--against", other).stderr == ""
+    assert "--against minilm" not in run("compare", one, two, "--against", other).stderr
 
 
 def test_several_papers_are_a_line_for_each_pair_in_a_pipe(run: Run, searcher: Searcher) -> None:
@@ -414,6 +414,7 @@ def test_words_that_two_papers_share_are_in_the_first_ones_form(searcher: Search
     shared = shared_words(one, other)
     assert shared
     assert all(word in one.text.lower() for word in shared)
+    assert "emph" not in shared_words(_paper(1), _paper(2))  # a macro, not a word
 
 
 def test_an_unknown_paper_is_offered_its_nearest_spelling(run: Run, searcher: Searcher) -> None:

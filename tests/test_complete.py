@@ -391,6 +391,23 @@ def test_the_caution_comes_first_and_nothing_is_wider_than_the_terminal(
     assert "a number or name in the sentence was not found" in joined
 
 
+def test_what_is_not_related_is_dim_and_only_the_beginning_is_bold() -> None:
+    done = _completed("We study gas.", " Gas is stripped from the dwarf galaxy. Neutrinos exist.")
+    view = completions_view(CompletionResult("We study gas.", SOURCES, True, [done]), 80)
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    styles = {
+        segment.text.strip(): segment.style
+        for line in console.render_lines(view, console.options)
+        for segment in line
+        if segment.text.strip() and segment.style is not None
+    }
+    assert styles["We study gas."].bold
+    assert styles["Neutrinos exist."].dim
+    related = styles["Gas is stripped from the dwarf galaxy."]
+    assert not related.dim
+    assert not related.bold
+
+
 def test_text_is_shown_by_whole_words_while_it_is_written() -> None:
     pieces = [" Mag", "ellan", "ic cl", "ouds"]
     shown = [whole_words("".join(pieces[: n + 1])) for n in range(len(pieces))]
@@ -693,6 +710,7 @@ def babbler_adapter(babbler: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.slow
 def test_what_grounding_is_worth_is_measured_on_both_models(
     run: Run, tmp_path: Path, tiny_llama: Path, babbler: Path, babbler_adapter: Path
 ) -> None:

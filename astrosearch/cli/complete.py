@@ -184,7 +184,7 @@ def complete(
             only_known_numbers=only_known_numbers or old_strict,
         )
         single = samples == 1 and not others
-        with live_text(beginning, wanted=output == "text" and single) as on_text:
+        with live_text(beginning, wanted=output != "json" and single) as on_text:
             result = run(request, searcher, reporter, on_text)
     write_completions(result, as_json=output == "json")
     if result.interrupted:

@@ -20,6 +20,7 @@ from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.papers import Paper
 from astrosearch.text.analysis import STOP_WORDS, stem
 from astrosearch.text.sentences import sentences
+from astrosearch.text.tex import to_unicode
 
 NEIGHBOURS = 10
 """Nearest neighbours of a paper that are compared with the other's."""
@@ -129,7 +130,11 @@ def shared_words(one: Paper, other: Paper) -> list[str]:
     """Words that two papers share in any inflection, in the first paper's form, the longest
     first."""
     ours, theirs = (
-        {stem(word): word for word in _WORD.findall(paper.text.lower()) if word not in STOP_WORDS}
+        {
+            stem(word): word
+            for word in _WORD.findall(to_unicode(paper.text).lower())
+            if word not in STOP_WORDS
+        }
         for paper in (one, other)
     )
     shared = [ours[word] for word in ours.keys() & theirs]

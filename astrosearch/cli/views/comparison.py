@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from rich import box
 from rich.console import Group, RenderableType
@@ -58,7 +57,7 @@ def _readable(text: str) -> str:
 
 
 def _write_json(record: dict[str, Any]) -> None:
-    click.echo(as_json(record, indent=True))
+    terminal.write(as_json(record, indent=True))
 
 
 def _labelled(rows: Sequence[tuple[Text, ...]]) -> Table:
@@ -86,11 +85,11 @@ def write_pair(pair: PairComparison, *, as_json: bool) -> None:
         console.print(pair_view(pair, console.width))
         return
     for view in pair.views:
-        click.echo("\t".join([view.encoder, *_view_fields(view)]))
-    click.echo(verdict(pair.views))
+        terminal.write("\t".join([view.encoder, *_view_fields(view)]))
+    terminal.write(verdict(pair.views))
     for closest in pair.closest:
         fields = [f"{closest.cosine:.4f}", _readable(closest.one), _readable(closest.other)]
-        click.echo("\t".join(fields))
+        terminal.write("\t".join(fields))
 
 
 def _pair_record(pair: PairComparison) -> dict[str, Any]:
@@ -208,7 +207,7 @@ def write_several(several: SeveralComparison, *, as_json: bool) -> None:
         for i, one in enumerate(several.papers):
             for j in range(i + 1, len(several.papers)):
                 numbers = [f"{matrix.cosines[i, j]:.4f}", f"{matrix.percentiles[i, j]:.2f}"]
-                click.echo("\t".join([matrix.encoder, one.id, several.papers[j].id, *numbers]))
+                terminal.write("\t".join([matrix.encoder, one.id, several.papers[j].id, *numbers]))
 
 
 def _several_record(several: SeveralComparison) -> dict[str, Any]:
@@ -249,10 +248,10 @@ def several_view(several: SeveralComparison, width: int) -> Group:
         Text.assemble(
             ("Bold green: nearer than 99 % of random pairs", "bold green"),
             ("; ", "dim"),
-            ("green: 95 %", "green"),
+            ("green 95 %", "green"),
             ("; ", "dim"),
-            ("yellow: 75 %", "yellow"),
-            ("; dim: less.", "dim"),
+            ("yellow 75 %", "yellow"),
+            ("; dim less.", "dim"),
         )
     )
     return Group(*parts)
@@ -302,7 +301,7 @@ def write_sample(sample: SampleComparison, plot: Path | None, *, as_json: bool) 
         console.print(sample_view(sample, console.width))
         return
     for fields in _sample_lines(sample):
-        click.echo("\t".join(fields))
+        terminal.write("\t".join(fields))
 
 
 def _sample_lines(sample: SampleComparison) -> Iterator[list[str]]:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import click
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -87,9 +86,9 @@ def _harmless(piece: str) -> str:
 def write_completions(result: CompletionResult, *, as_json: bool) -> None:
     """Print the continuations of one beginning with their checks."""
     if as_json:
-        click.echo(_as_json(result))
+        terminal.write(_as_json(result))
         return
-    console = Console(highlight=False)
+    console = terminal.stdout()
     single = len(result.completions) == 1
     width = min(console.width, READABLE) if single else console.width
     console.print(completions_view(result, width), width=width)
@@ -112,7 +111,7 @@ def _side_by_side(result: CompletionResult, width: int) -> Iterator[RenderableTy
     beginning = Text(one_line(result.beginning).rstrip(), style="bold")
     completions = result.completions
     if len(completions) == 1:
-        yield beginning + _marked(completions[0])
+        yield Text.assemble(beginning, _marked(completions[0]))
         yield from (Text(), *_summary(completions[0]), Text())
         return
     yield from (beginning, Text())
@@ -124,8 +123,14 @@ def _side_by_side(result: CompletionResult, width: int) -> Iterator[RenderableTy
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), show_edge=False)
     for done in completions:
         table.add_column(Text(_heading(done), style="cyan"), ratio=1, overflow="fold")
-    table.add_row(*(Group(_marked(done), Text(), *_summary(done)) for done in completions))
+    table.add_row(*(Group(_column(done), Text(), *_summary(done)) for done in completions))
     yield from (table, Text())
+
+
+def _column(done: Completion) -> Text:
+    """The continuation without the space between it and its beginning."""
+    marked = _marked(done)
+    return marked[1:] if marked.plain.startswith(" ") else marked
 
 
 def _heading(done: Completion) -> str:
@@ -168,7 +173,7 @@ def _marked(done: Completion) -> Text:
 
 def _sentence_mark(sentence: CheckedSentence) -> tuple[str, str]:
     if not sentence.sources:
-        return " [no source]", "dim red"
+        return " [no source]", "red"
     sign, style = ("?", "yellow") if sentence.unmatched else ("", "green")
     return " " + "".join(f"[{number + 1}{sign}]" for number in sentence.sources), style
 
