@@ -20,7 +20,17 @@ Any other exception is a bug and keeps its traceback.
 
 from typing import Literal
 
-Remedy = Literal["", "build", "build-again", "list-models", "smaller-batches", "tune"]
+Remedy = Literal[
+    "",
+    "build",
+    "build-again",
+    "fewer-tokens",
+    "less-memory",
+    "list-models",
+    "smaller-batches",
+    "tune",
+    "ungrounded",
+]
 """What mends it. A front end says it in its own words: the command line names the command."""
 
 

@@ -1,32 +1,55 @@
 """Two papers, several, and all pairs of a sample, as an index's encoder and others see them."""
 
+import io
 import json
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console, RenderableType
 
 from astrosearch import paths
+from astrosearch.cli.views.comparison import pair_view, sample_view, several_view
+from astrosearch.comparison.compare import (
+    CosineMatrix,
+    PairComparison,
+    SampleComparison,
+    SeveralComparison,
+    compare_pair,
+    compare_sample,
+    compare_several,
+    compare_texts,
+)
 from astrosearch.comparison.distribution import distributions, middle, step
 from astrosearch.comparison.pairs import (
-    EmbeddingSpace,
+    PairView,
+    SentencePair,
     closest_sentences,
-    gather,
-    percentile,
+    nearer_than,
+    percentiles,
     shared_words,
     verdict,
     view_pair,
-    views,
 )
-from astrosearch.comparison.pairs import PairView as View
+from astrosearch.comparison.pool import (
+    EmbeddingSpace,
+    EncoderVectors,
+    IndexVectors,
+    gather,
+    vector_source,
+)
 from astrosearch.encoders.cached import CachedEncoder
 from astrosearch.encoders.loading import load_cached_encoder, load_encoder
 from astrosearch.encoders.registry import encoder_spec
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import NothingFound
+from astrosearch.errors import InputError, NothingFound
 from astrosearch.index.reader import Index
+from astrosearch.papers import Paper
 from astrosearch.report import SILENT
+from astrosearch.search.searcher import Searcher
 from tests.conftest import Run, kaggle_line, make_llama
+from tests.reporters import Lines
 
 PAPERS = 40
 
@@ -38,11 +61,11 @@ def without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def index(run: Run, tmp_path: Path, tiny_llama: Path) -> Index:
+def searcher(run: Run, tmp_path: Path, tiny_llama: Path) -> Searcher:
     source = tmp_path / "papers.json"
     source.write_text("\n".join(kaggle_line(number) for number in range(PAPERS)) + "\n")
     run("index", "small", "--corpus", source, "--encoder", tiny_llama)
-    return Index(paths.existing_index("small"))
+    return Searcher(Index(paths.existing_index("small")))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +73,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_llama(tmp_path_factory.mktemp("other") / "llama", seed=3)
 
 
-def ids(index: Index, count: int) -> list[str]:
-    return [paper.id for paper in index.corpus.papers(list(range(count)))]
+def ids(searcher: Searcher, count: int) -> list[str]:
+    return [paper.id for paper in searcher.index.corpus.papers(list(range(count)))]
 
 
 # A pair
@@ -59,11 +82,11 @@ def ids(index: Index, count: int) -> list[str]:
 
 def test_a_pair_is_placed_by_percentile_ranks_and_shared_neighbours() -> None:
     angles = np.radians([0, 10, 25, 60, 90])
-    side = EmbeddingSpace(
+    space = EmbeddingSpace(
         "a", np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
     )
     background = np.array([0.0, 0.5, 0.9, 0.99], dtype=np.float32)
-    view = view_pair(side, 0, 2, background)
+    view = view_pair(space, 0, 2, background)
     assert view.cosine == pytest.approx(np.cos(np.radians(25)))
     assert view.percentile == 75.0
     # From 0 degrees 25 is second; from 25 degrees 10 is nearer than 0.
@@ -73,15 +96,15 @@ def test_a_pair_is_placed_by_percentile_ranks_and_shared_neighbours() -> None:
 
 def test_a_percentile_counts_half_of_what_is_equal() -> None:
     background = np.array([0.1, 0.2, 0.2, 0.9], dtype=np.float32)
-    assert percentile(0.2, background) == 50.0
-    assert (percentile(0.0, background), percentile(1.0, background)) == (0.0, 100.0)
+    assert percentiles(0.2, background) == 50.0
+    assert percentiles(np.array([0.0, 1.0]), background).tolist() == [0.0, 100.0]
 
 
 @pytest.mark.parametrize(
     ("one", "two", "said"),
     [
         (99.0, 97.0, "agree that this pair is near"),
-        (99.0, 90.0, "agree in the main"),
+        (99.0, 90.0, "mostly agree"),
         (99.0, 10.0, "disagree strongly"),
         (99.0, 76.0, "disagree somewhat"),
         (20.0, 60.0, "agree that this pair is far"),
@@ -90,7 +113,7 @@ def test_a_percentile_counts_half_of_what_is_equal() -> None:
 def test_the_verdict_says_whether_encoders_agree_and_how_strongly(
     one: float, two: float, said: str
 ) -> None:
-    both = [View(name, 0.5, value, (1, 1), 3, 99) for name, value in (("a", one), ("b", two))]
+    both = [PairView(name, 0.5, value, (1, 1), 3, 99) for name, value in (("a", one), ("b", two))]
     assert said in verdict(both)
 
 
@@ -103,42 +126,65 @@ def test_the_closest_sentences_are_named_each_once(tiny_llama: Path) -> None:
     assert found[0].cosine == pytest.approx(1, abs=1e-5)
     assert len({pair.one for pair in found}) == len({pair.other for pair in found}) == len(found)
     assert closest_sentences(encoder, "", second) == []
+    assert closest_sentences(encoder, "gas of a cloud", "dust of a disc") == []
 
 
-def test_both_encoders_see_the_same_papers(index: Index, other: Path) -> None:
-    wanted = ids(index, 2)
+def test_a_share_of_pairs_is_never_rounded_up_to_all() -> None:
+    assert nearer_than(99.9999) == "nearer than 99.99 % of random pairs"
+    assert nearer_than(100.0) == "nearer than all random pairs"
+    assert nearer_than(0.0) == "farther apart than all random pairs"
+
+
+def test_both_encoders_see_the_same_papers(searcher: Searcher, other: Path) -> None:
+    index, given = searcher.index, ids(searcher, 2)
     encoder = load_encoder(encoder_spec(str(other)), SILENT)
-    pool = gather(index, "own", wanted, [("other", encoder)], 20, seed=1)
+    source = EncoderVectors("other", encoder)
+    pool = gather(searcher, given, [source], 20, seed=1)
     assert len(pool.papers) == 20
-    assert [paper.id for paper in pool.papers if paper.id in wanted] == wanted
+    assert [paper.id for paper in pool.papers if paper.id in given] == given
     rows = [index.corpus.row_of(paper.id) for paper in pool.papers]
-    np.testing.assert_allclose(pool.sides[0].vectors, unit_rows(index.vectors[rows]), atol=1e-6)
+    np.testing.assert_allclose(pool.spaces[0].vectors, unit_rows(index.vectors[rows]), atol=1e-6)
     texts = [paper.abstract for paper in pool.papers]
-    np.testing.assert_allclose(pool.sides[1].vectors, encoder.encode(texts), atol=1e-5)
-    again = gather(index, "own", wanted, [("other", encoder)], 20, seed=1)
+    np.testing.assert_allclose(pool.spaces[1].vectors, encoder.encode(texts), atol=1e-5)
+    again = gather(searcher, given, [source], 20, seed=1)
     assert [paper.id for paper in again.papers] == [paper.id for paper in pool.papers]
-    seen = views(pool, pool.place(wanted[0]), pool.place(wanted[1]))
-    assert [view.encoder for view in seen] == ["own", "other"]
-    assert {view.papers for view in seen} == {20}
+    pair = compare_pair(searcher, given[0], given[1], [source], pool_size=20, seed=1)
+    assert [view.encoder for view in pair.views] == ["tiny-llama", "other"]
+    assert {view.papers for view in pair.views} == {20}
+    with pytest.raises(NothingFound, match="is not among the 20 papers compared"):
+        pool.row_of("9901.00001")
 
 
-def test_another_index_lends_its_vectors_of_the_papers_both_have(
-    run: Run, index: Index, tmp_path: Path, other: Path
-) -> None:
+@pytest.fixture
+def half(run: Run, searcher: Searcher, tmp_path: Path, other: Path) -> IndexVectors:
+    """The first 20 papers in another index, by another encoder."""
     source = tmp_path / "half.json"
     source.write_text("\n".join(kaggle_line(number) for number in range(20)) + "\n")
     run("index", "half", "--corpus", source, "--encoder", other)
-    half = Index(paths.existing_index("half"))
-    pool = gather(index, "own", ids(index, 2), [("half", half)], PAPERS, seed=0)
-    assert {paper.id for paper in pool.papers} == {paper.id for paper in half.corpus}
-    rows = [half.corpus.row_of(paper.id) for paper in pool.papers]
-    np.testing.assert_allclose(pool.sides[1].vectors, unit_rows(half.vectors[rows]), atol=1e-6)
-    last = [paper.id for paper in index.corpus][-1]
-    with pytest.raises(NothingFound, match="is not in this index of 20 papers"):
-        gather(index, "own", [ids(index, 1)[0], last], [("half", half)], PAPERS, seed=0)
+    vectors = vector_source("half")
+    assert isinstance(vectors, IndexVectors)
+    return vectors
 
 
-# What is kept
+def test_another_index_lends_its_vectors_of_the_papers_both_have(
+    searcher: Searcher, half: IndexVectors
+) -> None:
+    index = Index(paths.existing_index("half"))
+    pool = gather(searcher, ids(searcher, 2), [half], PAPERS, seed=0)
+    assert {paper.id for paper in pool.papers} == {paper.id for paper in index.corpus}
+    rows = [index.corpus.row_of(paper.id) for paper in pool.papers]
+    np.testing.assert_allclose(pool.spaces[1].vectors, unit_rows(index.vectors[rows]), atol=1e-6)
+    last = [paper.id for paper in searcher.index.corpus][-1]
+    with pytest.raises(NothingFound, match="is not among the 20 papers of index half"):
+        compare_pair(searcher, ids(searcher, 1)[0], last, [half])
+
+
+def test_another_index_has_no_vectors_of_new_texts(searcher: Searcher, half: IndexVectors) -> None:
+    with pytest.raises(InputError, match="index half has vectors of its papers only"):
+        compare_texts(searcher, "gas stream", "dust", [half])
+
+
+# What is cached
 
 
 def test_a_second_question_encodes_nothing_and_answers_the_same(other: Path) -> None:
@@ -165,18 +211,18 @@ def test_a_second_question_encodes_nothing_and_answers_the_same(other: Path) -> 
 
 def test_all_pairs_are_counted_and_ranked_as_numpy_does() -> None:
     generator = np.random.default_rng(0)
-    sides = [unit_rows(generator.normal(size=(60, 8)) + 0.3) for _ in range(2)]
-    found, (agreement,) = distributions(sides, disagreements=3)
+    spaces = [unit_rows(generator.normal(size=(60, 8)) + 0.3) for _ in range(2)]
+    found, (agreement,) = distributions(spaces, disagreements=3)
     upper = np.triu_indices(60, 1)
-    cosines = [(side @ side.T)[upper] for side in sides]
-    for one, expected in zip(found, cosines, strict=True):
-        assert one.pairs == 60 * 59 // 2 == one.counts.sum()
-        assert one.mean == pytest.approx(expected.mean(), abs=1e-4)
-        assert one.spread == pytest.approx(expected.std(), abs=1e-4)
-        assert one.quantiles[50] == pytest.approx(np.median(expected), abs=2e-3)
-        assert one.share_above(0.5) == pytest.approx((expected > 0.5).mean(), abs=1e-3)
-        assert one.histogram(np.linspace(-1, 1, 5)).sum() == one.pairs
-    first, second = (np.argsort(np.argsort(one)) for one in cosines)
+    cosines = [(space @ space.T)[upper] for space in spaces]
+    for distribution, expected in zip(found, cosines, strict=True):
+        assert distribution.pairs == 60 * 59 // 2 == distribution.counts.sum()
+        assert distribution.mean == pytest.approx(expected.mean(), abs=1e-4)
+        assert distribution.spread == pytest.approx(expected.std(), abs=1e-4)
+        assert distribution.quantiles[50] == pytest.approx(np.median(expected), abs=2e-3)
+        assert distribution.share_above(0.5) == pytest.approx((expected > 0.5).mean(), abs=1e-3)
+        assert distribution.histogram(np.linspace(-1, 1, 5)).sum() == distribution.pairs
+    first, second = (np.argsort(np.argsort(line)) for line in cosines)
     correlation = np.asarray(np.corrcoef(np.stack([first, second])))
     assert agreement.rank_correlation == pytest.approx(float(correlation[0, 1]), abs=1e-3)
     worst = agreement.nearer_first[0]
@@ -186,9 +232,9 @@ def test_all_pairs_are_counted_and_ranked_as_numpy_does() -> None:
     assert worst.rows == (int(upper[0][pair]), int(upper[1][pair]))
 
 
-def test_encoders_that_are_one_agree_wholly() -> None:
-    side = unit_rows(np.random.default_rng(1).normal(size=(30, 5)))
-    _, (agreement,) = distributions([side, side.copy()])
+def test_an_encoder_agrees_wholly_with_itself() -> None:
+    space = unit_rows(np.random.default_rng(1).normal(size=(30, 5)))
+    _, (agreement,) = distributions([space, space.copy()])
     assert agreement.rank_correlation == pytest.approx(1)
     assert agreement.shared_neighbours == 1
     assert (agreement.nearer_first, agreement.nearer_second) == ([], [])
@@ -199,43 +245,158 @@ def test_steps_are_fine_enough_for_four_digits() -> None:
     np.testing.assert_allclose(middle(step(cosines)), cosines, atol=5e-5)
 
 
+# The library
+
+
+def test_several_papers_are_a_matrix_of_cosines_and_percentiles(searcher: Searcher) -> None:
+    several = compare_several(searcher, ids(searcher, 3))
+    (matrix,) = several.matrices
+    vectors = unit_rows(searcher.index.vectors[:3])
+    np.testing.assert_allclose(matrix.cosines, vectors @ vectors.T, atol=1e-6)
+    one, other = ids(searcher, 2)
+    pair = compare_pair(searcher, one, other)
+    assert pair.views[0].cosine == pytest.approx(float(matrix.cosines[0, 1]))
+    assert pair.views[0].percentile == pytest.approx(float(matrix.percentiles[0, 1]))
+
+
+def test_a_sample_larger_than_the_index_takes_all_papers_and_says_so(searcher: Searcher) -> None:
+    lines = Lines()
+    sample = compare_sample(searcher, 1_000, reporter=lines)
+    assert len(sample.papers) == PAPERS
+    assert lines == ["Only 40 papers available; using all (1,000 requested)."]
+
+
+# How it looks
+
+
+TEX = (
+    r"We find that the mass of NGC~1068 is $10^{8}\,M_\odot$, \emph{and} a stream of gas is long. "
+)
+
+
+def _paper(number: int) -> Paper:
+    return Paper(
+        f"2001.0000{number}",
+        rf"The $H_0$ tension and the structure of the heliosphere {number}, a title beyond a line",
+        TEX * 3,
+        ("A. B",),
+        ("astro-ph.GA",),
+        date(2020, 1, 1),
+    )
+
+
+def _pair() -> PairComparison:
+    views = [
+        PairView("astro-embed", 0.219, 97.8, (12, 2), 3, 264),
+        PairView("openai:text-embedding-ada-002", 0.81, 100.0, (1, 1), 7, 264),
+    ]
+    papers = _paper(1), _paper(2)
+    closest = [SentencePair(TEX.strip(), TEX.strip(), 0.91)] * 2
+    return PairComparison(papers, (papers[0].abstract, papers[1].abstract), views, closest)
+
+
+def _several() -> SeveralComparison:
+    cosines = np.full((16, 16), 0.25, dtype=np.float32)
+    names = ("astro-embed", "openai:text-embedding-ada-002")
+    shares = np.full((16, 16), 25.0)
+    matrices = [CosineMatrix(name, cosines, shares) for name in names]
+    return SeveralComparison([_paper(1)] * 16, matrices)
+
+
+def _sample() -> SampleComparison:
+    draw = np.random.default_rng(0)
+    spaces = [unit_rows(draw.normal(size=(30, 5))) for _ in range(4)]
+    found, agreements = distributions(spaces, disagreements=2)
+    names = ["astro-embed", "openai:text-embedding-ada-002", "minilm", "a-long-name-of-an-encoder"]
+    return SampleComparison([_paper(1)] * 30, names, found, agreements)
+
+
+def _screen(view: RenderableType, width: int) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(view)
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_nothing_is_wider_than_the_terminal(width: int) -> None:
+    for view in (pair_view(_pair(), width), several_view(_several(), width)):
+        assert max(map(len, _screen(view, width))) <= width
+    sample = _screen(sample_view(_sample(), width), width)
+    assert max(map(len, sample)) <= width
+    assert any("█" in line for line in sample)
+
+
+def test_all_columns_of_a_wide_matrix_are_shown_on_a_narrow_terminal() -> None:
+    lines = _screen(several_view(_several(), 80), 80)
+    heads = [line.split() for line in lines if line.split()[:1] == ["astro-embed"]]
+    assert [int(number) for head in heads for number in head[1:]] == list(range(1, 17))
+
+
+def test_a_pair_is_explained_where_its_numbers_are_and_reads_as_text() -> None:
+    lines = _screen(pair_view(_pair(), 80), 80)
+    text = " ".join(" ".join(lines).split())
+    row = next(line for line in lines if line.split()[:1] == ["astro-embed"])
+    assert row.split() == ["astro-embed", "0.219", "97.8", "%", "12th", "2nd", "3", "of", "10"]
+    for said in ("B is A's", "… nearest", "in common", "nearer than all random pairs"):
+        assert said in text
+    assert "$" not in text
+    assert "\\" not in text
+    assert "10⁸ M⊙" in text
+    first, second, *_ = (n for n, line in enumerate(lines) if "We find that the mass" in line)
+    for place in (first, second):
+        start = lines[place].index("We find")
+        following = lines[place + 1]
+        assert len(following) - len(following.lstrip()) == start, lines[place : place + 2]
+
+
 # The command
 
 
-def test_a_pair_in_any_form_of_its_ids(run: Run, index: Index, other: Path) -> None:
-    one, two = ids(index, 2)
+def test_a_pair_in_any_form_of_its_ids(run: Run, searcher: Searcher, other: Path) -> None:
+    one, two = ids(searcher, 2)
     result = run("compare", f"arXiv:{one}v1", f"https://arxiv.org/abs/{two}", "--format", "json")
-    assert "OPENAI_API_KEY is not set" in result.stderr
-    assert "--against minilm" in result.stderr
+    assert result.stderr == ""
     record = json.loads(result.stdout)
-    assert [line.split()[0] for line in record["pair"]] == [one, two]
+    assert [name.split()[0] for name in record["pair"]] == [one, two]
     (view,) = record["encoders"]
-    both = unit_rows(index.vectors[:2])
+    both = unit_rows(searcher.index.vectors[:2])
     assert view["cosine"] == pytest.approx(float(both[0] @ both[1]), abs=1e-4)
     assert view["among"] == PAPERS
     lines = run("compare", one, two, "--against", other).stdout.splitlines()
     assert [line.split("\t")[0] for line in lines[:2]] == ["tiny-llama", str(other)]
 
 
-def test_several_papers_are_a_matrix(run: Run, index: Index) -> None:
-    some = ids(index, 4)
-    record = json.loads(run("compare", *some, "--format", "json").stdout)
+def test_another_encoder_is_offered_in_a_terminal_in_one_short_line(
+    run: Run, searcher: Searcher, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    one, two = ids(searcher, 2)
+    (line,) = run("compare", one, two).stderr.splitlines()
+    assert "--against minilm" in line
+    assert len(line) < 80
+    assert "--against minilm" not in run("compare", one, two, "--against", other).stderr
+
+
+def test_several_papers_are_a_line_for_each_pair_in_a_pipe(run: Run, searcher: Searcher) -> None:
+    given = ids(searcher, 4)
+    record = json.loads(run("compare", *given, "--format", "json").stdout)
     cosines = np.array(record["encoders"][0]["cosines"])
-    vectors = unit_rows(index.vectors[:4])
+    vectors = unit_rows(searcher.index.vectors[:4])
     np.testing.assert_allclose(cosines, vectors @ vectors.T, atol=1e-4)
-    assert len(run("compare", *some).stdout.splitlines()) == 6
+    assert len(run("compare", *given).stdout.splitlines()) == 6
 
 
-def test_pasted_texts_are_compared(run: Run, index: Index, other: Path) -> None:
+def test_pasted_texts_are_compared(run: Run, searcher: Searcher, other: Path) -> None:
     texts = ("--text", "gas stream", "--text", "gas stream")
     record = json.loads(run("compare", *texts, "--against", other, "--format", "json").stdout)
+    assert record["pair"] == ["“gas stream”"] * 2
     assert [view["cosine"] for view in record["encoders"]] == [1.0, 1.0]
     assert [view["ranks"] for view in record["encoders"]] == [None, None]
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_a_sample_is_told_and_drawn(
-    run: Run, index: Index, other: Path, tmp_path: Path, kind: str
+def test_a_sample_is_described_and_drawn(
+    run: Run, searcher: Searcher, other: Path, tmp_path: Path, kind: str
 ) -> None:
     figure = tmp_path / f"figure.{kind}"
     options = ("--sample", 30, "--against", other, "--disagreements", 2, "--plot", figure)
@@ -249,41 +410,39 @@ def test_a_sample_is_told_and_drawn(
     assert run("compare", *options[:6]).stdout.count("nearer for") == 4
 
 
-def test_words_that_two_papers_share_are_told_in_a_form_they_have(index: Index) -> None:
-    one, two = index.corpus.papers([0, 1])
-    shared = shared_words(one, two)
+def test_words_that_two_papers_share_are_in_the_first_ones_form(searcher: Searcher) -> None:
+    one, other = searcher.index.corpus.papers([0, 1])
+    shared = shared_words(one, other)
+    assert shared
     assert all(word in one.text.lower() for word in shared)
+    assert "emph" not in shared_words(_paper(1), _paper(2))  # a macro, not a word
 
 
-def test_an_unknown_paper_is_offered_its_nearest_spelling(run: Run, index: Index) -> None:
-    one, two = ids(index, 2)
+def test_an_unknown_paper_is_offered_its_nearest_spelling(run: Run, searcher: Searcher) -> None:
+    one, two = ids(searcher, 2)
     wrong = one[:-2] + one[-1] + one[-2] if one[-1] != one[-2] else one[:-1] + "9"
     result = run("compare", wrong, two, code=4)
     assert f"{wrong} is not in this index of {PAPERS} papers" in result.stderr
     assert "spelled much like it: " in result.stderr
 
 
-def test_what_makes_no_comparison_is_a_line(run: Run, index: Index, tmp_path: Path) -> None:
-    one, two = ids(index, 2)
+def test_what_cannot_be_compared_is_a_line(run: Run, searcher: Searcher, tmp_path: Path) -> None:
+    one, two = ids(searcher, 2)
     for arguments, message in (
         ((), "give two or more IDs"),
-        ((one,), "one paper alone"),
+        ((one,), "one paper cannot be compared"),
         ((one, one), "given twice"),
         (("--text", "a"), "give --text twice"),
         (("--text", "a", "--text", " "), "is empty"),
-        ((one, two, "--plot", tmp_path / "x.png"), "belong to --sample"),
+        ((one, two, "--plot", tmp_path / "x.png"), "need --sample"),
         (("--sample", 9, "--disagreements", 3), "add --against minilm"),
         (("--sample", 9, "--plot", tmp_path / "x.gif"), "figure's name ends in .png"),
         (("--sample", 9, "--plot", tmp_path / "no" / "x.png"), "cannot be written"),
         ((one, "nonsense"), "nonsense"),
+        ((one, two, "--against", "nonsense"), "nonsense"),
     ):
         result = run("compare", *arguments, code=2)
-        assert message in result.stderr.splitlines()[-1]
-    # Only who asks for ada-002 by name is told to get a key.
-    assert (
-        "OPENAI_API_KEY"
-        in run(
-            "compare", one, two, "--against", "openai:text-embedding-ada-002", "--yes", code=3
-        ).stderr
-    )
+        assert message in result.stderr.splitlines()[-1], arguments
+    ada = ("--against", "openai:text-embedding-ada-002", "--yes")
+    assert "OPENAI_API_KEY" in run("compare", one, two, *ada, code=3).stderr
     assert not list(tmp_path.rglob("x.*"))

@@ -1,4 +1,4 @@
-"""OpenAI's chat models as writers, against a real HTTP server on loopback."""
+"""OpenAI's chat models as generators, against a real HTTP server on loopback."""
 
 import json
 import threading
@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from astrosearch.completion.generators.base import GenerationStats, Sampling, load_generator
+from astrosearch.completion.generators.base import GenerationStats, GeneratorSpec, Sampling
+from astrosearch.completion.generators.loading import load_generator
 from astrosearch.errors import AstrosearchError, SetupError
 from tests.conftest import Run
 from tests.reporters import Lines
@@ -77,11 +78,10 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
 
 
 def _written(stats: GenerationStats, abstracts: list[str]) -> str:
-    said = Lines()
-    writer = load_generator("openai:gpt-4o", said)
-    pieces = writer.write("We map", abstracts, Sampling(seed=7), stats)
-    text = "".join(pieces)
-    assert "tokens to 127.0.0.1" in said[0]
+    lines = Lines()
+    generator = load_generator(GeneratorSpec("openai:gpt-4o"), lines)
+    text = "".join(generator.generate("We map", abstracts, Sampling(seed=7), stats))
+    assert "tokens to 127.0.0.1" in lines[0]
     return text
 
 
@@ -136,9 +136,9 @@ def test_its_text_is_checked_like_any_other(
     service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
-    asked = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
-    record = json.loads(run(*asked, "--format", "json").stdout)
+    command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
+    record = json.loads(run(*command, "--format", "json").stdout)
     [done] = record["completions"]
-    assert [done["text"][one["start"] : one["end"]] for one in done["numbers"]] == ["50 kpc", "99"]
+    assert [done["text"][n["start"] : n["end"]] for n in done["numbers"]] == ["50 kpc", "99"]
     service.faults.append(400)
-    assert "gave no answer: 400" in run(*asked, code=1).stderr
+    assert "gave no answer: 400" in run(*command, code=1).stderr

@@ -214,10 +214,8 @@ def _evaluate_completion(
     count = options["queries"] or 200
     seed, reporter = options["seed"], Terminal()
     with open_index(index_name, reporter=reporter) as searcher:
-        index, encoder = searcher.index, searcher.encoder
         cases, left_out = draw_cases(
-            index,
-            encoder,
+            searcher,
             count,
             options["sources"],
             held_out=options["held_out"],
@@ -225,8 +223,7 @@ def _evaluate_completion(
             reporter=reporter,
         )
         report = evaluate_completion(
-            index,
-            encoder,
+            searcher,
             (
                 lambda: LocalGenerator.load(base, reporter),
                 lambda: LocalGenerator.load(base, reporter, adapter=adapter),

@@ -1,28 +1,30 @@
 """All pairs of a sample of papers under one encoder and another: the paper's Figure 3.
 
-10,000 papers are 49,995,000 pairs. Their cosines are computed block by block and kept as 16-bit
-steps from -1 to 1, of 3e-5 each, from which everything here is counted: two bytes a pair and
-encoder, and no sorting.
+10,000 papers are 49,995,000 pairs. Their cosines are computed block by block and stored as 16-bit
+steps from -1 to 1, of 3e-5 each. Everything here is counted from these steps, at two bytes a pair
+and encoder, without sorting.
 
 A cosine means little by itself (ada-002 puts all pairs between .7 and 1), so two encoders are
-compared by the percentile that a pair has among all pairs of the sample.
+compared by the percentile of a pair among all pairs of the sample.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.report import SILENT, Reporter
 
 STEPS = 65_536
-"""Steps from -1 to 1 that a cosine is counted by."""
+"""Steps from -1 to 1 in which cosines are counted."""
 
-BLOCK = 512
+MATRIX_ROWS = 512
 """Rows of the cosine matrix that are computed at once: 20 MB for 10,000 papers."""
 
 NEIGHBOURS = 10
+"""Nearest neighbours of a paper that are compared between encoders."""
 
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)
 """In per cent."""
@@ -65,10 +67,10 @@ class Disagreement:
     """A pair on which two encoders differ."""
 
     rows: tuple[int, int]
-    """Places of the two papers in the sample."""
+    """Of the two papers in the sample."""
     cosines: tuple[float, float]
     percentiles: tuple[float, float]
-    """Under the one encoder and the other."""
+    """Under the first encoder and the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Agreement:
     rank_correlation: float
     """Spearman's, over all pairs."""
     shared_neighbours: float
-    """Of a paper's 10 nearest under the one encoder, the share that is among them under the other;
-    the mean over all papers."""
+    """Share of a paper's 10 nearest under one encoder that are among its 10 nearest under the
+    other; the mean over all papers."""
     nearer_first: list[Disagreement]
     """Pairs that the first encoder puts much nearer than the second, the worst first."""
     nearer_second: list[Disagreement]
@@ -100,53 +102,73 @@ def middle(steps: NDArray[np.integer] | int) -> NDArray[np.float64]:
     return np.asarray((np.asarray(steps) + 0.5) * (2 / STEPS) - 1)
 
 
+def cosine_range(found: Sequence[Distribution]) -> tuple[float, float]:
+    """The lowest and the highest cosine under any encoder, rounded outwards to .05."""
+    occupied = [np.flatnonzero(distribution.counts) for distribution in found]
+    low = min(float(middle(int(steps[0]))) for steps in occupied)
+    high = max(float(middle(int(steps[-1]))) for steps in occupied)
+    return float(np.floor(low * 20) / 20), float(np.ceil(high * 20) / 20)
+
+
 def distributions(
-    sides: Sequence[Vectors],
-    disagreements: int = 0,
-    progress: Callable[[int, int], None] = lambda done, rows: None,
+    spaces: Sequence[Vectors], disagreements: int = 0, reporter: Reporter = SILENT
 ) -> tuple[list[Distribution], list[Agreement]]:
-    """Of each encoder its distribution, and of each but the first its agreement with the first.
+    """The distribution under each encoder, and the agreement of each but the first with the first.
 
     Args:
-        sides: for each encoder the (n, d) float32 unit rows of the same n papers; d may differ.
+        spaces: for each encoder the (n, d) float32 unit rows of the same n papers; d may differ.
         disagreements: how many pairs to name, each way.
     """
-    count = len(sides[0])
+    count = len(spaces[0])
     pairs = count * (count - 1) // 2
-    steps = [np.empty(pairs, dtype=np.uint16) for _ in sides]
-    nearest = [np.empty((count, min(NEIGHBOURS, count - 1)), dtype=np.int64) for _ in sides]
-    counts = [np.zeros(STEPS, dtype=np.int64) for _ in sides]
+    steps = [np.empty(pairs, dtype=np.uint16) for _ in spaces]
+    nearest = [np.empty((count, min(NEIGHBOURS, count - 1)), dtype=np.int64) for _ in spaces]
+    counts = [np.zeros(STEPS, dtype=np.int64) for _ in spaces]
     filled = 0
-    for start in range(0, count, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, count))
-        behind = filled
-        for side, vectors in enumerate(sides):
+    for start in range(0, count, MATRIX_ROWS):
+        rows = np.arange(start, min(start + MATRIX_ROWS, count))
+        new = sum(count - 1 - int(row) for row in rows)
+        for space, vectors in enumerate(spaces):
             cosines = vectors[rows] @ vectors.T
-            cosines[np.arange(len(rows)), rows] = -2  # a paper is no neighbour of itself
-            width = nearest[side].shape[1]
-            nearest[side][rows] = np.argpartition(-cosines, width - 1, axis=1)[:, :width]
-            behind = filled
-            for line, row in zip(cosines, rows, strict=True):
-                some = _steps16(line[row + 1 :])
-                steps[side][behind : behind + len(some)] = some
-                behind += len(some)
-            counts[side] += np.bincount(steps[side][filled:behind], minlength=STEPS)
-        filled = behind
-        progress(int(rows[-1]) + 1, count)
-    found = [_distribution(one, pairs) for one in counts]
+            cosines[np.arange(len(rows)), rows] = -2  # a paper is not its own neighbour
+            width = nearest[space].shape[1]
+            nearest[space][rows] = np.argpartition(-cosines, width - 1, axis=1)[:, :width]
+            block = steps[space][filled : filled + new]
+            _fill_upper(block, cosines, rows)
+            counts[space] += np.bincount(block, minlength=STEPS)
+        filled += new
+        reporter.progress("Comparing papers", int(rows[-1]) + 1, count)
+    found = [_distribution(line, pairs) for line in counts]
     agreements = [
         Agreement(
-            _rank_correlation(found[0], found[side], steps[0], steps[side]),
-            _shared(nearest[0], nearest[side]),
-            *_disagreements((found[0], found[side]), (steps[0], steps[side]), count, disagreements),
+            _rank_correlation(found[0], found[space], steps[0], steps[space]),
+            _shared(nearest[0], nearest[space]),
+            *_disagreements(
+                (found[0], found[space]), (steps[0], steps[space]), count, disagreements
+            ),
         )
-        for side in range(1, len(sides))
+        for space in range(1, len(spaces))
     ]
     return found, agreements
 
 
+def _fill_upper(
+    out: NDArray[np.uint16], cosines: NDArray[np.float32], rows: NDArray[np.int64]
+) -> None:
+    """Write the steps of the cosines right of the diagonal, row after row.
+
+    Args:
+        cosines: (r, n), of the rows `rows` of the whole matrix.
+    """
+    filled = 0
+    for line, row in zip(cosines, rows, strict=True):
+        right = _steps16(line[row + 1 :])
+        out[filled : filled + len(right)] = right
+        filled += len(right)
+
+
 def _steps16(cosines: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """`step` in 16 bits, in place of 64."""
+    """`step` in 16 bits instead of 64."""
     scaled = (cosines + np.float32(1)) * np.float32(STEPS / 2)
     return np.asarray(np.clip(scaled, 0, STEPS - 1), dtype=np.uint16)
 
@@ -154,35 +176,39 @@ def _steps16(cosines: NDArray[np.float32]) -> NDArray[np.uint16]:
 def _distribution(counts: NDArray[np.int64], pairs: int) -> Distribution:
     cosines = middle(np.arange(STEPS))
     mean = float(counts @ cosines / pairs)
-    below = np.cumsum(counts)
+    up_to = np.cumsum(counts)
     return Distribution(
         pairs=pairs,
         mean=mean,
         spread=float(np.sqrt(counts @ (cosines - mean) ** 2 / pairs)),
         quantiles={
-            one: float(middle(int(np.searchsorted(below, one / 100 * pairs)))) for one in QUANTILES
+            quantile: float(middle(int(np.searchsorted(up_to, quantile / 100 * pairs))))
+            for quantile in QUANTILES
         },
         counts=counts,
     )
 
 
-PIECE = 2**22
-"""Pairs that are looked up at once."""
+PAIRS_AT_ONCE = 2**22
+"""Pairs whose percentiles are looked up at once: 32 MB."""
 
 
 def _rank_correlation(
     one: Distribution, other: Distribution, ours: NDArray[np.uint16], theirs: NDArray[np.uint16]
 ) -> float:
-    """Spearman's: Pearson's of the mid-ranks, which are the percentiles but for scale."""
-    tables = [side.percentiles.astype(np.float64) - 50 for side in (one, other)]
-    spreads = [
-        np.sqrt(side.counts @ table**2) for side, table in zip((one, other), tables, strict=True)
+    """Spearman's: Pearson's of the mid-ranks, which are proportional to the percentiles."""
+    tables = [distribution.percentiles - 50 for distribution in (one, other)]
+    norms = [
+        float(np.sqrt(distribution.counts @ table**2))
+        for distribution, table in zip((one, other), tables, strict=True)
     ]
+    if not norms[0] * norms[1]:
+        return 0.0
     total = 0.0
-    for start in range(0, len(ours), PIECE):
-        some = slice(start, start + PIECE)
-        total += float(tables[0][ours[some]] @ tables[1][theirs[some]])
-    return total / float(spreads[0] * spreads[1]) if spreads[0] * spreads[1] > 0 else 0.0
+    for start in range(0, len(ours), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        total += float(tables[0][ours[part]] @ tables[1][theirs[part]])
+    return total / (norms[0] * norms[1])
 
 
 def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
@@ -191,32 +217,45 @@ def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
 
 
 def _disagreements(
-    sides: tuple[Distribution, Distribution],
+    found: tuple[Distribution, Distribution],
     steps: tuple[NDArray[np.uint16], NDArray[np.uint16]],
     count: int,
-    wanted: int,
+    most: int,
 ) -> tuple[list[Disagreement], list[Disagreement]]:
-    tables = [side.percentiles.astype(np.float32) for side in sides]
-    best: list[list[tuple[float, int]]] = [[], []]
-    for start in range(0, len(steps[0]) if wanted else 0, PIECE):
-        some = slice(start, start + PIECE)
-        nearer = tables[0][steps[0][some]] - tables[1][steps[1][some]]
-        for way, differences in enumerate((nearer, -nearer)):
-            most = min(wanted, len(differences))
-            places = np.argpartition(-differences, most - 1)[:most]
-            best[way] += [(float(differences[i]), start + int(i)) for i in places]
-            best[way] = sorted(best[way], key=lambda one: (-one[0], one[1]))[:wanted]
-    first = np.cumsum(np.concatenate([[0], np.arange(count - 1, 0, -1)]))
-    found: list[list[Disagreement]] = [[], []]
-    for way in (0, 1):
-        for _, pair in best[way]:
-            row = int(np.searchsorted(first, pair, side="right")) - 1
-            both = [int(one[pair]) for one in steps]
-            found[way].append(
-                Disagreement(
-                    (row, row + 1 + pair - int(first[row])),
-                    (float(middle(both[0])), float(middle(both[1]))),
-                    (float(sides[0].percentiles[both[0]]), float(sides[1].percentiles[both[1]])),
-                )
-            )
-    return found[0], found[1]
+    """The `most` pairs that the first encoder puts nearer than the second, and the other way."""
+    tables = [distribution.percentiles for distribution in found]
+    row_starts = np.cumsum(np.concatenate([[0], np.arange(count - 1, 0, -1)]))
+
+    def disagreement(pair: int) -> Disagreement:
+        row = int(np.searchsorted(row_starts, pair, side="right")) - 1
+        one, other = (int(line[pair]) for line in steps)
+        return Disagreement(
+            (row, row + 1 + pair - int(row_starts[row])),
+            (float(middle(one)), float(middle(other))),
+            (float(tables[0][one]), float(tables[1][other])),
+        )
+
+    first, second = (
+        [disagreement(pair) for pair in pairs] for pairs in _farthest_apart(tables, steps, most)
+    )
+    return first, second
+
+
+def _farthest_apart(
+    tables: Sequence[NDArray[np.float64]],
+    steps: tuple[NDArray[np.uint16], NDArray[np.uint16]],
+    most: int,
+) -> tuple[list[int], list[int]]:
+    """The pairs whose percentiles differ most, each way, the worst first."""
+    small = [table.astype(np.float32) for table in tables]
+    best: tuple[list[tuple[float, int]], list[tuple[float, int]]] = ([], [])
+    for start in range(0, len(steps[0]) if most else 0, PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
+        nearer = small[0][steps[0][part]] - small[1][steps[1][part]]
+        for worst, differences in zip(best, (nearer, -nearer), strict=True):
+            top = min(most, len(differences))
+            places = np.argpartition(-differences, top - 1)[:top].tolist()
+            worst += [(float(differences[place]), start + place) for place in places]
+            worst.sort(key=lambda entry: (-entry[0], entry[1]))
+            del worst[most:]
+    return [pair for _, pair in best[0]], [pair for _, pair in best[1]]

@@ -1,238 +1,272 @@
-"""Grounded completion: an abstract is continued from papers of an index, and every sentence, number
-and name of the continuation is looked up in them.
+"""Grounded completion: a generator continues an abstract from papers of an index, and every
+sentence, number and name of the continuation is checked against them.
 
-The AstroLLaMA paper lets a model continue the first sentences of an abstract, and finds that it
-invents numbers (arXiv:2309.06126, 3.2 and 4). A language model's text is no finding; what can be
-told is where it might come from, and what nothing supports.
+    request = CompletionRequest("The Magellanic Stream is", source_count=3)
+    result = run(request, searcher, reporter)
+
+The AstroLLaMA paper lets a model continue the first sentences of an abstract and finds that it
+invents numbers (arXiv:2309.06126, sections 3.2 and 4). Generated text is not a result; the checks
+say where to look for what it claims.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from astrosearch.completion.attribution import Copy, Texts, Thresholds, copies, supporting
-from astrosearch.completion.generators.base import GenerationStats, Generator, Sampling
+from astrosearch.completion.attribution import Copy, calibrated_thresholds
+from astrosearch.completion.generators.base import (
+    GenerationStats,
+    Generator,
+    GeneratorSpec,
+    Sampling,
+)
+from astrosearch.completion.generators.loading import load_generator
+from astrosearch.completion.grounding import (
+    CheckedMention,
+    CheckedSentence,
+    Grounding,
+    GroundingChecker,
+)
+from astrosearch.completion.sources import Source, find_sources
 from astrosearch.corpus.filters import Filters
-from astrosearch.encoders.base import Encoder
-from astrosearch.errors import NothingFound
-from astrosearch.index.reader import Index
+from astrosearch.errors import InputError, NothingFound
 from astrosearch.papers import Paper
-from astrosearch.search.query_parser import ParsedQuery
+from astrosearch.report import SILENT, Reporter
 from astrosearch.search.searcher import Searcher
-from astrosearch.text.quantities import AllowedValues, Mention, mentions
 from astrosearch.text.sentences import sentence_spans
 
-TRIED = 32
-"""Beginnings of the index's own papers, by which it is told how near a source has to be."""
-
-RELATED = 0.05
-"""Share of them that find fewer than the sources asked for that near."""
-
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A paper that stands before the beginning."""
+class CompletionRequest:
+    """What to continue, with which generators, from which sources."""
 
-    paper: Paper
-    cosine: float
-    """Of the beginning and the paper."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A sentence of the continuation, or what there is of it."""
-
-    start: int
-    end: int
-    sources: list[int]
-    """Places of those that support it, the nearest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedMention:
-    """A number or a name of the continuation, and who else has it."""
-
-    mention: Mention
-    """Its place is that in the continuation."""
-    in_beginning: bool
-    sources: list[int]
-
-    @property
-    def supported(self) -> bool:
-        return self.in_beginning or bool(self.sources)
+    beginning: str
+    generators: tuple[GeneratorSpec, ...] = (GeneratorSpec(),)
+    sampling: Sampling = field(default_factory=Sampling)
+    samples: int = 1
+    """Continuations by each generator, with consecutive seeds from `sampling.seed` on."""
+    source_count: int = 5
+    filters: Filters | None = None
+    """Which papers may be sources."""
+    exclude: tuple[str, ...] = ()
+    """Identifiers of papers that may not be sources, as the one whose beginning it is."""
+    grounded: bool = True
+    """Whether the generators are given the sources. If not, the text is still checked against
+    them."""
+    only_known_numbers: bool = False
+    """Whether the decoder is kept to numbers that the beginning or a source has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A continuation with its checks. Places are those of its letters."""
+    """A continuation with its checks. `start` and `end` are places in `text`."""
 
-    writer: str
+    generator: str
     text: str
-    sentences: list[Sentence]
-    lookups: list[CheckedMention]
-    copies: list[Copy]
+    grounding: Grounding
     sampling: Sampling
     stats: GenerationStats
-    strict: bool = False
+    only_known_numbers: bool = False
     seconds: float = field(default=0.0, compare=False)
-    """Of writing."""
+    """Time spent generating."""
+
+    @property
+    def sentences(self) -> list[CheckedSentence]:
+        return self.grounding.sentences
+
+    @property
+    def copies(self) -> list[Copy]:
+        return self.grounding.copies
 
     @property
     def numbers(self) -> list[CheckedMention]:
-        return [one for one in self.lookups if one.mention.kind == "number"]
+        return [m for m in self.grounding.mentions if m.mention.kind == "number"]
 
     @property
     def names(self) -> list[CheckedMention]:
-        return [one for one in self.lookups if one.mention.kind == "name"]
+        return [m for m in self.grounding.mentions if m.mention.kind == "name"]
 
     @property
     def longest_copy(self) -> int:
-        """Words."""
-        return max((one.words for one in self.copies), default=0)
+        """In words; 0 if nothing is copied."""
+        return max((copy.words for copy in self.copies), default=0)
 
 
-def find_sources(
-    index: Index,
-    encoder: Encoder,
-    beginning: str,
-    k: int,
-    filters: Filters | None = None,
-    without: Sequence[str] = (),
-    limit: float | None = None,
-) -> list[Source]:
-    """The papers that are nearest to a beginning by meaning and words, and not only by chance.
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """The answer to a request."""
 
-    Args:
-        without: identifiers of papers that are not to be sources: the one whose beginning it is.
-        limit: the lowest cosine of a source; by default what `nearness` finds.
+    beginning: str
+    sources: list[Source]
+    grounded: bool
+    completions: list[Completion]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the last continuation, and with it the rest of the request."""
+        return any(done.stats.stopped == "interrupted" for done in self.completions)
+
+
+def beginning_of(paper: Paper, count: int) -> str:
+    """The first `count` sentences of a paper's abstract.
 
     Raises:
-        NothingFound: if no paper is as near to it as papers are to beginnings of the index's own.
+        InputError: if nothing would be left to continue.
     """
-    searcher = Searcher(index, encoder=encoder)
-    found = searcher.query(ParsedQuery(beginning), k + len(without), filters)
-    if limit is None:
-        limit = relevance_floor(index, encoder, len(beginning.split()), k)
-    others = [hit for hit in found if hit.paper.id not in without]
-    sources = [
-        Source(hit.paper, hit.cosine)
-        for hit in others
-        if hit.cosine is not None and hit.cosine >= limit
-    ][:k]
-    if not sources:
-        nearest = max((hit.cosine or 0.0 for hit in others), default=0.0)
-        raise NothingFound(
-            f"no paper of index {index.folder.name} has to do with this beginning (the nearest has "
-            f"cosine {nearest:.2f}, those of its own papers' beginnings have {limit:.2f}); "
-            "--no-grounding continues it without sources"
+    spans = sentence_spans(paper.abstract)
+    if len(spans) <= count:
+        raise InputError(
+            f"the abstract of {paper.id} has {len(spans)} sentences; a beginning of {count} leaves "
+            "nothing to continue"
         )
-    return sources
+    return paper.abstract[: spans[count - 1][1]]
 
 
-def relevance_floor(index: Index, encoder: Encoder, words: int, k: int) -> float:
-    """The cosine that the k-th nearest other paper reaches for nearly all beginnings of so many
-    words, tried with the index's own papers. An encoder's cosines mean nothing by themselves, and
-    those of a short text and a paper are lower than those of two papers."""
-    count = min(TRIED, len(index))
-    rows = np.random.default_rng(0).choice(len(index), size=count, replace=False)
-    papers = index.corpus.papers(rows.tolist())
-    asked = encoder.encode([" ".join(paper.abstract.split()[:words]) for paper in papers])
-    scores, found = index.search(asked, k + 1)
-    kth = [
-        float(line[near != row][:k].min(initial=1.0))
-        for line, near, row in zip(scores, found, rows, strict=True)
-    ]
-    return float(np.quantile(kth, RELATED))
+def run(
+    request: CompletionRequest,
+    searcher: Searcher,
+    reporter: Reporter = SILENT,
+    on_text: Callable[[str], None] | None = None,
+) -> CompletionResult:
+    """Continue a beginning as a request says, and check what comes.
+
+    Ctrl-C ends the continuation that is being generated; it is checked, and the result has it as
+    its last one.
+
+    Args:
+        on_text: is given each piece of text as it is generated, in place of the reporter's
+            progress.
+
+    Raises:
+        InputError: if the beginning is too long, or a generator cannot do what is requested.
+        NothingFound: if no paper is related to the beginning, and sources are to be given.
+        ModelMissing: if a model is not on this machine and cannot be fetched.
+    """
+    _check(request)
+    thresholds = calibrated_thresholds(searcher)
+    sources = _sources(request, searcher, reporter)
+    checker = GroundingChecker(searcher.encoder, thresholds, request.beginning, sources)
+    completions: list[Completion] = []
+    result = CompletionResult(request.beginning, sources, request.grounded, completions)
+    for spec in request.generators:
+        for completion in _continuations(request, spec, checker, sources, reporter, on_text):
+            completions.append(completion)
+            if result.interrupted:
+                return result
+    return result
 
 
-class GroundingChecker:
-    """Looks a continuation up in the beginning and the sources."""
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        thresholds: Thresholds,
-        beginning: str,
-        sources: Sequence[Source],
-    ) -> None:
-        self._encoder = encoder
-        self._thresholds = thresholds
-        self._beginning = beginning.rstrip()
-        self._texts = [source.paper.text for source in sources]
-        self._sources = Texts(encoder, [source.paper.abstract for source in sources])
-        self.known = AllowedValues([self._beginning, *self._texts])
-
-    def check(self, text: str) -> tuple[list[Sentence], list[CheckedMention], list[Copy]]:
-        """Sentences, numbers and names, and copied runs of words of a continuation."""
-        whole, shift = self._beginning + text, len(self._beginning)
-        spans = [span for span in sentence_spans(whole) if span[1] > shift]
-        support = supporting(
-            self._encoder,
-            [whole[start:end] for start, end in spans],
-            self._sources,
-            self._thresholds,
+def _check(request: CompletionRequest) -> None:
+    """Before anything is loaded."""
+    if not request.beginning.strip():
+        raise InputError("the beginning is empty")
+    services = [spec.model for spec in request.generators if spec.is_service]
+    if request.only_known_numbers and services:
+        raise InputError(
+            f"{services[0]} runs at its service and cannot be kept to known numbers; a model on "
+            "this machine can"
         )
-        found = [
-            Sentence(*_within(start, end, shift, text), sources)
-            for (start, end), sources in zip(spans, support, strict=True)
-        ]
-        return found, self._lookups(whole, shift, text), copies(text, self._texts)
-
-    def _lookups(self, whole: str, shift: int, text: str) -> list[CheckedMention]:
-        found = []
-        for one in mentions(whole):
-            if one.end <= shift:
-                continue
-            having = self.known.having(one)
-            start, end = _within(one.start, one.end, shift, text)
-            here = Mention(one.kind, start, end, one.value, one.unit, one.error)
-            found.append(
-                CheckedMention(here, 0 in having, [place - 1 for place in having if place])
-            )
-        return found
 
 
-def _within(start: int, end: int, shift: int, text: str) -> tuple[int, int]:
-    """A place of the whole as one of the continuation; what began before it begins with it."""
-    first = start - shift if start >= shift else len(text) - len(text.lstrip())
-    return first, end - shift
+def _sources(request: CompletionRequest, searcher: Searcher, reporter: Reporter) -> list[Source]:
+    """The sources. Without grounding there may be none: then there is nothing to check against."""
+    try:
+        return find_sources(
+            searcher, request.beginning, request.source_count, request.filters, request.exclude
+        )
+    except NothingFound as error:
+        if request.grounded:
+            raise
+        reporter.notify(f"Nothing to check the text against: {error}")
+        return []
+
+
+def _continuations(
+    request: CompletionRequest,
+    spec: GeneratorSpec,
+    checker: GroundingChecker,
+    sources: Sequence[Source],
+    reporter: Reporter,
+    on_text: Callable[[str], None] | None,
+) -> Iterator[Completion]:
+    """All samples of one generator, which is in memory only for that time."""
+    generator = load_generator(spec, reporter)
+    given = _fitting_sources(request, generator, sources, reporter)
+    for number in range(request.samples):
+        yield complete(
+            generator,
+            checker,
+            request.beginning,
+            given,
+            replace(request.sampling, seed=request.sampling.seed + number),
+            only_known_numbers=request.only_known_numbers,
+            reporter=reporter,
+            on_text=on_text,
+        )
+
+
+def _fitting_sources(
+    request: CompletionRequest, generator: Generator, sources: Sequence[Source], reporter: Reporter
+) -> Sequence[Source]:
+    """The sources that the generator can read beside the beginning and the new tokens."""
+    new_tokens = request.sampling.max_new_tokens
+    abstracts = [source.paper.abstract for source in sources]
+    count = generator.count_fitting(request.beginning, abstracts, new_tokens)
+    if not request.grounded:
+        return []
+    if not count:
+        raise InputError(
+            f"no source fits into what {generator.name} reads beside the beginning and "
+            f"{new_tokens:,} new tokens",
+            remedy="fewer-tokens",
+        )
+    if count < len(sources):
+        reporter.notify(
+            f"Only {count} of the {len(sources)} sources fit into what {generator.name} reads"
+        )
+    return sources[:count]
 
 
 def complete(
-    writer: Generator,
-    judge: GroundingChecker,
+    generator: Generator,
+    checker: GroundingChecker,
     beginning: str,
     sources: Sequence[Source],
     sampling: Sampling,
     *,
-    strict: bool = False,
-    piece: Callable[[str], None] = lambda piece: None,
+    only_known_numbers: bool = False,
+    reporter: Reporter = SILENT,
+    on_text: Callable[[str], None] | None = None,
 ) -> Completion:
-    """Continue a beginning and check what came. Ctrl-C ends the writing, not the checks.
+    """Continue a beginning once and check what came. Ctrl-C ends the generation, not the checks.
 
     Args:
-        sources: those that have room before it (`Generator.fitting`).
-        strict: no number may be written that neither the beginning nor a source has.
-        piece: is told each piece of the text as it comes.
+        sources: those that fit (`Generator.count_fitting`).
+        only_known_numbers: let the generator write no number that neither the beginning nor a
+            source has.
+        on_text: is given each piece of the text, in place of the reporter's progress.
     """
     stats = GenerationStats()
     pieces: list[str] = []
     start = time.perf_counter()
-    known = judge.known if strict else None
+    allowed = checker.allowed if only_known_numbers else None
     abstracts = [source.paper.abstract for source in sources]
+    most = sampling.max_new_tokens
+    task = f"Writing with {generator.name}, at most {most:,} tokens"
     try:
-        for one in writer.write(beginning, abstracts, sampling, stats, known):
-            pieces.append(one)
-            piece(one)
+        for piece in generator.generate(beginning, abstracts, sampling, stats, allowed):
+            pieces.append(piece)
+            if on_text is not None:
+                on_text(piece)
+            else:
+                reporter.progress(task, min(stats.tokens, most - 1), most)
     except KeyboardInterrupt:
         stats.stopped = "interrupted"
+    if on_text is None:
+        reporter.progress(task, most, most)
     seconds = time.perf_counter() - start
     text = "".join(pieces)
-    if strict and stats.stopped != "end":
-        text = judge.known.without_unfinished(beginning, text)
-    sentences, lookups, copied = judge.check(text)
-    return Completion(
-        writer.name, text, sentences, lookups, copied, sampling, stats, strict, seconds
-    )
+    if only_known_numbers and stats.stopped != "end":
+        text = checker.allowed.without_unfinished(beginning, text)
+    grounding = checker.check(text)
+    return Completion(generator.name, text, grounding, sampling, stats, only_known_numbers, seconds)

@@ -1,8 +1,9 @@
-"""Does grounding help? On abstracts that a model has not seen, cut in halves.
+"""Does grounding help? Measured on abstracts that the model has not seen, cut in halves.
 
-The first half is the beginning. How well is the true second half predicted, with sources before it
-and without, by the base and by the adapter? What share of the numbers that a model writes there do
-the true abstract or the sources have? How near does it come to the true ending?
+The first half is the beginning. Three things are measured: how well the base and the adapter
+predict the true second half, with sources and without; what share of the numbers they write are in
+the true abstract or in a source; and how near their text comes to the true ending. README.md beside
+this file has the figures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.completion.complete import find_sources, relevance_floor
 from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.completion.generators.local import LocalGenerator
 from astrosearch.completion.perplexity import Losses, losses_of, reduction
-from astrosearch.encoders.base import Encoder
+from astrosearch.completion.sources import find_sources, relevance_floor
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError, NothingFound
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.tasks import sample_order
-from astrosearch.index.reader import Index
 from astrosearch.report import Reporter
+from astrosearch.search.searcher import Searcher
 from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.sentences import halves
 
@@ -37,7 +37,7 @@ class Case:
     beginning: str
     ending: str
     sources: list[str]
-    """Abstracts, best first; the paper's own is none of them."""
+    """Abstracts, best first, without the paper's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Reduction:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What the continuations of one way of writing are like."""
+    """What the continuations written in one way are like."""
 
     how: str
     abstracts: int
@@ -95,8 +95,7 @@ class CompletionReport:
 
 
 def draw_cases(
-    index: Index,
-    encoder: Encoder,
+    searcher: Searcher,
     count: int,
     k: int,
     *,
@@ -104,28 +103,26 @@ def draw_cases(
     seed: int,
     reporter: Reporter,
 ) -> tuple[list[Case], int]:
-    """The first `count` papers of a sample that have two halves and sources; and how many were
-    passed over.
+    """The first `count` papers of a sample that have two halves and sources, and how many papers
+    were passed over.
 
     Raises:
-        InputError: if there are fewer than two.
+        InputError: if fewer than two papers have both.
     """
     cases: list[Case] = []
     left_out = 0
-    limits: dict[int, float] = {}  # for beginnings of about the same length
-    rows = sample_order(index, held_out=held_out, seed=seed)
-    for paper in index.corpus.stream(rows):
+    floors: dict[int, float] = {}  # one for all beginnings of about the same length
+    rows = sample_order(searcher.index, held_out=held_out, seed=seed)
+    for paper in searcher.index.corpus.stream(rows):
         reporter.progress("Finding sources", len(cases), count)
         cut = halves(paper.abstract)
         try:
             if cut is None:
                 raise NothingFound
             words = 1 << len(cut[0].split()).bit_length()
-            if words not in limits:
-                limits[words] = relevance_floor(index, encoder, words, k)
-            sources = find_sources(
-                index, encoder, cut[0], k, without=[paper.id], limit=limits[words]
-            )
+            if words not in floors:
+                floors[words] = relevance_floor(searcher, words, k)
+            sources = find_sources(searcher, cut[0], k, exclude=[paper.id], floor=floors[words])
         except NothingFound:
             left_out += 1
             continue
@@ -134,13 +131,15 @@ def draw_cases(
             break
     reporter.progress("Finding sources", len(cases), len(cases))
     if len(cases) < 2:
-        raise InputError(f"index {index.folder.name} has {len(cases)} fit papers: too few")
+        raise InputError(
+            f"{len(cases)} papers of index {searcher.name} have two halves and sources; at least 2 "
+            "are needed"
+        )
     return cases, left_out
 
 
 def evaluate_completion(
-    index: Index,
-    encoder: Encoder,
+    searcher: Searcher,
     loads: tuple[Load, Load],
     cases: Sequence[Case],
     left_out: int,
@@ -149,32 +148,32 @@ def evaluate_completion(
     seed: int,
     reporter: Reporter,
 ) -> CompletionReport:
-    """Perplexities of both models, and continuations of the adapter's.
+    """The perplexities of base and adapter, and continuations by the adapter.
 
     Args:
-        loads: make the writer of the base, and that of the adapter; one is held at a time.
-        left_out: what `draw_cases` passed over.
-        continued: how many of the cases, the first ones, are continued too.
+        loads: load the base's generator and the adapter's; only one is in memory at a time.
+        left_out: the papers that `draw_cases` passed over.
+        continued: how many of the cases, from the first on, are continued as well.
     """
     perplexities: list[Perplexity] = []
     losses: dict[tuple[int, bool], Losses] = {}
     sampled: list[Sampled] = []
     names = []
     for number, load in enumerate(loads):
-        writer = load()
-        names.append(writer.name)
+        generator = load()
+        names.append(generator.name)
         for grounded in (False, True):
-            what = f"Reading with {writer.name}{', grounded' if grounded else ''}"
-            found = _losses(writer, cases, grounded=grounded, what=what, reporter=reporter)
-            losses[number, grounded] = found
-            perplexities.append(Perplexity(writer.name, grounded, found.perplexity))
+            task = f"Reading with {generator.name}{', grounded' if grounded else ''}"
+            read = _losses(generator, cases, grounded=grounded, task=task, reporter=reporter)
+            losses[number, grounded] = read
+            perplexities.append(Perplexity(generator.name, grounded, read.perplexity))
         if number == 1:
-            sampled = list(_sampled(writer, encoder, cases[:continued], seed, reporter))
-        del writer  # before the next one is loaded
+            sampled = list(_sampled(generator, searcher, cases[:continued], seed, reporter))
+        del generator  # before the next one is loaded
     base, adapter = names
     reductions = [
-        Reduction(what, _estimate(reduction(losses[one], losses[other], seed)))
-        for what, one, other in (
+        Reduction(what, _estimate(reduction(losses[before], losses[after], seed)))
+        for what, before, after in (
             (f"grounding, {base}", (0, False), (0, True)),
             (f"grounding, {adapter}", (1, False), (1, True)),
             ("adapter, without sources", (0, False), (1, False)),
@@ -182,7 +181,7 @@ def evaluate_completion(
         )
     ]
     return CompletionReport(
-        index.folder.name,
+        searcher.name,
         len(cases),
         float(np.mean([len(case.sources) for case in cases])),
         left_out,
@@ -196,102 +195,121 @@ def _estimate(values: tuple[float, float, float]) -> Estimate:
     return Estimate(*(round(value, 6) for value in values))
 
 
-def _ending(writer: LocalGenerator, case: Case) -> list[int]:
-    """Token ids of the true ending, as they follow the beginning."""
-    vocabulary = writer.model.vocabulary
-    whole, begun = vocabulary.ids([f"{case.beginning} {case.ending}", case.beginning])
-    return whole[len(begun) :]
+def _ending(generator: LocalGenerator, case: Case) -> list[int]:
+    """Token ids of the true ending, tokenized behind the beginning."""
+    vocabulary = generator.model.vocabulary
+    whole, beginning = vocabulary.ids([f"{case.beginning} {case.ending}", case.beginning])
+    return whole[len(beginning) :]
 
 
-def _given(writer: LocalGenerator, case: Case, room: int) -> list[str]:
-    """The sources that have room beside the beginning and an answer of so many tokens."""
-    return case.sources[: writer.fitting(case.beginning, case.sources, room)]
+def _given(generator: LocalGenerator, case: Case, new_tokens: int) -> list[str]:
+    """The sources that fit beside the beginning and `new_tokens` tokens."""
+    return case.sources[: generator.count_fitting(case.beginning, case.sources, new_tokens)]
 
 
 def _losses(
-    writer: LocalGenerator, cases: Sequence[Case], *, grounded: bool, what: str, reporter: Reporter
+    generator: LocalGenerator,
+    cases: Sequence[Case],
+    *,
+    grounded: bool,
+    task: str,
+    reporter: Reporter,
 ) -> Losses:
     texts, given = [], []
     for case in cases:
-        ending = _ending(writer, case)
-        sources = _given(writer, case, len(ending)) if grounded else []
-        prompt = writer.prompt(case.beginning, sources)
+        ending = _ending(generator, case)
+        sources = _given(generator, case, len(ending)) if grounded else []
+        prompt = generator.prompt(case.beginning, sources)
         texts.append([*prompt, *ending])
         given.append(len(prompt))
     return losses_of(
-        writer.model, texts, lambda done: reporter.progress(what, done, len(cases)), given
+        generator.model, texts, lambda done: reporter.progress(task, done, len(cases)), given
     )
 
 
-WAYS = (("without sources", False, False), ("grounded", True, False), ("strict", True, True))
+WAYS = (
+    ("without sources", False, False),
+    ("grounded", True, False),
+    ("only known numbers", True, True),
+)
+"""Name, whether sources are given, whether unknown numbers are forbidden."""
 
 
 @dataclass(slots=True)
 class _Written:
-    """What one way of writing gave, case by case."""
+    """What was written in one way, case by case."""
 
     texts: list[str] = field(default_factory=list)
     numbers: list[tuple[int, int]] = field(default_factory=list)
-    """Written, and of these true or in a source."""
+    """How many were written, and how many of these are true or in a source."""
     invented: int = 0
     tokens_blocked: int = 0
 
 
 def _sampled(
-    writer: LocalGenerator, encoder: Encoder, cases: Sequence[Case], seed: int, reporter: Reporter
+    generator: LocalGenerator,
+    searcher: Searcher,
+    cases: Sequence[Case],
+    seed: int,
+    reporter: Reporter,
 ) -> Iterator[Sampled]:
-    """Each case continued by as many tokens as its true ending has, in each way."""
+    """Every case continued in each way, by as many tokens as its true ending has."""
     written = {how: _Written() for how, _, _ in WAYS}
+    task = f"Writing with {generator.name}"
     for done, case in enumerate(cases):
-        reporter.progress(f"Writing with {writer.name}", done, len(cases))
+        reporter.progress(task, done, len(cases))
         known = AllowedValues([case.beginning, *case.sources])
         true = AllowedValues([case.beginning, case.ending, *case.sources])
-        for how, grounded, strict in WAYS:  # the last two share a prompt, which is read once
-            text, stats = _continued(writer, case, seed, known, grounded=grounded, strict=strict)
-            found = [one for one in mentions(text) if one.kind == "number"]
-            into = written[how]
-            into.texts.append(text.strip() or ".")
-            into.numbers.append((len(found), sum(bool(true.having(one)) for one in found)))
-            into.invented += sum(not known.having(one) for one in found)
-            into.tokens_blocked += stats.tokens_blocked
-    reporter.progress(f"Writing with {writer.name}", len(cases), len(cases))
-    endings = unit_rows(encoder.encode([case.ending for case in cases]))
-    for how, into in written.items():
-        vectors = unit_rows(encoder.encode(into.texts))
+        for how, grounded, only_known in WAYS:  # the last two share a prompt, which is read once
+            text, stats = _continued(
+                generator, case, seed, known if only_known else None, grounded=grounded
+            )
+            numbers = [mention for mention in mentions(text) if mention.kind == "number"]
+            way = written[how]
+            way.texts.append(text.strip() or ".")
+            way.numbers.append((len(numbers), sum(bool(true.having(number)) for number in numbers)))
+            way.invented += sum(not known.having(number) for number in numbers)
+            way.tokens_blocked += stats.tokens_blocked
+    reporter.progress(task, len(cases), len(cases))
+    endings = unit_rows(searcher.encoder.encode([case.ending for case in cases]))
+    for how, way in written.items():
+        vectors = unit_rows(searcher.encoder.encode(way.texts))
         yield Sampled(
             how,
             len(cases),
-            sum(count for count, _ in into.numbers),
-            _share(np.array(into.numbers, dtype=np.float64), seed),
-            into.invented,
+            sum(count for count, _ in way.numbers),
+            _share(np.array(way.numbers, dtype=np.float64), seed),
+            way.invented,
             _mean((vectors * endings).sum(axis=1), seed),
             _mean((vectors * np.roll(endings, 1, axis=0)).sum(axis=1), seed),
-            into.tokens_blocked,
+            way.tokens_blocked,
         )
 
 
 def _continued(
-    writer: LocalGenerator,
+    generator: LocalGenerator,
     case: Case,
     seed: int,
-    known: AllowedValues,
+    allowed: AllowedValues | None,
     *,
     grounded: bool,
-    strict: bool,
 ) -> tuple[str, GenerationStats]:
-    length = max(1, len(_ending(writer, case)))
-    given = _given(writer, case, length) if grounded else []
+    length = max(1, len(_ending(generator, case)))
+    given = _given(generator, case, length) if grounded else []
     stats = GenerationStats()
     sampling = Sampling(max_new_tokens=length, seed=seed)
-    pieces = writer.write(case.beginning, given, sampling, stats, known if strict else None)
-    text = "".join(pieces)
-    if strict and stats.stopped != "end":
-        text = known.without_unfinished(case.beginning, text)
+    text = "".join(generator.generate(case.beginning, given, sampling, stats, allowed))
+    if allowed is not None and stats.stopped != "end":
+        text = allowed.without_unfinished(case.beginning, text)
     return text, stats
 
 
 def _share(counts: NDArray[np.float64], seed: int) -> Estimate | None:
-    """Of (n, 2) counts of a whole and its part: the share in all, resampled by rows."""
+    """The share that the second column is of the first, over all rows; resampled by rows.
+
+    Args:
+        counts: (n, 2), the whole and its part.
+    """
     if not counts[:, 0].sum():
         return None
     means = resampled_means(counts, seed)

@@ -29,27 +29,27 @@ class Vocabulary:
     bos: int
     eos: int
     pad: int
-    """The model's own padding token, or EOS where there is none. Padded places never count."""
+    """The model's own padding token, or EOS if it has none. Padding never counts."""
     has_pad: bool
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, without any special token."""
         encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        return [one.ids for one in encoded]
+        return [encoding.ids for encoding in encoded]
 
 
 def load_vocabulary(folder: Path, name: str) -> Vocabulary:
     """
     Raises:
-        InputError: if the model has no tokenizer, or none that begins and ends a text.
+        InputError: if the model has no tokenizer, or its tokenizer lacks a BOS or EOS token.
     """
     tokenizer = load_tokenizer(folder)
-    bos, eos, pad = (special_id(folder, tokenizer, one) for one in ("bos", "eos", "pad"))
+    bos, eos, pad = (special_id(folder, tokenizer, role) for role in ("bos", "eos", "pad"))
     if bos is None or eos is None:
         missing = "BOS" if bos is None else "EOS"
         raise InputError(
-            f"{name} names no {missing} token in its config.json or tokenizer_config.json, and "
-            "every abstract begins and ends with one; add it there or take another base"
+            f"{name} does not name a {missing} token in its config.json or tokenizer_config.json, "
+            "and every abstract begins and ends with one; add it there or take another base"
         )
     return Vocabulary(tokenizer, bos, eos, eos if pad is None else pad, pad is not None)
 
@@ -81,7 +81,7 @@ def load_language_model(
 
     Args:
         adapter: a PEFT adapter to attach: a shipped one's name, a folder or a hub id.
-        quantize: hold the base's weights in 4 bits (NF4, as QLoRA, arXiv:2305.14314) or in 8.
+        quantize: load the base's weights in 4 bits (NF4, as QLoRA, arXiv:2305.14314) or in 8.
         device: `cuda`, `mps` or `cpu`; by default the best there is.
         dtype: of the weights and products; by default what the device is fast with.
 
@@ -122,7 +122,7 @@ def attach_adapter(model: Any, base: str, revision: str, adapter: str, reporter:
         if theirs != revision:
             raise InputError(
                 f"adapter {adapter} was trained on {named} of revision "
-                f"{theirs}, this base is {base} of revision {revision}; give "
+                f"{theirs}, this base is {base} of revision {revision}; use "
                 "the base it was trained on"
             )
     with loading(folder):
@@ -134,7 +134,7 @@ def _quantization(quantize: Quantize, compute: torch.dtype) -> BitsAndBytesConfi
         import bitsandbytes  # noqa: F401
     except ImportError as error:
         raise SetupError(
-            f"--quantize {quantize} needs bitsandbytes, which cannot be imported ({error})"
+            f"weights in {quantize[0]} bits need bitsandbytes, which cannot be imported ({error})"
         ) from None
     if quantize == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -19,7 +19,7 @@ class Losses:
     total: NDArray[np.float64]
     """(n,) nats, summed over a text's tokens."""
     tokens: NDArray[np.int64]
-    """(n,) tokens that were predicted: all but those that were given."""
+    """(n,) tokens that were predicted: all but the given ones."""
 
     @property
     def perplexity(self) -> float:
@@ -34,11 +34,11 @@ def losses_of(
     progress: Callable[[int], None],
     given: Sequence[int] | None = None,
 ) -> Losses:
-    """The loss of each text, one at a time, so that nothing is padded.
+    """The loss of each text. One text at a time, so nothing is padded.
 
     Args:
         texts: token ids.
-        given: how many tokens of each are not predicted; by default the first.
+        given: how many tokens at the start of each text are not predicted; by default 1.
     """
     total = np.zeros(len(texts))
     first = np.ones(len(texts), dtype=np.int64) if given is None else np.array(given)
@@ -46,9 +46,9 @@ def losses_of(
     for number, (text, start) in enumerate(zip(texts, first.tolist(), strict=True)):
         ids = torch.tensor([list(text)], device=model.device)
         predicted = len(text) - start
-        found = model.model(input_ids=ids, logits_to_keep=predicted + 1)
+        output = model.model(input_ids=ids, logits_to_keep=predicted + 1)
         losses = torch.nn.functional.cross_entropy(
-            found.logits[0, :-1].float(), ids[0, start:], reduction="none"
+            output.logits[0, :-1].float(), ids[0, start:], reduction="none"
         )
         total[number] = losses.double().sum().item()
         progress(number + 1)

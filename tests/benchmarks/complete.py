@@ -9,14 +9,15 @@ import time
 
 import torch
 
-from astrosearch import paths
-from astrosearch.completion.attribution import calibrated
-from astrosearch.completion.complete import GroundingChecker, complete, find_sources
-from astrosearch.completion.generators.base import DEFAULT_GENERATOR, Sampling, load_generator
+from astrosearch.completion.attribution import calibrated_thresholds
+from astrosearch.completion.complete import complete
+from astrosearch.completion.generators.base import GeneratorSpec, Sampling
+from astrosearch.completion.generators.loading import load_generator
 from astrosearch.completion.generators.local import LocalGenerator
-from astrosearch.encoders.loading import load_query_encoder
-from astrosearch.index.reader import Index
+from astrosearch.completion.grounding import GroundingChecker
+from astrosearch.completion.sources import find_sources
 from astrosearch.report import SILENT
+from astrosearch.search.searcher import open_index
 
 BEGINNING = "The Magellanic Stream is"
 
@@ -27,31 +28,33 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    index = Index(paths.existing_index(arguments.index))
-    encoder = load_query_encoder(index.manifest.encoder, SILENT)
-    writer = load_generator(DEFAULT_GENERATOR, SILENT)
-    assert isinstance(writer, LocalGenerator)
-    eos = writer.model.vocabulary.eos
+    searcher = open_index(arguments.index)
+    generator = load_generator(GeneratorSpec(), SILENT)
+    assert isinstance(generator, LocalGenerator)
+    eos = generator.model.vocabulary.eos
     start = time.perf_counter()
-    sources = find_sources(index, encoder, BEGINNING, 5)
-    judge = GroundingChecker(encoder, calibrated(index, encoder), BEGINNING, sources)
+    sources = find_sources(searcher, BEGINNING, 5)
+    thresholds = calibrated_thresholds(searcher)
+    checker = GroundingChecker(searcher.encoder, thresholds, BEGINNING, sources)
     print(f"sources and thresholds: {time.perf_counter() - start:.2f} s")
     abstracts = [source.paper.abstract for source in sources]
-    prompt = torch.tensor([writer.prompt(BEGINNING, abstracts)])
-    print(f"{len(sources)} sources, a prompt of {prompt.shape[1]:,} tokens, {writer.model.dtype}")
+    prompt = torch.tensor([generator.prompt(BEGINNING, abstracts)])
+    print(
+        f"{len(sources)} sources, a prompt of {prompt.shape[1]:,} tokens, {generator.model.dtype}"
+    )
     sampling = Sampling(max_new_tokens=arguments.tokens)
     ours, theirs = [], []
     for number in range(arguments.rounds):
-        writer._read = None  # each round reads the prompt anew, as the peer does
+        generator._prompt_state = None  # each round reads the prompt anew, as the peer does
         first: list[float] = []
         start = time.perf_counter()
         done = complete(
-            writer,
-            judge,
+            generator,
+            checker,
             BEGINNING,
             sources,
             sampling,
-            piece=lambda piece, start=start, first=first: first.append(  # type: ignore[misc]
+            on_text=lambda piece, start=start, first=first: first.append(  # type: ignore[misc]
                 time.perf_counter() - start
             ),
         )
@@ -59,7 +62,7 @@ def main() -> None:
         ours.append(done.stats.tokens / done.seconds)
         start = time.perf_counter()
         torch.manual_seed(number)
-        found = writer.model.model.generate(
+        tokens = generator.model.model.generate(
             prompt,
             attention_mask=torch.ones_like(prompt),
             do_sample=True,
@@ -69,7 +72,7 @@ def main() -> None:
             max_new_tokens=done.stats.tokens,
             pad_token_id=eos,
         )
-        theirs.append((found.shape[1] - prompt.shape[1]) / (time.perf_counter() - start))
+        theirs.append((tokens.shape[1] - prompt.shape[1]) / (time.perf_counter() - start))
         print(
             f"{done.stats.tokens} tokens: first after {first[0]:.2f} s, {ours[-1]:.1f} tokens/s, "
             f"checks {checks:.2f} s; transformers.generate {theirs[-1]:.1f} tokens/s, "

@@ -1,8 +1,8 @@
-"""All pairs of a sample under two encoders, compared with one fp32 matrix product of that size.
+"""All pairs of a sample under two encoders, against one fp32 matrix product of the same size.
 
 Cosines, histograms, quantiles, rank correlation, shared neighbours and disagreements of 10,000
-papers are compared with numpy's plain product of the vectors of one encoder with themselves. The
-vectors are random: the time does not depend on their values.
+papers are set against numpy's plain product of the vectors of one encoder with themselves. The
+vectors are random: nothing here depends on what they say.
 
     python -m tests.benchmarks.pairs --papers 10000
 """
@@ -23,19 +23,19 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, nargs=2, default=(512, 384))
     arguments = parser.parse_args()
     generator = np.random.default_rng(0)
-    sides = [
-        unit_rows(generator.normal(size=(arguments.papers, d)).astype(np.float32))
-        for d in arguments.dimensions
+    spaces = [
+        unit_rows(generator.normal(size=(arguments.papers, dimension)).astype(np.float32))
+        for dimension in arguments.dimensions
     ]
     start = time.perf_counter()
-    reports, _ = distributions(sides, disagreements=10)
+    found, _ = distributions(spaces, disagreements=10)
     ours = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
-    product = sides[0] @ sides[0].T
+    product = spaces[0] @ spaces[0].T
     peer = time.perf_counter() - start
-    assert abs(float(product[0, 1]) - float(sides[0][0] @ sides[0][1])) < 1e-4
-    print(f"{reports[0].pairs:,} pairs under {len(sides)} encoders: {ours:.1f} s, {memory:,.0f} MB")
+    assert abs(float(product[0, 1]) - float(spaces[0][0] @ spaces[0][1])) < 1e-4
+    print(f"{found[0].pairs:,} pairs under {len(spaces)} encoders: {ours:.1f} s, {memory:,.0f} MB")
     print(f"one fp32 matrix product: {peer:.2f} s")
     print(f"ratio {ours / peer:.1f}")
 

@@ -1,106 +1,121 @@
 """How a comparison looks: tables and bars on a terminal, tab-separated lines down a pipe, JSON, a
 figure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.views.hits import as_json
+from astrosearch.cli import console as terminal
+from astrosearch.cli.views.hits import READABLE, as_json
+from astrosearch.comparison.compare import (
+    CosineMatrix,
+    PairComparison,
+    SampleComparison,
+    SeveralComparison,
+)
 from astrosearch.comparison.distribution import (
+    NEIGHBOURS,
     QUANTILES,
     Agreement,
     Disagreement,
     Distribution,
-    distributions,
-    middle,
+    cosine_range,
 )
 from astrosearch.comparison.pairs import (
-    ComparisonPool,
     PairView,
     SentencePair,
+    nearer_than,
     per_cent,
     shared_words,
     verdict,
 )
-from astrosearch.index.vectors import random_pair_cosines
+from astrosearch.index.vectors import PAIRS
 from astrosearch.papers import Paper
-from astrosearch.text.tex import one_line
+from astrosearch.text.tex import one_line, to_unicode
 
 THRESHOLDS = (0.5, 0.7, 0.9)
-"""Cosines whose share of pairs above them is told."""
+"""Cosines for which the share of pairs above them is shown."""
 
 BINS = 24
+"""Bars of a histogram in the terminal."""
+
 EXCERPT = 160
+"""Characters of an abstract shown with a disagreement."""
+
+SHARED_WORDS = 8
+"""Words in common shown with a disagreement."""
 
 
-def heading(paper: Paper) -> str:
-    return f"{paper.id}  {one_line(paper.title)}"
+def _readable(text: str) -> str:
+    return one_line(to_unicode(text))
+
+
+def _write_json(record: dict[str, Any]) -> None:
+    terminal.write(as_json(record, indent=True))
+
+
+def _labelled(rows: Sequence[tuple[Text, ...]]) -> Table:
+    """Rows whose last field is running text: its further lines are indented as its first."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for _ in rows[0][:-1]:
+        grid.add_column(no_wrap=True, justify="right")
+    grid.add_column(overflow="fold", max_width=READABLE)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
 
 
 # A pair
 
 
-def write_pair(
-    named: Sequence[str],
-    views: Sequence[PairView],
-    closest: Sequence[SentencePair],
-    *,
-    as_json: bool,
-) -> None:
-    """Print how each encoder sees two papers or texts, what that comes to, and which of their
-    sentences lie nearest."""
+def write_pair(pair: PairComparison, *, as_json: bool) -> None:
+    """Print how each encoder sees two papers or texts, what that comes to, and their nearest
+    sentences."""
     if as_json:
-        _write_json(
+        _write_json(_pair_record(pair))
+        return
+    console = terminal.stdout()
+    if console.is_terminal:
+        console.print(pair_view(pair, console.width))
+        return
+    for view in pair.views:
+        terminal.write("\t".join([view.encoder, *_view_fields(view)]))
+    terminal.write(verdict(pair.views))
+    for closest in pair.closest:
+        fields = [f"{closest.cosine:.4f}", _readable(closest.one), _readable(closest.other)]
+        terminal.write("\t".join(fields))
+
+
+def _pair_record(pair: PairComparison) -> dict[str, Any]:
+    if pair.papers:
+        names = [f"{paper.id}  {one_line(paper.title)}" for paper in pair.papers]
+    else:
+        names = [f"“{text}”" for text in pair.texts]
+    return {
+        "pair": names,
+        "encoders": [
             {
-                "pair": list(named),
-                "encoders": [_view_record(view) for view in views],
-                "verdict": verdict(views),
-                "sentences": [
-                    {"one": pair.one, "other": pair.other, "cosine": round(pair.cosine, 4)}
-                    for pair in closest
-                ],
+                "encoder": view.encoder,
+                "cosine": round(view.cosine, 4),
+                "percentile": round(view.percentile, 2),
+                "ranks": view.ranks,
+                "shared_neighbours": view.shared,
+                "among": view.papers,
             }
-        )
-        return
-    console = Console()
-    if not console.is_terminal:
-        for view in views:
-            click.echo("\t".join([view.encoder, *_view_fields(view)]))
-        click.echo(verdict(views))
-        for pair in closest:
-            click.echo("\t".join([f"{pair.cosine:.4f}", one_line(pair.one), one_line(pair.other)]))
-        return
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
-    table.add_column("encoder", style="cyan", overflow="fold")
-    for name in ("cosine", "percentile", "ranks", "shared", "among"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for view in views:
-        table.add_row(view.encoder, *_view_fields(view))
-    parts: list[RenderableType] = [Text(line, style="bold") for line in named]
-    parts += [table, Text(verdict(views))]
-    if closest:
-        parts += [Text(), Text("Sentences that lie nearest", style="bold")]
-    for pair in closest:
-        parts += [
-            Text.assemble((f"{pair.cosine:.2f} ", "cyan"), one_line(pair.one)),
-            Text.assemble("     ", (one_line(pair.other), "dim")),
-        ]
-    parts.append(
-        Text(
-            "percentile: of random pairs, how many are less alike. ranks: of the second paper "
-            "among the first's neighbours, and the other way round. shared: of their 10 nearest "
-            "neighbours.",
-            style="dim",
-        )
-    )
-    console.print(Group(*parts))
+            for view in pair.views
+        ],
+        "verdict": verdict(pair.views),
+        "sentences": [
+            {"one": closest.one, "other": closest.other, "cosine": round(closest.cosine, 4)}
+            for closest in pair.closest
+        ],
+    }
 
 
 def _view_fields(view: PairView) -> list[str]:
@@ -109,121 +124,213 @@ def _view_fields(view: PairView) -> list[str]:
     return [f"{view.cosine:.3f}", per_cent(view.percentile), ranks, shared, f"{view.papers:,}"]
 
 
-def _view_record(view: PairView) -> dict[str, Any]:
-    return {
-        "encoder": view.encoder,
-        "cosine": round(view.cosine, 4),
-        "percentile": round(view.percentile, 2),
-        "ranks": view.ranks,
-        "shared_neighbours": view.shared,
-        "among": view.papers,
-    }
+def pair_view(pair: PairComparison, width: int) -> Group:
+    """The two papers, called A and B, a row for each encoder, the verdict, the nearest sentences,
+    and what the columns mean."""
+    names: list[tuple[Text, ...]]
+    if pair.papers:
+        names = [
+            (Text(label, "bold cyan"), Text(paper.id, "cyan"), Text(_readable(paper.title), "bold"))
+            for label, paper in zip("AB", pair.papers, strict=True)
+        ]
+    else:
+        names = [
+            (Text(label, "bold cyan"), Text(f"“{one_line(text)}”", "bold"))
+            for label, text in zip("AB", pair.texts, strict=True)
+        ]
+    prose = _labelled([(Text(verdict(pair.views)),)])
+    parts: list[RenderableType] = [_labelled(names), _views_table(pair.views), prose, Text()]
+    if pair.closest:
+        parts += [Text("Nearest sentences, with their cosine", style="bold")]
+        parts += [_closest_grid(pair.closest), Text()]
+    parts.append(_labelled([(Text(_pair_note(pair.views), "dim"),)]))
+    return Group(*parts)
+
+
+def _views_table(views: Sequence[PairView]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
+    table.add_column("encoder", style="cyan", overflow="fold")
+    heads = ["cosine", "nearer than\n… of pairs"]
+    if any(view.ranks for view in views):
+        heads += ["B is A's\n… nearest", "A is B's\n… nearest", "nearest\nin common"]
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for view in views:
+        fields = [f"{view.cosine:.3f}", per_cent(view.percentile)]
+        if view.ranks:
+            nearest = min(NEIGHBOURS, view.papers - 2)
+            fields += [*map(ordinal, view.ranks), f"{view.shared} of {nearest}"]
+        table.add_row(view.encoder, *fields)
+    return table
+
+
+def _closest_grid(closest: Sequence[SentencePair]) -> Table:
+    rows = []
+    for pair in closest:
+        cosine = Text(f"{pair.cosine:.2f}", "cyan")
+        rows.append((cosine, Text("A", "bold cyan"), Text(_readable(pair.one))))
+        rows.append((Text(), Text("B", "bold cyan"), Text(_readable(pair.other), "dim")))
+    return _labelled(rows)
+
+
+def _pair_note(views: Sequence[PairView]) -> str:
+    papers = views[0].papers
+    return (
+        f"Compared among {papers:,} papers of the index. “… of pairs” is the share of {PAIRS:,} "
+        "random pairs of these papers that have a lower cosine under the same encoder."
+    )
+
+
+def ordinal(number: int) -> str:
+    """
+    >>> [ordinal(number) for number in (1, 2, 11, 23, 1013)]
+    ['1st', '2nd', '11th', '23rd', '1,013th']
+    """
+    teen = number % 100 in (11, 12, 13)
+    suffix = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{suffix}"
 
 
 # Several papers
 
 
-def write_matrix(pool: ComparisonPool, places: Sequence[int], as_json: bool) -> None:
+def write_several(several: SeveralComparison, *, as_json: bool) -> None:
     """Print the cosines of several papers, and their percentiles, under each encoder."""
-    papers = [pool.papers[place] for place in places]
-    matrices = []
-    for side in pool.sides:
-        vectors = side.vectors[list(places)]
-        cosines = vectors @ vectors.T
-        background = random_pair_cosines(side.vectors)
-        percentiles = 100 * np.searchsorted(background, cosines) / len(background)
-        matrices.append((side.name, cosines, percentiles))
     if as_json:
-        _write_json(
+        _write_json(_several_record(several))
+        return
+    console = terminal.stdout()
+    if console.is_terminal:
+        console.print(several_view(several, console.width))
+        return
+    for matrix in several.matrices:
+        for i, one in enumerate(several.papers):
+            for j in range(i + 1, len(several.papers)):
+                numbers = [f"{matrix.cosines[i, j]:.4f}", f"{matrix.percentiles[i, j]:.2f}"]
+                terminal.write("\t".join([matrix.encoder, one.id, several.papers[j].id, *numbers]))
+
+
+def _several_record(several: SeveralComparison) -> dict[str, Any]:
+    return {
+        "papers": [{"id": paper.id, "title": paper.title} for paper in several.papers],
+        "encoders": [
             {
-                "papers": [{"id": paper.id, "title": paper.title} for paper in papers],
-                "encoders": [
-                    {
-                        "encoder": name,
-                        "cosines": cosines.round(4).tolist(),
-                        "percentiles": percentiles.round(2).tolist(),
-                    }
-                    for name, cosines, percentiles in matrices
-                ],
+                "encoder": matrix.encoder,
+                "cosines": matrix.cosines.round(4).tolist(),
+                "percentiles": matrix.percentiles.round(2).tolist(),
             }
-        )
-        return
-    console = Console()
-    if not console.is_terminal:
-        for name, cosines, percentiles in matrices:
-            for i, one in enumerate(papers):
-                for j in range(i + 1, len(papers)):
-                    fields = [name, one.id, papers[j].id, f"{cosines[i, j]:.4f}"]
-                    click.echo("\t".join([*fields, f"{percentiles[i, j]:.2f}"]))
-        return
-    for number, paper in enumerate(papers, start=1):
-        console.print(Text.assemble((f"{number:>2} ", "bold"), heading(paper)), soft_wrap=False)
-    for name, cosines, percentiles in matrices:
-        table = Table(box=box.SIMPLE_HEAD, border_style="dim", pad_edge=False)
-        table.add_column(Text(name, style="cyan"), justify="right")
-        for number in range(1, len(papers) + 1):
-            table.add_column(str(number), justify="right", no_wrap=True)
-        for i in range(len(papers)):
-            cells = [
-                Text("·", style="dim") if i == j else _cell(cosines[i, j], percentiles[i, j])
-                for j in range(len(papers))
+            for matrix in several.matrices
+        ],
+    }
+
+
+_SHADES = ((99, "bold green"), (95, "green"), (75, "yellow"), (0, "dim"))
+"""Percentile from which on a cosine has a style."""
+
+
+def several_view(several: SeveralComparison, width: int) -> Group:
+    """The papers, numbered, and a matrix for each encoder, in parts if it is wider than the
+    terminal."""
+    parts: list[RenderableType] = [
+        _labelled(
+            [
+                (Text(str(number), "bold"), Text(paper.id, "cyan"), Text(_readable(paper.title)))
+                for number, paper in enumerate(several.papers, start=1)
             ]
-            table.add_row(str(i + 1), *cells)
-        console.print(table)
-    console.print(
+        )
+    ]
+    for matrix in several.matrices:
+        label = min(len(matrix.encoder), LABEL)
+        at_once = max(1, (width - label - 2) // CELL)
+        for start in range(0, len(several.papers), at_once):
+            parts.append(_matrix_table(matrix, range(len(several.papers))[start : start + at_once]))
+    parts.append(
         Text.assemble(
-            ("Cosines: ", "dim"),
-            ("nearer than 99 %", "bold green"),
-            (", ", "dim"),
-            ("95 %", "green"),
-            (", ", "dim"),
-            ("75 %", "yellow"),
-            (" of random pairs, or not.", "dim"),
+            ("Bold green: nearer than 99 % of random pairs", "bold green"),
+            ("; ", "dim"),
+            ("green 95 %", "green"),
+            ("; ", "dim"),
+            ("yellow 75 %", "yellow"),
+            ("; dim less.", "dim"),
         )
     )
+    return Group(*parts)
+
+
+LABEL, CELL = 24, 7
+"""Columns of an encoder's name and of a cosine, with the space between."""
+
+
+def _matrix_table(matrix: CosineMatrix, columns: range) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, border_style="dim", pad_edge=False)
+    name = Text(matrix.encoder, style="cyan")
+    table.add_column(name, justify="right", overflow="fold", max_width=LABEL)
+    for column in columns:
+        table.add_column(str(column + 1), justify="right", no_wrap=True)
+    for row in range(len(matrix.cosines)):
+        cells = [
+            Text("·", style="dim")
+            if row == column
+            else _cell(float(matrix.cosines[row, column]), float(matrix.percentiles[row, column]))
+            for column in columns
+        ]
+        table.add_row(str(row + 1), *cells)
+    return table
 
 
 def _cell(cosine: float, percentile: float) -> Text:
-    steps = ((99, "bold green"), (95, "green"), (75, "yellow"), (0, "dim"))
-    return Text(f"{cosine:.2f}", next(style for least, style in steps if percentile >= least))
+    return Text(f"{cosine:.2f}", next(style for least, style in _SHADES if percentile >= least))
 
 
 # All pairs of a sample
 
 
-def write_sample(pool: ComparisonPool, wanted: int, plot: Path | None, *, as_json: bool) -> None:
-    """Print how the cosines of all pairs of a pool are spread under each encoder, how far the
-    encoders agree, and on which pairs they do not; draw it where a file is given."""
-    found, agreements = distributions([side.vectors for side in pool.sides], wanted)
-    names = [side.name for side in pool.sides]
+def write_sample(sample: SampleComparison, plot: Path | None, *, as_json: bool) -> None:
+    """Print how the cosines of all pairs are distributed under each encoder, how far the encoders
+    agree, and on which pairs they do not; draw the distributions if a file is given."""
     if plot:
-        _draw(names, found, plot)
-        click.echo(f"Wrote {plot}", err=True)
+        from astrosearch.comparison.figure import draw_distributions
+
+        draw_distributions(sample.encoders, sample.distributions, plot)
+        terminal.notify(f"Wrote {plot}")
     if as_json:
-        _write_json(_sample_record(pool, names, found, agreements))
+        _write_json(_sample_record(sample))
         return
-    console = Console()
+    console = terminal.stdout()
     if console.is_terminal:
-        console.print(_sample_view(pool, names, found, agreements, console.width))
+        console.print(sample_view(sample, console.width))
         return
-    for name, one in zip(names, found, strict=True):
-        for key, value in _figures(one).items():
-            click.echo(f"{name}\t{key}\t{value:.4f}")
-    for name, agreement in zip(names[1:], agreements, strict=True):
-        click.echo(f"{name}\trank correlation\t{agreement.rank_correlation:.4f}")
-        click.echo(f"{name}\tshared neighbours\t{agreement.shared_neighbours:.4f}")
-        for way, pairs in _ways(agreement, names[0], name):
+    for fields in _sample_lines(sample):
+        terminal.write("\t".join(fields))
+
+
+def _sample_lines(sample: SampleComparison) -> Iterator[list[str]]:
+    for name, distribution in zip(sample.encoders, sample.distributions, strict=True):
+        for key, value in _figures(distribution).items():
+            yield [name, key, f"{value:.4f}"]
+    for name, agreement in zip(sample.encoders[1:], sample.agreements, strict=True):
+        yield [name, "rank correlation", f"{agreement.rank_correlation:.4f}"]
+        yield [name, "shared neighbours", f"{agreement.shared_neighbours:.4f}"]
+        for way, pairs in _ways(agreement, sample.encoders[0], name):
             for pair in pairs:
-                ours, theirs = (pool.papers[row] for row in pair.rows)
-                fields = [way, ours.id, theirs.id, *(f"{p:.2f}" for p in pair.percentiles)]
-                click.echo("\t".join([*fields, " ".join(shared_words(ours, theirs)[:8])]))
+                one, other = (sample.papers[row] for row in pair.rows)
+                shares = [f"{percentile:.2f}" for percentile in pair.percentiles]
+                words = " ".join(shared_words(one, other)[:SHARED_WORDS])
+                yield [way, one.id, other.id, *shares, words]
 
 
-def _figures(one: Distribution) -> dict[str, float]:
+def _figures(distribution: Distribution) -> dict[str, float]:
     return (
-        {"pairs": one.pairs, "mean": one.mean, "spread": one.spread}
-        | {f"{per_cent} % quantile": one.quantiles[per_cent] for per_cent in QUANTILES}
-        | {f"share above {threshold}": one.share_above(threshold) for threshold in THRESHOLDS}
+        {
+            "pairs": distribution.pairs,
+            "mean": distribution.mean,
+            "spread": distribution.spread,
+        }
+        | {f"{quantile} % quantile": distribution.quantiles[quantile] for quantile in QUANTILES}
+        | {
+            f"share above {threshold}": distribution.share_above(threshold)
+            for threshold in THRESHOLDS
+        }
     )
 
 
@@ -234,133 +341,106 @@ def _ways(agreement: Agreement, own: str, other: str) -> list[tuple[str, Sequenc
     ]
 
 
-def _sample_record(
-    pool: ComparisonPool,
-    names: Sequence[str],
-    found: Sequence[Distribution],
-    agreements: Sequence[Agreement],
-) -> dict[str, Any]:
+def _sample_record(sample: SampleComparison) -> dict[str, Any]:
     def record(pair: Disagreement) -> dict[str, Any]:
-        one, other = (pool.papers[row] for row in pair.rows)
+        one, other = (sample.papers[row] for row in pair.rows)
         return {
             "papers": [{"id": paper.id, "title": paper.title} for paper in (one, other)],
             "cosines": [round(cosine, 4) for cosine in pair.cosines],
-            "percentiles": [round(value, 2) for value in pair.percentiles],
+            "percentiles": [round(percentile, 2) for percentile in pair.percentiles],
             "shared_words": shared_words(one, other),
         }
 
     return {
-        "papers": len(pool.papers),
+        "papers": len(sample.papers),
         "encoders": [
-            {"encoder": name, **_figures(one)} for name, one in zip(names, found, strict=True)
+            {"encoder": name, **_figures(distribution)}
+            for name, distribution in zip(sample.encoders, sample.distributions, strict=True)
         ],
         "agreements": [
             {
-                "encoders": [names[0], name],
+                "encoders": [sample.encoders[0], name],
                 "rank_correlation": round(agreement.rank_correlation, 4),
                 "shared_neighbours": round(agreement.shared_neighbours, 4),
                 "nearer_for_first": [record(pair) for pair in agreement.nearer_first],
                 "nearer_for_second": [record(pair) for pair in agreement.nearer_second],
             }
-            for name, agreement in zip(names[1:], agreements, strict=True)
+            for name, agreement in zip(sample.encoders[1:], sample.agreements, strict=True)
         ],
     }
 
 
-def _sample_view(
-    pool: ComparisonPool,
-    names: Sequence[str],
-    found: Sequence[Distribution],
-    agreements: Sequence[Agreement],
-    width: int,
-) -> Group:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
-    table.add_column(f"{found[0].pairs:,} pairs", no_wrap=True)
-    for name in names:
-        table.add_column(Text(name, style="cyan"), justify="right", overflow="fold")
-    every = [_figures(one) for one in found]
-    for key in list(every[0])[1:]:
-        table.add_row(key, *(f"{one[key]:.3f}" for one in every))
-    parts: list[RenderableType] = [table, _histogram(names, found, width)]
-    for name, agreement in zip(names[1:], agreements, strict=True):
-        parts += [
-            Text(),
-            Text(
-                f"{names[0]} and {name}: rank correlation {agreement.rank_correlation:.2f}; of "
-                f"a paper's 10 nearest neighbours they share "
-                f"{10 * agreement.shared_neighbours:.1f}."
-            ),
-        ]
-        for way, pairs in _ways(agreement, names[0], name):
+def sample_view(sample: SampleComparison, width: int) -> Group:
+    """Figures and a histogram of each encoder, then each encoder against the index's own."""
+    own = sample.encoders[0]
+    parts: list[RenderableType] = [_figures_table(sample), _histogram(sample, width)]
+    for name, agreement in zip(sample.encoders[1:], sample.agreements, strict=True):
+        shared = NEIGHBOURS * agreement.shared_neighbours
+        line = (
+            f"{own} and {name}: rank correlation {agreement.rank_correlation:.2f}; of a paper's "
+            f"{NEIGHBOURS} nearest neighbours, {shared:.1f} are the same."
+        )
+        parts += [Text(), _labelled([(Text(line),)])]
+        for way, pairs in _ways(agreement, own, name):
             parts += [Text(), Text(way, style="bold")] if pairs else []
-            for pair in pairs:
-                parts.append(_disagreement(pool, pair, (names[0], name)))
+            parts += [_disagreement(sample.papers, pair, (own, name)) for pair in pairs]
     return Group(*parts)
 
 
-def _histogram(names: Sequence[str], found: Sequence[Distribution], width: int) -> Table:
-    """Bars side by side, from the lowest cosine that any encoder gives to the highest."""
-    edges = _edges(found)
+def _figures_table(sample: SampleComparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
+    table.add_column(f"{sample.distributions[0].pairs:,} pairs", no_wrap=True)
+    for name in sample.encoders:
+        table.add_column(Text(name, style="cyan"), justify="right", overflow="fold")
+    columns = [_figures(distribution) for distribution in sample.distributions]
+    for key in list(columns[0])[1:]:
+        table.add_row(key, *(f"{column[key]:.3f}" for column in columns))
+    return table
+
+
+def _histogram(sample: SampleComparison, width: int) -> Table:
+    """Bars side by side, from the lowest cosine of any encoder to the highest."""
+    edges = np.linspace(*cosine_range(sample.distributions), BINS + 1)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("cosine", justify="right", style="dim", no_wrap=True)
-    for name in names:
-        table.add_column(Text(name, style="cyan"), no_wrap=True)
-    length = max(8, (width - 8) // len(names) - 4)
-    counts = [one.histogram(edges) for one in found]
+    length = max(4, (width - 8) // len(sample.encoders) - 2)
+    for name in sample.encoders:
+        table.add_column(Text(name, style="cyan"), overflow="fold", width=length)
+    counts = [distribution.histogram(edges) for distribution in sample.distributions]
     for row in range(len(edges) - 1):
         bars = []
-        for one in counts:
-            filled = one[row] / one.max() * length
-            bars.append(Text("█" * round(filled) or ("▏" if one[row] else ""), style="cyan"))
+        for line in counts:
+            filled = round(line[row] / line.max() * length)
+            bars.append(Text("█" * filled or ("▏" if line[row] else ""), style="cyan"))
         table.add_row(f"{edges[row]:+.2f}", *bars)
     return table
 
 
-def _edges(found: Sequence[Distribution]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    some = [np.flatnonzero(one.counts) for one in found]
-    low = min(float(middle(int(one[0]))) for one in some)
-    high = max(float(middle(int(one[-1]))) for one in some)
-    return np.linspace(np.floor(low * 20) / 20, np.ceil(high * 20) / 20, BINS + 1)
-
-
-def _disagreement(pool: ComparisonPool, pair: Disagreement, names: tuple[str, str]) -> Group:
-    papers = [pool.papers[row] for row in pair.rows]
-    said = "; ".join(
-        f"{name} {cosine:.2f}, nearer than {per_cent(value)}"
-        for name, cosine, value in zip(names, pair.cosines, pair.percentiles, strict=True)
+def _disagreement(papers: Sequence[Paper], pair: Disagreement, names: tuple[str, str]) -> Table:
+    """What each encoder says of a pair, the two papers, and the words they share."""
+    shown = "; ".join(
+        f"{name} {cosine:.2f}, {nearer_than(percentile)}"
+        for name, cosine, percentile in zip(names, pair.cosines, pair.percentiles, strict=True)
     )
-    parts = [Text(said, style="cyan")]
-    for paper in papers:
-        excerpt = one_line(paper.abstract)
-        cut = excerpt[:EXCERPT].rsplit(" ", 1)[0] + " …" if len(excerpt) > EXCERPT else excerpt
-        parts += [Text(f"  {heading(paper)}"), Text(f"    {cut}", style="dim")]
-    words = ", ".join(shared_words(*papers)[:8]) or "none"
-    parts.append(Text(f"  words in both: {words}", style="dim"))
-    return Group(*parts)
+    grid = Table.grid()
+    grid.add_column(max_width=READABLE, overflow="fold")
+    grid.add_row(Text(shown, "cyan"))
+    one, other = (papers[row] for row in pair.rows)
+    for paper in (one, other):
+        title = Text.assemble((paper.id, "cyan"), "  ", _readable(paper.title))
+        grid.add_row(_indented(title, 2))
+        grid.add_row(_indented(Text(_excerpt(paper.abstract), "dim"), 4))
+    words = ", ".join(shared_words(one, other)[:SHARED_WORDS]) or "none"
+    grid.add_row(_indented(Text(f"words in both: {words}", "dim"), 2))
+    return grid
 
 
-def _draw(names: Sequence[str], found: Sequence[Distribution], out: Path) -> None:
-    """Figure 3 of the AstroLLaMA paper, top: the density of the cosines of all pairs."""
-    from astrosearch.comparison.figure import COLOURS, drawn
+def _indented(text: Text, columns: int) -> RenderableType:
+    from rich.padding import Padding
 
-    dashes = ("-", "--", ":", "-.")
-    low, high = _edges(found)[[0, -1]]
-    edges = np.linspace(low, high, 201 if found[0].pairs > 1_000_000 else 61)
-    centres, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
-    with drawn(out) as axes:
-        for number, (name, one) in enumerate(zip(names, found, strict=True)):
-            colour = COLOURS[number % len(COLOURS)]
-            density = one.histogram(edges) / one.pairs / width
-            axes.fill_between(centres, density, step="mid", color=colour, alpha=0.2, linewidth=0)
-            axes.plot(
-                centres, density, color=colour, linestyle=dashes[number % len(dashes)], label=name
-            )
-        axes.set_xlabel("Cosine similarity of two abstracts")
-        axes.set_ylabel("Density of pairs per unit of cosine")
-        axes.set_title(f"All {found[0].pairs:,} pairs of a sample", fontsize=9)
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False)
+    return Padding(text, (0, 0, 0, columns))
 
 
-def _write_json(record: dict[str, Any]) -> None:
-    click.echo(as_json(record, indent=True))
+def _excerpt(abstract: str) -> str:
+    text = _readable(abstract)
+    return text[:EXCERPT].rsplit(" ", 1)[0] + " …" if len(text) > EXCERPT else text

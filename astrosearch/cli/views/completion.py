@@ -5,48 +5,78 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import click
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from astrosearch.cli import console as terminal
 from astrosearch.cli.views.hits import READABLE, as_json, first_author
-from astrosearch.completion.complete import CheckedMention, Completion, Source
+from astrosearch.completion.complete import Completion, CompletionResult
+from astrosearch.completion.grounding import CheckedMention, CheckedSentence
+from astrosearch.completion.sources import Source
 from astrosearch.search.hits import paper_record
 from astrosearch.text.tex import one_line, to_unicode
 
-CAUTION = "A model's continuation, not a finding: what counts stands in the papers."
+CAUTION = "Generated text, not a result: check the papers."
 
 NARROW = 40
-"""Columns of a continuation, below which they stand one below the other."""
-
-
-def on_terminal() -> bool:
-    return Console().is_terminal
+"""Columns; continuations that would be narrower stand one below the other."""
 
 
 @contextmanager
-def writing(beginning: str, name: str, *, live: bool) -> Iterator[Callable[[str], None]]:
-    """Yields what is told each piece: prints it as it comes behind the beginning or, if not
-    `live`, shows that something is going on."""
-    if not live:
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            yield lambda piece: None
-            return
-        with console.status(f"Writing with {name}"):
-            yield lambda piece: None
+def live_text(beginning: str, *, wanted: bool) -> Iterator[Callable[[str], None] | None]:
+    """Shows a text while it is generated, and takes it away at the end.
+
+    Yields:
+        What each piece of the text is given to; None if it is not wanted or nobody sits there.
+    """
+    console = terminal.stdout()
+    if not (wanted and sys.stdout.isatty() and console.is_terminal):
+        yield None
         return
+    text = _LiveText(console, beginning)
+    try:
+        yield text.add
+    finally:
+        text.close()
 
-    click.echo(click.style(one_line(beginning), dim=True), nl=False)
 
-    def show(piece: str) -> None:
-        click.echo(_harmless(piece), nl=False)
-        sys.stdout.flush()
+class _LiveText:
+    """The unchecked text, dim, in the last lines of a terminal. Only whole words are shown, and
+    only as many lines as the terminal has: what has scrolled away cannot be replaced."""
 
-    yield show
-    click.echo("\n")
+    def __init__(self, console: Console, beginning: str) -> None:
+        self._console = console
+        self._text = one_line(beginning)
+        self._live: Live | None = None
+
+    def add(self, piece: str) -> None:
+        self._text += _harmless(piece)
+        if self._live is None:  # not before: what is loaded and sent is said first
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(self._shown(), refresh=True)
+
+    def _shown(self) -> RenderableType:
+        words = Text(whole_words(self._text), style="dim")
+        width = min(self._console.width, READABLE)
+        lines = words.wrap(self._console, width)
+        return Group(*lines[-max(1, self._console.height - 2) :])
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+
+def whole_words(text: str) -> str:
+    """A text without the word that is still being written.
+
+    >>> whole_words("gas falls onto the Magel")
+    'gas falls onto the '
+    """
+    return text[: max(text.rfind(" "), text.rfind("\n")) + 1]
 
 
 def _harmless(piece: str) -> str:
@@ -54,75 +84,87 @@ def _harmless(piece: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else " " for sign in piece)
 
 
-def write_completions(
-    beginning: str,
-    sources: Sequence[Source],
-    found: Sequence[Completion],
-    *,
-    grounded: bool,
-    as_json: bool,
-) -> None:
-    """Print continuations of one beginning with their checks."""
+def write_completions(result: CompletionResult, *, as_json: bool) -> None:
+    """Print the continuations of one beginning with their checks."""
     if as_json:
-        _write_json(beginning, sources, found, grounded=grounded)
+        terminal.write(_as_json(result))
         return
-    console = Console(highlight=False)
-    width = min(console.width, READABLE) if len(found) == 1 else console.width
-    begun = Text(beginning.rstrip(), style="dim")
-    parts: list[Any] = [*_side_by_side(begun, found, width)]
-    parts += [_sources(sources, grounded=grounded), Text(), Text(CAUTION, style="italic")]
-    console.print(Group(*parts), width=width)
+    console = terminal.stdout()
+    single = len(result.completions) == 1
+    width = min(console.width, READABLE) if single else console.width
+    console.print(completions_view(result, width), width=width)
 
 
-def _side_by_side(begun: Text, found: Sequence[Completion], width: int) -> Iterator[Any]:
-    """The continuations: one behind its beginning, several beside each other where they have room,
-    else one below the other."""
-    if len(found) == 1:
-        [one] = found
-        yield from (begun + _marked(one), Text(), *_summary(one), Text())
+def completions_view(result: CompletionResult, width: int) -> Group:
+    """The caution, the continuations, what their marks mean, and the sources."""
+    return Group(
+        Text(CAUTION, style="bold yellow"),
+        Text(),
+        *_side_by_side(result, width),
+        *_legend(result.completions),
+        _sources(result),
+    )
+
+
+def _side_by_side(result: CompletionResult, width: int) -> Iterator[RenderableType]:
+    """One continuation behind its beginning; several beside each other if there is room, else one
+    below the other."""
+    beginning = Text(one_line(result.beginning).rstrip(), style="bold")
+    completions = result.completions
+    if len(completions) == 1:
+        yield Text.assemble(beginning, _marked(completions[0]))
+        yield from (Text(), *_summary(completions[0]), Text())
         return
-    yield from (begun, Text())
-    if width // len(found) < NARROW:
-        for one in found:
-            heading = Text(_heading(one), style="bold")
-            yield from (heading, _marked(one), Text(), *_summary(one), Text())
+    yield from (beginning, Text())
+    if width // len(completions) < NARROW:
+        for done in completions:
+            yield Text(_heading(done), style="bold cyan")
+            yield from (_marked(done), Text(), *_summary(done), Text())
         return
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1), show_edge=False)
-    for one in found:
-        table.add_column(_heading(one), ratio=1)
-    table.add_row(*(Group(_marked(one), Text(), *_summary(one)) for one in found))
+    for done in completions:
+        table.add_column(Text(_heading(done), style="cyan"), ratio=1, overflow="fold")
+    table.add_row(*(Group(_column(done), Text(), *_summary(done)) for done in completions))
     yield from (table, Text())
 
 
-def _heading(one: Completion) -> str:
-    return f"{one.writer}, seed {one.sampling.seed}"
+def _column(done: Completion) -> Text:
+    """The continuation without the space between it and its beginning."""
+    marked = _marked(done)
+    return marked[1:] if marked.plain.startswith(" ") else marked
 
 
-def _marked(one: Completion) -> Text:
-    """The continuation, with its sources behind each sentence, a question mark behind each number
-    and name that nobody has, and quotations between quotation marks."""
-    puts: list[tuple[int, int, str, str]] = []  # where, order there, what, style
+def _heading(done: Completion) -> str:
+    return f"{done.generator}, seed {done.sampling.seed}"
+
+
+def _marked(done: Completion) -> Text:
+    """The continuation with the numbers of the related sources behind each sentence, a question
+    mark behind each number and name that was not found, and quotation marks around copies.
+
+    Sentences without a related source are dim.
+    """
+    insertions: list[tuple[int, int, str, str]] = []  # place, order there, text, style
     styles: list[tuple[int, int, str]] = []
-    for lookup in one.lookups:
-        if not lookup.supported:
-            number = lookup.mention.kind == "number"
-            style = "bold red" if number else "yellow"
-            styles.append((lookup.mention.start, lookup.mention.end, style))
-            puts.append((lookup.mention.end, 0, "⁇" if number else "?", style))
-    for copy in one.copies:
+    for sentence in done.sentences:
+        if not sentence.sources:
+            styles.append((sentence.start, sentence.end, "dim"))
+        insertions.append((sentence.end, 2, *_sentence_mark(sentence)))
+    for checked in (*done.numbers, *done.names):
+        if not checked.is_matched:
+            mark, style = ("⁇", "bold red") if checked.mention.kind == "number" else ("?", "yellow")
+            styles.append((checked.mention.start, checked.mention.end, f"not dim {style}"))
+            insertions.append((checked.mention.end, 0, mark, style))
+    for copy in done.copies:
         styles.append((copy.start, copy.end, "underline"))
-        puts.append((copy.start, 3, "“", "cyan"))
-        puts.append((copy.end, 1, f"”[{copy.source + 1}]", "cyan"))
-    for sentence in one.sentences:
-        said = "".join(f"[{place + 1}]" for place in sentence.sources)
-        put = (f" {said}", "green") if said else (" [unsupported]", "dim red")
-        puts.append((sentence.end, 2, *put))
-    text = Text(_harmless(one.text))
+        insertions.append((copy.start, 3, "“", "cyan"))
+        insertions.append((copy.end, 1, f"”[{copy.source + 1}]", "cyan"))
+    text = Text(_harmless(done.text))
     for start, end, style in styles:
         text.stylize(style, start, end)
     marked = Text()
     last = 0
-    for place, _, what, style in sorted(puts):
+    for place, _, what, style in sorted(insertions):
         marked.append_text(text[last:place])
         marked.append(what, style)
         last = place
@@ -130,91 +172,150 @@ def _marked(one: Completion) -> Text:
     return marked if marked else Text(" (nothing)", style="dim")
 
 
-def _summary(one: Completion) -> Iterator[str]:
-    sentences = sum(bool(sentence.sources) for sentence in one.sentences)
-    counts = [f"sentences supported {sentences} of {len(one.sentences)}"]
-    for what, some in (("numbers", one.numbers), ("names", one.names)):
-        counts.append(f"{what} supported {sum(it.supported for it in some)} of {len(some)}")
-    copied = one.longest_copy
-    counts.append(f"longest copy {copied} words" if copied else "no copy")
-    yield "; ".join(counts)
-    if one.strict:
-        yield f"the decoder stepped in {one.stats.tokens_blocked} times"
-    if one.stats.stopped == "length":
-        yield f"cut off after {one.stats.tokens:,} tokens (--max-new-tokens)"
-    elif one.stats.stopped == "interrupted":
-        yield f"stopped after {one.stats.tokens:,} tokens"
+def _sentence_mark(sentence: CheckedSentence) -> tuple[str, str]:
+    if not sentence.sources:
+        return " [no source]", "red"
+    sign, style = ("?", "yellow") if sentence.unmatched else ("", "green")
+    return " " + "".join(f"[{number + 1}{sign}]" for number in sentence.sources), style
 
 
-def _sources(sources: Sequence[Source], *, grounded: bool) -> Table:
-    title = "Sources" if grounded else "Looked up in, but not given to the model"
+def _summary(done: Completion) -> Iterator[Text]:
+    yield Text(_sentence_counts(done.sentences))
+    counts = []
+    for what, mentions in (("numbers", done.numbers), ("names", done.names)):
+        matched = sum(mention.is_matched for mention in mentions)
+        counts.append(f"{what} found {matched} of {len(mentions)}" if mentions else f"no {what}")
+    copied = done.longest_copy
+    counts.append(f"longest copy {copied} words" if copied else "nothing copied")
+    yield Text("; ".join(counts))
+    if done.only_known_numbers:
+        yield Text(f"unknown numbers prevented at {done.stats.tokens_blocked} tokens")
+    if done.stats.stopped == "length":
+        yield Text(f"cut off after {done.stats.tokens:,} tokens (--max-new-tokens)")
+    elif done.stats.stopped == "interrupted":
+        yield Text(f"stopped after {done.stats.tokens:,} tokens")
+
+
+def _sentence_counts(sentences: Sequence[CheckedSentence]) -> str:
+    """
+    >>> _sentence_counts([CheckedSentence(0, 9, [1], 0), CheckedSentence(9, 18, [], 1)])
+    'related sources for 1 of 2 sentences'
+    """
+    related = sum(sentence.is_related for sentence in sentences)
+    in_part = sum(sentence.is_related_in_part for sentence in sentences)
+    line = f"related sources for {related} of {len(sentences)} sentences"
+    return f"{line}, in part for {in_part} more" if in_part else line
+
+
+def _legend(completions: Sequence[Completion]) -> Iterator[RenderableType]:
+    """What the marks mean, of those that are there."""
+    sentences = [sentence for done in completions for sentence in done.sentences]
+    numbers = [mention for done in completions for mention in done.numbers]
+    names = [mention for done in completions for mention in done.names]
+    entries = [
+        (any(s.is_related for s in sentences), "[1]", "source 1 is related to the sentence"),
+        (
+            any(s.is_related_in_part for s in sentences),
+            "[1?]",
+            "related, but a number or name in the sentence was not found",
+        ),
+        (any(not s.sources for s in sentences), "[no source]", "no source is related to it"),
+        (
+            any(not number.is_matched for number in numbers),
+            "⁇",
+            "a number that is neither in the beginning nor in a source",
+        ),
+        (
+            any(not name.is_matched for name in names),
+            "?",
+            "a name that is neither in the beginning nor in a source",
+        ),
+        (any(done.copies for done in completions), "“…”[1]", "words copied from source 1"),
+    ]
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for occurs, mark, meaning in entries:
+        if occurs:
+            grid.add_row(Text(mark), Text(meaning))
+    if grid.row_count:
+        yield from (grid, Text())
+
+
+def _sources(result: CompletionResult) -> Table:
+    title = "Sources" if result.grounded else "Checked against, but not given to the model"
     table = Table(box=None, show_header=True, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("", justify="right", style="green", no_wrap=True)
     table.add_column(title, header_style="bold", overflow="fold")
     table.add_column("cosine", justify="right", no_wrap=True, header_style="dim")
-    for number, source in enumerate(sources, start=1):
-        paper = source.paper
-        facts = f"{paper.id} · {paper.published:%Y} · {first_author(paper)}"
-        title_line = Text(one_line(to_unicode(paper.title)))
-        table.add_row(
-            f"[{number}]", Text.assemble(title_line, "\n", (facts, "dim")), f"{source.cosine:.3f}"
-        )
-    if not sources:
+    for number, source in enumerate(result.sources, start=1):
+        table.add_row(f"[{number}]", _source_lines(source), f"{source.cosine:.3f}")
+    if not result.sources:
         table.add_row("", "none", "")
     return table
 
 
-def _write_json(
-    beginning: str, sources: Sequence[Source], found: Sequence[Completion], *, grounded: bool
-) -> None:
+def _source_lines(source: Source) -> Text:
+    paper = source.paper
+    facts = f"{paper.id} · {paper.published:%Y} · {first_author(paper)}"
+    return Text.assemble(one_line(to_unicode(paper.title)), "\n", (facts, "dim"))
+
+
+def _as_json(result: CompletionResult) -> str:
     record = {
         "caution": CAUTION,
-        "beginning": beginning,
-        "grounded": grounded,
+        "beginning": result.beginning,
+        "grounded": result.grounded,
         "sources": [
             {"source": number, **paper_record(source.paper), "cosine": source.cosine}
-            for number, source in enumerate(sources, start=1)
+            for number, source in enumerate(result.sources, start=1)
         ],
-        "completions": [_record(one) for one in found],
+        "completions": [_record(done) for done in result.completions],
     }
-    click.echo(as_json(record, indent=True))
+    return as_json(record, indent=True)
 
 
-def _record(one: Completion) -> dict[str, Any]:
-    """Places are letters of `text`."""
+def _record(done: Completion) -> dict[str, Any]:
+    """`start` and `end` are places in `text`; sources are numbered from 1."""
     return {
-        "model": one.writer,
-        "text": one.text,
-        "seed": one.sampling.seed,
-        "temperature": one.sampling.temperature,
-        "tokens": one.stats.tokens,
-        "stopped": one.stats.stopped,
-        "strict": one.strict,
-        "tokens_blocked": one.stats.tokens_blocked if one.strict else None,
+        "model": done.generator,
+        "text": done.text,
+        "seed": done.sampling.seed,
+        "temperature": done.sampling.temperature,
+        "tokens": done.stats.tokens,
+        "stopped": done.stats.stopped,
+        "only_known_numbers": done.only_known_numbers,
+        "tokens_blocked": done.stats.tokens_blocked if done.only_known_numbers else None,
         "sentences": [
-            {"start": it.start, "end": it.end, "sources": _numbered(it.sources)}
-            for it in one.sentences
+            {
+                "start": sentence.start,
+                "end": sentence.end,
+                "related_sources": _numbered(sentence.sources),
+                "unmatched": sentence.unmatched,
+            }
+            for sentence in done.sentences
         ],
-        "numbers": [_lookup_record(it, one.text) for it in one.numbers],
-        "names": [_lookup_record(it, one.text) for it in one.names],
+        "numbers": [_mention_record(number, done.text) for number in done.numbers],
+        "names": [_mention_record(name, done.text) for name in done.names],
         "copies": [
-            {"start": it.start, "end": it.end, "words": it.words, "source": it.source + 1}
-            for it in one.copies
+            {"start": copy.start, "end": copy.end, "words": copy.words, "source": copy.source + 1}
+            for copy in done.copies
         ],
         "summary": {
-            "sentences": len(one.sentences),
-            "sentences_supported": sum(bool(it.sources) for it in one.sentences),
-            "numbers": len(one.numbers),
-            "numbers_supported": sum(it.supported for it in one.numbers),
-            "names": len(one.names),
-            "names_supported": sum(it.supported for it in one.names),
-            "longest_copy": one.longest_copy,
+            "sentences": len(done.sentences),
+            "sentences_related": sum(s.is_related for s in done.sentences),
+            "sentences_related_in_part": sum(s.is_related_in_part for s in done.sentences),
+            "numbers": len(done.numbers),
+            "numbers_matched": sum(number.is_matched for number in done.numbers),
+            "names": len(done.names),
+            "names_matched": sum(name.is_matched for name in done.names),
+            "longest_copy": done.longest_copy,
         },
     }
 
 
-def _lookup_record(one: CheckedMention, text: str) -> dict[str, Any]:
-    mention = one.mention
+def _mention_record(checked: CheckedMention, text: str) -> dict[str, Any]:
+    mention = checked.mention
     return {
         "start": mention.start,
         "end": mention.end,
@@ -222,11 +323,11 @@ def _lookup_record(one: CheckedMention, text: str) -> dict[str, Any]:
         "value": mention.value,
         "unit": mention.unit or None,
         "error": mention.error or None,
-        "supported": one.supported,
-        "in_beginning": one.in_beginning,
-        "sources": _numbered(one.sources),
+        "matched": checked.is_matched,
+        "in_beginning": checked.in_beginning,
+        "sources": _numbered(checked.sources),
     }
 
 
-def _numbered(places: Sequence[int]) -> list[int]:
-    return [place + 1 for place in places]
+def _numbered(sources: Sequence[int]) -> list[int]:
+    return [number + 1 for number in sources]

@@ -1,36 +1,67 @@
-"""Models that continue an abstract: on this machine (local), or OpenAI's (openai)."""
+"""What a generator is: a model that continues a text, on this machine or at a service."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from astrosearch.encoders.base import OPENAI
 from astrosearch.encoders.registry import DEFAULT
 from astrosearch.errors import InputError
-from astrosearch.report import Reporter
 from astrosearch.text.quantities import AllowedValues
 
 DEFAULT_GENERATOR = "astro-smollm2-135m"
-"""The language-model adapter that ships, over `models.DEFAULT`."""
+"""The language-model adapter that ships; its base is `encoders.registry.DEFAULT`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSpec:
+    """Which model, and how it is loaded."""
+
+    model: str = DEFAULT_GENERATOR
+    """`DEFAULT_GENERATOR`, a model's name, hub id, folder or GGUF file, or `openai:NAME`."""
+    adapter: str | None = None
+    """A PEFT adapter on `model`: hub id or folder."""
+    quantize: Literal["4bit", "8bit", "none"] = "none"
+    device: str | None = None
+    """`cuda`, `mps` or `cpu`; None for the best there is."""
+    dtype: str | None = None
+    """`float32`, `bfloat16` or `float16`; None for what the device is fast with."""
+
+    @property
+    def is_service(self) -> bool:
+        """Whether the model runs elsewhere."""
+        return self.model.startswith(OPENAI)
+
+    @property
+    def base(self) -> "GeneratorSpec":
+        """The same model without its adapter.
+
+        Raises:
+            InputError: if it is a service's, whose models have no base.
+        """
+        if self.is_service:
+            raise InputError(f"{self.model} has no base to compare with: name another model")
+        model = DEFAULT if self.model == DEFAULT_GENERATOR else self.model
+        return replace(self, model=model, adapter=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a continuation is drawn; the AstroLLaMA paper's choices (arXiv:2309.06126, 3.2)."""
+    """How tokens are drawn; by default as in the AstroLLaMA paper (arXiv:2309.06126, 3.2)."""
 
     temperature: float = 0.3
-    """0 for the likeliest token each time."""
+    """0 takes the likeliest token each time; higher values vary more."""
     max_new_tokens: int = 1024
     seed: int = 0
 
 
 @dataclass(slots=True)
 class GenerationStats:
-    """What there is to tell of a continuation beside its text; filled as it is written."""
+    """What is known of a continuation beside its text; filled while it is generated."""
 
     tokens: int = 0
     tokens_blocked: int = 0
-    """At how many tokens an unknown number was prevented."""
+    """How many tokens were drawn again because they would have begun an unknown number."""
     stopped: Literal["end", "length", "interrupted"] = "interrupted"
 
 
@@ -40,53 +71,31 @@ class Generator(Protocol):
     @property
     def name(self) -> str: ...
 
-    def fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
-        """How many of the abstracts, from the first on, stand before the beginning as wholes, with
-        room for the answer.
+    def count_fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
+        """How many of the abstracts, from the first on, fit whole before the beginning and leave
+        room for the new tokens.
 
         Raises:
-            InputError: if not even the beginning and the answer have room.
+            InputError: if the beginning and the new tokens alone are too long.
         """
         ...
 
-    def write(
+    def generate(
         self,
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
         stats: GenerationStats,
-        known: AllowedValues | None = None,
+        allowed: AllowedValues | None = None,
     ) -> Iterator[str]:
         """Pieces of a continuation, as they come.
 
         Args:
-            abstracts: the sources, best first; the best will stand next to the beginning.
-            tally: is filled.
-            known: what numbers it may write; None for any.
+            abstracts: the sources, best first; the best is put next to the beginning.
+            stats: is filled.
+            allowed: the numbers that may be written; None for any.
+
+        Raises:
+            InputError: if `allowed` is given and the decoder runs elsewhere.
         """
         ...
-
-
-def load_generator(
-    name: str, reporter: Reporter, *, adapter: str | None = None, **options: Any
-) -> Generator:
-    """A writer by its name: `openai:MODEL`, an adapter that ships, or a base as for
-    `language_model.load_language_model`, with or without an adapter.
-
-    Args:
-        options: `quantize`, `device`, `dtype`, for models on this machine.
-
-    Raises:
-        InputError: if a service is asked for what only a model on this machine can do.
-    """
-    if name.startswith(OPENAI):
-        if adapter or any(value not in (None, "none") for value in options.values()):
-            raise InputError(f"{name} runs at its service: no --adapter, --quantize or --device")
-        from astrosearch.completion.generators.openai import OpenAIGenerator
-
-        return OpenAIGenerator(name.removeprefix(OPENAI), reporter)
-    from astrosearch.completion.generators.local import LocalGenerator
-
-    if name == DEFAULT_GENERATOR and adapter is None:
-        return LocalGenerator.load(DEFAULT, reporter, adapter=name, **options)
-    return LocalGenerator.load(name, reporter, adapter=adapter, **options)

@@ -1,4 +1,4 @@
-"""A causal language model of this machine, token by token."""
+"""A causal language model on this machine, token by token."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,8 +13,9 @@ from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.report import Reporter
 from astrosearch.text.quantities import SEEN_BEFORE, AllowedValues
 
-LOOKED_BACK = 96
-"""Tokens whose text is looked at for unknown numbers; more than `SEEN_BEFORE` letters of prose."""
+GUARDED_TOKENS = 96
+"""The last tokens whose text is searched for unknown numbers; in prose these are more than
+`quantities.SEEN_BEFORE` characters."""
 
 
 class LocalGenerator:
@@ -23,8 +24,8 @@ class LocalGenerator:
     def __init__(self, name: str, model: LanguageModel) -> None:
         self.name = name
         self.model = model
-        self._read: tuple[list[int], Any, torch.Tensor] | None = None
-        """The last prompt, the keys and values of its tokens, the scores of what comes next."""
+        self._prompt_state: tuple[list[int], Any, torch.Tensor] | None = None
+        """The last prompt, the keys and values of its tokens, the logits of the next token."""
 
     @classmethod
     def load(
@@ -39,7 +40,8 @@ class LocalGenerator:
     ) -> "LocalGenerator":
         """
         Raises:
-            As `load_language_model`.
+            ModelMissing: if the weights are not on this machine and cannot be fetched.
+            InputError: if they cannot be loaded, or the adapter was made for another base.
         """
         precision = getattr(torch, dtype) if dtype else None
         model = load_language_model(
@@ -52,16 +54,16 @@ class LocalGenerator:
 
     @property
     def context(self) -> int:
-        """Tokens that the model was made for."""
+        """Tokens that the model can read at once."""
         return int(self.model.model.config.max_position_embeddings)
 
-    def fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
+    def count_fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
         needed = len(self.prompt(beginning, ())) + max_new_tokens
         if needed > self.context:
             raise InputError(
                 f"the beginning and {max_new_tokens:,} new tokens are {needed:,} tokens, "
-                f"{self.name} takes {self.context:,}: shorten the beginning, or give fewer "
-                "--max-new-tokens"
+                f"{self.name} reads at most {self.context:,}",
+                remedy="fewer-tokens",
             )
         count = 0
         for ids in self.model.vocabulary.ids(list(abstracts)):
@@ -75,27 +77,27 @@ class LocalGenerator:
         """[BOS] abstract [EOS] for each source, the best last, then [BOS] beginning."""
         vocabulary = self.model.vocabulary
         *sources, start = vocabulary.ids([*reversed(abstracts), beginning.rstrip()])
-        ids = [one for text in sources for one in (vocabulary.bos, *text, vocabulary.eos)]
+        ids = [token for text in sources for token in (vocabulary.bos, *text, vocabulary.eos)]
         return [*ids, vocabulary.bos, *start]
 
     @torch.inference_mode()
-    def write(
+    def generate(
         self,
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
         stats: GenerationStats,
-        known: AllowedValues | None = None,
+        allowed: AllowedValues | None = None,
     ) -> Iterator[str]:
         vocabulary = self.model.vocabulary
         prompt = self.prompt(beginning, abstracts)
-        cache, scores = self._begin(prompt)
-        lot = torch.Generator().manual_seed(sampling.seed)
+        cache, logits = self._begin(prompt)
+        random = torch.Generator().manual_seed(sampling.seed)
         stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=True)
         written: list[int] = []
-        guard = _Guard(self.model, beginning, known) if known else None
+        guard = _NumberGuard(self.model, beginning, allowed) if allowed is not None else None
         while True:
-            token = _drawn(scores, sampling.temperature, lot, guard, written, stats)
+            token = _draw_token(logits, sampling.temperature, random, guard, written, stats)
             if token is None or token == vocabulary.eos:
                 stats.stopped = "end"
                 return
@@ -106,26 +108,26 @@ class LocalGenerator:
             if len(written) == sampling.max_new_tokens:
                 stats.stopped = "length"
                 return
-            scores = self._next([token], cache)
+            logits = self._next([token], cache)
 
     def _begin(self, prompt: list[int]) -> tuple[Any, torch.Tensor]:
-        """The keys and values of a prompt, and the scores of what follows it; another sample of
+        """The keys and values of a prompt, and the logits of the token after it. A second sample of
         the same prompt does not read it again."""
-        if self._read is None or self._read[0] != prompt:
-            self._read = None
+        if self._prompt_state is None or self._prompt_state[0] != prompt:
+            self._prompt_state = None
             from transformers import DynamicCache
 
             cache = DynamicCache(config=self.model.model.config)
-            self._read = prompt, cache, self._next(prompt, cache)
-        _, cache, scores = self._read
+            self._prompt_state = prompt, cache, self._next(prompt, cache)
+        _, cache, logits = self._prompt_state
         if (longer := cache.get_seq_length() - len(prompt)) > 0:
             cache.crop(-longer)
-        return cache, scores
+        return cache, logits
 
     def _next(self, ids: list[int], cache: Any) -> torch.Tensor:
-        """(vocabulary,) float32 on the CPU: the scores of the token behind `ids`."""
+        """(vocabulary,) float32 on the CPU: the logits of the token after `ids`."""
         try:
-            found = self.model.model(
+            output = self.model.model(
                 input_ids=torch.tensor([ids], device=self.model.device),
                 cache=cache,
                 use_cache=True,
@@ -133,53 +135,59 @@ class LocalGenerator:
             )
         except torch.OutOfMemoryError:
             raise AstrosearchError(
-                f"{self.model.device} has too little memory for {cache.get_seq_length():,} tokens; "
-                "take fewer sources (-k) or --quantize 4bit"
+                f"{self.model.device} has too little memory for {cache.get_seq_length():,} tokens",
+                remedy="less-memory",
             ) from None
-        scores: torch.Tensor = found.logits[0, -1].float().cpu()
-        return scores
+        logits: torch.Tensor = output.logits[0, -1].float().cpu()
+        return logits
 
 
-class _Guard:
-    """Whether a token may follow, where only known numbers may be written."""
+class _NumberGuard:
+    """Whether a token may follow if only allowed numbers may be written."""
 
-    def __init__(self, model: LanguageModel, beginning: str, known: AllowedValues) -> None:
+    def __init__(self, model: LanguageModel, beginning: str, allowed: AllowedValues) -> None:
         self._vocabulary = model.vocabulary
-        self._known = known
+        self._allowed = allowed
         self._before = model.vocabulary.ids([beginning.rstrip()[-SEEN_BEFORE:]])[0]
 
     def allows(self, written: list[int], token: int) -> bool:
-        ids = (self._before + written)[-LOOKED_BACK:]
+        ids = (self._before + written)[-GUARDED_TOKENS:]
         if token == self._vocabulary.eos:
-            # What ends here is not going to become anything else.
+            # A number that is unknown now cannot become a known one any more.
             text = self._vocabulary.tokenizer.decode(ids)[-SEEN_BEFORE:]
-            return self._known.unknown(text, len(text) - SEEN_BEFORE // 2) is None
-        return self._known.allows(self._vocabulary.tokenizer.decode([*ids, token]))
+            return self._allowed.unknown(text, len(text) - SEEN_BEFORE // 2) is None
+        return self._allowed.allows(self._vocabulary.tokenizer.decode([*ids, token]))
 
 
-def _drawn(
-    scores: torch.Tensor,
+def _draw_token(
+    logits: torch.Tensor,
     temperature: float,
-    lot: torch.Generator,
-    guard: _Guard | None,
+    random: torch.Generator,
+    guard: _NumberGuard | None,
     written: list[int],
     stats: GenerationStats,
 ) -> int | None:
-    """A token by its probability at a temperature, of those that the guard allows; None if it
-    allows none. What it forbids is drawn again from the rest, which is what a distribution without
-    the forbidden tokens would give."""
-    scores = scores / temperature if temperature else scores
-    tokens_blocked = False
+    """Draw a token that the guard allows, with the model's probabilities at a temperature; None if
+    the guard allows none.
+
+    A forbidden token is struck out and the rest drawn from again, which gives the same distribution
+    as striking out all forbidden tokens first.
+
+    Args:
+        logits: (vocabulary,) float32.
+    """
+    logits = logits / temperature if temperature else logits
+    blocked = False
     while True:
         if temperature:
-            token = int(torch.multinomial(scores.softmax(0), 1, generator=lot))
+            token = int(torch.multinomial(logits.softmax(0), 1, generator=random))
         else:
-            token = int(scores.argmax())
+            token = int(logits.argmax())
         if guard is None or guard.allows(written, token):
-            stats.tokens_blocked += tokens_blocked
+            stats.tokens_blocked += blocked
             return token
-        if not tokens_blocked:
-            tokens_blocked, scores = True, scores.clone()
-        scores[token] = -torch.inf
-        if bool(scores.isneginf().all()):
+        if not blocked:
+            blocked, logits = True, logits.clone()
+        logits[token] = -torch.inf
+        if bool(logits.isneginf().all()):
             return None

@@ -12,16 +12,16 @@ from astrosearch.report import Reporter
 from astrosearch.text.quantities import AllowedValues
 
 TIMEOUT = 120.0
-"""Seconds without a byte, after which a request is given up."""
+"""Seconds without a byte after which a request is given up."""
 RETRIES = 4
-"""Of a request that was not answered yet, by the client, as the service asks."""
+"""How often the client repeats a request that was not answered, as the service asks."""
 
 BYTES_A_TOKEN = 4
-"""Rather few, so that tokens are rather overestimated."""
+"""On the low side, so that the number of tokens is overestimated rather than underestimated."""
 
 LONGEST = 400_000
-"""Bytes of a prompt: no more than the 128,000 tokens that GPT-4o and later models read
-(https://platform.openai.com/docs/models/gpt-4o)."""
+"""Bytes of a prompt: at four bytes a token, fewer than the 128,000 tokens of GPT-4o and later
+models (https://platform.openai.com/docs/models/gpt-4o)."""
 
 TASK = """You are given the beginning of the abstract of an astronomy paper. Continue it from the \
 very character where it stops, in the same style, until the abstract is complete. Write the \
@@ -31,50 +31,57 @@ object, survey or instrument that neither they nor the beginning have. Do not ci
 
 
 class OpenAIGenerator:
-    """Continues a text by OpenAI's chat API."""
+    """Continues a text with OpenAI's chat API."""
 
     def __init__(self, model: str, reporter: Reporter) -> None:
         if not model or model.split() != [model]:
-            raise InputError(f"{OPENAI}{model} names no model: write {OPENAI}gpt-4o")
+            raise InputError(f"{OPENAI}{model} does not name a model: write {OPENAI}gpt-4o")
         service.key(OPENAI + model)
         service.address()
         self.name = OPENAI + model
         self._model = model
         self._reporter = reporter
 
-    def fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
+    def count_fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
         size = len(beginning.encode()) + BYTES_A_TOKEN * max_new_tokens
         if size > LONGEST:
-            raise InputError(f"the beginning is too long for {self.name}: shorten it")
+            raise InputError(
+                f"the beginning and {max_new_tokens:,} new tokens are about {size:,} bytes, "
+                f"{self.name} reads at most {LONGEST:,}",
+                remedy="fewer-tokens",
+            )
         for count, abstract in enumerate(abstracts):
             size += len(abstract.encode())
             if size > LONGEST:
                 return count
         return len(abstracts)
 
-    def write(
+    def generate(
         self,
         beginning: str,
         abstracts: Sequence[str],
         sampling: Sampling,
         stats: GenerationStats,
-        known: AllowedValues | None = None,
+        allowed: AllowedValues | None = None,
     ) -> Iterator[str]:
         """
         Raises:
-            InputError: with `known`: the service's decoder is not ours to hold.
-            SetupError: if the service does not take the key.
-            AstrosearchError: if it fails for good.
+            InputError: if `allowed` is given: the service's decoder cannot be constrained.
+            SetupError: if the service does not accept the key.
+            AstrosearchError: if the service still fails after its retries.
         """
-        if known is not None:
-            raise InputError(f"--strict holds the decoder, and {self.name}'s runs elsewhere")
+        if allowed is not None:
+            raise InputError(
+                f"{self.name} runs at its service and cannot be kept to known numbers; a model on "
+                "this machine can"
+            )
         sources = [
             f"[{number}] {abstract}"
             for number, abstract in reversed(list(enumerate(abstracts, start=1)))
         ]
-        asked = "\n\n".join([*sources, f"Beginning: {beginning}"])
+        prompt = "\n\n".join([*sources, f"Beginning: {beginning}"])
         task = TASK + (GROUNDED if sources else "")
-        tokens = len((task + asked).encode()) // BYTES_A_TOKEN
+        tokens = len((task + prompt).encode()) // BYTES_A_TOKEN
         self._reporter.notify(
             f"Sending about {tokens:,} tokens to {service.host()} for {self.name}"
         )
@@ -85,16 +92,16 @@ class OpenAIGenerator:
                     model=self._model,
                     messages=[
                         {"role": "system", "content": task},
-                        {"role": "user", "content": asked},
+                        {"role": "user", "content": prompt},
                     ],
                     temperature=sampling.temperature,
                     max_completion_tokens=sampling.max_new_tokens,
                     seed=sampling.seed,
                     stream=True,
-                ) as answer,
+                ) as events,
             ):
                 first = True
-                for event in answer:
+                for event in events:
                     if not event.choices:
                         continue
                     choice = event.choices[0]

@@ -1,0 +1,204 @@
+"""The four comparisons: two papers, several papers, two texts, and all pairs of a sample.
+
+    searcher = open_index("astro")
+    compare_pair(searcher, "1605.04979", "1412.7687", [vector_source("minilm")])
+
+Each is made in the embedding space of the index's own encoder, and beside it in those of other
+encoders or indexes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.comparison.distribution import Agreement, Distribution, distributions
+from astrosearch.comparison.pairs import (
+    PairView,
+    SentencePair,
+    closest_sentences,
+    percentiles,
+    view_pair,
+    view_texts,
+)
+from astrosearch.comparison.pool import OWN_POOL, SHARED_POOL, VectorSource, gather
+from astrosearch.errors import InputError
+from astrosearch.index.vectors import random_pair_cosines
+from astrosearch.papers import Paper, parse_id
+from astrosearch.report import SILENT, Reporter
+from astrosearch.search.searcher import Searcher
+
+
+@dataclass(frozen=True, slots=True)
+class PairComparison:
+    """Two papers, or two texts, as each encoder sees them."""
+
+    papers: tuple[Paper, Paper] | None
+    """None for two texts."""
+    texts: tuple[str, str]
+    """The abstracts, or the texts themselves."""
+    views: list[PairView]
+    closest: list[SentencePair]
+    """Their sentences that are nearest to each other, under the index's encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class CosineMatrix:
+    """All pairs of several papers under one encoder."""
+
+    encoder: str
+    cosines: NDArray[np.float32]
+    """(n, n)."""
+    percentiles: NDArray[np.float64]
+    """(n, n), per cent of random pairs that are farther apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralComparison:
+    """Several papers as each encoder sees them."""
+
+    papers: list[Paper]
+    matrices: list[CosineMatrix]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleComparison:
+    """All pairs of a sample of papers as each encoder sees them."""
+
+    papers: list[Paper]
+    encoders: list[str]
+    """The index's own first."""
+    distributions: list[Distribution]
+    """One for each encoder."""
+    agreements: list[Agreement]
+    """Of each encoder but the first with the first."""
+
+
+def compare_pair(
+    searcher: Searcher,
+    one: str,
+    other: str,
+    sources: Sequence[VectorSource] = (),
+    *,
+    pool_size: int | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+) -> PairComparison:
+    """
+    Args:
+        one, other: identifiers of two papers of the index.
+        sources: of the other embedding spaces.
+        pool_size: papers that the pair is placed among; by default `OWN_POOL`, or `SHARED_POOL`
+            if there are other spaces.
+        seed: which papers these are.
+
+    Raises:
+        NothingFound: if one of the papers is not in the index.
+        InputError: if both are the same paper.
+    """
+    paper_ids = _identifiers(searcher, [one, other])
+    pool = gather(searcher, paper_ids, sources, _size(pool_size, sources), seed, reporter)
+    row, other_row = (pool.row_of(paper_id) for paper_id in paper_ids)
+    views = [
+        view_pair(space, row, other_row, random_pair_cosines(space.vectors))
+        for space in pool.spaces
+    ]
+    papers = pool.papers[row], pool.papers[other_row]
+    abstracts = papers[0].abstract, papers[1].abstract
+    return PairComparison(papers, abstracts, views, closest_sentences(searcher.encoder, *abstracts))
+
+
+def compare_several(
+    searcher: Searcher,
+    paper_ids: Sequence[str],
+    sources: Sequence[VectorSource] = (),
+    *,
+    pool_size: int | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+) -> SeveralComparison:
+    """All pairs of several papers. Arguments and errors are those of `compare_pair`."""
+    paper_ids = _identifiers(searcher, paper_ids)
+    pool = gather(searcher, paper_ids, sources, _size(pool_size, sources), seed, reporter)
+    rows = [pool.row_of(paper_id) for paper_id in paper_ids]
+    matrices = []
+    for space in pool.spaces:
+        cosines = space.vectors[rows] @ space.vectors[rows].T
+        background = random_pair_cosines(space.vectors)
+        matrices.append(CosineMatrix(space.name, cosines, percentiles(cosines, background)))
+    return SeveralComparison([pool.papers[row] for row in rows], matrices)
+
+
+def compare_texts(
+    searcher: Searcher,
+    one: str,
+    other: str,
+    sources: Sequence[VectorSource] = (),
+    *,
+    pool_size: int | None = None,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+) -> PairComparison:
+    """Two texts that are not papers. Other arguments are those of `compare_pair`.
+
+    Raises:
+        InputError: if a text is empty, or a source is an index, which has no vectors of new texts.
+    """
+    if not (one.strip() and other.strip()):
+        raise InputError("a text to compare is empty")
+    for source in sources:
+        if source.papers is not None:
+            source.encode([one, other])  # an index says that it cannot
+    pool = gather(searcher, [], sources, _size(pool_size, sources), seed, reporter)
+    vectors_of = [searcher.encoder.encode, *(source.encode for source in sources)]
+    encoded = [encode([one, other]) for encode in vectors_of]
+    views = [
+        view_texts(space, vectors[0], vectors[1], random_pair_cosines(space.vectors))
+        for space, vectors in zip(pool.spaces, encoded, strict=True)
+    ]
+    closest = closest_sentences(searcher.encoder, one, other)
+    return PairComparison(None, (one, other), views, closest)
+
+
+def compare_sample(
+    searcher: Searcher,
+    count: int,
+    sources: Sequence[VectorSource] = (),
+    *,
+    disagreements: int = 0,
+    seed: int = 0,
+    reporter: Reporter = SILENT,
+) -> SampleComparison:
+    """All pairs of `count` papers drawn at random.
+
+    Args:
+        disagreements: how many pairs to name on which the encoders differ most, each way.
+
+    Raises:
+        InputError: if fewer than three papers are left.
+    """
+    if count > len(searcher.index):
+        reporter.notify(
+            f"Only {len(searcher.index):,} papers available; using all ({count:,} requested)."
+        )
+    pool = gather(searcher, [], sources, count, seed, reporter)
+    counted, agreements = distributions(
+        [space.vectors for space in pool.spaces], disagreements, reporter
+    )
+    names = [space.name for space in pool.spaces]
+    return SampleComparison(pool.papers, names, counted, agreements)
+
+
+def _identifiers(searcher: Searcher, texts: Sequence[str]) -> list[str]:
+    """Checked before anything is encoded."""
+    paper_ids = [parse_id(text).id for text in texts]
+    for number, paper_id in enumerate(paper_ids):
+        if paper_id in paper_ids[:number]:
+            raise InputError(f"{paper_id} is given twice")
+        searcher.index.corpus.row_of(paper_id)
+    return paper_ids
+
+
+def _size(pool_size: int | None, sources: Sequence[VectorSource]) -> int:
+    return pool_size or (SHARED_POOL if sources else OWN_POOL)
