@@ -9,6 +9,7 @@ other in the question and in the paper: looking for pairs in every paper would t
 as long.
 """
 
+import mmap
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
@@ -22,7 +23,7 @@ import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.text.analysis import STOP_WORDS, analyze, expand_abbreviations
 
 FIELDS = {"title": 1.0, "abstract": 1.0, "authors": 0.7}
@@ -36,8 +37,11 @@ Hits = list[tuple[float, tantivy.DocAddress]]
 
 _PANIC = "PanicException"  # pyo3's, which exports no name for it
 
-MEMORY = 200_000_000
-"""Bytes the writer holds before it writes a segment."""
+MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
+"""Bytes the writer holds before it writes a segment; the least that the engine takes."""
+
+SPARE_MEMORY = 500_000_000
+"""Bytes of address space for the writer's threads."""
 
 MAX_TERMS = 64
 """Different terms of a question that are searched for: the rarest ones. A title has a dozen, an
@@ -80,15 +84,16 @@ class LexicalIndexWriter:
     def __init__(self, folder: Path) -> None:
         """
         Raises:
-            OSError: if the folder exists already, or cannot be written, or there is not enough
-                memory.
+            OSError: if the folder exists already, or cannot be written.
+            AstrosearchError: if the process may not take as much memory as the writer needs.
         """
+        memory = _writer_memory()
         folder.mkdir()
         self._schema = _schema()
         self._folder = folder
         with _as_os_error():
             self._writer = tantivy.Index(self._schema, str(folder), reuse=False).writer(
-                MEMORY, num_threads=1
+                memory, num_threads=1
             )
 
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
@@ -355,14 +360,34 @@ class LexicalIndex:
             return np.array(self._searcher.fast_field_values("row", addresses), dtype=np.int64)
 
 
+def _writer_memory() -> int:
+    """`MEMORY`, or less where the process may not have so much (`ulimit -v`): the engine ends the
+    process when it gets no memory.
+
+    Raises:
+        AstrosearchError: if not even the least is to be had.
+    """
+    for memory in (MEMORY, MEMORY // 4, LEAST_MEMORY):
+        needed = 2 * memory + SPARE_MEMORY
+        try:
+            mmap.mmap(-1, needed, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
+        except OSError:
+            continue
+        return memory
+    raise AstrosearchError(
+        f"the words of the papers take {needed / 1e6:,.0f} MB of memory to write, and this process "
+        "may not have so much (see ulimit -v)"
+    )
+
+
 @contextmanager
 def _as_os_error() -> Iterator[None]:
     """The engine's errors while it writes: a full disk or too little memory, mostly."""
     try:
         yield
     except BaseException as error:
-        if isinstance(error, ValueError) or type(error).__name__ == _PANIC:
-            raise OSError(_reason(error)) from None
+        if isinstance(error, ValueError | MemoryError) or type(error).__name__ == _PANIC:
+            raise OSError(_reason(error) or "too little memory") from None
         raise
 
 
