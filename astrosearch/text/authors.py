@@ -96,7 +96,7 @@ def author_words(authors: Iterable[str]) -> str:
     r"""One line an author: lower-case words without accents, each between spaces.
 
     >>> author_words(["B. Téglas", "C. L. van Loon"])
-    ' b teglas \n c l van loon '
+    ' b  teglas \n c  l  van loon '
     """
     lines = (" " + " \n ".join(authors) + " ").casefold()
     if "\\" in lines or "{" in lines:

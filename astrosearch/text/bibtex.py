@@ -123,8 +123,8 @@ _BACKSLASHED = re.compile(r"\\(.)([{}])?", re.DOTALL)
 def _safe(text: str) -> str:
     r"""The same TeX, without what would break a field or a document.
 
-    >>> _safe("50% of A_B & {x at 10^{-3}")
-    '50\\% of A\\_B \\& x at 10$^{-3}$'
+    >>> _safe("50% of A_BC & {x at 10^{-3}")
+    '50\\% of A\\_BC \\& x at 10$^{-3}$'
     """
     text = " ".join(one_line(text).split())
     if is_overgrown(text):

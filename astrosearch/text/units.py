@@ -6,9 +6,11 @@ the IAU Style Manual (Wilkins 1989) recommends; the astronomical unit and the el
 by definition (IAU 2012 resolution B2, SI 2019).
 """
 
-from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # every search by words reads this module, and none converts a unit
+    from fractions import Fraction
 
 # name: (dimension, how many of its dimension's base unit it is, spellings). An asterisk marks
 # a spelling that an index joins to the number before it (`analysis`).
@@ -92,14 +94,20 @@ class Unit(NamedTuple):
     name: str
     dimension: str
     """Units of one dimension convert into each other."""
-    factor: Fraction
-    """In the base unit of its dimension."""
+    exact_factor: str
+    """How many of its dimension's base unit it is, in decimals."""
     spellings: tuple[str, ...]
     """In plain text, without TeX."""
 
+    @property
+    def factor(self) -> "Fraction":
+        from fractions import Fraction
+
+        return Fraction(self.exact_factor)
+
 
 UNITS = {
-    name: Unit(name, dimension, Fraction(factor), tuple(spellings.replace("*", "").split("|")))
+    name: Unit(name, dimension, factor, tuple(spellings.replace("*", "").split("|")))
     for name, (dimension, factor, spellings) in _TABLE.items()
 }
 """By name."""
@@ -125,12 +133,14 @@ Dimension = tuple[tuple[str, int], ...]
 
 
 @lru_cache(maxsize=1 << 12)
-def dimension_of(unit: str) -> tuple[Dimension, Fraction]:
+def dimension_of(unit: str) -> "tuple[Dimension, Fraction]":
     """The dimension of a unit with powers, and how many of the dimension's base units it is.
 
     >>> dimension_of("km s-1")
     ((('length', 1), ('time', -1)), Fraction(1000, 1))
     """
+    from fractions import Fraction
+
     powers: dict[str, int] = {}
     factor = Fraction(1)
     for part in unit.split():
