@@ -122,9 +122,7 @@ def existing_index(name: str | None) -> Path:
     if name is None:
         names = index_names()
         if not names:
-            raise IndexMissing(
-                f"there is no index in {indexes_folder()} yet; build one with: astrosearch index"
-            )
+            raise IndexMissing(f"there is no index in {indexes_folder()} yet", remedy="build")
         return index_folder(names[0])
     folder = index_folder(name)
     recover(folder)
@@ -133,7 +131,7 @@ def existing_index(name: str | None) -> Path:
         begun = partial_folder(folder).exists()
         unfinished = " (a build of it was begun: run it again)" if begun else ""
         raise IndexMissing(
-            f"there is no index {name!r} in {indexes_folder()}{unfinished}; there are: {known}; "
-            f"build it with: astrosearch index {name} --corpus FILE"
+            f"there is no index {name!r} in {indexes_folder()}{unfinished}; there are: {known}",
+            remedy="build",
         )
     return folder
