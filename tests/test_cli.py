@@ -1,16 +1,25 @@
 """What a user sees: answers, formats, exit codes, and one line for every mistake."""
 
 import csv
+import errno
 import io
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
+import click
 import pytest
 
+from astrosearch.cli import errors
+from astrosearch.cli.console import OutputLost
+from astrosearch.errors import AstrosearchError, IndexDamaged, IndexMissing, Remedy
 from tests.conftest import Run, kaggle_line
 
 FIRST = "1001.0000"  # the paper of kaggle_line(0)
@@ -21,8 +30,10 @@ class TestAnswers:
     def test_a_query_down_a_pipe_is_tab_separated_lines(self, run: Run) -> None:
         lines = run("query", "gas", "in", "a", "stream", "-k", 3).stdout.splitlines()
         assert [line.split("\t")[0] for line in lines] == ["1", "2", "3"]
-        _, score, paper_id, year, author, title, categories = lines[0].split("\t")
-        assert -1 <= float(score) <= 1
+        _, match, paper_id, year, author, title, categories = lines[0].split("\t")
+        assert 0 <= int(match) <= 100
+        record = json.loads(run("query", "gas in a stream", "--format", "jsonl", "-k", 1).stdout)
+        assert record["match"] == int(match)
         assert paper_id.count(".") == 1
         assert year == "2016"
         assert author.endswith("son et al.")
@@ -110,10 +121,20 @@ class TestAnswers:
         assert record["authors"] == ["A. B0son", "Carla M\\'endez", "D. Wu"]
         assert run("show", FIRST, "--format", "bibtex").stdout.startswith("@misc{")
         assert "2309.06126 is not in this index" in run("show", "2309.06126", code=4).stderr
+        both = json.loads(run("show", FIRST, "1102.0001", FIRST, "--format", "json").stdout)
+        assert [record["id"] for record in both] == [FIRST, "1102.0001"]
 
     def test_indexes_are_listed_described_verified_and_removed(self, run: Run, built: Path) -> None:
         assert "main\t150\t" in run("indexes").stdout
-        assert json.loads(run("indexes", "info", "main").stdout)["count"] == 150
+        assert json.loads(run("indexes", "--format", "json").stdout)[0]["name"] == "main"
+        facts = dict(
+            line.split(": ", 1) for line in run("indexes", "info", "main").stdout.splitlines()
+        )
+        assert facts["papers"] == "150"
+        assert facts["lines"] == "150 read, 0 not selected, 0 refused"
+        assert not re.search("[0-9a-f]{32}", "".join(facts.values()))
+        manifest = json.loads(run("indexes", "info", "--index", "main", "--format", "json").stdout)
+        assert manifest["count"] == 150
         assert "150 papers, 11 files, sound" in run("indexes", "verify", "main").stdout
         vectors = bytearray((built / "vectors.npy").read_bytes())
         vectors[-1] ^= 1
@@ -122,7 +143,7 @@ class TestAnswers:
         run("indexes", "remove", "main", "--yes")
         assert not built.exists()
         run("indexes", "remove", "main", "--yes", code=3)
-        assert "there is no index" in run("query", "gas", code=3).stderr
+        assert "build one: astrosearch index" in run("query", "gas", code=3).stderr
 
     def test_an_index_is_brought_up_to_date_without_naming_its_corpus(
         self, run: Run, snapshot: Path
@@ -145,10 +166,18 @@ class TestAnswers:
         self, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-        found = run("doctor", code=3)
-        assert "index main\tok\t150 papers" in found.stdout
-        assert "model smollm2-135m\tmissing\tastrosearch models fetch smollm2-135m" in found.stdout
-        assert "1 to mend: model smollm2-135m" in found.stderr
+        result = run("doctor", code=3)
+        assert "index main\tok\t150 papers" in result.stdout
+        line = "model smollm2-135m\tmissing\tastrosearch models fetch smollm2-135m"
+        assert line in result.stdout
+        assert "1 missing: model smollm2-135m" in result.stderr
+        report = json.loads(run("doctor", "--format", "json", code=3).stdout)
+        assert {"astrosearch", "python", "platform", "faiss-cpu", "tantivy", "torch"} <= set(
+            report["versions"]
+        )
+        found = {finding["what"]: finding for finding in report["findings"]}
+        assert found["index main"] == {"what": "index main", "ok": True, "found": "150 papers"}
+        assert not found["model smollm2-135m"]["ok"]
 
 
 def test_the_index_asked_is_the_one_named_else_the_one_built_last(
@@ -173,7 +202,7 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
     html.write_text("<html>")
     with_encoder = ("--encoder", tiny_llama)
     for arguments, code, fact in (
-        (("query", "gas"), 3, "build one with: astrosearch index"),
+        (("query", "gas"), 3, "build one: astrosearch index"),
         (("index", "x"), 2, "--corpus"),
         (("index", "x", "--corpus", html, *with_encoder), 2, "is HTML or XML"),
         (("index", "x", "--corpus", tmp_path, *with_encoder), 2, "is a directory"),
@@ -181,7 +210,7 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
         (("index", "x", "--corpus", snapshot, "--encoder", "nope"), 2, "see: astrosearch models"),
         (("index", "x", "--corpus", snapshot, "--encoder", tmp_path), 2, "no config.json"),
         (("index", "x", "--corpus", snapshot, *with_encoder, "--layers", 9), 2, "has 4 layers"),
-        (("index", "x", "--corpus", snapshot, *with_encoder, "--since", "May"), 2, "is no date"),
+        (("index", "x", "--corpus", snapshot, *with_encoder, "--since", "May"), 2, "is not a date"),
         (("index", "x", "--corpus", snapshot, "--encoder", "a/b"), 3, "hf download a/b"),
         (("models", "fetch", "nope"), 2, "see: astrosearch models"),
         (("query", "--batch", tmp_path / "no"), 2, "does not exist"),
@@ -250,3 +279,216 @@ def test_an_answer_cut_short_by_its_reader_is_no_error(built: Path) -> None:
     _, said = process.communicate(timeout=60)
     assert "Traceback" not in said
     assert "Exception" not in said
+
+
+class TestFirstWords:
+    def test_without_an_index_they_name_the_command_that_builds_one(self, run: Run) -> None:
+        assert "astrosearch index\n" in run().stdout
+
+    def test_with_an_index_they_name_it_and_what_can_be_asked(self, run: Run, built: Path) -> None:
+        said = run().stdout
+        assert said.startswith("Index: main\n")
+        assert said.count("\n  astrosearch ") == 3
+
+    def test_help_is_a_command_and_version_another(self, run: Run) -> None:
+        assert run("help", "query").stdout == run("query", "--help").stdout
+        assert run("help", "indexes", "tune").stdout == run("indexes", "tune", "-h").stdout
+        assert run("help").stdout == run("--help").stdout
+        assert run("version").stdout == run("--version").stdout
+        run("help", "nothing", code=2)
+
+    def test_the_main_help_has_every_command_once_under_a_purpose(self, run: Run) -> None:
+        from astrosearch.cli import main
+
+        lines = run("--help").stdout.split("Find papers:")[1].splitlines()
+        names = [line.split()[0] for line in lines if line.startswith("  ")]
+        shown = [name for name, command in main.commands.items() if not command.hidden]
+        assert sorted(names) == sorted(shown)
+
+    def test_every_help_has_an_example(self, run: Run) -> None:
+        for context in commands_of(()):
+            said = run(*context, "--help").stdout
+            assert f"\n  astrosearch {' '.join(context)}" in said, context
+
+
+def commands_of(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The words of every command, in all its groups."""
+    from astrosearch.cli import main
+
+    group: click.Command | None = main
+    for name in path:
+        assert isinstance(group, click.Group)
+        group = group.get_command(click.Context(group), name)
+    if isinstance(group, click.Group):
+        for name in group.list_commands(click.Context(group)):
+            command = group.get_command(click.Context(group), name)
+            if command and not command.hidden and name != "train":  # of another package
+                yield (*path, name)
+                yield from commands_of((*path, name))
+
+
+class TestSlips:
+    @pytest.mark.parametrize(
+        ("word", "meant"),
+        [("serach", "query"), ("qurey", "query"), ("open", "show"), ("idnex", "index")],
+    )
+    def test_a_mistyped_command_gets_the_one_that_was_meant(
+        self, run: Run, word: str, meant: str
+    ) -> None:
+        said = run(word, "x", code=2).stderr
+        assert f"There is no command {word!r}. Did you mean {meant!r}?" in said
+
+    def test_a_question_without_a_command_is_told_how_it_is_asked(self, run: Run) -> None:
+        said = run("magellanic stream", code=2).stderr
+        assert "To search for it: astrosearch query 'magellanic stream'" in said
+
+    @pytest.mark.parametrize(
+        ("option", "meant"),
+        [
+            ("--formt", "--format"),
+            ("--csv", "--format csv"),
+            ("--jsonl", "--format jsonl"),
+            ("-n", "--count"),
+            ("--untill", "--until"),
+        ],
+    )
+    def test_a_mistyped_option_gets_the_one_that_was_meant(
+        self, run: Run, option: str, meant: str
+    ) -> None:
+        said = run("query", "gas", option, "5", code=2).stderr
+        assert f"There is no option {option!r}. Did you mean {meant!r}?" in said
+
+    def test_an_option_that_nothing_resembles_gets_no_suggestion(self, run: Run) -> None:
+        said = run("query", "gas", "--zzz", code=2).stderr
+        assert said.endswith("There is no option '--zzz'.\n")
+
+    def test_debug_behind_the_command_is_told_where_it_stands(self, run: Run) -> None:
+        said = run("query", "gas", "--debug", code=2).stderr
+        assert "It stands before the command: astrosearch --debug query" in said
+
+    @pytest.mark.usefixtures("built")
+    def test_search_is_another_name_of_query(self, run: Run) -> None:
+        assert run("search", "gas").stdout == run("query", "gas").stdout
+        assert "search" not in [
+            line.split()[0] for line in run("--help").stdout.split("\n") if line
+        ]
+
+    @pytest.mark.usefixtures("built")
+    def test_old_spellings_work_and_name_the_new_one(self, run: Run) -> None:
+        new = run("query", "gas", "--format", "json")
+        old = run("query", "gas", "--json")
+        assert (old.stdout, old.stderr) == (new.stdout, "--json is now --format json\n")
+        listed = run("indexes", "--json")
+        assert json.loads(listed.stdout) == json.loads(run("indexes", "--format", "json").stdout)
+        assert "--json" not in run("query", "--help").stdout
+
+    @pytest.mark.usefixtures("built")
+    def test_an_index_is_named_by_its_place_or_by_its_option_but_not_by_both(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = run("indexes", "verify", "main").stdout
+        assert run("indexes", "verify", "-i", "main").stdout == said
+        assert "name one" in run("indexes", "verify", "main", "-i", "other", code=2).stderr
+        monkeypatch.setenv("ASTROSEARCH_INDEX", "other")
+        assert run("indexes", "verify", "main").stdout == said
+        assert "no index 'other'" in run("indexes", "verify", code=3).stderr
+        assert "Missing argument" in run("indexes", "remove", "--yes", code=2).stderr
+
+
+class TestEndings:
+    def test_debug_shows_the_traceback_of_an_error_and_keeps_its_exit_code(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        said = run("--debug", "query", "gas", code=3).stderr
+        assert said.startswith("Traceback")
+        assert said.splitlines()[-1].startswith("astrosearch: there is no index")
+        assert "Traceback" not in run("query", "gas", code=3).stderr
+        monkeypatch.setenv("ASTROSEARCH_DEBUG", "1")
+        assert "Traceback" in run("query", "gas", code=3).stderr
+
+    def test_a_bug_in_sql_is_not_called_a_damaged_index(self) -> None:
+        with sqlite3.connect(":memory:") as database, pytest.raises(sqlite3.Error) as error:
+            database.execute("SELECT nothing FROM nowhere")
+        assert errors.ending(error.value) is None
+
+    def test_every_remedy_has_its_words(self) -> None:
+        assert set(errors.REMEDIES) == set(get_args(Remedy)) - {""}
+
+    def test_a_remedy_names_the_index(self, run: Run, built: Path) -> None:
+        error = IndexDamaged("vectors.npy is missing", remedy="build-again")
+        line = "vectors.npy is missing; build it again: astrosearch index "
+        assert errors.with_remedy(error, "held") == f"{line}held"
+        assert errors.with_remedy(error) == f"{line}main"
+        assert errors.with_remedy(AstrosearchError("no")) == "no"
+        unbuilt = IndexMissing("there is none", remedy="build")
+        assert errors.with_remedy(unbuilt).endswith("; build one: astrosearch index")
+
+    def test_a_full_disk_is_told_by_the_file_that_is_full(self) -> None:
+        full = (errno.ENOSPC, "No space left on device")
+        assert errors.ending(OSError(*full, "/data/words")) == (
+            "/data/words cannot be used: No space left on device",
+            1,
+            False,
+        )
+        assert errors.ending(OutputLost(*full)) == (
+            "the answer cannot be written: No space left on device",
+            1,
+            True,
+        )
+        assert errors.ending(ConnectionResetError(errno.ECONNRESET, "reset")) is None
+
+
+def in_a_shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs `astrosearch …` as a shell would, with its redirections."""
+    program = f'exec "{sys.executable}" -m astrosearch {line}'
+    return subprocess.run(
+        ["/bin/sh", "-c", program],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="redirections of a POSIX shell")
+class TestStreams:
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("query - <&-", "standard input is closed"),
+            ("shell <&-", "standard input is closed"),
+            ("query gas >&-", "the answer cannot be written: standard output is closed"),
+            ("help >&-", "the answer cannot be written: standard output is closed"),
+            ("--help >&-", "the answer cannot be written: standard output is closed"),
+        ],
+    )
+    def test_a_closed_stream_is_one_line(self, built: Path, line: str, said: str) -> None:
+        result = in_a_shell(line)
+        assert (result.returncode, result.stderr.decode()) == (1, f"astrosearch: {said}\n")
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+    @pytest.mark.parametrize("line", ["query gas --format csv", "--version", "indexes info"])
+    def test_a_full_disk_under_standard_output_is_one_line(self, built: Path, line: str) -> None:
+        result = in_a_shell(f"{line} > /dev/full")
+        said = "astrosearch: the answer cannot be written: No space left on device\n"
+        assert (result.returncode, result.stderr.decode()) == (1, said)
+
+    @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1"])
+    @pytest.mark.parametrize("form", ["table", "csv", "json", "bibtex"])
+    def test_an_encoding_without_the_letters_is_no_traceback(
+        self, run: Run, tmp_path: Path, tiny_llama: Path, encoding: str, form: str
+    ) -> None:
+        source = tmp_path / "letters.json"
+        source.write_text(kaggle_line(1, title="Gas at z ∼ 3 — Σ of Tétlás", authors="Ana Tétlás"))
+        run("index", "letters", "--corpus", source, "--encoder", tiny_llama)
+        result = in_a_shell(f"query gas --format {form}", PYTHONIOENCODING=encoding)
+        assert result.returncode == 0, result.stderr
+        text = result.stdout.decode(encoding)
+        if form == "json":
+            (hit,) = json.loads(text)["hits"]
+            assert hit["title"] == "Gas at z ∼ 3 — Σ of Tétlás"
+            assert not result.stderr
+        elif form != "bibtex":  # whose own TeX is ASCII
+            assert "Gas at z ~ 3" in text
+            assert ("Tetlas" if encoding == "ascii" else "Tétlás") in text
+            assert b"were replaced by similar ones" in result.stderr

@@ -1,6 +1,9 @@
 """What the terminal is told: announcements of long work, questions, nothing that steers it."""
 
+import io
+import re
 import time
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -20,7 +23,7 @@ def test_long_work_is_announced_once_its_speed_is_known(
             assert not capsys.readouterr().err
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "Encoding: 100,000 left, 320.0/s, 3,200 tokens/s, about 5 min. It may be stopped at any "
+        "Encoding: 100,000 left, 320.0/s, 3,200 tokens/s, about 5 min. You may stop it at any "
         "time; to go on: astrosearch index held"
     )
 
@@ -35,3 +38,62 @@ def test_short_work_is_not_announced(capsys: pytest.CaptureFixture[str]) -> None
 def test_no_line_can_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     console.notify("a\x1b]0;title\x07b\x9b2Jc\u202ed\te\rf")
     assert capsys.readouterr().err == "a]0;titleb2Jcd\tef\n"
+
+
+class Tty(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def tty(monkeypatch: pytest.MonkeyPatch) -> Tty:
+    """A terminal of 40 columns, to be put in the place of standard error."""
+    for name, value in (("COLUMNS", "40"), ("LINES", "20"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return Tty()
+
+
+def test_on_a_terminal_lines_break_between_words_and_never_in_a_path(tty: Tty) -> None:
+    path = "/home/somebody/papers/of-a-long-name/index"
+    with redirect_stderr(tty):
+        console.notify(f"The words of a line that goes on and on, beyond {path}, wrap.\n  A hint.")
+    assert tty.getvalue().splitlines() == [
+        "The words of a line that goes on and on,",
+        "beyond",
+        f"{path},",
+        "wrap.",
+        "  A hint.",
+    ]
+
+
+def test_down_a_pipe_a_line_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
+    console.notify("word " * 100)
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+_ERASED = "\x1b[1A\x1b[2K"  # one line up, and blank
+
+
+def test_a_bar_vanishes_at_the_end_of_its_task(tty: Tty) -> None:
+    with redirect_stderr(tty):
+        terminal = console.Terminal()
+        for done in (0, 1344, 1500):
+            terminal.progress("Encoding", done, 1500)
+        assert "0/1500" in tty.getvalue()
+        assert tty.getvalue().endswith(_ERASED)
+        terminal.progress("Reading", 0, 3)
+        console.close()
+    assert tty.getvalue().endswith(_ERASED)
+
+
+def test_a_line_stands_above_the_bar_that_goes_on(tty: Tty) -> None:
+    with redirect_stderr(tty):
+        terminal = console.Terminal()
+        terminal.progress("Encoding", 5, 10)
+        terminal.notify("a line of its own")
+        terminal.progress("Encoding", 10, 10)
+    assert re.search(r"\x1b\[2Ka line of its own\n.*Encoding", tty.getvalue())

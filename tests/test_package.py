@@ -1,12 +1,15 @@
 """The package as it is installed: what it holds, and what it costs to ask it for help."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (
@@ -16,7 +19,16 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["query", "--help"], ["index", "--help"], ["shell", "--help"]]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["query", "--help"],
+        ["index", "--help"],
+        ["shell", "--help"],
+        ["help", "indexes", "tune"],
+        ["completion", "zsh"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
@@ -29,6 +41,74 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_tab_key_completes_commands_and_names_of_indexes_and_imports_nothing_heavy(
+    home: Path,
+) -> None:
+    for name in ("astro", "andromeda", "main"):
+        (home / "indexes" / name).mkdir(parents=True)
+        (home / "indexes" / name / "manifest.json").write_text("{}")
+    for words, offered in (
+        ("astrosearch indexes ver", {"verify"}),
+        ("astrosearch query --index a", {"astro", "andromeda"}),
+        ("astrosearch indexes info m", {"main"}),
+        ("astrosearch index an", {"andromeda"}),
+    ):
+        program = (
+            "import sys\n"
+            "from astrosearch.cli import main\n"
+            "try:\n"
+            "    main(prog_name='astrosearch')\n"
+            "finally:\n"
+            f"    print([name for name in {HEAVY.split()!r} if name in sys.modules])\n"
+        )
+        environment = {
+            "_ASTROSEARCH_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+        )
+        *lines, heavy = done.stdout.splitlines()
+        assert {line.removeprefix("plain,") for line in lines} == offered
+        assert heavy == "[]"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_for_the_tab_key_calls_the_tool(run: Run, shell: str) -> None:
+    script = run("completion", shell).stdout
+    assert f"_ASTROSEARCH_COMPLETE={shell}_complete" in script
+    assert "astrosearch" in script
+
+
+def test_the_manual_page_has_every_command_and_option(run: Run) -> None:
+    page = run("help", "--man").stdout
+    assert page.startswith('.TH ASTROSEARCH 1 "" "astrosearch ')
+    for heading in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "COMMANDS", "EXIT STATUS"):
+        assert f"\n.SH {heading}\n" in page
+    assert "\n.SS astrosearch indexes tune [OPTIONS] [NAME]\n" in page
+    assert "\n\\fB\\-\\-memory SIZE\\fR\n" in page
+    assert "\n.nf\nastrosearch indexes tune astro \\-\\-recall .995\n" in page
+    assert "\x08" not in page
+    assert "old_json" not in page
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+def test_the_manual_page_is_roff_without_warnings(run: Run) -> None:
+    done = subprocess.run(
+        ["groff", "-man", "-ww", "-K", "utf8", "-T", "utf8", "-z"],
+        input=run("help", "--man").stdout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not done.stderr
 
 
 def test_a_query_of_a_llama_does_not_import_torch(built: Path) -> None:

@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from astrosearch.cli.views import hits as render
+from astrosearch.cli.views import tables
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit
 
@@ -43,7 +44,7 @@ def a_paper(
 
 
 HITS = [
-    Hit(1, 0.74312, a_paper(doi="10.1000/x")),
+    Hit(1, 0.74312, a_paper(doi="10.1000/x"), match=74, cosine=0.4, dense_rank=2),
     Hit(
         2,
         0.7,
@@ -54,6 +55,8 @@ HITS = [
             authors=("The Lighthouse Collaboration",),
             categories=("astro-ph",),
         ),
+        match=70,
+        cosine=0.3,
     ),
 ]
 
@@ -70,60 +73,72 @@ def drawn(what: RenderableType, width: int) -> list[str]:
 def test_at_80_columns_a_hit_is_a_title_and_a_line_of_facts() -> None:
     assert drawn(render.hits_table(HITS, abstracts=False, width=80), 80) == [
         "",
-        " #  score  paper",
+        " #  match  paper",
         " ──────────────────────────────────────────────────────────────────────────────",
-        " 1  0.743  Cold gas around z ∼ 3 galaxies",
+        " 1     74  Cold gas around z ∼ 3 galaxies",
         "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA astro-ph.CO",
-        " 2  0.700  A long look at the stars, the gas and the dust of one small and",
+        " 2     70  A long look at the stars, the gas and the dust of one small and",
         "           otherwise quite ordinary galaxy",
         "           astro-ph/0601001 · 2024 · The Lighthouse Collaboration · astro-ph",
         "",
     ]
 
 
-def test_a_hybrid_answer_says_which_side_found_a_hit() -> None:
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_numbers_behind_the_order_are_shown_on_request(width: int) -> None:
     ranks = ((1, 2, 0.9), (None, 1, -0.01), (2, None, 0.8))
     hits = [
-        Hit(i, 0.03, a_paper(), 3, cosine, dense, lexical)
+        Hit(i, 0.97 - i / 10, a_paper(), 97 - 10 * i, cosine, dense, lexical)
         for i, (dense, lexical, cosine) in enumerate(ranks, 1)
     ]
-    lines = drawn(render.hits_table(hits, abstracts=False, width=80), 80)
-    assert [line.split()[:4] for line in lines if "Cold gas" in line or "cosine" in line] == [
-        ["#", "cosine", "by", "paper"],
-        ["1", "0.900", "both", "Cold"],
-        ["2", "-0.010", "words", "Cold"],
-        ["3", "0.800", "meaning", "Cold"],
-    ]
-    wide = drawn(render.hits_table(hits, abstracts=False, width=140), 140)
-    assert wide[1].split()[:4] == ["#", "cosine", "by", "id"]
+    table = render.hits_table(hits, abstracts=False, width=width, explain=True)
+    lines = [line.split() for line in drawn(table, width)]
+    assert lines[1][:8] == ["#", "match", "score", "cosine", "BM25", "tokens", "meaning", "words"]
+    numbers = [line[:6] for line in lines if "Cold" in line]
+    assert numbers[0] == ["1", "87", "0.870", "0.900", "1", "2"]
+    assert numbers[1][:5] == ["2", "77", "0.770", "-0.010", "1"]
+    assert numbers[2][:5] == ["3", "67", "0.670", "0.800", "2"]
+    plain = drawn(render.hits_table(hits, abstracts=False, width=width), width)
+    assert not {"cosine", "meaning"} & set(plain[1].split())
 
 
 def test_at_140_columns_every_fact_has_a_column() -> None:
     lines = drawn(render.hits_table(HITS, abstracts=False, width=140), 140)
     assert re.split(r" {2,}", lines[1].strip()) == [
-        *("#", "score", "id", "year", "first author", "title", "categories")
+        *("#", "match", "id", "year", "first author", "title", "categories")
     ]
     rows = [re.split(r" {2,}", line.strip()) for line in lines[3:]]
     assert rows == [
         [
-            *("1", "0.743", "2401.00001", "2024", "van der Berg et al."),
+            *("1", "74", "2401.00001", "2024", "van der Berg et al."),
             *("Cold gas around z ∼ 3 galaxies", "astro-ph.GA"),
         ],
         ["astro-ph.CO"],
         [
-            *("2", "0.700", "astro-ph/0601001", "2024", "The Lighthouse"),
-            *("A long look at the stars, the gas and the dust of one small", "astro-ph"),
+            *("2", "70", "astro-ph/0601001", "2024", "The Lighthouse"),
+            *("A long look at the stars, the gas and the dust of one small and", "astro-ph"),
         ],
-        ["Collaboration", "and otherwise quite ordinary galaxy"],
+        ["Collaboration", "otherwise quite ordinary galaxy"],
         [""],
     ]
+
+
+def test_at_160_columns_titles_have_the_width_that_categories_leave() -> None:
+    title = "Fifty words of a title " * 4
+    hits = [Hit(1, 0.5, a_paper(title, categories=("astro-ph.GA",)), cosine=0.1)]
+    lines = drawn(render.hits_table(hits, abstracts=False, width=160), 160)
+    assert title.strip() in lines[3]
+    assert lines[3].endswith("astro-ph.GA")
+    short = [Hit(1, 0.5, a_paper("A star"), cosine=0.1)]
+    lines = drawn(render.hits_table(short, abstracts=False, width=160), 160)
+    assert lines[3].endswith("A star  astro-ph.GA astro-ph.CO")
 
 
 @pytest.mark.parametrize("width", [80, 140])
 def test_abstracts_follow_their_titles(width: int) -> None:
     lines = drawn(render.hits_table(HITS[:1], abstracts=True, width=width), width)
     assert lines[3:] == [
-        " 1  0.743  Cold gas around z ∼ 3 galaxies",
+        " 1     74  Cold gas around z ∼ 3 galaxies",
         "           2401.00001 · 2024 · van der Berg et al. · astro-ph.GA astro-ph.CO",
         "           We weigh H₂ in 10¹⁰ M⊙ galaxies.",
         "",
@@ -199,7 +214,7 @@ def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
     written: Callable[..., str],
 ) -> None:
     first = [
-        *("1", "0.7431", "2401.00001", "2024", "van der Berg et al."),
+        *("1", "74", "2401.00001", "2024", "van der Berg et al."),
         *("Cold gas around z ∼ 3 galaxies", "astro-ph.GA astro-ph.CO"),
     ]
     assert written("table").splitlines()[0].split("\t") == first
@@ -210,9 +225,12 @@ def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
 
 FIRST = {
     "rank": 1,
+    "match": 74,
     "score": 0.7431,
-    "cosine": None,
-    "dense_rank": None,
+    "cosine": 0.4,
+    "bm25": None,
+    "token_match": None,
+    "dense_rank": 2,
     "lexical_rank": None,
     "id": "2401.00001",
     "title": r"Cold gas around $z \sim 3$ galaxies",
@@ -245,7 +263,9 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     paper = a_paper('A "quoted", comma-ridden\ntitle')
     render.write_hits([Hit(1, 0.5, paper)], format="csv", query=None, index="main")
     out = capsys.readouterr().out
-    assert out.startswith("rank,score,cosine,dense_rank,lexical_rank,id,title,authors,categories,")
+    assert out.startswith(
+        "rank,match,score,cosine,bm25,token_match,dense_rank,lexical_rank,id,title,authors,categories,"
+    )
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["title"] == 'A "quoted", comma-ridden title'
     assert row["authors"] == r"Maartje van der Berg; B. T\'etl\'as"
@@ -285,7 +305,7 @@ class TestColour:
 
     def test_a_pipe_gets_none_unless_it_is_forced(self, shown: Callable[..., str]) -> None:
         assert ESCAPE not in shown()
-        assert f"{ESCAPE}[32m0.743" in shown(FORCE_COLOR="1")
+        assert f"{ESCAPE}[32m   74" in shown(FORCE_COLOR="1")
 
     def test_no_color_is_honoured(self, shown: Callable[..., str]) -> None:
         assert not re.search(r"\x1b\[[\d;]*3[0-7]m", shown(FORCE_COLOR="1", NO_COLOR="1"))
@@ -317,19 +337,22 @@ def test_a_paper_down_a_pipe_is_plain_wrapped_text(capsys: pytest.CaptureFixture
     assert lines[:4] == [
         "Cold gas around z ∼ 3 galaxies",
         "",
-        "authors: Author A, Author B, Author C, Author D, Author E, Author F, Author G, Author H,",
-        "  Author I, Author J and 2 more",
+        "authors: Author A, Author B, Author C, Author D, Author E, Author F, Author G, Author H, "
+        "Author I,",
+        "  Author J and 2 more",
     ]
     assert lines[-1] == "(A summary by astrosearch, not the authors' abstract.)"
-    assert max(map(len, lines)) <= 88
+    assert max(map(len, lines)) <= 100
     assert "\n".join(lines).count("word") == 60
 
 
 def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
     render.write_paper(HITS[0].paper, format="json")
     record = json.loads(capsys.readouterr().out)
-    found = {"rank": 1, "score": 0.7431, "cosine": None, "dense_rank": None, "lexical_rank": None}
-    assert {**found, **record} == FIRST
+    assert record == {name: FIRST[name] for name in record}
+    assert set(FIRST) - set(record) == {
+        *("rank", "match", "score", "cosine", "dense_rank", "lexical_rank")
+    }
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")
 
@@ -346,3 +369,54 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_the_first_author_stands_for_all(authors: tuple[str, ...], shown: str) -> None:
     assert render.first_author(a_paper(authors=authors)) == shown
+
+
+def test_several_papers_are_pages_objects_of_a_list_lines_and_entries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    papers = [hit.paper for hit in HITS]
+    render.write_papers(papers, format="table")
+    out = capsys.readouterr().out
+    assert out.count("\n\nCold gas") + out.startswith("Cold gas") == 1
+    assert "\n\nA long look at the stars" in out
+    render.write_papers(papers, format="json")
+    assert [record["id"] for record in json.loads(capsys.readouterr().out)] == [
+        paper.id for paper in papers
+    ]
+    render.write_papers(papers, format="jsonl")
+    assert len([json.loads(line) for line in capsys.readouterr().out.splitlines()]) == 2
+    render.write_papers(papers, format="bibtex")
+    assert capsys.readouterr().out.count("@misc{") == 2
+
+
+HEAD = ("model", "size", "source", "what")
+ROWS = [
+    ("small-model", "93 MB", "a-package==0.1.2", "a small model that reads abstracts"),
+    ("large", "13,500 MB", "somebody/a-large-model", "needs a GPU"),
+]
+
+
+@pytest.mark.parametrize("width", [40, 60, 72, 80, 100, 160])
+def test_a_table_breaks_no_word_at_any_width(width: int) -> None:
+    lines = drawn(tables.table_view(HEAD, ROWS, right=(1,), width=width), width)
+    words = {word.strip(" ·") for line in lines for word in line.split()}
+    assert {word for row in ROWS for field in row for word in field.split()} <= words
+
+
+def test_a_table_without_room_becomes_blocks() -> None:
+    assert drawn(tables.table_view(HEAD, ROWS[:1], width=50), 50) == [
+        "small-model",
+        "  size 93 MB · source a-package==0.1.2",
+        "  a small model that reads abstracts",
+        "",
+    ]
+    lines = drawn(tables.table_view(HEAD, ROWS, right=(1,), width=100), 100)
+    assert lines[1].split() == list(HEAD)
+    assert lines[3] == (
+        " small-model      93 MB  a-package==0.1.2        a small model that reads abstracts"
+    )
+
+
+def test_facts_down_a_pipe_are_names_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.write_facts({"index": "main", "size": "1 MB\x1b[2J"})
+    assert capsys.readouterr().out == "index: main\nsize: 1 MB[2J\n"

@@ -2,6 +2,8 @@
 
 import click
 
+from astrosearch.cli.console import write
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -19,4 +21,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     script = get_completion_class(shell)
     assert script is not None
     root = ctx.find_root().command
-    click.echo(script(root, {}, "astrosearch", "_ASTROSEARCH_COMPLETE").source())
+    write(script(root, {}, "astrosearch", "_ASTROSEARCH_COMPLETE").source())

@@ -47,7 +47,7 @@ def notify(line: str) -> None:
     if _open_bars:
         _open_bars[-1].console.out(text, highlight=False)
     else:
-        click.echo(text, err=True)
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _wrapped(text: str) -> str:
@@ -67,8 +67,9 @@ def _wrapped(text: str) -> str:
 
 
 def write(text: str) -> None:
-    """Lines of data to standard output."""
-    click.echo(harmless(text))
+    """Lines of data to standard output, in its encoding: click's `echo` takes ASCII for a mistake
+    and writes UTF-8."""
+    print(harmless(text), flush=True)  # noqa: T201
 
 
 def stdout() -> "Console":
@@ -243,7 +244,8 @@ class Terminal(Reporter):
             )
             self._bar.add_task(harmless(task), total=total, completed=done, detail=detail)
             self._bar.start()
-            _open_bars.append(self._bar)
+            if console.is_terminal:
+                _open_bars.append(self._bar)
         self._bar.update(self._bar.task_ids[0], completed=done, total=total, detail=detail)
 
     def _stop(self) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 
 from astrosearch import __version__
+from astrosearch.cli.console import write
 from astrosearch.cli.options import format_option
 
 
@@ -43,7 +44,7 @@ def doctor(output: str) -> None:
             {"what": finding.what, "ok": finding.well, "found": finding.text}
             for finding in findings
         ]
-        click.echo(as_json({"versions": _versions(), "findings": records}, indent=True))
+        write(as_json({"versions": _versions(), "findings": records}, indent=True))
     else:
         rows = [
             (finding.what, "ok" if finding.well else "missing", finding.text)

@@ -146,7 +146,7 @@ class MainGroup(PluginGroup):
             raise error
         console.close()
         if ctx.params.get("debug"):
-            click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+            console.notify("".join(traceback.format_exception(error)).rstrip())
         if ending.output_lost:
             console.discard_output()
         if ending.line:

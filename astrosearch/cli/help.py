@@ -24,7 +24,7 @@ def help_command(ctx: click.Context, command: tuple[str, ...], man: bool) -> Non
     if man:
         from astrosearch.cli.manual import manual
 
-        click.echo(manual(root), nl=False)
+        write(manual(root))
         return
     for name in command:
         group = root.command
@@ -33,7 +33,7 @@ def help_command(ctx: click.Context, command: tuple[str, ...], man: bool) -> Non
         _, found, _ = group.resolve_command(root, [name])
         assert found is not None
         root = click.Context(found, info_name=found.name, parent=root)
-    click.echo(root.get_help())
+    write(root.get_help())
 
 
 @click.command(hidden=True)

@@ -40,7 +40,7 @@ def list_indexes(output: str) -> None:
 
     \b
     astrosearch indexes
-    astrosearch indexes --format json
+    astrosearch indexes list --format json
     """
     from astrosearch import paths
     from astrosearch.cli.views.tables import write_table

@@ -5,6 +5,7 @@ and its text, .nf and .fi around lines that stay as they are.
 """
 
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 
@@ -39,7 +40,7 @@ def manual(root: click.Context) -> str:
         "0 done, 1 failed, 2 wrong usage or input, 3 something has to be set up first, "
         "4 nothing found, 130 stopped.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _contexts(parent: click.Context) -> Iterator[click.Context]:
@@ -70,7 +71,7 @@ def _options(context: click.Context) -> Iterator[str]:
 
 def _text(text: str) -> Iterator[str]:
     """A docstring as click reads it: paragraphs, and after \\b lines that stay as they are."""
-    for paragraph in text.split("\n\n"):
+    for paragraph in cleandoc(text).split("\n\n"):
         lines = paragraph.strip("\n").splitlines()
         if lines and lines[0].strip() == "\b":
             yield from (".PP", ".nf", *(_plain(line) for line in lines[1:]), ".fi")

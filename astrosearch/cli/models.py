@@ -59,7 +59,7 @@ def list_models(output: str) -> None:
         for model in KNOWN.values()
     ]
     if output == "json":
-        click.echo(as_json(records, indent=True))
+        write(as_json(records, indent=True))
         return
     rows = [
         (

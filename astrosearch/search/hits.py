@@ -34,8 +34,8 @@ class Hit:
         """The hit for JSON; texts as they are stored, with their TeX."""
         return {
             "rank": self.rank,
-            "score": round(self.score, 4),
             "match": self.match,
+            "score": round(self.score, 4),
             "cosine": _rounded(self.cosine),
             "bm25": _rounded(self.bm25),
             "token_match": _rounded(self.token_match),

@@ -7,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-import click
 import orjson
 from rich import box
 from rich.console import Console, Group
@@ -15,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.console import notify, on_terminal
+from astrosearch.cli.console import notify, on_terminal, write
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
 from astrosearch.text import bibtex
@@ -55,16 +54,16 @@ def write_hits(
     match format:
         case "json":
             record = {"query": query, "index": index, "hits": [hit.as_record() for hit in hits]}
-            click.echo(as_json(record, indent=True))
+            write(as_json(record, indent=True))
         case "jsonl":
             for hit in hits:
-                click.echo(as_json(hit.as_record()))
+                write(as_json(hit.as_record()))
         case "csv":
             _write_csv(hits)
         case "bibtex":
-            click.echo("\n\n".join(bibtex.entry(hit.paper) for hit in hits))
+            write("\n\n".join(bibtex.entry(hit.paper) for hit in hits))
         case "ids":
-            click.echo("\n".join(hit.paper.id for hit in hits))
+            write("\n".join(hit.paper.id for hit in hits))
         case _ if on_terminal():
             console = Console()
             console.print(
@@ -72,7 +71,7 @@ def write_hits(
             )
         case _:
             for hit in hits:
-                click.echo("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
+                write("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
     for line in footer:
         notify(line)
 
@@ -86,12 +85,12 @@ def write_papers(papers: Sequence[Paper], *, format: str) -> None:
     match format:
         case "json":
             records = [paper_record(paper) for paper in papers]
-            click.echo(as_json(records[0] if len(records) == 1 else records, indent=True))
+            write(as_json(records[0] if len(records) == 1 else records, indent=True))
         case "jsonl":
             for paper in papers:
-                click.echo(as_json(paper_record(paper)))
+                write(as_json(paper_record(paper)))
         case "bibtex":
-            click.echo("\n\n".join(map(bibtex.entry, papers)))
+            write("\n\n".join(map(bibtex.entry, papers)))
         case _ if on_terminal():
             console = Console()
             for place, paper in enumerate(papers):
@@ -101,7 +100,7 @@ def write_papers(papers: Sequence[Paper], *, format: str) -> None:
                     width=min(console.width, READABLE),
                 )
         case _:
-            click.echo("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
+            write("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
 
 
 def write_paper(paper: Paper, *, format: str) -> None:
@@ -177,7 +176,7 @@ def _widths(rows: Sequence[Sequence[Text]], room: int) -> list[int]:
     words = (word for row in rows for word in row[-1].plain.split())
     longest = max([len(_HEADS[-1]), *map(len, words)])
     categories = min(max(room - title, longest), categories)
-    return [identifier, year, author, max(min(title, room - categories), 10), categories]
+    return [identifier, year, author, max(min(title, room - categories), 5), categories]
 
 
 def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import click
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.console import on_terminal
+from astrosearch.cli.console import on_terminal, write
 from astrosearch.text.tex import one_line
 
 NARROWEST = 24
@@ -29,7 +28,7 @@ def write_table(
         console.print(table_view(head, rows, right=right, width=console.width))
         return
     for row in rows:
-        click.echo("\t".join(one_line(field) for field in row))
+        write("\t".join(one_line(field) for field in row))
 
 
 def table_view(
@@ -86,7 +85,7 @@ def write_facts(facts: Mapping[str, str]) -> None:
         Console().print(facts_view(facts))
         return
     for name, value in facts.items():
-        click.echo(f"{name}: {one_line(value)}")
+        write(f"{name}: {one_line(value)}")
 
 
 def facts_view(facts: Mapping[str, str]) -> Table:
