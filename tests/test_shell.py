@@ -55,7 +55,7 @@ class TestDownAPipe:
             "/k 0": "'-k'",
             "/mode fast": "'--mode'",
             "/nothing": "there is no /nothing; see /help",
-            "/open 3": "the last answer has 0 papers, no 3",
+            "/open 3": "the last answer has 0 papers; there is no 3",
             "/similar": "name a paper",
             "/show 2309.06126": "is not in this index",
             "gas year:2020": "none of the 150 papers",
@@ -68,6 +68,17 @@ class TestDownAPipe:
         for line, fact in zip(lines, wrong.values(), strict=True):
             assert line.startswith("astrosearch: ")
             assert fact in line
+
+    def test_another_index_is_asked_from_then_on(
+        self, run: Run, snapshot: Path, tiny_llama: Path
+    ) -> None:
+        options = ("--corpus", snapshot, "--encoder", tiny_llama, "--limit", 5)
+        run("index", "few", *options)
+        shell = ("shell", "--index", "main", "--format", "ids", "-k", 150)
+        result = run(*shell, stdin="gas\n/index few\ngas\n/index none\ngas\n", code=3)
+        assert len(result.stdout.split()) == 150 + 5 + 5
+        assert "5 papers in index few" in result.stderr
+        assert "there is no index 'none'" in result.stderr
 
     def test_it_ends_where_it_is_told_to(self, run: Run) -> None:
         assert run("shell", stdin="/quit\ngas\n").stdout == ""

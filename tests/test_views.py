@@ -351,7 +351,7 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
     record = json.loads(capsys.readouterr().out)
     assert record == {name: FIRST[name] for name in record}
     assert set(FIRST) - set(record) == {
-        *("rank", "match", "score", "cosine", "dense_rank", "lexical_rank")
+        *("rank", "match", "score", "cosine", "bm25", "token_match", "dense_rank", "lexical_rank")
     }
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")

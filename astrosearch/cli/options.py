@@ -280,6 +280,9 @@ def filter_options(command: Command) -> Command:
 
 def answer_options(command: Command) -> Command:
     for decorate in (
+        click.option(
+            "--explain", is_flag=True, help="Show in the table what gave each paper its place."
+        ),
         click.option("--abstracts", is_flag=True, help="Show the abstracts in the table."),
         format_option(*FORMATS, help="In a pipe, a table is tab-separated lines."),
         count_option("How many papers to show."),

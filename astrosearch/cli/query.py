@@ -1,9 +1,9 @@
-"""`astrosearch query` and `astrosearch similar`: from a question to an answer."""
+"""`astrosearch query` and `astrosearch similar`: from a query to an answer."""
 
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--batch",
     metavar="FILE|-",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-    help="One query a line; one JSON object a line comes out.",
+    help="Queries, one on each line; the answers are JSON, one object on each line.",
 )
 @mode_option
 @answer_options
@@ -35,14 +35,15 @@ def query(
     k: int,
     output: str,
     abstracts: bool,
+    explain: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
     """Find the papers nearest to TEXT, or to standard input if TEXT is -.
 
-    Words in "quotes" must stand side by side in the title or abstract, those after title: or abs:
-    there; stems are compared. author:, cat: and year: filter: year:2016, year:2015-2020,
-    year:2015-.
+    Words in "quotes" must stand side by side in the title or the abstract; words after title: or
+    abs: must be in that field. Endings do not count. author:, cat: and year: are filters:
+    year:2016, year:2015-2020, year:2015-.
 
     \b
     astrosearch query "magellanic stream"
@@ -54,8 +55,10 @@ def query(
     """
     if (batch is None) == (not text):
         raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
-    if batch is not None and (output != "table" or abstracts):
-        raise click.UsageError("--batch writes JSON lines: leave --format and --abstracts out")
+    if batch is not None and (output != "table" or abstracts or explain):
+        raise click.UsageError(
+            "--batch writes JSON lines: leave --format, --abstracts and --explain out"
+        )
     given = sys.stdin.read() if text == ("-",) else " ".join(text)
     given = given.encode(errors="replace").decode()  # what is not UTF-8 becomes question marks
     if batch is None and not given.strip():
@@ -75,13 +78,8 @@ def query(
         hits = searcher.query(parsed or given, k, wanted, mode)
         if not hits:
             raise searcher.why_empty(parsed, wanted)
-    write_answer(
-        hits,
-        output=output,
-        abstracts=abstracts,
-        query=" ".join(given.split()),
-        index=searcher.name,
-    )
+    style = AnswerStyle(output, abstracts, explain)
+    write_answer(hits, style, query=" ".join(given.split()), index=searcher.name)
 
 
 @click.command()
@@ -94,6 +92,7 @@ def similar(
     k: int,
     output: str,
     abstracts: bool,
+    explain: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -113,9 +112,8 @@ def similar(
         hits = searcher.similar(normal, k, wanted)
         if not hits:
             raise searcher.why_empty(filters=wanted)
-    write_answer(
-        hits, output=output, abstracts=abstracts, query=" ".join(normal), index=searcher.name
-    )
+    style = AnswerStyle(output, abstracts, explain)
+    write_answer(hits, style, query=" ".join(normal), index=searcher.name)
 
 
 def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
@@ -161,9 +159,15 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def write_answer(
-    hits: "list[Hit]", *, output: str, abstracts: bool, query: str, index: str
-) -> None:
+class AnswerStyle(NamedTuple):
+    """How an answer is written."""
+
+    format: str
+    abstracts: bool = False
+    explain: bool = False
+
+
+def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
     from astrosearch.cli.views.hits import write_hits
     from astrosearch.corpus import sampler
 
@@ -173,4 +177,4 @@ def write_answer(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "
             f"abstracts themselves: {sampler.THE_REAL_THING}"
         ]
-    write_hits(hits, format=output, footer=footer, abstracts=abstracts, query=query, index=index)
+    write_hits(hits, footer=footer, query=query, index=index, **style._asdict())

@@ -20,16 +20,20 @@ REMEMBERED = 1_000
 """Lines of earlier sessions that the arrow keys reach."""
 
 HELP = """\
-A line is a query, as `astrosearch query` takes it: words, "words side by side",
-title:, abs:, author:, year:, cat:. Lines with a slash are commands:
+Type a query as `astrosearch query` takes it: words, "words side by side", title:,
+abs:, author:, year:, cat:. A line that begins with a slash is a command:
 
   /open N            paper N of the last answer, with its abstract
   /show ID           any paper of the index
-  /similar ID ...    the papers nearest to these; N for one of the last answer
-  /NAME VALUE        from now on, as the option --NAME does:
+  /similar ID ...    the papers nearest to these; N stands for one of the last answer
+  /index NAME        ask another index
+  /OPTION VALUE      set an option of `astrosearch query` for the queries that follow:
                      {names}
-  /NAME              no longer; /abstracts takes no value, and turns over
+  /OPTION            back to its default; {flags} take no value and switch
   /help, /quit"""
+
+BARE = ("help", "quit", "exit")
+"""Words that are commands on a terminal also without their slash."""
 
 
 @click.command()
@@ -39,11 +43,11 @@ title:, abs:, author:, year:, cat:. Lines with a slash are commands:
 @index_option
 @click.pass_context
 def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
-    """Ask question after question; index and model are loaded once.
+    """Ask one query after another; index and model are loaded once.
 
-    A line is a query, /help tells what else it may be. Ctrl-C clears the line or stops a query,
-    Ctrl-D leaves. Lines are remembered for the next time. Down a pipe each line is answered, and
-    the exit code is that of the first that cannot be.
+    Each line is a query, or a command that begins with a slash: type /help. Ctrl-C clears the line
+    or stops a query, Ctrl-D leaves. Lines are kept in a history. Without a terminal, each line of
+    standard input is answered; the exit code is that of the first line that failed.
 
     \b
     astrosearch shell
@@ -67,7 +71,6 @@ class Shell:
             ctx: of a command whose options are those of `settings`.
             settings: values of the options of `query`, by the names of its parameters.
         """
-        self.searcher = searcher
         self._ctx = ctx
         self._settings = settings
         self._options = {
@@ -78,9 +81,14 @@ class Shell:
         }
         self._usual = ctx.command.make_context("", []).params
         self._hits: list[Hit] = []
-        if settings["mode"] != "lexical":
+        self.ask(searcher)
+
+    def ask(self, searcher: "Searcher") -> None:
+        """Ask this index from now on; its parts are loaded before the first query."""
+        if self._settings["mode"] != "lexical":
             _ = searcher.encoder
         _ = searcher.index.lexical
+        self.searcher = searcher
 
     @property
     def prompt(self) -> str:
@@ -109,7 +117,10 @@ class Shell:
             case "quit" | "q" | "exit":
                 return False
             case "help" | "h" | "?":
-                click.echo(HELP.format(names=self._names()), err=True)
+                flags = " and ".join(f"/{flag}" for flag in self._flags())
+                click.echo(HELP.format(names=self._names(), flags=flags), err=True)
+            case "index":
+                self._change_index(value)
             case "open" | "show":
                 self._open(value)
             case "similar":
@@ -119,6 +130,26 @@ class Shell:
             case _:
                 raise click.UsageError(f"there is no /{name}; see /help")
         return True
+
+    @property
+    def commands(self) -> list[str]:
+        """What a line may begin with, for completion."""
+        fixed = ("help", "index", "open", "quit", "show", "similar")
+        return [f"/{name}" for name in (*fixed, *self._options)]
+
+    def _flags(self) -> list[str]:
+        return [name for name, option in self._options.items() if option.is_flag]
+
+    def _change_index(self, name: str) -> None:
+        from astrosearch.search.searcher import open_index
+
+        if not name:
+            raise click.UsageError(f"name an index: /index NAME; this one is {self.searcher.name}")
+        before = self.searcher
+        self.ask(open_index(name, reporter=Terminal()))
+        before.close()
+        self._hits = []
+        notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
     def _names(self) -> str:
         return textwrap.fill(", ".join(self._options), 50).replace("\n", "\n" + " " * 21)
@@ -134,7 +165,9 @@ class Shell:
 
     def _similar(self, names: list[str]) -> None:
         if not names:
-            raise click.UsageError("name a paper: /similar ID, or its number in the last answer")
+            raise click.UsageError(
+                "name a paper: /similar ID, or /similar N for one of the last answer"
+            )
         ids, filters = [self._id(name) for name in names], self._filters()
         hits = self.searcher.similar(ids, self._settings["k"], filters)
         if not hits:
@@ -155,7 +188,9 @@ class Shell:
         if not name.isdecimal() or len(name) > 4:
             return parse_id(name).id
         if not 1 <= int(name) <= len(self._hits):
-            raise click.UsageError(f"the last answer has {len(self._hits)} papers, no {name}")
+            raise click.UsageError(
+                f"the last answer has {len(self._hits)} papers; there is no {name}"
+            )
         return self._hits[int(name) - 1].paper.id
 
     def _set(self, option: click.Option, value: str) -> None:
@@ -173,23 +208,18 @@ class Shell:
         return Filters(**{name: self._settings[name] for name in Filters.__slots__})
 
     def _answer(self, hits: "list[Hit]", query: str) -> None:
-        from astrosearch.cli.query import write_answer
+        from astrosearch.cli.query import AnswerStyle, write_answer
 
         self._hits = hits
-        write_answer(
-            hits,
-            output=self._settings["output"],
-            abstracts=self._settings["abstracts"],
-            query=query,
-            index=self.searcher.name,
-        )
+        style = AnswerStyle(*(self._settings[name] for name in ("output", "abstracts", "explain")))
+        write_answer(hits, style, query=query, index=self.searcher.name)
 
 
 def _converse(answers: Shell) -> int:
     """Lines from a terminal, until Ctrl-D."""
-    history = _history()
+    history = _history(answers.commands)
     count = f"{len(answers.searcher):,} papers in index {answers.searcher.name}"
-    notify(f"{count}. A line is a query; /help, Ctrl-D to leave.")
+    notify(f"{count}. Type a query; /help for help, Ctrl-D to leave.")
     while True:
         try:
             line = _read(answers.prompt)
@@ -201,13 +231,15 @@ def _converse(answers: Shell) -> int:
             continue
         if line.strip():
             _remember(history, line)
+        if line.strip() in BARE:
+            line = f"/{line.strip()}"
         try:
             if not answers.obey(line):
                 return 0
         except KeyboardInterrupt:
             notify("\nastrosearch: stopped.")
         except Exception as error:
-            _say_error(error)
+            _notify_error(error, answers.searcher.name)
 
 
 def _pipe(answers: Shell) -> int:
@@ -218,22 +250,23 @@ def _pipe(answers: Shell) -> int:
             if not answers.obey(line):
                 break
         except Exception as error:
-            failed = _say_error(error)
+            failed = _notify_error(error, answers.searcher.name)
             code = code or failed
     return code
 
 
-def _say_error(error: Exception) -> int:
-    """One line for what the user can mend; its exit code.
+def _notify_error(error: Exception, index: str) -> int:
+    """One line for an error that the user can mend; returns its exit code.
 
     Raises:
         Exception: the error itself, if it is another.
     """
+    from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import AstrosearchError
     from astrosearch.text.tex import one_line
 
     if isinstance(error, AstrosearchError):
-        notify(f"astrosearch: {one_line(str(error))}")
+        notify(f"astrosearch: {one_line(with_remedy(error, index))}")
     elif isinstance(error, click.UsageError):
         notify(f"astrosearch: {error.format_message()}")
     else:
@@ -248,8 +281,8 @@ def _read(prompt: str) -> str:
     return input()
 
 
-def _history() -> Path:
-    """Where lines are kept, one each; `input` gets those that are there, and editing with them."""
+def _history(commands: list[str]) -> Path:
+    """The file of earlier lines. `input` gets these, editing, and completion of commands by Tab."""
     from astrosearch import paths
 
     file = paths.history_file()
@@ -257,11 +290,24 @@ def _history() -> Path:
         import readline
     except ImportError:  # Windows, whose terminal edits lines by itself
         return file
+    readline.set_completer_delims(" ")
+    readline.set_completer(
+        lambda text, number: ([*_completions(text, commands), None])[number] if text else None
+    )
+    readline.parse_and_bind("tab: complete")
     if file.exists():
         with file.open(encoding="utf-8", errors="replace") as stream:
             for line in deque(stream, maxlen=REMEMBERED):
                 readline.add_history(line.rstrip("\n"))
     return file
+
+
+def _completions(text: str, commands: list[str]) -> list[str]:
+    """
+    >>> _completions("/si", ["/show", "/similar"])
+    ['/similar ']
+    """
+    return [f"{command} " for command in commands if command.startswith(text)]
 
 
 def _remember(file: Path, line: str) -> None:
@@ -271,4 +317,4 @@ def _remember(file: Path, line: str) -> None:
         with file.open("a", encoding="utf-8", errors="replace") as stream:
             stream.write(line + "\n")
     except OSError as error:
-        notify(f"astrosearch: this line is not remembered: {error}")
+        notify(f"astrosearch: this line could not be kept in the history: {error}")
