@@ -27,6 +27,7 @@ from training.contrastive.mining import hard_negatives
 from training.contrastive.objective import back_propagate, info_nce
 from training.contrastive.pairs import SPAN_WORDS, Pair, PairSampler, mask_query, read_relations
 from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
+from training.contrastive.trainer import learning_rate_share
 from training.log import Log
 
 
@@ -285,6 +286,14 @@ def test_a_teacher_reads_each_training_abstract_once_and_is_asked_about_question
 
 
 # The run
+
+
+def test_the_learning_rate_rises_for_the_warm_up_and_falls_to_a_twentieth() -> None:
+    shares = [learning_rate_share(step, steps=22, warmup=2) for step in range(23)]
+    assert shares[:3] == [0, 0.5, 1]
+    assert shares[12] == pytest.approx((1 + 0.05) / 2)  # half way down
+    assert shares[22] == pytest.approx(0.05)
+    assert learning_rate_share(0, steps=1, warmup=0) == 1
 
 
 @pytest.mark.slow

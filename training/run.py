@@ -14,6 +14,8 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +62,85 @@ class Diverged(AstrosearchError):
     """The loss is infinite or not a number."""
 
 
+class RunLog:
+    """Writes the log of a run and tells how far it is; says when to save and when to pause."""
+
+    def __init__(
+        self,
+        work: Path,
+        steps: int,
+        policy: CheckpointPolicy,
+        reporter: Reporter,
+        measure: Measure,
+    ) -> None:
+        """
+        Args:
+            steps: optimiser steps of the whole run.
+        """
+        self._log = Log(work / LOG)
+        self._steps = steps
+        self._policy = policy
+        self._reporter = reporter
+        self._measure = measure
+
+    def begin(self, step: int, tokens: int) -> None:
+        """Go on after `step`, or begin at 0. What the log has beyond that is dropped."""
+        self._began = self._saved = self._stepped = time.monotonic()
+        self._before = self._log.cut(step) if is_first_process() else 0.0
+        self._tokens = tokens
+
+    def add_step(
+        self, step: int, tokens: int, *, loss: float, learning_rate: float, gradient_norm: float
+    ) -> None:
+        """
+        Raises:
+            Diverged: if the loss is infinite or not a number.
+        """
+        if not math.isfinite(loss):
+            raise Diverged(f"the loss is {loss} at step {step:,}")
+        speed = (tokens - self._tokens) / (time.monotonic() - self._stepped)
+        entry = LogEntry(
+            step,
+            tokens,
+            self._seconds(),
+            loss=loss,
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            tokens_per_second=speed,
+        )
+        self._log.add(entry)
+        figures = f"{self._figure(entry, loss)}  {speed:,.0f} tokens/s"
+        self._reporter.progress("Training", step, self._steps, figures)
+        self._stepped, self._tokens = time.monotonic(), tokens
+
+    def add_held_out(self, step: int, tokens: int, loss: float) -> None:
+        entry = LogEntry(step, tokens, self._seconds(), held_out_loss=loss)
+        self._log.add(entry)
+        self._reporter.notify(
+            f"step {step:,} of {self._steps:,}, {tokens:,} tokens, "
+            f"{entry.seconds / 60:,.1f} min: held-out {self._figure(entry, loss)}"
+        )
+        self._stepped, self._tokens = time.monotonic(), tokens
+
+    def is_due(self) -> tuple[bool, bool]:
+        """Whether to save a checkpoint now, and whether to pause."""
+        now = time.monotonic()
+        limit = self._policy.max_minutes
+        pause = limit is not None and now - self._began >= 60 * limit
+        return pause or now - self._saved >= 60 * self._policy.checkpoint_minutes, pause
+
+    def saved(self) -> None:
+        """A checkpoint was written."""
+        self._saved = time.monotonic()
+
+    def _seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def _figure(self, entry: LogEntry, loss: float) -> str:
+        shown = f"loss {loss:.3f}"
+        return shown if self._measure == "loss" else f"{shown}, perplexity {entry.perplexity:.2f}"
+
+
 def train(
     trainer: Trainer,
     work: Path,
@@ -69,7 +150,7 @@ def train(
     policy: CheckpointPolicy,
     measure: Measure,
 ) -> bool:
-    """Begin the run of a trainer in `work`, or go on with it.
+    """Begin the run of a transformers Trainer in `work`, or go on with it.
 
     Args:
         work: the partial folder, whose lock is held.
@@ -87,99 +168,76 @@ def train(
         open_run(work, record)
     trainer.accelerator.wait_for_everyone()
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(_Run(work, policy, reporter, measure))
-    checkpoint = _newest_checkpoint(work)
+    trainer.add_callback(_Run(RunLog(work, trainer.args.max_steps, policy, reporter, measure)))
+    checkpoint = newest_checkpoint(work)
     if checkpoint is not None:
         trainer.args.eval_on_start = False  # it is in the log
-        reporter.notify(f"Going on from step {_step(checkpoint):,}")
-    try:
+        reporter.notify(f"Going on from step {step_of(checkpoint):,}")
+    with out_of_memory(trainer.args.device):
         trainer.train(resume_from_checkpoint=str(checkpoint or "") or None)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _means_memory(error):
-            raise
-        raise OutOfMemory(f"{trainer.args.device} has too little memory for this run") from None
     return bool(trainer.state.global_step >= trainer.state.max_steps)
 
 
 class _Run(TrainerCallback):
-    """Writes the log, saves checkpoints by the clock, and pauses."""
+    """Tells a `RunLog` what a Trainer does, and the Trainer when to save and to pause."""
 
-    def __init__(
-        self, work: Path, policy: CheckpointPolicy, reporter: Reporter, measure: Measure
-    ) -> None:
-        self._log = Log(work / LOG)
-        self._policy = policy
-        self._measure = measure
-        self._reporter = reporter
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        self._began = self._saved = self._stepped = time.monotonic()
-        self._before = self._log.cut(state.global_step) if state.is_world_process_zero else 0.0
-        self._tokens = int(state.num_input_tokens_seen)
+        self._log.begin(state.global_step, int(state.num_input_tokens_seen))
 
     def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         logs: dict[str, float] = given["logs"]
         if not state.is_world_process_zero:
             return
-        now = time.monotonic()
-        common: dict[str, Any] = {
-            "step": state.global_step,
-            "tokens": int(state.num_input_tokens_seen),
-            "seconds": self._before + now - self._began,
-        }
+        step, tokens = state.global_step, int(state.num_input_tokens_seen)
         if "eval_loss" in logs:
-            entry = LogEntry(**common, held_out_loss=logs["eval_loss"])
+            self._log.add_held_out(step, tokens, logs["eval_loss"])
         elif "loss" in logs:
-            entry = LogEntry(
-                **common,
+            self._log.add_step(
+                step,
+                tokens,
                 loss=logs["loss"],
-                gradient_norm=logs["grad_norm"],
                 learning_rate=logs["learning_rate"],
-                tokens_per_second=(common["tokens"] - self._tokens) / (now - self._stepped),
+                gradient_norm=logs["grad_norm"],
             )
-            if not math.isfinite(logs["loss"]):
-                raise Diverged(f"the loss is {logs['loss']} at step {state.global_step:,}")
-        else:
-            return
-        self._log.add(entry)
-        self._report(entry, state.global_step, state.max_steps)
-        self._stepped, self._tokens = time.monotonic(), common["tokens"]
-
-    def _report(self, entry: LogEntry, step: int, steps: int) -> None:
-        if entry.held_out_loss is None:
-            speed = f"{entry.tokens_per_second:,.0f} tokens/s"
-            self._reporter.progress("Training", step, steps, f"{self._figure(entry)}  {speed}")
-            return
-        self._reporter.notify(
-            f"step {entry.step:,} of {steps:,}, {entry.tokens:,} tokens, "
-            f"{entry.seconds / 60:,.1f} min: held-out {self._figure(entry)}"
-        )
-
-    def _figure(self, entry: LogEntry) -> str:
-        loss = entry.loss if entry.held_out_loss is None else entry.held_out_loss
-        shown = f"loss {loss:.3f}"
-        return shown if self._measure == "loss" else f"{shown}, perplexity {entry.perplexity:.2f}"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        now = time.monotonic()
-        limit = self._policy.max_minutes
-        pause = limit is not None and now - self._began >= 60 * limit
-        save = pause or now - self._saved >= 60 * self._policy.checkpoint_minutes
         # The processes' clocks differ, and all of them must do the same.
-        save, pause = _as_first_process(save, pause)
+        save, pause = _as_first_process(*self._log.is_due())
         if state.global_step < state.max_steps:
             control.should_save |= save
             control.should_training_stop |= pause
         if control.should_save:
-            trained = sum(p.numel() for p in given["model"].parameters() if p.requires_grad)
-            require_space(Path(args.output_dir), 4 * 4 * trained)  # weights, two moments, spare
+            require_checkpoint_space(Path(args.output_dir), given["model"])
 
     def on_save(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
         if state.is_world_process_zero:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE).touch()
-        self._saved = time.monotonic()
+        self._log.saved()
+
+
+def require_checkpoint_space(work: Path, model: torch.nn.Module) -> None:
+    """
+    Raises:
+        OSError: ENOSPC, if a checkpoint of the model would not fit.
+    """
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    require_space(work, 4 * 4 * trained)  # weights, two moments, spare
+
+
+@contextmanager
+def out_of_memory(device: torch.device) -> Iterator[None]:
+    """Turn the ways in which memory runs out into an `OutOfMemory`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _means_memory(error):
+            raise
+        raise OutOfMemory(f"{device} has too little memory for this run") from None
 
 
 def _as_first_process(*flags: bool) -> list[bool]:
@@ -230,12 +288,14 @@ def open_run(work: Path, record: dict[str, Any]) -> None:
     shutil.rmtree(work / "adapter", ignore_errors=True)
 
 
-def _newest_checkpoint(work: Path) -> Path | None:
+def newest_checkpoint(work: Path) -> Path | None:
+    """The whole checkpoint of the highest step."""
     checkpoints = [file.parent for file in work.glob(f"checkpoint-*/{WHOLE}")]
-    return max(checkpoints, key=_step, default=None)
+    return max(checkpoints, key=step_of, default=None)
 
 
-def _step(checkpoint: Path) -> int:
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was saved."""
     return int(checkpoint.name.rpartition("-")[2])
 
 

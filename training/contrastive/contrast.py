@@ -32,7 +32,7 @@ from training.contrastive.trainer import ContrastTrainer, TrainingData
 from training.contrastive.truncate import truncate_rank
 from training.disk import clear, locked, out_of_space, rename
 from training.log import Log
-from training.run import LOG, CheckpointPolicy, check_run, open_run, train
+from training.run import LOG, CheckpointPolicy, check_run, open_run
 from training.settings import ContrastSettings
 
 PAPERS = "papers.sqlite"
@@ -98,8 +98,7 @@ def contrast(
             folder, revision = locate(settings.base, reporter)
             model = untrained_model(settings, folder, sampler, device, reporter)
             trainer = ContrastTrainer(settings, model, data, folder, work, device)
-            policy = policy or CheckpointPolicy()
-            if not train(trainer, work, record, reporter, policy=policy, measure="loss"):
+            if not trainer.train(policy or CheckpointPolicy(), reporter):
                 return None
             log = Log(work / LOG)
             outcome = Outcome.of(log, device)
