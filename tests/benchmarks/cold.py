@@ -62,15 +62,15 @@ def write_llm(
             "INSERT INTO embeddings (collection_id, id, embedding, content_hash, updated) "
             "VALUES (1, ?, ?, ?, 0)",
             (
-                (one, row.astype("<f4").tobytes(), hashlib.md5(one.encode()).digest())
-                for one, row in zip(ids, vectors, strict=True)
+                (paper_id, row.astype("<f4").tobytes(), hashlib.md5(paper_id.encode()).digest())
+                for paper_id, row in zip(ids, vectors, strict=True)
             ),
         )
     return database
 
 
 def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
-    """Seconds, peak resident MB and output of a process."""
+    """Seconds, peak resident memory (MB) and output of a process."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(
@@ -79,10 +79,10 @@ def measure(command: list[str], environment: dict[str, str]) -> tuple[float, flo
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         output.seek(0)
-        said = output.read().decode()
+        answer = output.read().decode()
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"{command} ended with {process.returncode}"
-    return seconds, usage.ru_maxrss / 1024, said
+    return seconds, usage.ru_maxrss / 1024, answer
 
 
 def main() -> None:
@@ -119,20 +119,20 @@ def main() -> None:
                 *["-c", QUESTION, "-d", str(database), "-n", "10"],
             ],
         }
-        taken: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
         for turn in range(arguments.times + 1):
             for name, command in commands.items():
-                seconds, memory, said = measure(command, environment)
-                assert len(said.strip().splitlines()) == 10, said
+                seconds, memory, answer = measure(command, environment)
+                assert len(answer.strip().splitlines()) == 10, answer
                 if turn:  # the first compiles, and reads what is not in the system's cache
-                    taken[name].append((seconds, memory))
+                    figures[name].append((seconds, memory))
     print(f"{len(ids):,} papers, {arguments.times} times, {os.cpu_count()} processors")
-    first = [one for one, _ in taken["astrosearch query"]]
-    for name, figures in taken.items():
-        spent, memories = zip(*figures, strict=True)
-        ratio = median(theirs / ours for theirs, ours in zip(spent, first, strict=True))
+    own = [seconds for seconds, _ in figures["astrosearch query"]]
+    for name, runs in figures.items():
+        times, memories = zip(*runs, strict=True)
+        ratio = median(theirs / ours for theirs, ours in zip(times, own, strict=True))
         print(
-            f"{name:22} {median(spent):6.2f} s ({min(spent):.2f} to {max(spent):.2f}), "
+            f"{name:22} {median(times):6.2f} s ({min(times):.2f} to {max(times):.2f}), "
             f"{max(memories):5.0f} MB, ratio {ratio:.1f}"
         )
 

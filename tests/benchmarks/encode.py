@@ -89,12 +89,13 @@ def main() -> None:
     dtype = getattr(torch, arguments.dtype) if arguments.dtype else fast_dtype(torch.device("cpu"))
     ours = TransformerEncoder(spec, folder, device="cpu", dtype=arguments.dtype)
     peers = {
-        one: peer(folder, arguments.layers, spec.max_tokens, one) for one in {torch.float32, dtype}
+        kind: peer(folder, arguments.layers, spec.max_tokens, kind)
+        for kind in {torch.float32, dtype}
     }
     runs: dict[str, tuple[torch.dtype, Any]] = {"ours": (dtype, ours.encode)}
-    for one, other in peers.items():
-        name = f"sentence-transformers, {str(one).removeprefix('torch.')}"
-        runs[name] = one, partial(other.encode, show_progress_bar=False)
+    for kind, model in peers.items():
+        name = f"sentence-transformers, {str(kind).removeprefix('torch.')}"
+        runs[name] = kind, partial(model.encode, show_progress_bar=False)
     seconds = dict.fromkeys(runs, 0.0)
     vectors: dict[str, list[Any]] = {name: [] for name in runs}
     for quarter in np.array_split(np.array(texts, dtype=object), 4):
@@ -104,18 +105,18 @@ def main() -> None:
             seconds[name] += time.perf_counter() - start
     lengths = [len(ids) for ids in ours._tokens.ids(texts)]
     flops = operations(folder, arguments.layers, lengths)
-    best = {one: peak(one) for one in peers}
+    peaks = {kind: peak(kind) for kind in peers}
     print(f"{len(texts):,} texts, {sum(lengths):,} tokens, {torch.get_num_threads()} threads")
-    for name, (one, _) in runs.items():
+    for name, (kind, _) in runs.items():
         rate = f"{sum(lengths) / seconds[name]:8,.0f} tokens/s"
         share = (
-            f"{flops / seconds[name] / best[one]:.0%} of the peak of {best[one] / 1e9:.0f} GFLOP/s"
+            f"{flops / seconds[name] / peaks[kind]:.0%} of the peak of "
+            f"{peaks[kind] / 1e9:.0f} GFLOP/s"
         )
         ratio = f"ratio {seconds[name] / seconds['ours']:.2f}"
         print(f"{name:31} {rate}  {share}  {ratio}")
-    unit = [unit_rows(np.concatenate(vectors[name])) for name in (*runs,)]
-    exact = unit[list(runs).index("sentence-transformers, float32")]
-    cosines = (unit[0] * exact).sum(axis=1)
+    rows = {name: unit_rows(np.concatenate(parts)) for name, parts in vectors.items()}
+    cosines = (rows["ours"] * rows["sentence-transformers, float32"]).sum(axis=1)
     print(f"cosines with float32: mean {cosines.mean():.6f}, least {cosines.min():.6f}")
 
 
