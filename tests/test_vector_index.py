@@ -403,7 +403,7 @@ def test_a_faiss_that_lays_out_its_vectors_in_another_way_is_one_line(
         is_owned = True
 
     class Another:
-        def __init__(self, *rest: Any) -> None:
+        def __init__(self, *rest: object) -> None:
             self.codes = Codes()
 
     vector_index._check_flat_view.cache_clear()
