@@ -195,7 +195,7 @@ def test_an_unknown_kind_and_too_little_memory_are_one_line(run: Run, built: Pat
     for arguments, fact in (
         (("--kind", "Nonsense"), "'Nonsense' is not a FAISS index of 64 dimensions"),
         (("--memory", "1kB"), "150 papers of 64 dimensions need 0.002 MB at least"),
-        (("--kind", "hnsw", "--memory", "1kB"), "choose another kind"),
+        (("--kind", "hnsw", "--memory", "1kB"), "the limit is 0.0 MB"),
         (("--kind", "pq"), "does not suit 150 papers"),
         (("--memory", "much"), "'much' is no size: write 500MB"),
     ):
@@ -236,7 +236,7 @@ def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
     assert name
     content = (built / name).read_bytes()
     (built / name).write_bytes(b"x" * len(content))
-    assert "indexes tune main" in run("query", "gas", code=1).stderr
+    assert "is not the FAISS index" in run("query", "gas", code=1).stderr
     run("indexes", "tune", "main")
     assert (built / name).read_bytes() == content
     (built / "vectors.npy").unlink()

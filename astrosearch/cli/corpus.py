@@ -60,39 +60,37 @@ def _import(
 ) -> "tuple[Intake, int]":
     """Write the selected papers to `out`: what became of the lines, and how many papers it has."""
     import shutil
-    import sqlite3
     from contextlib import closing
 
     import orjson
-    from filelock import FileLock, Timeout
 
+    from astrosearch import atomic
     from astrosearch.corpus.records import record_from_paper
     from astrosearch.corpus.store import Corpus, import_papers
 
-    # Of one name, so that what a killed run left is written anew by the next.
-    work = out.with_name(f".{out.name}.partial")
+    # Always of the same name, so that the next run overwrites what a killed one left.
+    work = atomic.partial_path(out)
+    if work.is_symlink():
+        raise InputError(f"{work} is a link: nothing is written through it; remove it first")
     papers, lines, rejected = (work / name for name in ("sqlite", "out", "rejected"))
-    try:
+    busy = AstrosearchError(f"another process is writing {out}: wait for it")
+    with atomic.writing(out):
         work.mkdir(exist_ok=True)
-        with FileLock(work / "lock", timeout=0):
+        with atomic.locked(work / "lock", busy):
             try:
                 intake = import_papers(sources, selection, papers, rejected, strict=strict)
                 with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
                     stream.writelines(
-                        orjson.dumps(record_from_paper(one)) + b"\n" for one in corpus
+                        orjson.dumps(record_from_paper(paper)) + b"\n" for paper in corpus
                     )
                     count = len(corpus)
                 if intake.refused:
-                    rejected.replace(_rejected(out))
+                    atomic.publish_file(rejected, _rejected(out))
                 else:
                     _rejected(out).unlink(missing_ok=True)
-                lines.replace(out)
+                atomic.publish_file(lines, out)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-    except Timeout:
-        raise AstrosearchError(f"another process is writing {out}: wait for it") from None
-    except (OSError, sqlite3.OperationalError) as error:
-        raise AstrosearchError(f"cannot write {out}: {error}") from error
     return intake, count
 
 
