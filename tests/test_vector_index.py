@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -331,6 +332,7 @@ def test_what_a_search_looked_at_does_not_stay_resident(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
+import faiss
 import numpy as np
 from astrosearch.index import vector_index
 from astrosearch.index.vector_index import VectorIndex
@@ -407,11 +409,11 @@ def test_a_faiss_that_lays_out_its_vectors_in_another_way_is_one_line(
             self.codes = Codes()
 
     vector_index._check_flat_view.cache_clear()
-    monkeypatch.setattr(vector_index.faiss, "IndexScalarQuantizer", Another)
+    monkeypatch.setattr(faiss, "IndexScalarQuantizer", Another)
     with pytest.raises(
         SetupError, match=r"lacks view_data, .* knows faiss 1\.12 to 1\.15"
     ) as caught:
         VectorIndex(stored, None, {})
-    assert vector_index.faiss.__version__ in str(caught.value)
+    assert faiss.__version__ in str(caught.value)
     monkeypatch.undo()
     assert VectorIndex(stored, None, {}).is_exact
