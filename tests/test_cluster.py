@@ -21,7 +21,10 @@ from tests.reporters import Lines, Watch
 from tests.test_index import files, load
 
 REASON = "Ray is an optional extra: pip install 'ray[data]'"
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray's own
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,10 @@ from astrosearch.index.build import BuildReport, build
 from astrosearch.index.folder import locked
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import SHARD
+from astrosearch.index.tune import tune
 from astrosearch.report import SILENT
 from astrosearch.search.searcher import Searcher
-from tests.conftest import Run, kaggle_line
+from tests.conftest import FROZEN, Run, kaggle_line
 from tests.reporters import Lines, Watch
 
 
@@ -199,6 +202,7 @@ def test_shards_of_an_interrupted_build_serve_another_corpus(
     np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_sigkill_in_mid_build_costs_at_most_a_shard(
     run: Run, home: Path, tmp_path: Path, tiny_llama: Path
 ) -> None:
@@ -551,3 +555,182 @@ def test_a_folder_that_disagrees_with_its_manifest_is_refused(
     edit(folder, encoder={**spec.as_record(), "prompt": "x"})
     with pytest.raises(IndexDamaged, match="fields this version does not know: prompt"):
         Index(folder)
+
+
+def test_a_shard_of_another_corpus_is_read_once_however_its_papers_are_shuffled(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 2 * SHARD:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        make(tmp_path / "one", snapshot, spec, reporter=Watch(stop))
+    lines = snapshot.read_text().splitlines()
+    snapshot.write_text("\n".join(lines[1::2] + lines[::2]))
+    reads: list[str] = []
+    load_array = np.load
+
+    def counting(file: Any, *rest: Any, **options: Any) -> Any:
+        reads.append(str(getattr(file, "name", file)))
+        return load_array(file, *rest, **options)
+
+    monkeypatch.setattr(np, "load", counting)
+    report = make(tmp_path / "one", snapshot, spec)
+    assert (report.encoded, report.reused) == (150 - 2 * SHARD, 2 * SHARD)
+    # Twice each: to see which texts it has, and for their vectors; the first for the dimension.
+    assert sum(name.endswith(".npz") for name in reads) == 2 + 3 + 1
+    index = Index(tmp_path / "one")
+    expected = load(spec).encode([spec.text_of(paper) for paper in index.corpus])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+
+
+def test_a_text_that_two_papers_share_is_encoded_once(tmp_path: Path, spec: EncoderSpec) -> None:
+    source = tmp_path / "papers.jsonl"
+    same = {"title": "The same", "abstract": "gas in stars of a galaxy"}
+    source.write_text("\n".join(kaggle_line(n, **(same if n % 2 else {})) for n in range(9)))
+    report = make(tmp_path / "one", source, spec)
+    assert (report.encoded, report.reused) == (6, 3)
+    index = Index(tmp_path / "one")
+    expected = load(spec).encode([spec.text_of(paper) for paper in index.corpus])
+    np.testing.assert_allclose(index.vectors.astype(np.float32), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionError("no route"), TimeoutError("too slow"), FileNotFoundError("no model")]
+)
+@pytest.mark.parametrize("when", ["loading", "encoding"])
+def test_what_goes_wrong_in_an_encoder_is_not_called_a_failed_write(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec, error: OSError, when: str
+) -> None:
+    class Broken:
+        dimension, tokens_seen = 8, 0
+
+        def __init__(self, spec: EncoderSpec) -> None:
+            self.spec = spec
+            if when == "loading":
+                raise error
+
+        def encode(self, texts: Sequence[str]) -> Vectors:
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        build(tmp_path / "one", [snapshot], Selection(), spec, Broken)
+    assert caught.value is error
+    assert not (tmp_path / "one").exists()
+    assert not (tmp_path / ".one.partial").exists()
+
+
+def test_links_in_the_place_of_an_index_are_not_followed(
+    run: Run, frozen: Path, snapshot: Path, tmp_path: Path, spec: EncoderSpec
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "precious.faiss").write_text("precious")
+    home = frozen.parent
+    (home / ".new.partial").symlink_to(elsewhere)
+    with pytest.raises(InputError, match=r"\.new\.partial is a link"):
+        make(home / "new", snapshot, spec)
+    (home / "link").symlink_to(frozen)
+    with pytest.raises(InputError, match="link is a link"):
+        make(home / "link", snapshot, spec)
+    assert "1504.00003" in run("query", "dwarf", "-i", "link", "--mode", "lexical").stdout
+    run("indexes", "remove", "link", "--yes")
+    assert not (home / "link").exists()
+    (home / "dangling").symlink_to(home / "nowhere")
+    run("indexes", "remove", "dangling", "--yes")
+    assert not (home / "dangling").is_symlink()
+    (home / ".half.partial").mkdir()
+    (home / ".half.partial/vectors.npy").symlink_to(elsewhere / "precious.faiss")
+    (home / ".half.partial/shards").symlink_to(elsewhere)
+    make(home / "half", snapshot, spec)
+    assert [file.read_text() for file in elsewhere.iterdir()] == ["precious"]
+    assert len(Index(frozen)) == 20
+
+
+@pytest.mark.parametrize("name", ["meta.json", "fieldnorm", "fast"])
+def test_a_flipped_byte_of_a_small_file_of_words_is_seen_at_opening(
+    frozen: Path, name: str
+) -> None:
+    (file,) = (frozen / "words").glob(f"*{name}" if "." not in name else name)
+    good = file.read_bytes()
+    for place in range(0, len(good), max(1, len(good) // 20)):
+        file.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        with Index(frozen) as index, pytest.raises(IndexDamaged, match="sha256 differs"):
+            _ = index.lexical
+    file.write_bytes(good)
+    with Index(frozen) as index:
+        assert len(index.lexical) == 20
+
+
+@pytest.mark.parametrize("name", ["exact", "lists"])
+def test_an_index_of_format_2_is_read_as_it_was_written(home: Path, run: Run, name: str) -> None:
+    """tests/frozen/README.md says how it was made."""
+    folder = home / "indexes" / name
+    shutil.copytree(FROZEN / "format-2" / name, folder)
+    assert f"{name}: 20 papers" in run("indexes", "verify", name).stdout
+    lexical = json.loads(
+        run("query", "white dwarf NGC1068", "--mode", "lexical", "-k", 3, "--format", "json").stdout
+    )
+    hits = [(hit["id"], hit["score"]) for hit in lexical["hits"]]
+    assert [paper for paper, _ in hits] == ["1602.00013", "1504.00003", "1511.00010"]
+    assert [score for _, score in hits] == pytest.approx([14.3263, 9.8032, 4.7357], abs=1e-3)
+    similar_ids = run("similar", "1504.00003", "-k", 4, "--format", "ids")
+    assert similar_ids.stdout.split() == ["1508.00007", "1510.00009", "1502.00001", "1602.00013"]
+    assert "by their vectors alone" in similar_ids.stderr
+    with Index(folder) as index:
+        assert index.vector_index.is_exact == (name == "exact")
+        assert index.manifest.corpus.refused == {"broken JSON": 1}
+        record = json.loads((folder / "manifest.json").read_bytes())
+        del record["manifest_sha256"]
+        assert json.loads(json.dumps(index.manifest.as_record())) == record
+    run("indexes", "tune", name, "--kind", "sq8")
+    run("indexes", "verify", name)
+
+
+def test_an_index_notices_that_another_took_its_place(frozen: Path) -> None:
+    with Index(frozen) as index:
+        assert index.is_current()
+        start = time.perf_counter()
+        for _ in range(100):
+            index.is_current()
+        assert time.perf_counter() - start < 0.5
+        tune(frozen, index_type="sq8")
+        assert not index.is_current()
+    with Index(frozen) as index:
+        assert index.is_current()
+        shutil.rmtree(frozen)
+        assert not index.is_current()
+
+
+def test_a_closed_index_leaves_no_thread_and_no_file_open(frozen: Path) -> None:
+    def threads() -> list[str]:
+        names = [thread.name for thread in threading.enumerate()]
+        return [name for name in names if name.startswith("astrosearch-vectors")]
+
+    before = threads()
+    with Index(frozen) as index:
+        index.search(index.vector(3)[None], 5)
+        assert len(threads()) > len(before)
+    assert threads() == before
+
+
+def test_eight_threads_get_the_answers_that_one_gets(home: Path) -> None:
+    folder = home / "indexes/lists"
+    shutil.copytree(FROZEN / "format-2/lists", folder)
+    questions = ["quasar", "white dwarf NGC1068", "dust in the Magellanic Clouds", "mendez", "x"]
+    alone, shared = Index(folder), Index(folder)
+
+    def answer(index: Index, number: int) -> list[list[float]]:
+        text, vector = questions[number % 5], index.vector(number % 20)[None]
+        allowed = None if number % 3 else np.arange(number % 20, 20)
+        [scores], [rows] = index.search(vector, 5, allowed)
+        words, found = index.lexical.search(text, 7, allowed)
+        given = index.lexical.scores(text, np.arange(20))
+        phrase = index.lexical.rows_matching_phrase("white dwarf")
+        return [part.tolist() for part in (scores, rows, words, found, given, phrase)]
+
+    numbers = range(400)
+    expected = [answer(alone, number) for number in numbers]
+    with shared, ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda number: answer(shared, number), numbers)) == expected

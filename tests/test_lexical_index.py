@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
@@ -289,3 +291,76 @@ def test_conditions_hold_for_every_way_to_abbreviate_a_name(tmp_path: Path) -> N
 )
 def test_a_plain_text_is_its_words_in_lower_case(text: str, expected: str) -> None:
     assert normalize(text) == expected
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["gas 7", "stars and gas and dust", "tidal tails", "NGC 1068", "the of", "gas gas tidal gas"],
+)
+@pytest.mark.parametrize("fields", [("title", "abstract", "authors"), ("abstract",)])
+@pytest.mark.parametrize("repeat", [1, 200])
+def test_given_rows_have_the_score_that_search_gives_them(
+    tmp_path: Path, question: str, fields: tuple[str, ...], repeat: int
+) -> None:
+    """With few papers, and with so many for each row that clauses are put one around the other."""
+    texts = [
+        ("Tidal tails", "stars and gas and dust", ["A. Gas"]),
+        ("", "tails of gas that are tidal", ["B. Stars"]),
+        ("NGC1068", "gas 7 and tidal tails of stars", []),
+        ("The NGC", "we look at 1068 dust", []),
+        ("", "nothing of it", []),
+    ]
+    index = written(tmp_path / "words", texts * repeat)
+    scores, rows = index.search(question, 20, fields=fields)
+    assert len(rows)
+    shuffled = np.random.default_rng(0).permutation(len(rows))
+    few = index.scores(question, rows[shuffled][:1], fields)
+    np.testing.assert_allclose(few, scores[shuffled][:1], rtol=1e-5)
+    np.testing.assert_allclose(
+        index.scores(question, rows[shuffled], fields), scores[shuffled], rtol=1e-5
+    )
+    assert index.scores(question, rows[shuffled], fields).dtype == np.float32
+
+
+def test_rows_without_a_term_score_zero_and_rows_may_come_twice(tmp_path: Path) -> None:
+    index = written(tmp_path / "words", [("", "gas", []), ("", "dust", []), ("", "gas", [])])
+    scores = index.scores("gas", np.array([2, 1, 2, 0]))
+    assert scores[1] == 0
+    assert scores[0] == scores[2] == scores[3] > 0
+    assert index.scores("quasar", np.array([0, 1])).tolist() == [0, 0]
+    assert index.scores("", np.array([0, 1])).tolist() == [0, 0]
+    assert index.scores("gas", np.zeros(0, np.int64)).tolist() == []
+    with pytest.raises(IndexError, match="rows 0 to 3 of 3"):
+        index.scores("gas", np.array([0, 3]))
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc")
+@pytest.mark.parametrize(("room", "outcome"), [(300, "a line"), (1500, "written")])
+def test_too_little_memory_for_the_writer_is_a_line(
+    tmp_path: Path, room: int, outcome: str
+) -> None:
+    """In a process of its own: the engine would end it."""
+    program = f"""
+import resource, sys
+from pathlib import Path
+from astrosearch.errors import AstrosearchError
+from astrosearch.index.lexical_index import LexicalIndexWriter
+pages = int(Path("/proc/self/statm").read_text().split()[0])
+limit = pages * resource.getpagesize() + {room} * 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    writer = LexicalIndexWriter(Path(sys.argv[1]))
+    writer.add(0, "gas", "dust", [])
+    writer.finish()
+    print("written")
+except AstrosearchError as error:
+    assert "MB of memory" in str(error)
+    print("a line")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "words"],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout.strip() == outcome

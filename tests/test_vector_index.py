@@ -9,14 +9,15 @@ import sys
 import time
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from astrosearch.atomic import file_sha256
 from astrosearch.encoders.vectors import Vectors, unit_rows
-from astrosearch.errors import IndexBusy, IndexDamaged, InputError
-from astrosearch.index import vector_index as neighbours
+from astrosearch.errors import IndexBusy, IndexDamaged, InputError, SetupError
+from astrosearch.index import vector_index
 from astrosearch.index.folder import locked
 from astrosearch.index.manifest import AnnConfig, Manifest
 from astrosearch.index.reader import Index
@@ -63,9 +64,9 @@ def tuned(
     tmp_path_factory: pytest.TempPathFactory,
     stored: NDArray[np.float16],
 ) -> tuple[VectorIndex, float]:
-    words = neighbours.factory(request.param, COUNT, DIMENSION)
+    words = vector_index.factory(request.param, COUNT, DIMENSION)
     path = tmp_path_factory.mktemp("faiss") / "vectors.faiss"
-    neighbours.write(path, stored, words)
+    vector_index.write(path, stored, words)
     found = VectorIndex(stored, path, {})
     return found, found.tune(0.99)
 
@@ -87,7 +88,7 @@ def test_every_kind_reaches_the_recall_that_is_asked(
 def test_parameters_rise_until_more_recall_is_reached(
     tmp_path: Path, stored: NDArray[np.float16]
 ) -> None:
-    neighbours.write(tmp_path / "one", stored, "IVF64,RaBitQ")
+    vector_index.write(tmp_path / "one", stored, "IVF64,RaBitQ")
     found = VectorIndex(stored, tmp_path / "one", {})
     low = found.tune(0.5), found.parameters
     high = found.tune(1.0), found.parameters
@@ -152,7 +153,7 @@ def test_flat_is_exact_and_writes_nothing(
 def test_where_nearly_all_would_be_candidates_all_are_compared(
     tmp_path: Path, stored: NDArray[np.float16], questions: Vectors
 ) -> None:
-    neighbours.write(tmp_path / "one", stored, "PQ2x4np")
+    vector_index.write(tmp_path / "one", stored, "PQ2x4np")
     coarse = VectorIndex(stored, tmp_path / "one", {"k_factor": 1})
     expected, _ = compared(stored, questions, 10, np.arange(COUNT))
     assert np.mean(coarse.search(questions, 10)[0] >= expected - 1e-3) < 0.5
@@ -165,7 +166,7 @@ def test_where_nearly_all_would_be_candidates_all_are_compared(
 def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     copies = np.repeat(unit_rows(draw.normal(size=(20, 32))), 50, axis=0).astype(np.float16)
-    neighbours.write(tmp_path / "one", copies, "SQ8")
+    vector_index.write(tmp_path / "one", copies, "SQ8")
     found = VectorIndex(copies, tmp_path / "one", {})
     assert found.tune(0.99) == 1.0
     assert found.parameters["k_factor"] < 16
@@ -187,15 +188,15 @@ def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
 def test_auto_goes_by_size_dimension_and_memory(
     count: int, dimension: int, memory: int | None, expected: str
 ) -> None:
-    assert neighbours.factory("auto", count, dimension, memory) == expected
+    assert vector_index.factory("auto", count, dimension, memory) == expected
 
 
 def test_an_unknown_kind_and_too_little_memory_are_one_line(run: Run, built: Path) -> None:
     before = (built / "manifest.json").read_bytes()
     for arguments, fact in (
-        (("--kind", "Nonsense"), "'Nonsense' is no FAISS index of 64 dimensions"),
+        (("--kind", "Nonsense"), "'Nonsense' is not a FAISS index of 64 dimensions"),
         (("--memory", "1kB"), "150 papers of 64 dimensions need 0.002 MB at least"),
-        (("--kind", "hnsw", "--memory", "1kB"), "choose another kind"),
+        (("--kind", "hnsw", "--memory", "1kB"), "the limit is 0.0 MB"),
         (("--kind", "pq"), "does not suit 150 papers"),
         (("--memory", "much"), "'much' is no size: write 500MB"),
     ):
@@ -236,7 +237,7 @@ def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
     assert name
     content = (built / name).read_bytes()
     (built / name).write_bytes(b"x" * len(content))
-    assert "indexes tune main" in run("query", "gas", code=1).stderr
+    assert "is not the FAISS index" in run("query", "gas", code=1).stderr
     run("indexes", "tune", "main")
     assert (built / name).read_bytes() == content
     (built / "vectors.npy").unlink()
@@ -249,6 +250,7 @@ def test_two_do_not_tune_one_index(built: Path) -> None:
         tune(built, index_type="sq8")
 
 
+@pytest.mark.slow
 def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built: Path) -> None:
     """Killed at many moments, each time from the index as it then is, to and fro."""
     question = Index(built).vector(3)[None]
@@ -287,7 +289,7 @@ def test_an_index_of_the_first_releases_is_read(run: Run, built: Path) -> None:
     for words, exact in (("SQfp16", True), ("IVF4,SQfp16", False)):
         folder = built.with_name("old")
         shutil.copytree(built, folder)
-        neighbours.write(folder / "vectors.faiss", Index(built).vectors, words)
+        vector_index.write(folder / "vectors.faiss", Index(built).vectors, words)
         record = json.loads((folder / "manifest.json").read_text())
         for field in ("asked", "parameters", "recall"):
             del record[field]
@@ -330,15 +332,16 @@ def test_what_a_search_looked_at_does_not_stay_resident(tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
+import faiss
 import numpy as np
-from astrosearch.index import vector_index as neighbours
+from astrosearch.index import vector_index
 from astrosearch.index.vector_index import VectorIndex
 from astrosearch.encoders.vectors import unit_rows
 folder = Path(sys.argv[1])
 rows = unit_rows(np.random.default_rng(0).normal(size=(40_000, 128))).astype(np.float16)
 np.save(folder / "vectors.npy", rows)
 stored = np.load(folder / "vectors.npy", mmap_mode="r")
-neighbours.write(folder / "one.faiss", stored, "RaBitQ")
+vector_index.write(folder / "one.faiss", stored, "RaBitQ")
 found = VectorIndex(stored, folder / "one.faiss", {"k_factor": 32})
 def mapped():
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -363,7 +366,7 @@ print(mapped() - before, stored.nbytes)
 
 def test_too_little_memory_says_how_much_is_needed() -> None:
     with pytest.raises(InputError, match=r"need 26\.1 MB at least, 10\.0 MB were given"):
-        neighbours.factory("auto", 326_238, 576, 10_000_000)
+        vector_index.factory("auto", 326_238, 576, 10_000_000)
 
 
 @pytest.mark.parametrize("kind", ["ivf", "hnsw", "IVF16,Flat"])
@@ -371,7 +374,7 @@ def test_few_answers_are_as_right_as_ten_also_of_a_small_index(tmp_path: Path, k
     """So few vectors that they are compared at once, were recall measured with all of them."""
     draw = np.random.default_rng(0)
     stored = unit_rows(draw.normal(size=(3_000, 32)).astype(np.float32)).astype(np.float16)
-    neighbours.write(tmp_path / "faiss", stored, neighbours.factory(kind, *stored.shape))
+    vector_index.write(tmp_path / "faiss", stored, vector_index.factory(kind, *stored.shape))
     found = VectorIndex(stored, tmp_path / "faiss", {})
     assert found.tune(0.99) >= 0.99
     queries = unit_rows(draw.normal(size=(100, 32)).astype(np.float32))
@@ -391,5 +394,26 @@ def test_few_answers_are_as_right_as_ten_also_of_a_small_index(tmp_path: Path, k
 
 @pytest.mark.parametrize("words", ["HNSW0", "IVF0,Flat", "IVF1000000000,Flat", "PQ0", "OPQ0,IVF4"])
 def test_words_that_would_end_the_process_are_refused(words: str) -> None:
-    with pytest.raises(InputError, match="is no FAISS index"):
-        neighbours.factory(words, 1_000, 64)
+    with pytest.raises(InputError, match="is not a FAISS index"):
+        vector_index.factory(words, 1_000, 64)
+
+
+def test_a_faiss_that_lays_out_its_vectors_in_another_way_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, stored: NDArray[np.float16]
+) -> None:
+    class Codes:
+        is_owned = True
+
+    class Another:
+        def __init__(self, *rest: object) -> None:
+            self.codes = Codes()
+
+    vector_index._check_flat_view.cache_clear()
+    monkeypatch.setattr(faiss, "IndexScalarQuantizer", Another)
+    with pytest.raises(
+        SetupError, match=r"lacks view_data, .* knows faiss 1\.12 to 1\.15"
+    ) as caught:
+        VectorIndex(stored, None, {})
+    assert faiss.__version__ in str(caught.value)
+    monkeypatch.undo()
+    assert VectorIndex(stored, None, {}).is_exact

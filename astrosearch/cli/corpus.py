@@ -66,22 +66,24 @@ def _import(
 ) -> "tuple[Intake, int]":
     """Write the selected papers to `out`: what became of the lines, and how many papers it has."""
     import shutil
-    import sqlite3
     from contextlib import closing
 
     import orjson
-    from filelock import FileLock, Timeout
 
+    from astrosearch import atomic
     from astrosearch.corpus.intake import import_papers
     from astrosearch.corpus.records import record_from_paper
     from astrosearch.corpus.store import Corpus
 
     # Always the same name: the next run writes again what a killed one has left.
-    work = out.with_name(f".{out.name}.partial")
+    work = atomic.partial_path(out)
+    if work.is_symlink():
+        raise InputError(f"{work} is a link: nothing is written through it; remove it first")
     papers, lines, rejected = (work / name for name in ("sqlite", "out", "rejected"))
-    try:
+    busy = AstrosearchError(f"another process is writing {out}; wait for it to end")
+    with atomic.writing(out):
         work.mkdir(exist_ok=True)
-        with FileLock(work / "lock", timeout=0):
+        with atomic.locked(work / "lock", busy):
             try:
                 intake = import_papers(sources, selection, papers, rejected, strict=strict)
                 with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
@@ -90,16 +92,12 @@ def _import(
                     )
                     count = len(corpus)
                 if intake.refused:
-                    rejected.replace(_rejected(out))
+                    atomic.publish_file(rejected, _rejected(out))
                 else:
                     _rejected(out).unlink(missing_ok=True)
-                lines.replace(out)
+                atomic.publish_file(lines, out)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
-    except Timeout:
-        raise AstrosearchError(f"another process is writing {out}; wait for it to end") from None
-    except (OSError, sqlite3.OperationalError) as error:
-        raise AstrosearchError(f"cannot write {out}: {error}") from error
     return intake, count
 
 

@@ -63,7 +63,7 @@ class RayEngine:
         """The vectors of some rows of a papers.sqlite, shard by shard, as they get done.
 
         Raises:
-            InputError: if the address is none.
+            InputError: if the address cannot be one.
             SetupError: if there is no cluster at it.
             AstrosearchError: what an encoder raised, with the name of its machine.
         """
@@ -103,13 +103,20 @@ class RayEngine:
         try:
             for row in encoded.iter_rows():
                 if row["error"]:
-                    raise getattr(errors, row["error"])(row["message"])
+                    raise _rebuilt(row["error"], row["message"])
                 yield Encoded(row["number"], row["vectors"], row["tokens"], row["seconds"] / count)
         except ray.exceptions.RayTaskError:  # a bug: with its traceback
             raise
         except ray.exceptions.RayError as error:
             line = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise AstrosearchError(f"Ray gave up: {line}; what was encoded is kept") from error
+
+
+def _rebuilt(name: str, message: str) -> AstrosearchError:
+    """An error that a worker met, of its own class if that takes a message alone."""
+    kind = getattr(errors, name, AstrosearchError)
+    error: AstrosearchError = (AstrosearchError if kind is errors.RecordError else kind)(message)
+    return error
 
 
 class _Texts:
@@ -124,12 +131,12 @@ class _Texts:
         if not hasattr(self._of_thread, "corpus"):
             self._of_thread.corpus = Corpus(self._papers)
         papers = self._of_thread.corpus.papers(item["rows"].tolist())
-        return {"number": item["number"], "texts": [self._spec.text_of(one) for one in papers]}
+        return {"number": item["number"], "texts": [self._spec.text_of(paper) for paper in papers]}
 
 
 class _Vectors:
     """Texts to vectors, in an actor that loads the encoder when the first texts come. Its errors
-    are part of what it returns: of what is raised, Ray keeps the text alone."""
+    are part of what it returns: Ray keeps only the text of what is raised."""
 
     def __init__(self, spec: EncoderSpec, options: dict[str, Any], version: str) -> None:
         self._spec = spec
@@ -138,7 +145,7 @@ class _Vectors:
         self._encoder: Encoder | None = None
 
     def __call__(self, item: dict[str, Any]) -> dict[str, Any]:
-        found = {"number": item["number"], "tokens": 0, "seconds": 0.0, "error": "", "message": ""}
+        result = {"number": item["number"], "tokens": 0, "seconds": 0.0, "error": "", "message": ""}
         try:
             encoder = self._loaded()
             start = time.perf_counter()
@@ -146,9 +153,9 @@ class _Vectors:
         except AstrosearchError as error:
             message = f"on {socket.gethostname()}: {error}"
             empty = np.zeros((0, 1), dtype=np.float32)
-            return {**found, "vectors": empty, "error": type(error).__name__, "message": message}
+            return {**result, "vectors": empty, "error": type(error).__name__, "message": message}
         return {
-            **found,
+            **result,
             "vectors": vectors,
             "tokens": tokens,
             "seconds": time.perf_counter() - start,
@@ -158,8 +165,8 @@ class _Vectors:
         if self._encoder is None:
             if self._version != __version__:
                 raise SetupError(
-                    f"astrosearch is of version {__version__}, where the build runs of "
-                    f"{self._version}: install the same"
+                    f"astrosearch has version {__version__} here and {self._version} where the "
+                    "build runs: install the same"
                 )
             self._encoder = load_encoder(self._spec, **self._options)
         return self._encoder
@@ -167,7 +174,7 @@ class _Vectors:
 
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
-    """A connection to a cluster, without what Ray says on the way."""
+    """A connection to a cluster, without what Ray prints on the way."""
     if address is not None:
         _reach(address)
     context = ray.data.DataContext.get_current()
@@ -185,9 +192,9 @@ def _connected(address: str | None) -> Iterator[None]:
                 configure_logging=False,
             )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        what = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise SetupError(
-            f"this machine cannot use the Ray cluster ({what}); see: ray status"
+            f"this machine cannot use the Ray cluster ({reason}); see: ray status"
         ) from error
     try:
         yield
@@ -200,7 +207,7 @@ def _reach(address: str) -> None:
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise InputError(
-            f"{address!r} is no address of a Ray cluster: write HOST:PORT, as host:6379"
+            f"{address!r} is not the address of a Ray cluster: write HOST:PORT, as host:6379"
         )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -213,26 +220,26 @@ def _reach(address: str) -> None:
 
 @contextmanager
 def _no_stderr() -> Iterator[None]:
-    """Nothing to standard error, also from C++, which tells there that it was told to be quiet."""
+    """Nothing to standard error, also from C++, which reports there that it was made quiet."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    stderr = os.dup(2)
     try:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _actors() -> tuple[int, dict[str, int]]:
     """How many actors the cluster has room for, and what each of them takes."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if gpus := sum(int(one.get("GPU", 0)) for one in machines):
+    if gpus := sum(int(machine.get("GPU", 0)) for machine in machines):
         return gpus, {"num_gpus": 1}
-    processors = [count for one in machines if (count := int(one.get("CPU", 0)))]
+    processors = [count for machine in machines if (count := int(machine.get("CPU", 0)))]
     if not processors:
-        raise SetupError("the Ray cluster has neither GPUs nor processors: see ray status")
+        raise SetupError("the Ray cluster has neither GPUs nor processors; see: ray status")
     cores = min(CORES, *processors)
     return sum(count // cores for count in processors), {"num_cpus": cores}
 

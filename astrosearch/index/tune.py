@@ -141,7 +141,7 @@ def build_ann(
     if config.memory is not None and held > config.memory:
         raise InputError(
             f"{config.index_type} ({factory}) holds {held / 1e6:,.1f} MB of {count:,} papers in "
-            f"memory, the limit is {config.memory / 1e6:,.1f} MB; choose another type"
+            f"memory, the limit is {config.memory / 1e6:,.1f} MB"
         )
     index = VectorIndex(vectors, folder / name if name else None, {})
     try:
