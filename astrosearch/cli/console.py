@@ -8,11 +8,8 @@ import codecs
 import io
 import os
 import re
-import shutil
 import sys
-import textwrap
 import time
-import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -52,6 +49,9 @@ def notify(line: str) -> None:
 
 def _wrapped(text: str) -> str:
     """Each line of `text` in the terminal's width; a path or an address is never cut."""
+    import shutil
+    import textwrap
+
     width = shutil.get_terminal_size().columns
     lines = []
     for line in text.split("\n"):
@@ -92,6 +92,8 @@ def _transliterate(error: UnicodeError) -> tuple[str, int]:
 
     On its way to an ASCII terminal, `Tétlás — 3.5 Ω` becomes `Tetlas - 3.5 ?`.
     """
+    import unicodedata
+
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
