@@ -442,11 +442,14 @@ class TestEndings:
         assert errors.ending(ConnectionResetError(errno.ECONNRESET, "reset")) is None
 
 
-def in_a_shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def in_a_shell(
+    line: str, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """Runs `astrosearch …` as a shell would, with its redirections."""
     program = f'exec "{sys.executable}" -m astrosearch {line}'
     return subprocess.run(
         ["/bin/sh", "-c", program],
+        input=stdin,
         capture_output=True,
         env={**os.environ, **environment},
         timeout=120,
@@ -469,6 +472,12 @@ class TestStreams:
     def test_a_closed_stream_is_one_line(self, built: Path, line: str, said: str) -> None:
         result = in_a_shell(line)
         assert (result.returncode, result.stderr.decode()) == (1, f"astrosearch: {said}\n")
+
+    @pytest.mark.parametrize("line", ["query -", "shell"])
+    def test_bytes_that_are_not_text_are_no_traceback(self, built: Path, line: str) -> None:
+        result = in_a_shell(line, b"gas \xff\n", PYTHONIOENCODING="utf-8:strict")
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert len(result.stdout.splitlines()) == 10
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
     @pytest.mark.parametrize("line", ["query gas --format csv", "--version", "indexes info"])

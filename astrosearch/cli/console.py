@@ -127,7 +127,7 @@ class _Output(io.FileIO):
 
 def prepare_streams() -> None:
     """Make the three streams usable: one that is closed fails when it is used, not before and not
-    with a traceback; what an encoding lacks is transliterated."""
+    with a traceback; what an encoding lacks is transliterated, what cannot be decoded replaced."""
     if sys.stdin is None:
         sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), "r")
     if sys.stdout is None:
@@ -140,6 +140,8 @@ def prepare_streams() -> None:
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
             io.BufferedWriter(file), encoding=encoding, line_buffering=file.isatty()
         )
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     for stream, handler in ((sys.stdout, _transliterate_answer), (sys.stderr, _transliterate)):
         if isinstance(stream, io.TextIOWrapper):
             name = f"astrosearch.{handler.__name__}"
