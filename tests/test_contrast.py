@@ -410,7 +410,7 @@ def test_it_begins_where_an_embedding_adapter_ends(
     assert type(again).__name__ == "LlamaEncoder"
     assert np.allclose(again.encode(texts), two.encode(texts), atol=1e-5)
     index = ("index", "x", "--corpus", source)
-    assert "was trained as it is" in run(*index, "--encoder", words, "--layers", 1, code=2).stderr
+    assert "takes no --adapter" in run(*index, "--encoder", words, "--layers", 1, code=2).stderr
     assert "is an encoder by itself" in run(*index, "--adapter", words, code=2).stderr
     wrong = (*options, "--dimension", 8, "--out", tmp_path / "wrong")
     result = run("train", "contrast", source, *wrong, code=2)

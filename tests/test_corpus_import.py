@@ -120,7 +120,7 @@ def test_a_failed_import_leaves_what_was_there(run: Run, snapshot: Path, tmp_pat
     broken.write_text(kaggle_line(0) + "\n{\n")
     nothing = write(tmp_path / "nothing.jsonl", {"id": 1})
     for options, code, told in (
-        ([snapshot], 2, f"{out} exists: give another --out, or --force to replace it"),
+        ([snapshot], 2, f"{out} exists; give another --out, or --force to replace it"),
         ([broken, "--force", "--strict"], 2, f"{broken}:2: broken JSON: "),
         ([tmp_path / "no.json", "--force"], 2, "no.json cannot be read: No such file"),
         ([nothing, "--force"], 2, "no line is a paper: 1 lines read, 1 refused"),

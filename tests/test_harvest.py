@@ -886,7 +886,7 @@ def test_an_existing_file_is_replaced_only_by_force(
     result = CliRunner().invoke(main, command(service, out))
     assert result.exit_code == 2
     assert result.stderr == (
-        f"astrosearch: {out} exists: give another --out, or --force to replace it\n"
+        f"astrosearch: {out} exists; give another --out, or --force to replace it\n"
     )
     assert out.read_text() == "mine\n"
     assert service.asked == []
@@ -917,8 +917,8 @@ def test_nothing_found_is_exit_code_four(serve: Callable[..., Service], tmp_path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--from", "2024-13-01"], "'2024-13-01' is no date"),
-        (["--from", "yesterday"], "'yesterday' is no date"),
+        (["--from", "2024-13-01"], "'2024-13-01' is not a date"),
+        (["--from", "yesterday"], "'yesterday' is not a date"),
         (
             ["--from", "2024-02-01", "--until", "2024-01-31"],
             "--from 2024-02-01 is later than --until 2024-01-31",

@@ -152,7 +152,7 @@ def test_on_a_terminal_ctrl_c_clears_a_line_and_ctrl_d_leaves(terminal: Terminal
     assert "Traceback" not in terminal.read_until("match")
     terminal.read_until("main k=2> ")
     terminal.type("/since May\n")
-    assert "is no date" in terminal.read_until("main k=2> ")
+    assert "is not a date" in terminal.read_until("main k=2> ")
     terminal.type("\x10\x10\n")  # Ctrl-P, twice back in the history: the question again
     terminal.read_until("match")
     terminal.read_until("main k=2> ")

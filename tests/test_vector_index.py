@@ -198,7 +198,7 @@ def test_an_unknown_kind_and_too_little_memory_are_one_line(run: Run, built: Pat
         (("--memory", "1kB"), "150 papers of 64 dimensions need 0.002 MB at least"),
         (("--kind", "hnsw", "--memory", "1kB"), "the limit is 0.0 MB"),
         (("--kind", "pq"), "does not suit 150 papers"),
-        (("--memory", "much"), "'much' is no size: write 500MB"),
+        (("--memory", "much"), "'much' is not a size: write 500MB"),
     ):
         stderr = run("indexes", "tune", "main", *arguments, code=2).stderr
         assert fact in stderr.strip().splitlines()[-1]

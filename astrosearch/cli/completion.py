@@ -9,7 +9,9 @@ from astrosearch.cli.console import write
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Write the script that completes commands, options and names of indexes at the Tab key.
+    """Complete words at the Tab key of a shell.
+
+    Writes the script that has commands, options and names of indexes completed.
 
     \b
     astrosearch completion bash >> ~/.bashrc

@@ -8,11 +8,8 @@ import codecs
 import io
 import os
 import re
-import shutil
 import sys
-import textwrap
 import time
-import unicodedata
 from typing import TYPE_CHECKING
 
 import click
@@ -52,6 +49,9 @@ def notify(line: str) -> None:
 
 def _wrapped(text: str) -> str:
     """Each line of `text` in the terminal's width; a path or an address is never cut."""
+    import shutil
+    import textwrap
+
     width = shutil.get_terminal_size().columns
     lines = []
     for line in text.split("\n"):
@@ -92,6 +92,8 @@ def _transliterate(error: UnicodeError) -> tuple[str, int]:
 
     On its way to an ASCII terminal, `Tétlás — 3.5 Ω` becomes `Tetlas - 3.5 ?`.
     """
+    import unicodedata
+
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -125,7 +127,7 @@ class _Output(io.FileIO):
 
 def prepare_streams() -> None:
     """Make the three streams usable: one that is closed fails when it is used, not before and not
-    with a traceback; what an encoding lacks is transliterated."""
+    with a traceback; what an encoding lacks is transliterated, what cannot be decoded replaced."""
     if sys.stdin is None:
         sys.stdin = os.fdopen(os.open(os.devnull, os.O_WRONLY), "r")
     if sys.stdout is None:
@@ -138,6 +140,8 @@ def prepare_streams() -> None:
         sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
             io.BufferedWriter(file), encoding=encoding, line_buffering=file.isatty()
         )
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
     for stream, handler in ((sys.stdout, _transliterate_answer), (sys.stderr, _transliterate)):
         if isinstance(stream, io.TextIOWrapper):
             name = f"astrosearch.{handler.__name__}"

@@ -2,9 +2,7 @@
 
 import importlib.util
 import os
-import platform
 from collections.abc import Iterator
-from importlib import metadata
 from typing import NamedTuple
 
 import click
@@ -26,9 +24,9 @@ class Finding(NamedTuple):
 @click.command()
 @format_option("table", "json", help="json is for a bug report.")
 def doctor(output: str) -> None:
-    """Show what is installed and what is missing, and how to mend it.
+    """Show what is installed and what is missing.
 
-    The exit code is 3 if something is missing.
+    Each missing thing comes with the command that mends it; the exit code is then 3.
 
     \b
     astrosearch doctor
@@ -60,6 +58,8 @@ _NEEDED = ("torch", "transformers", "faiss-cpu", "tantivy", "tokenizers", "peft"
 
 def _versions() -> dict[str, str | None]:
     """What a bug report has to say first; None for a package that is not installed."""
+    import platform
+
     return {
         "astrosearch": __version__,
         "python": platform.python_version(),
@@ -69,6 +69,8 @@ def _versions() -> dict[str, str | None]:
 
 
 def _version(package: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -76,6 +78,8 @@ def _version(package: str) -> str | None:
 
 
 def _findings() -> Iterator[Finding]:
+    import platform
+
     python = f"{platform.python_version()} on {platform.platform()}"
     yield Finding("astrosearch", True, f"{__version__}, Python {python}")
     for package in _NEEDED:

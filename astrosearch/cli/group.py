@@ -1,7 +1,6 @@
 """The main command: its list of commands by purpose, its words for a mistyped one, and the one
 place where an error becomes a line and an exit code."""
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -146,6 +145,8 @@ class MainGroup(PluginGroup):
             raise error
         console.close()
         if ctx.params.get("debug"):
+            import traceback
+
             console.notify("".join(traceback.format_exception(error)).rstrip())
         if ending.output_lost:
             console.discard_output()

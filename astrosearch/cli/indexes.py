@@ -1,6 +1,5 @@
 """`astrosearch indexes`: what has been built, and whether it is sound."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +41,8 @@ def list_indexes(output: str) -> None:
     astrosearch indexes
     astrosearch indexes list --format json
     """
+    import json
+
     from astrosearch import paths
     from astrosearch.cli.views.tables import write_table
 
@@ -112,6 +113,8 @@ def info(index_name: str | None, output: str) -> None:
     astrosearch indexes info sampler
     astrosearch indexes info sampler --format json
     """
+    import json
+
     from astrosearch import paths
     from astrosearch.cli.views.tables import write_facts
     from astrosearch.index.manifest import Manifest

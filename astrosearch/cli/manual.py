@@ -64,7 +64,7 @@ def _synopsis(context: click.Context) -> str:
 def _options(context: click.Context) -> Iterator[str]:
     for parameter in context.command.get_params(context):
         record = parameter.get_help_record(context)
-        if record:
+        if record and isinstance(parameter, click.Option):
             names, text = record
             yield from (".TP", f"\\fB{_plain(names)}\\fR", _plain(text))
 

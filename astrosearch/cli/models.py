@@ -9,7 +9,7 @@ from astrosearch.cli.options import format_option
 
 @click.group(cls=ListGroup)
 def models() -> None:
-    """List the models known by name, or fetch one.
+    """List the known models, or fetch one.
 
     \b
     astrosearch models
@@ -21,7 +21,7 @@ def models() -> None:
 @models.command("list")
 @format_option("table", "json")
 def list_models(output: str) -> None:
-    """List the models known by name.
+    """List the known models.
 
     \b
     astrosearch models list
