@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.comparison.distribution import Agreement, Distribution, distributions
+from astrosearch.comparison.distribution import Agreement, Distribution, pair_distributions
 from astrosearch.comparison.pairs import (
     PairView,
     SentencePair,
@@ -151,7 +151,8 @@ def compare_texts(
         if source.papers is not None:
             source.encode([one, other])  # an index says that it cannot
     pool = gather(searcher, [], sources, _size(pool_size, sources), seed, reporter)
-    encoded = [encoder.encode([one, other]) for encoder in (searcher.encoder, *sources)]
+    texts = [one, other]
+    encoded = [searcher.encoder.encode(texts), *(source.encode(texts) for source in sources)]
     views = [
         view_texts(space, vectors[0], vectors[1], random_pair_cosines(space.vectors))
         for space, vectors in zip(pool.spaces, encoded, strict=True)
@@ -182,11 +183,11 @@ def compare_sample(
             f"Only {len(searcher.index):,} papers available; using all ({count:,} requested)."
         )
     pool = gather(searcher, [], sources, count, seed, reporter)
-    counted, agreements = distributions(
+    distributions, agreements = pair_distributions(
         [space.vectors for space in pool.spaces], disagreements, reporter
     )
     names = [space.name for space in pool.spaces]
-    return SampleComparison(pool.papers, names, counted, agreements)
+    return SampleComparison(pool.papers, names, distributions, agreements)
 
 
 def _identifiers(searcher: Searcher, texts: Sequence[str]) -> list[str]:
