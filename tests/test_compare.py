@@ -21,7 +21,7 @@ from astrosearch.comparison.compare import (
     compare_several,
     compare_texts,
 )
-from astrosearch.comparison.distribution import distributions, middle, step
+from astrosearch.comparison.distribution import middle, pair_distributions, step
 from astrosearch.comparison.pairs import (
     PairView,
     SentencePair,
@@ -212,7 +212,7 @@ def test_a_second_question_encodes_nothing_and_answers_the_same(other: Path) -> 
 def test_all_pairs_are_counted_and_ranked_as_numpy_does() -> None:
     generator = np.random.default_rng(0)
     spaces = [unit_rows(generator.normal(size=(60, 8)) + 0.3) for _ in range(2)]
-    found, (agreement,) = distributions(spaces, disagreements=3)
+    found, (agreement,) = pair_distributions(spaces, disagreements=3)
     upper = np.triu_indices(60, 1)
     cosines = [(space @ space.T)[upper] for space in spaces]
     for distribution, expected in zip(found, cosines, strict=True):
@@ -234,7 +234,7 @@ def test_all_pairs_are_counted_and_ranked_as_numpy_does() -> None:
 
 def test_an_encoder_agrees_wholly_with_itself() -> None:
     space = unit_rows(np.random.default_rng(1).normal(size=(30, 5)))
-    _, (agreement,) = distributions([space, space.copy()])
+    _, (agreement,) = pair_distributions([space, space.copy()])
     assert agreement.rank_correlation == pytest.approx(1)
     assert agreement.shared_neighbours == 1
     assert (agreement.nearer_first, agreement.nearer_second) == ([], [])
@@ -306,7 +306,7 @@ def _several() -> SeveralComparison:
 def _sample() -> SampleComparison:
     draw = np.random.default_rng(0)
     spaces = [unit_rows(draw.normal(size=(30, 5))) for _ in range(4)]
-    found, agreements = distributions(spaces, disagreements=2)
+    found, agreements = pair_distributions(spaces, disagreements=2)
     names = ["astro-embed", "openai:text-embedding-ada-002", "minilm", "a-long-name-of-an-encoder"]
     return SampleComparison([_paper(1)] * 30, names, found, agreements)
 

@@ -657,7 +657,6 @@ class SlowService(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.slow
 def test_ctrl_c_shows_and_checks_what_is_written_so_far(home_index: Path) -> None:
     import pty
 
@@ -718,7 +717,6 @@ def babbler_adapter(babbler: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-@pytest.mark.slow
 def test_what_grounding_is_worth_is_measured_on_both_models(
     run: Run, tmp_path: Path, tiny_llama: Path, babbler: Path, babbler_adapter: Path
 ) -> None:

@@ -480,7 +480,7 @@ def test_a_base_without_an_end_is_refused(run: Run, tmp_path: Path, corpus: Path
     config = json.loads((base / "config.json").read_bytes())
     (base / "config.json").write_text(json.dumps({**config, "eos_token_id": None}))
     result = run("train", "prepare", corpus, "--base", base, "--out", tmp_path / "out", code=2)
-    assert "names no EOS token" in result.stderr
+    assert "does not name its EOS token" in result.stderr
 
 
 @pytest.mark.slow

@@ -604,7 +604,7 @@ def test_what_goes_wrong_in_an_encoder_is_not_called_a_failed_write(
     tmp_path: Path, snapshot: Path, spec: EncoderSpec, error: OSError, when: str
 ) -> None:
     class Broken:
-        dimension, tokens_seen = 8, 0
+        dimension = 8
 
         def __init__(self, spec: EncoderSpec) -> None:
             self.spec = spec
@@ -612,6 +612,9 @@ def test_what_goes_wrong_in_an_encoder_is_not_called_a_failed_write(
                 raise error
 
         def encode(self, texts: Sequence[str]) -> Vectors:
+            raise error
+
+        def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
             raise error
 
     with pytest.raises(type(error)) as caught:

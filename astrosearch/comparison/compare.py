@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.comparison.distribution import Agreement, Distribution, distributions
+from astrosearch.comparison.distribution import Agreement, Distribution, pair_distributions
 from astrosearch.comparison.pairs import (
     PairView,
     SentencePair,
@@ -183,11 +183,11 @@ def compare_sample(
             f"Only {len(searcher.index):,} papers available; using all ({count:,} requested)."
         )
     pool = gather(searcher, [], sources, count, seed, reporter)
-    counted, agreements = distributions(
+    distributions, agreements = pair_distributions(
         [space.vectors for space in pool.spaces], disagreements, reporter
     )
     names = [space.name for space in pool.spaces]
-    return SampleComparison(pool.papers, names, counted, agreements)
+    return SampleComparison(pool.papers, names, distributions, agreements)
 
 
 def _identifiers(searcher: Searcher, texts: Sequence[str]) -> list[str]:

@@ -102,15 +102,15 @@ def middle(steps: NDArray[np.integer] | int) -> NDArray[np.float64]:
     return np.asarray((np.asarray(steps) + 0.5) * (2 / STEPS) - 1)
 
 
-def cosine_range(found: Sequence[Distribution]) -> tuple[float, float]:
+def cosine_range(distributions: Sequence[Distribution]) -> tuple[float, float]:
     """The lowest and the highest cosine under any encoder, rounded outwards to .05."""
-    occupied = [np.flatnonzero(distribution.counts) for distribution in found]
+    occupied = [np.flatnonzero(distribution.counts) for distribution in distributions]
     low = min(float(middle(int(steps[0]))) for steps in occupied)
     high = max(float(middle(int(steps[-1]))) for steps in occupied)
     return float(np.floor(low * 20) / 20), float(np.ceil(high * 20) / 20)
 
 
-def distributions(
+def pair_distributions(
     spaces: Sequence[Vectors], disagreements: int = 0, reporter: Reporter = SILENT
 ) -> tuple[list[Distribution], list[Agreement]]:
     """The distribution under each encoder, and the agreement of each but the first with the first.
@@ -138,18 +138,21 @@ def distributions(
             counts[space] += np.bincount(block, minlength=STEPS)
         filled += new
         reporter.progress("Comparing papers", int(rows[-1]) + 1, count)
-    found = [_distribution(line, pairs) for line in counts]
+    distributions = [_distribution(line, pairs) for line in counts]
     agreements = [
         Agreement(
-            _rank_correlation(found[0], found[space], steps[0], steps[space]),
+            _rank_correlation(distributions[0], distributions[space], steps[0], steps[space]),
             _shared(nearest[0], nearest[space]),
             *_disagreements(
-                (found[0], found[space]), (steps[0], steps[space]), count, disagreements
+                (distributions[0], distributions[space]),
+                (steps[0], steps[space]),
+                count,
+                disagreements,
             ),
         )
         for space in range(1, len(spaces))
     ]
-    return found, agreements
+    return distributions, agreements
 
 
 def _fill_upper(
@@ -217,13 +220,13 @@ def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
 
 
 def _disagreements(
-    found: tuple[Distribution, Distribution],
+    distributions: tuple[Distribution, Distribution],
     steps: tuple[NDArray[np.uint16], NDArray[np.uint16]],
     count: int,
     most: int,
 ) -> tuple[list[Disagreement], list[Disagreement]]:
     """The `most` pairs that the first encoder puts nearer than the second, and the other way."""
-    tables = [distribution.percentiles for distribution in found]
+    tables = [distribution.percentiles for distribution in distributions]
     row_starts = np.cumsum(np.concatenate([[0], np.arange(count - 1, 0, -1)]))
 
     def disagreement(pair: int) -> Disagreement:

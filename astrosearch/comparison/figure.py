@@ -47,7 +47,9 @@ def drawn(out: Path) -> Iterator[Any]:
             raise InputError(f"{out} cannot be written: {error.strerror}") from None
 
 
-def draw_distributions(names: Sequence[str], found: Sequence[Distribution], out: Path) -> None:
+def draw_distributions(
+    names: Sequence[str], distributions: Sequence[Distribution], out: Path
+) -> None:
     """The density of the cosines of all pairs under each encoder: Figure 3 of the AstroLLaMA paper,
     top (arXiv:2309.06126).
 
@@ -55,11 +57,11 @@ def draw_distributions(names: Sequence[str], found: Sequence[Distribution], out:
         InputError: if `out` cannot be written.
     """
     dashes = ("-", "--", ":", "-.")
-    low, high = cosine_range(found)
-    edges = np.linspace(low, high, 201 if found[0].pairs > 1_000_000 else 61)
+    low, high = cosine_range(distributions)
+    edges = np.linspace(low, high, 201 if distributions[0].pairs > 1_000_000 else 61)
     centres, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     with drawn(out) as axes:
-        for number, (name, distribution) in enumerate(zip(names, found, strict=True)):
+        for number, (name, distribution) in enumerate(zip(names, distributions, strict=True)):
             colour = COLOURS[number % len(COLOURS)]
             density = distribution.histogram(edges) / distribution.pairs / width
             axes.fill_between(centres, density, step="mid", color=colour, alpha=0.2, linewidth=0)
@@ -68,6 +70,6 @@ def draw_distributions(names: Sequence[str], found: Sequence[Distribution], out:
             )
         axes.set_xlabel("Cosine similarity of two abstracts")
         axes.set_ylabel("Density of pairs per unit of cosine")
-        axes.set_title(f"All {found[0].pairs:,} pairs of a sample", fontsize=9)
+        axes.set_title(f"All {distributions[0].pairs:,} pairs of a sample", fontsize=9)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)

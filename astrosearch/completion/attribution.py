@@ -155,7 +155,7 @@ def copies(text: str, sources: Sequence[str], shortest: int = COPY) -> list[Copy
     for number, theirs in enumerate(source_words):
         for start, run in _runs(theirs, shortest):
             starts.setdefault(run, []).append((number, start))
-    found = []
+    copied = []
     place = 0
     while place + shortest <= len(words):
         length, number = 0, 0
@@ -165,9 +165,9 @@ def copies(text: str, sources: Sequence[str], shortest: int = COPY) -> list[Copy
                 length, number = longer, candidate
         if length:
             end = matches[place + length - 1].end()
-            found.append(Copy(matches[place].start(), end, number, length))
+            copied.append(Copy(matches[place].start(), end, number, length))
         place += max(1, length)
-    return found
+    return copied
 
 
 def _runs(words: Sequence[str], length: int) -> Iterator[tuple[int, tuple[str, ...]]]:

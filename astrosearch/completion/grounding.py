@@ -183,6 +183,6 @@ class _Vocabulary:
 def _word_key(word: str) -> str:
     """
     >>> _word_key("Cepheids"), _word_key("Hubble-Lemaître")
-    ('cepheid', 'hubblelemaitre')
+    ('cepheid', 'hubblelemaitr')
     """
     return stem(name_key(re.sub(r"['’]s$", "", word)))

@@ -48,7 +48,7 @@ def load_vocabulary(folder: Path, name: str) -> Vocabulary:
     if bos is None or eos is None:
         missing = "BOS" if bos is None else "EOS"
         raise InputError(
-            f"{name} does not name a {missing} token in its config.json or tokenizer_config.json, "
+            f"{name} does not name its {missing} token in config.json or tokenizer_config.json, "
             "and every abstract begins and ends with one; add it there or take another base"
         )
     return Vocabulary(tokenizer, bos, eos, eos if pad is None else pad, pad is not None)

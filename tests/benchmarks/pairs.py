@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from astrosearch.comparison.distribution import distributions
+from astrosearch.comparison.distribution import pair_distributions
 from astrosearch.encoders.vectors import unit_rows
 
 
@@ -28,14 +28,17 @@ def main() -> None:
         for dimension in arguments.dimensions
     ]
     start = time.perf_counter()
-    found, _ = distributions(spaces, disagreements=10)
+    distributions, _ = pair_distributions(spaces, disagreements=10)
     ours = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     start = time.perf_counter()
     product = spaces[0] @ spaces[0].T
     peer = time.perf_counter() - start
     assert abs(float(product[0, 1]) - float(spaces[0][0] @ spaces[0][1])) < 1e-4
-    print(f"{found[0].pairs:,} pairs under {len(spaces)} encoders: {ours:.1f} s, {memory:,.0f} MB")
+    print(
+        f"{distributions[0].pairs:,} pairs under {len(spaces)} encoders: "
+        f"{ours:.1f} s, {memory:,.0f} MB"
+    )
     print(f"one fp32 matrix product: {peer:.2f} s")
     print(f"ratio {ours / peer:.1f}")
 
