@@ -85,7 +85,7 @@ class TestAnswers:
         lines = run("query", "--batch", questions, "-k", 1).stdout.splitlines()
         records = [json.loads(line) for line in lines]
         assert [len(record["hits"]) for record in records] == [1, 0, 0, 0, 1]
-        assert "year:soon is no year" in records[2]["error"]
+        assert "year:soon is not a year" in records[2]["error"]
         assert "only filters" in records[3]["error"]
         assert "error" not in records[0]
 

@@ -415,7 +415,7 @@ def test_a_gate_wants_the_same_sample_and_says_what_to_do(
     for text in ("{}", "[1]", "not JSON", '{"format": "astrosearch-eval-0", "tasks": []}'):
         saved.write_text(text)
         said = run("eval", "small", "--gate", saved, code=2).stderr
-        assert "is no report in the format astrosearch-eval-1" in said
+        assert "is not a report in the format astrosearch-eval-1" in said
 
 
 def test_a_damaged_report_is_no_verdict(run: Run, small: Index, tmp_path: Path) -> None:
@@ -448,7 +448,7 @@ def test_a_damaged_report_is_no_verdict(run: Run, small: Index, tmp_path: Path) 
         damage(record)
         saved.write_bytes(orjson.dumps(record))
         options = ["--task", "title", "--queries", 10, "--gate", saved]
-        assert "is no report in the format" in run("eval", "small", *options, code=2).stderr
+        assert "is not a report in the format" in run("eval", "small", *options, code=2).stderr
 
 
 def test_a_gate_does_not_decide_by_a_handful_of_queries(

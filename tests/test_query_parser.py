@@ -98,10 +98,10 @@ def test_what_is_no_condition_is_plain_words(typed: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("dust year:abc", "year:abc is no year: write year:2016"),
-        ("dust year:20152016", "year:20152016 is no year"),
+        ("dust year:abc", "year:abc is not a year: write year:2016"),
+        ("dust year:20152016", "year:20152016 is not a year"),
         ("dust year:2020-2015", "year:2020-2015 ends before it begins"),
-        ("dust year:0000", "year:0000 is no year"),
+        ("dust year:0000", "year:0000 is not a year"),
         ("dust cat:7", "'7' is not a category"),
         ("dust author:F", "'F' does not name an author"),
         ("author:hofmann year:2016", "only filters: add words"),

@@ -59,7 +59,7 @@ class TestDownAPipe:
             "/similar": "name a paper",
             "/show 2309.06126": "is not in this index",
             "gas year:2020": "none of the 150 papers",
-            "year:soon": "is no year",
+            "year:soon": "is not a year",
         }
         result = run("shell", "--format", "ids", stdin="\n".join([*wrong, "gas"]), code=2)
         assert len(result.stdout.split()) == 10

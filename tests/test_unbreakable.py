@@ -382,4 +382,4 @@ def test_tuning_touches_no_index_that_lacks_a_part(built: Path, run: Run) -> Non
     before = {file.name: file.read_bytes() for file in built.iterdir() if file.is_file()}
     assert "is missing" in run("indexes", "tune", "main", "--kind", "flat", code=1).stderr
     assert before == {f.name: f.read_bytes() for f in built.iterdir() if f.is_file()}
-    assert "nan is no recall" in run("indexes", "tune", "main", "--recall", "nan", code=2).stderr
+    assert "nan is not a recall" in run("indexes", "tune", "main", "--recall", "nan", code=2).stderr

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 
 from astrosearch import paths
-from astrosearch.corpus.store import Corpus
 from astrosearch.encoders import registry
 from astrosearch.encoders.base import Billable, Encoder, encode_all
 from astrosearch.encoders.loading import load_cached_encoder
@@ -89,7 +88,7 @@ class IndexVectors:
 
     @cached_property
     def papers(self) -> Mapping[str, int]:
-        return _rows_by_id(self._index.corpus)
+        return self._index.corpus.ids()
 
     def request_approval(self, papers: Sequence[Paper]) -> None:
         """They cost nothing."""
@@ -118,10 +117,6 @@ def vector_source(name: str, reporter: Reporter = SILENT) -> VectorSource:
     if name in paths.index_names():
         return IndexVectors(open_index(name, reporter=reporter).index)
     return EncoderVectors(name, load_cached_encoder(registry.encoder_spec(name), reporter))
-
-
-def _rows_by_id(corpus: Corpus) -> dict[str, int]:
-    return {paper.id: row for row, paper in enumerate(corpus)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +193,7 @@ def _common_rows(
     limited = [source for source in sources if source.papers is not None]
     if not limited:
         return np.arange(len(index), dtype=np.int64)
-    rows = _rows_by_id(index.corpus)
+    rows = index.corpus.ids()
     for source in limited:
         papers = source.papers or {}
         for paper_id in paper_ids:

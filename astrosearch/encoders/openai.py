@@ -12,14 +12,11 @@ longest has 5,459 bytes.
 """
 
 import random
-import re
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +34,7 @@ from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.papers import TextHash, text_hash
 from astrosearch.paths import cache_folder
 from astrosearch.report import Reporter
+from astrosearch.retry_after import retry_after
 
 CACHE = "openai.sqlite"
 
@@ -320,7 +318,9 @@ class OpenAIEncoder(Billable):
             passing = error.status_code in (408, 409, 429) or error.status_code >= 500
             if not passing or error.code == "insufficient_quota":
                 raise self._given_up(reason) from None
-            raise _Failed(reason, _retry_after(error.response.headers)) from None
+            raise _Failed(
+                reason, retry_after(error.response.headers.get("retry-after", ""))
+            ) from None
         except openai.APITimeoutError:
             raise _Failed(f"no answer within {self._policy.timeout:g} s") from None
         except openai.APIConnectionError as error:
@@ -369,14 +369,3 @@ def _batches(texts: Mapping[TextHash, _Text]) -> Iterator[_Batch]:
         batch.bytes += size
     if batch.texts:
         yield batch
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: the header has a number of them, or an HTTP date (RFC 9110, 10.2.3)."""
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

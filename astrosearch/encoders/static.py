@@ -21,7 +21,7 @@ from astrosearch.errors import InputError
 
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at
-(`training/README.md`). They find as much as all 512 do."""
+(`training/EXPERIMENTS.md`). They find as much as all 512 do."""
 
 
 class StaticEncoder(LateInteraction):

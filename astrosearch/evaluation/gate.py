@@ -46,7 +46,7 @@ class SavedReport:
     def read(cls, path: Path) -> "SavedReport":
         """
         Raises:
-            InputError: if `path` is no report that `--save` wrote, in this format.
+            InputError: if `path` is not a report in this format.
         """
         try:
             record = orjson.loads(path.read_bytes())
@@ -56,10 +56,7 @@ class SavedReport:
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             sound = False
         if not sound:
-            raise InputError(
-                f"{path} is no report in the format {FORMAT}; write one with: "
-                f"astrosearch eval --save {path}"
-            )
+            raise InputError(f"{path} is not a report in the format {FORMAT}")
         return cls(path, record)
 
     def check(self, tasks: Sequence[Task], settings: Settings) -> None:

@@ -19,7 +19,7 @@ from astrosearch.errors import IdentifierError, InputError
 from astrosearch.papers import parse_id
 
 HIGHEST_GRADE = 1_000
-"""A larger number is no grade: TREC's go to 4 or so."""
+"""Larger numbers are not grades: those of TREC go up to 4 or so."""
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def _read_topics(path: Path) -> dict[str, str]:
 
 
 def _normal_id(text: str) -> str:
-    """As arXiv writes it; what is no identifier stays as it is, and will not be in any index."""
+    """As arXiv writes it. What is not an identifier stays as it is, and is not in any index."""
     try:
         return parse_id(text).id
     except IdentifierError:
@@ -122,4 +122,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8") from None
+        raise InputError(f"{path} is not a text in UTF-8") from None

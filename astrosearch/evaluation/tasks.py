@@ -108,11 +108,8 @@ def sample_order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64
 
 
 def _rows(index: Index, *, held_out: bool) -> dict[str, int]:
-    return {
-        paper.id: row
-        for row, paper in enumerate(index.corpus)
-        if not held_out or is_held_out(paper.id)
-    }
+    ids = index.corpus.ids()
+    return {paper_id: row for paper_id, row in ids.items() if not held_out or is_held_out(paper_id)}
 
 
 def _shuffled(rows: dict[str, int], seed: int) -> NDArray[np.int64]:

@@ -103,7 +103,7 @@ def _years(words: str) -> Filters:
     years = _YEARS.fullmatch(words)
     if not years or not (years["first"] or years["last"]):
         raise InputError(
-            f"year:{words} is no year: write year:2016, year:2015-2020, year:2015- or year:-2020"
+            f"year:{words} is not a year: write year:2016, year:2015-2020, year:2015- or year:-2020"
         )
     first, last = years["first"], years["last"] or (None if years["dash"] else years["first"])
     if first and last and first > last:
@@ -114,4 +114,4 @@ def _years(words: str) -> Filters:
             until=date(int(last), 12, 31) if last else None,
         )
     except ValueError:
-        raise InputError(f"year:{words} is no year: the first is 1") from None
+        raise InputError(f"year:{words} is not a year: the first is 1") from None

@@ -70,10 +70,9 @@ class PairSampler:
         self.corpus = corpus
         self.related = related
         self._seed = seed
-        self.rows = np.array(
-            [row for row, paper in enumerate(corpus) if is_held_out(paper.id, fold) == held_out],
-            dtype=np.int64,
-        )
+        ids = corpus.ids()
+        rows = [row for paper_id, row in ids.items() if is_held_out(paper_id, fold) == held_out]
+        self.rows = np.array(sorted(rows), dtype=np.int64)
         self._round: tuple[int, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
@@ -182,7 +181,9 @@ def read_relations(paths: Sequence[Path], corpus: Corpus, fold: int = 0) -> dict
     Raises:
         InputError: if a line is neither.
     """
-    rows = {paper.id: row for row, paper in enumerate(corpus) if not is_held_out(paper.id, fold)}
+    rows = {
+        paper_id: row for paper_id, row in corpus.ids().items() if not is_held_out(paper_id, fold)
+    }
     related: dict[int, set[int]] = defaultdict(set)
     for path in paths:
         for first, *others in _groups(path):
