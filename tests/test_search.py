@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astrosearch.atomic import file_sha256
 from astrosearch.corpus.intake import Selection
 from astrosearch.corpus.store import Filters
 from astrosearch.encoders.base import EncoderSpec
@@ -169,11 +170,16 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
     assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
 
 
+def as_file(path: Path) -> dict[str, object]:
+    """A file as a manifest describes it."""
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
 def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
     (built / "words/meta.json").write_text("{")
     assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest["files"]["words/meta.json"]["bytes"] = 1
+    manifest["files"]["words/meta.json"] = as_file(built / "words/meta.json")
     (built / "manifest.json").write_text(json.dumps(manifest))
     assert "words cannot be read" in run("query", "gas", code=1).stderr
     assert run("query", "gas", "--mode", "dense").stdout
@@ -189,7 +195,7 @@ def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
     manifest["files"] = {
         name: facts for name, facts in manifest["files"].items() if "/" not in name
-    }
+    } | {"words/meta.json": as_file(built / "words/meta.json")}
     (built / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):
         _ = Index(built).lexical
