@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from astrosearch.atomic import file_sha256
 from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.base import EncoderSpec
@@ -141,13 +142,18 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
     assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
 
 
+def as_file(path: Path) -> dict[str, object]:
+    """A file as a manifest describes it."""
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
 def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
     (built / "words/meta.json").write_text("{")
     assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest["files"]["words/meta.json"]["bytes"] = 1
+    manifest["files"]["words/meta.json"] = as_file(built / "words/meta.json")
     (built / "manifest.json").write_text(json.dumps(manifest))
-    assert "words/meta.json changed since the build" in run("query", "gas", code=1).stderr
+    assert "words cannot be read" in run("query", "gas", code=1).stderr
     assert run("query", "gas", "--mode", "dense").stdout
     next((built / "words").glob("*.idx")).unlink()
     assert ".idx is missing" in run("query", "gas", code=1).stderr
