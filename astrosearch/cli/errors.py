@@ -15,12 +15,12 @@ from astrosearch.errors import AstrosearchError
 REMEDIES: dict[str, str] = {
     "build": "build it: astrosearch index {index} --corpus FILE",
     "build-again": "build it again: astrosearch index {index}",
-    "fewer-tokens": "give fewer --max-new-tokens",
-    "less-memory": "hold the weights in fewer bits: --quantize 4bit",
+    "fewer-tokens": "shorten the beginning, or give fewer --max-new-tokens",
+    "less-memory": "give fewer sources (-k), or --quantize 4bit",
     "list-models": "the known ones: astrosearch models",
     "smaller-batches": "try a smaller --batch-tokens",
     "tune": "change how it is searched: astrosearch indexes tune {index}",
-    "ungrounded": "to continue it without sources: --no-grounding",
+    "ungrounded": "--no-grounding continues it without sources",
 }
 """By `Remedy`; {index} is the name of the index that the command was about."""
 

@@ -101,12 +101,8 @@ class _WordedTask:
         self.best = [self._best(query) for query in task.queries]
 
     def bm25(self, text: str, rows: Rows) -> Column:
-        scores, scored = self._lexical.search(
-            text, len(rows), np.sort(rows), fields=self.task.searched
-        )
-        column = np.zeros(len(rows))
-        column[np.searchsorted(rows, scored)] = scores
-        return column
+        scores = self._lexical.scores(text, rows, fields=self.task.searched)
+        return scores.astype(np.float64)
 
     def _best(self, query: Query) -> tuple[Column, Rows]:
         # One more, since the paper that asks may be among them.

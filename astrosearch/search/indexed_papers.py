@@ -37,10 +37,7 @@ class IndexedPapers:
         return np.asarray(unit_rows(self._index.vectors[rows]) @ vector, dtype=np.float64)
 
     def bm25(self, text: str, rows: Rows) -> Column:
-        column = np.zeros(len(rows))
-        scores, scored = self._index.lexical.search(text, len(rows), np.sort(rows))
-        column[np.searchsorted(rows, scored)] = scores
-        return column
+        return self._index.lexical.scores(text, rows).astype(np.float64)
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         spec = self._index.manifest.encoder

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-import click
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from astrosearch.cli.console import write
 from astrosearch.evaluation.bootstrap import Estimate
 from astrosearch.evaluation.metrics import MEASURES
 from astrosearch.evaluation.report import EncoderReport, Report, TaskReport
@@ -39,7 +39,7 @@ def write_report(report: Report) -> None:
         console.print(report_view(report, console.width))
     else:
         for line in _lines(report):
-            click.echo("\t".join(line))
+            write("\t".join(line))
 
 
 def write_completion_report(report: "CompletionReport") -> None:
