@@ -1,6 +1,7 @@
 """Commands that other packages add, and what stands in their way."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def astrosearch(
 def test_another_packages_command_is_listed_without_importing_it_and_runs(tmp_path: Path) -> None:
     add_package(tmp_path, "orbit = orbits.cli:orbit", ORBIT)
     listed = astrosearch("--help", site=tmp_path).stdout
-    assert "  orbit     Compute an orbit.\n" in listed
+    assert re.search(r"^  orbit +Compute an orbit\.$", listed, re.MULTILINE)
     assert "orbits is imported" not in listed
     result = astrosearch("orbit", "Sgr A*", site=tmp_path)
     assert result.stdout == "orbits is imported\nan ellipse around Sgr A*\n"
@@ -119,4 +120,6 @@ def test_train_is_listed_without_importing_the_training_package() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
-    assert "train     Fine-tune the models that astrosearch uses." in result.stdout
+    assert re.search(
+        r"^  train +Fine-tune the models that astrosearch uses\.$", result.stdout, re.M
+    )
