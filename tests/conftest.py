@@ -144,3 +144,17 @@ def built(run: Run, snapshot: Path, tiny_llama: Path) -> Path:
     from astrosearch import paths
 
     return paths.index_folder("main")
+
+
+@pytest.fixture(scope="session")
+def default_model() -> None:
+    """Skips where the shipped encoder's base model is not on this machine and cannot be fetched."""
+    from astrosearch.encoders import registry
+    from astrosearch.encoders.weights import locate
+    from astrosearch.errors import ModelMissing
+    from astrosearch.report import SILENT
+
+    try:
+        locate.resolve(registry.encoder_spec(registry.DEFAULT_ENCODER), SILENT)
+    except ModelMissing as error:
+        pytest.skip(f"the default model is not on this machine: {error}")
