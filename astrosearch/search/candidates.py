@@ -48,7 +48,8 @@ def find_candidates(
     if query.words is not None:
         best = papers.best_words(query.words, depth_with, allowed)
         worded, scores = _without(*best, without, depth)
-    rows = np.union1d(near, worded)
+    # Not union1d, which imports numpy.ma: 9 ms of a cold query.
+    rows = np.sort(np.concatenate([near, worded[np.isin(worded, near, invert=True)]]))
     signals = SignalTable(rows)
     if query.vector is not None:
         vector = query.vector
