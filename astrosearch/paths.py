@@ -24,6 +24,11 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("astrosearch", appauthor=False))
 
 
+def model_folder(name: str) -> Path:
+    """Where converted weights are kept in the user's cache."""
+    return cache_folder() / "models" / name
+
+
 def indexes_folder() -> Path:
     here = Path.cwd()
     in_checkout = (here / "indexes" / "README.md").exists() and (here / "astrosearch").is_dir()

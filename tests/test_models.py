@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
+from astrosearch.atomic import file_sha256
 from astrosearch.encoders import registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.mapped import map_safetensors
 from astrosearch.encoders.token_table import TokenTable
 from astrosearch.encoders.weights import gguf, locate, wheel
-from astrosearch.encoders.weights.fingerprint import sha256_of
 from astrosearch.errors import InputError, ModelMissing
 from astrosearch.papers import Paper
 from astrosearch.report import SILENT
@@ -134,7 +134,7 @@ def known(
         spec=EncoderSpec("tiny"),
         wheel="tiny-weights==1.0",
         wheel_path="tiny_weights/model",
-        sha256=sha256_of(tiny_llama / "model.safetensors"),
+        sha256=file_sha256(tiny_llama / "model.safetensors"),
     )
     monkeypatch.setitem(registry.KNOWN, "tiny", model)
     return model
@@ -286,7 +286,7 @@ def known_gguf(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
         spec=EncoderSpec("tiny"),
         wheel="tiny-weights==1.0",
         wheel_path="tiny_weights/model/tiny.gguf",
-        sha256=sha256_of(weights / "tiny.gguf"),
+        sha256=file_sha256(weights / "tiny.gguf"),
     )
     monkeypatch.setitem(registry.KNOWN, "tiny", model)
     return model

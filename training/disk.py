@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
+from astrosearch import atomic
 from astrosearch.errors import AstrosearchError, InputError
 
 LOCK = "lock"
@@ -25,7 +24,7 @@ def is_first_process() -> bool:
 
 def partial(out: Path) -> Path:
     """Where `out` is made until it is whole."""
-    return out.absolute().with_name(f".{out.name}.partial")
+    return atomic.partial_path(out.absolute())
 
 
 @contextmanager
@@ -44,29 +43,23 @@ def locked(out: Path) -> Iterator[Path]:
         yield work
         return
     work.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(work / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise AstrosearchError(
-            f"another process is making {out} (it holds {lock.lock_file}); wait for it, or stop it"
-        ) from None
-    try:
-        _refuse_to_overwrite(out)  # the other process may have finished it meanwhile
-        yield work
-    finally:
-        if work.is_dir() and all(file.name == LOCK for file in work.iterdir()):
-            shutil.rmtree(work)
-        lock.release()
+    busy = AstrosearchError(
+        f"another process is making {out} (it holds {work / LOCK}); wait for it, or stop it"
+    )
+    with atomic.locked(work / LOCK, busy):
+        try:
+            _refuse_to_overwrite(out)  # the other process may have finished it meanwhile
+            yield work
+        finally:
+            if work.is_dir() and all(file.name == LOCK for file in work.iterdir()):
+                shutil.rmtree(work)
 
 
 def clear(work: Path) -> None:
     """Remove everything in a partial folder but its lock."""
     for file in work.iterdir():
-        if file.is_dir():
-            shutil.rmtree(file)
-        elif file.name != LOCK:
-            file.unlink()
+        if file.name != LOCK:
+            atomic.remove(file)
 
 
 @contextmanager
@@ -89,7 +82,8 @@ def publish(out: Path) -> Iterator[Path]:
 
 
 def rename(work: Path, out: Path) -> None:
-    """Give a whole folder its name."""
+    """Give a whole folder its name, once its files are on the disk."""
+    atomic.flush_tree(work)
     if out.is_dir():
         out.rmdir()  # empty, or `locked` had refused it
     work.rename(out)

@@ -8,11 +8,6 @@ DIGITS = 16
 """Of a digest, as far as a revision shows it."""
 
 
-def sha256_of(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def fingerprint(folder: Path) -> str:
     """A digest of a folder's configuration and weights.
 

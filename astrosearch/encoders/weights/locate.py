@@ -7,6 +7,8 @@ hub, a folder, a GGUF file. What is missing is fetched, and the reporter told wh
 from dataclasses import replace
 from pathlib import Path
 
+from astrosearch import atomic
+from astrosearch.atomic import file_sha256
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.hugging_face import readable, refuse_pickles
 from astrosearch.encoders.mapped import can_read_lora
@@ -17,9 +19,10 @@ from astrosearch.encoders.registry import (
     shipped_adapter,
     shipped_adapters,
 )
-from astrosearch.encoders.weights import folders, wheel
-from astrosearch.encoders.weights.fingerprint import DIGITS, fingerprint, sha256_of
+from astrosearch.encoders.weights import wheel
+from astrosearch.encoders.weights.fingerprint import DIGITS, fingerprint
 from astrosearch.errors import InputError
+from astrosearch.paths import model_folder
 from astrosearch.report import Reporter
 
 
@@ -42,14 +45,14 @@ def locate(name: str, reporter: Reporter) -> tuple[Path, str]:
         refuse_pickles(path, "model")
         return path, fingerprint(path)
     if path.suffix == ".gguf" and path.is_file():
-        digest = sha256_of(path)[:DIGITS]
-        folder = folders.model_folder(f"gguf-{digest}")
+        digest = file_sha256(path)[:DIGITS]
+        folder = model_folder(f"gguf-{digest}")
         if not folder.exists():
             reporter.notify(f"Converting {path.name} to safetensors in {folder} (once)")
             from astrosearch.encoders.weights import gguf
 
-            with readable(path):
-                folders.publish(folder, lambda work: gguf.convert(path, work))
+            with readable(path), atomic.whole_folder(folder, interchangeable=True) as work:
+                gguf.convert(path, work)
         return folder, digest
     if _is_hub_id(name):
         return _hub_model(name, reporter)

