@@ -126,7 +126,8 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     # Columns of a given width are laid out once, others twice: half of what a table takes.
-    measures = [_measures(hit, explain=explain) for hit in hits]
+    in_blocks = abstracts or width < WIDE
+    measures = [_measures(hit, explain=explain and not in_blocks) for hit in hits]
     styles = {"#": "dim", "match": "green"}
     room = width - 3
     for head in measures[0] if measures else ():
@@ -135,10 +136,10 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
             head, justify="right", style=styles.get(head, "dim"), no_wrap=True, width=widest
         )
         room -= widest + 2
-    if abstracts or width < WIDE:
+    if in_blocks:
         table.add_column("paper", width=max(min(room, READABLE), 1), overflow="fold")
         for hit, fields in zip(hits, measures, strict=True):
-            table.add_row(*fields.values(), _block(hit.paper, abstracts=abstracts))
+            table.add_row(*fields.values(), _block(hit, abstracts=abstracts, explain=explain))
         return table
     rows = [_columns(hit.paper) for hit in hits]
     for head, widest in zip(_HEADS, _widths(rows, room), strict=True):
@@ -191,18 +192,22 @@ def _explanation(hit: Hit) -> dict[str, str]:
         "cosine": _signal(hit.cosine),
         "BM25": _signal(hit.bm25, 1),
         "tokens": _signal(hit.token_match),
-        "meaning": f"{hit.dense_rank or ''}",
-        "words": f"{hit.lexical_rank or ''}",
+        "by meaning": f"{hit.dense_rank or ''}",
+        "by words": f"{hit.lexical_rank or ''}",
     }
 
 
-def _block(paper: Paper, *, abstracts: bool) -> Group:
-    """A hit where columns would be too narrow: title, facts, abstract, one under the other."""
+def _block(hit: Hit, *, abstracts: bool, explain: bool) -> Group:
+    """A hit where columns would be too narrow: title, facts, signals, abstract, one under the
+    other."""
+    paper = hit.paper
     facts = [str(paper.published.year), first_author(paper), _categories(paper)]
     lines = [
         Text(_readable(paper.title), style="bold"),
         Text.assemble(_identifier(paper), ("".join(f" · {fact}" for fact in facts if fact), "dim")),
     ]
+    if explain:
+        lines.append(Text(_signals_line(hit), style="dim"))
     if abstracts:
         lines += [Text(_readable(paper.abstract)), Text()]
     return Group(*lines)
@@ -272,6 +277,16 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
         ("url", paper.url),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _signals_line(hit: Hit) -> str:
+    """`score 0.978 · cosine 0.478 (#1) · BM25 29.3 (#4) · tokens 0.665`: the ranks are those by
+    meaning and by words."""
+    numbers = _explanation(hit)
+    for name, rank in (("cosine", "by meaning"), ("BM25", "by words")):
+        if place := numbers.pop(rank):
+            numbers[name] += f" (#{place})"
+    return " · ".join(f"{name} {value}" for name, value in numbers.items() if value)
 
 
 def _signal(value: float | None, digits: int = 3) -> str:
