@@ -30,7 +30,7 @@ PAGES = sorted(
     for pattern in (
         "README.md",
         ".github/**/*.md",
-        "astrosearch/*/README.md",
+        "astrosearch/**/README.md",
         "indexes/README.md",
         "tests/benchmarks/README.md",
         "training/*.md",
@@ -192,7 +192,8 @@ def test_paths_and_links_on_a_page_exist(page: str) -> None:
     file = ROOT / page
     text = file.read_text()
     for name in re.findall(r"`((?:astrosearch|training|tests|indexes|\.ci)/[\w./-]+)`", text):
-        assert (ROOT / name).exists(), f"{page}: {name}"
+        if "NAME" not in name:
+            assert (ROOT / name).exists(), f"{page}: {name}"
     for target in re.findall(r"\]\((?!https?://|#)([^)#\s]+)", text):
         assert (file.parent / target).exists(), f"{page}: {target}"
 
