@@ -63,7 +63,7 @@ def main() -> None:
 
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
         for first in range(0, len(questions), TURN):
-            for name, answer in zip(names, (ours.obey, theirs), strict=True):
+            for name, answer in zip(names, (ours.run, theirs), strict=True):
                 for question in questions[first : first + TURN]:
                     start, begun = time.perf_counter(), time.process_time()
                     answer(question)
