@@ -223,7 +223,7 @@ def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any
     from astrosearch.errors import InputError, SetupError
 
     if spec.is_service:
-        raise InputError(f"{spec.model} is a remote service: leave --engine ray out")
+        raise InputError(f"{spec.model} runs at its service: leave --engine ray out")
     try:
         from astrosearch.index.ray import RayEngine
     except ModuleNotFoundError as error:

@@ -44,7 +44,7 @@ BARE = ("help", "quit", "exit")
 @index_option
 @click.pass_context
 def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
-    """Answer one query after another; index and model are loaded once.
+    """Answer many queries, with index and model loaded once.
 
     Each line is a query, or a command that begins with a slash: type /help. Ctrl-C clears the line
     or stops a query, Ctrl-D leaves. Lines are saved in a history. Without a terminal, each line of
