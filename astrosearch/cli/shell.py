@@ -192,7 +192,7 @@ class Shell:
             return parse_id(name).id
         if not 1 <= int(name) <= len(self._hits):
             raise click.UsageError(
-                f"the last answer has {len(self._hits)} papers; there is no {name}"
+                f"the last answer has {len(self._hits)} papers; there is no paper {name}"
             )
         return self._hits[int(name) - 1].paper.id
 
