@@ -1,4 +1,4 @@
-"""A paper, and the identifiers arXiv gave it.
+"""Papers, their arXiv identifiers and their categories.
 
 The identifier schemes are described at https://info.arxiv.org/help/arxiv_identifier.html:
 `archive/YYMMNNN` until March 2007, `YYMM.NNNN` until December 2014, `YYMM.NNNNN` since.
@@ -44,11 +44,11 @@ def text_hash(text: str) -> TextHash:
 
 
 LONGEST_ID = 1_000
-"""Characters of an address with an identifier in it."""
+"""Most characters of a text that can be an identifier, or an address with one in it."""
 
 
 class ArxivId(NamedTuple):
-    """A normalised identifier, without version, and the version if one was named."""
+    """A normalised identifier without version, and the version if the text had one."""
 
     id: str
     version: int | None
@@ -63,15 +63,15 @@ def parse_id(text: str) -> ArxivId:
     ArxivId(id='astro-ph/0601001', version=None)
 
     Raises:
-        IdentifierError: if `text` is not an arXiv identifier, or is one that has lost digits
-            or its archive on the way (spreadsheets and floats do that).
+        IdentifierError: if `text` is not an arXiv identifier, or has lost digits or its archive
+            (as happens in spreadsheets and floats).
     """
     bare = text.strip()
     if len(bare) > LONGEST_ID:
         raise IdentifierError(
             f"{text[:40]!r}… of {len(bare):,} characters is not an arXiv identifier"
         )
-    if not _NEW.match(bare):  # the form of nearly all of them needs no unwrapping
+    if not _NEW.match(bare):  # nearly all are in this form, and need no unwrapping
         bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
         bare = _WRAPPING.sub("", bare)
         bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
@@ -108,20 +108,20 @@ def parse_id(text: str) -> ArxivId:
 
 
 def month_of_id(paper_id: str) -> date:
-    """First day of the month in which a normalised identifier was issued."""
+    """The first day of the month in which a normalised identifier was issued."""
     digits = paper_id.rpartition("/")[2]
     return date(1900 + _century(digits[:2]), int(digits[2:4]), 1)
 
 
 def _century(two_digits: str) -> int:
-    """Years since 1900 of an identifier's year; arXiv began in 1991."""
+    """An identifier's two-digit year, as years since 1900; arXiv began in 1991."""
     year = int(two_digits)
     return year if year >= 91 else year + 100
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """One paper as its metadata describe it; texts keep their TeX.
+    """A paper's metadata; texts keep their TeX.
 
     Field meanings follow the arXiv API manual (https://info.arxiv.org/help/api/user-manual.html).
     """
@@ -142,20 +142,21 @@ class Paper:
     version: int | None = None
     """Number of the version that title and abstract were taken from."""
     is_summary: bool = False
-    """True if `abstract` holds a summary in other words than the authors'."""
+    """True if `abstract` is a summary that was not written by the authors."""
 
     @property
     def text(self) -> str:
-        """Title and abstract."""
+        """Title and abstract, on two lines."""
         return f"{self.title}\n{self.abstract}"
 
     @property
     def url(self) -> str:
+        """The address of the abstract's page at arXiv."""
         return f"https://arxiv.org/abs/{self.id}"
 
 
 LONGEST_CATEGORY = 50
-"""Characters; arXiv's longest, `cond-mat.mtrl-sci` and the like, have about 20."""
+"""Most characters of a category; arXiv's longest, such as `cond-mat.mtrl-sci`, have about 20."""
 
 
 def normal_category(text: str) -> str:
@@ -165,23 +166,29 @@ def normal_category(text: str) -> str:
     'astro-ph.GA'
 
     Raises:
-        InputError: if it is empty, more than one, or longer than any.
+        InputError: if it is empty, longer than `LONGEST_CATEGORY`, or not a single category.
     """
     if len(text) > LONGEST_CATEGORY:
         raise InputError(
-            f"a category of {len(text):,} characters is longer than {LONGEST_CATEGORY} characters"
+            f"a category has at most {LONGEST_CATEGORY} characters, this has {len(text):,}"
         )
-    archive, dot, rest = text.strip().partition(".")
-    if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", rest):
+    archive, dot, subject = text.strip().partition(".")
+    if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", subject):
         raise InputError(f"{text!r} is not a category: write one, as astro-ph or astro-ph.GA")
-    return archive.lower() + (dot and rest and "." + (rest.upper() if len(rest) == 2 else rest))
+    if not (dot and subject):
+        return archive.lower()
+    return f"{archive.lower()}.{subject.upper() if len(subject) == 2 else subject}"
 
 
-def in_category(categories: tuple[str, ...], wanted: str, *, primary_only: bool = False) -> bool:
-    """Whether a paper belongs to `wanted`: equal to it, or one of its subcategories.
+def in_category(categories: tuple[str, ...], category: str, *, primary_only: bool = False) -> bool:
+    """Whether one of a paper's categories is `category` or one of its subcategories.
 
     >>> in_category(("gr-qc", "astro-ph.HE"), "astro-ph")
     True
+
+    Args:
+        categories: the paper's categories, the primary one first.
+        primary_only: whether only the primary category counts.
     """
-    counting = categories[:1] if primary_only else categories
-    return any(name == wanted or name.startswith(wanted + ".") for name in counting)
+    names = categories[:1] if primary_only else categories
+    return any(name == category or name.startswith(category + ".") for name in names)

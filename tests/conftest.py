@@ -1,4 +1,4 @@
-"""Small real things: a LLaMA with random weights, a corpus of invented papers, a built index."""
+"""Small real fixtures: a LLaMA with random weights, a corpus of invented papers, a built index."""
 
 import json
 import os
@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-if "PYTEST_XDIST_WORKER" in os.environ:  # each has a core of its own
+if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core of its own
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# A shell that starts the tests in the background has Ctrl-C ignored, which children inherit.
+# A shell that runs the tests in the background ignores Ctrl-C, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-"""Whether a kill, a flipped byte and the like are tried as often as it takes, by hand."""
+"""Whether kills, flipped bytes and the like are tried many times. Set by hand."""
 
 WORDS = (
     "the of a in stars galaxies gas dust magnetic field stream cloud planet orbit disc wind burst "
@@ -63,7 +63,7 @@ def make_llama(folder: Path, seed: int, width: int = 64) -> Path:
 
 
 def kaggle_line(number: int, **changes: object) -> str:
-    """A record as the Kaggle snapshot has it, invented; `number` decides all of it."""
+    """An invented record in the Kaggle snapshot's format; it depends on `number` alone."""
     words = [
         WORDS[(number * 7 + i * (3 + number % 5)) % len(WORDS)] for i in range(8 + number % 30)
     ]
@@ -98,7 +98,7 @@ def snapshot(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty place for indexes."""
+    """An empty folder for indexes."""
     folder = tmp_path / "home"
     monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
     monkeypatch.setenv("COLUMNS", "100")
@@ -111,8 +111,8 @@ FROZEN = Path(__file__).parent / "frozen"
 
 @pytest.fixture
 def frozen(home: Path) -> Path:
-    """A copy, named `main`, of the exact index of format 2 that is kept as bytes. Its encoder is
-    not on this machine."""
+    """A copy, named `main`, of the committed exact index of format 2. Its encoder is not on this
+    machine."""
     folder = home / "indexes/main"
     shutil.copytree(FROZEN / "format-2/exact", folder)
     return folder
@@ -128,7 +128,7 @@ def run(home: Path) -> Run:
     def call(*arguments: object, code: int = 0, stdin: str | None = None) -> Result:
         from astrosearch.cli import main
 
-        result = CliRunner().invoke(main, [str(one) for one in arguments], input=stdin)
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code, result.output
@@ -148,7 +148,7 @@ def built(run: Run, snapshot: Path, tiny_llama: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def default_model() -> None:
-    """Skips where the shipped encoder's base model is not on this machine and cannot be fetched."""
+    """Skips a test if the shipped encoder's base model is not here and cannot be fetched."""
     from astrosearch.encoders import registry
     from astrosearch.encoders.weights import locate
     from astrosearch.errors import ModelMissing

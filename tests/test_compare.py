@@ -122,9 +122,9 @@ def test_the_closest_sentences_are_named_each_once(tiny_llama: Path) -> None:
     first = "Gas falls onto a white dwarf. The stream of a galaxy is long."
     second = "The stream of a galaxy is long. A model of dust is new here."
     found = closest_sentences(encoder, first, second)
-    assert (found[0].one, found[0].other) == ("The stream of a galaxy is long.",) * 2
+    assert (found[0].first, found[0].second) == ("The stream of a galaxy is long.",) * 2
     assert found[0].cosine == pytest.approx(1, abs=1e-5)
-    assert len({pair.one for pair in found}) == len({pair.other for pair in found}) == len(found)
+    assert len({pair.first for pair in found}) == len({pair.second for pair in found}) == len(found)
     assert closest_sentences(encoder, "", second) == []
     assert closest_sentences(encoder, "gas of a cloud", "dust of a disc") == []
 
@@ -436,7 +436,7 @@ def test_what_cannot_be_compared_is_a_line(run: Run, searcher: Searcher, tmp_pat
         (("--text", "a", "--text", " "), "is empty"),
         ((one, two, "--plot", tmp_path / "x.png"), "need --sample"),
         (("--sample", 9, "--disagreements", 3), "add --against minilm"),
-        (("--sample", 9, "--plot", tmp_path / "x.gif"), "figure's name ends in .png"),
+        (("--sample", 9, "--plot", tmp_path / "x.gif"), "name of a figure has to end in .png"),
         (("--sample", 9, "--plot", tmp_path / "no" / "x.png"), "cannot be written"),
         ((one, "nonsense"), "nonsense"),
         ((one, two, "--against", "nonsense"), "nonsense"),

@@ -750,7 +750,7 @@ def test_what_grounding_is_worth_is_measured_on_both_models(
     assert json.loads(run(*asked, "--json").stdout) == record
     assert "perplexity of the true ending" in run(*asked).stdout
     for more in (("--task", "title"), ("--against", "paper"), ("--save", tmp_path / "x")):
-        assert "asked alone" in run(*asked, *more, code=2).stderr
+        assert "cannot be combined" in run(*asked, *more, code=2).stderr
     assert "together" in run(*asked[:-2], code=2).stderr
     assert "belong to --task completion" in run("eval", "--continued", 3, code=2).stderr
 

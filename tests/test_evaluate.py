@@ -1,4 +1,4 @@
-"""Whether `astrosearch eval` says how good an index is, and says it soberly."""
+"""`astrosearch eval`: measures, intervals, samples, judgements, reports and gates."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small(run: Run, corpus: Path, tiny_llama: Path) -> Index:
-    """An index `small` of it."""
+    """An index `small` of the corpus."""
     run("index", "small", "--corpus", corpus, "--encoder", tiny_llama)
     return Index(paths.existing_index("small"))
 
@@ -67,11 +67,11 @@ def ids_of(index: Index) -> list[str]:
 
 
 def report_of(
-    index: Index, settings: Settings, judgements: Sequence[Judgement] = (), *others: Path
+    index: Index, settings: Settings, judgements: Sequence[Judgement] = (), *models: Path
 ) -> Report:
     encoders = [
         (spec.model, load_encoder(spec, SILENT))
-        for spec in (index.manifest.encoder, *(EncoderSpec(str(other)) for other in others))
+        for spec in (index.manifest.encoder, *(EncoderSpec(str(model)) for model in models))
     ]
     return evaluate(index, settings, sample_tasks(index, settings, judgements), encoders)
 
@@ -80,14 +80,14 @@ def report_of(
 
 
 def test_measures_of_four_rankings_written_out() -> None:
-    answers = [
+    rankings = [
         [7, 1, 2],  # the one relevant paper first
         [1, 2, 7],  # third
         [1, 7, 2, 8],  # two relevant papers, second and fourth
         [],  # nothing found
     ]
     relevant = [{7: 1}, {7: 1}, {7: 1, 8: 1}, {7: 1}]
-    values = measure([np.array(one, dtype=np.int64) for one in answers], relevant)
+    values = measure([np.array(ranking, dtype=np.int64) for ranking in rankings], relevant)
     two_found = (1 / np.log2(3) + 1 / np.log2(5)) / (1 + 1 / np.log2(3))
     assert values == pytest.approx(
         np.array(
@@ -103,30 +103,30 @@ def test_measures_of_four_rankings_written_out() -> None:
 
 
 def test_grades_count_in_ndcg() -> None:
-    best, other = [np.array(one, dtype=np.int64) for one in ([3, 4], [4, 3])]
-    values = measure([best, other], [{3: 2, 4: 1}] * 2)
+    rankings = [np.array([3, 4]), np.array([4, 3])]
+    values = measure(rankings, [{3: 2, 4: 1}] * 2)
     perfect = 2 + 1 / np.log2(3)
     assert values[:, 3] == pytest.approx([1, (1 + 2 / np.log2(3)) / perfect])
 
 
-def test_what_stands_eleventh_is_not_found() -> None:
-    answer = np.arange(11)
-    assert measure([answer, answer], [{9: 1}, {10: 1}])[:, 1].tolist() == [1, 0]
+def test_the_eleventh_document_does_not_count() -> None:
+    ranking = np.arange(11)
+    assert measure([ranking, ranking], [{9: 1}, {10: 1}])[:, 1].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("right", [0, 5, 9])
-def test_a_tie_counts_against_the_right_answer_wherever_it_stands(right: int) -> None:
+@pytest.mark.parametrize("relevant", [0, 5, 9])
+def test_a_tie_counts_against_the_relevant_document_wherever_it_stands(relevant: int) -> None:
     scores = np.array([0.5] * 9 + [0.4])
-    order = rank_pessimistically(scores, np.arange(10), {right: 1}).tolist()
-    assert order.index(right) == (9 if right == 9 else 8)
+    order = rank_pessimistically(scores, np.arange(10), {relevant: 1}).tolist()
+    assert order.index(relevant) == (9 if relevant == 9 else 8)
 
 
 def test_interval_of_a_mean_is_that_of_the_textbook() -> None:
     values = np.random.default_rng(3).normal(size=(400, 1))
-    found = interval(values.mean(), resampled_means(values, seed=0)[:, 0])
+    estimate = interval(values.mean(), resampled_means(values, seed=0)[:, 0])
     half = 1.96 * values.std() / np.sqrt(400)
-    assert found.low == pytest.approx(found.value - half, abs=0.01)
-    assert found.high == pytest.approx(found.value + half, abs=0.01)
+    assert estimate.low == pytest.approx(estimate.value - half, abs=0.01)
+    assert estimate.high == pytest.approx(estimate.value + half, abs=0.01)
 
 
 def test_a_small_difference_on_every_query_is_seen_though_the_queries_differ_widely() -> None:
@@ -145,20 +145,18 @@ def test_a_small_difference_on_every_query_is_seen_though_the_queries_differ_wid
 
 
 def test_isotropy_of_known_vectors() -> None:
-    # Two opposite directions, as often: cosines are 1 and -1, all variance is along one axis.
-    line = np.array([[1.0, 0.0], [-1.0, 0.0]] * 50)
-    found = isotropy(line)
-    assert found.mean == pytest.approx(-1 / 99, abs=0.02)
-    assert (found.spread, found.top_component) == pytest.approx((1, 1), abs=0.001)
-    # Texts that all look alike.
-    alike = isotropy(np.array([[3.0, 4.0]] * 10))
-    assert (alike.mean, alike.spread, alike.top_component) == (1, 0, 1)
-    # Each axis alike, both ways: isotropic, each of 4 axes has a quarter.
-    axes = np.concatenate([np.eye(4), -np.eye(4)] * 20)
-    even = isotropy(axes)
-    assert even.mean == pytest.approx(0, abs=0.02)
-    assert even.spread == pytest.approx(0.5, abs=0.02)
-    assert even.top_component == 0.25
+    # Two opposite directions in equal numbers: cosines are 1 and -1, all variance on one axis.
+    line = isotropy(np.array([[1.0, 0.0], [-1.0, 0.0]] * 50))
+    assert line.mean == pytest.approx(-1 / 99, abs=0.02)
+    assert (line.spread, line.top_component) == pytest.approx((1, 1), abs=0.001)
+    # All vectors the same.
+    point = isotropy(np.array([[3.0, 4.0]] * 10))
+    assert (point.mean, point.spread, point.top_component) == (1, 0, 1)
+    # Both directions of four axes in equal numbers: isotropic, a quarter of the variance on each.
+    axes = isotropy(np.concatenate([np.eye(4), -np.eye(4)] * 20))
+    assert axes.mean == pytest.approx(0, abs=0.02)
+    assert axes.spread == pytest.approx(0.5, abs=0.02)
+    assert axes.top_component == 0.25
 
 
 # --- samples ------------------------------------------------------------------------------------
@@ -183,12 +181,15 @@ def test_a_sample_depends_on_nothing_but_the_papers_and_the_seed(
     backwards = tmp_path / "backwards.json"
     backwards.write_text("\n".join(reversed(corpus.read_text().splitlines())) + "\n")
     run("index", "backwards", "--corpus", backwards, "--encoder", tiny_llama)
-    other = Index(paths.existing_index("backwards"))
+    reversed_index = Index(paths.existing_index("backwards"))
     settings = Settings(queries=10, pool=30)
-    for one, two in zip(sample_tasks(small, settings), sample_tasks(other, settings), strict=True):
-        assert [query.text for query in one.queries] == [query.text for query in two.queries]
-        assert set(np.array(ids_of(small))[one.rows]) == set(np.array(ids_of(other))[two.rows])
-        assert (len(one.queries), len(one.rows)) == (10, 30)
+    tasks, reversed_tasks = (sample_tasks(index, settings) for index in (small, reversed_index))
+    ids, reversed_ids = np.array(ids_of(small)), np.array(ids_of(reversed_index))
+    for task, reversed_task in zip(tasks, reversed_tasks, strict=True):
+        texts = [query.text for query in task.queries]
+        assert texts == [query.text for query in reversed_task.queries]
+        assert set(ids[task.rows]) == set(reversed_ids[reversed_task.rows])
+        assert (len(task.queries), len(task.rows)) == (10, 30)
     larger = sample_tasks(small, Settings(queries=20, pool=40))[0]
     assert set(sample_tasks(small, settings)[0].rows) < set(larger.rows)
     assert sample_tasks(small, Settings(queries=10, pool=30, seed=1))[0].sample != (
@@ -246,7 +247,7 @@ def test_both_formats_of_judgements_say_the_same(tmp_path: Path) -> None:
         ("", "is empty"),
         ('{"id": "2601.16919", "relevant": []}\n{"id": \n', ":2: not JSON"),
         ('{"id": 2601.16919, "relevant": ["1905.08667"]}', ":1: identifiers and queries are str"),
-        ('{"relevant": ["1905.08667"]}', ":1: no judgement"),
+        ('{"relevant": ["1905.08667"]}', ":1: not a judgement"),
         ('{"query": " ", "relevant": ["1905.08667"]}', ":1: the query is empty"),
         ("2601.16919 0 1905.08667 1\n2601.16919 1905.08667\n", ":2: neither JSON nor a line of"),
         (f"2601.16919 0 1905.08667 {10**25}\n", ":1: neither JSON nor a line of"),
@@ -266,13 +267,13 @@ def test_bad_judgements_get_one_line_with_its_number(
 
 def test_a_paper_is_never_its_own_answer(small: Index) -> None:
     ids = ids_of(small)
-    # Were the paper that asks among the answers it would be first, and its neighbour second.
+    # If the query's own paper counted as a hit, it would be first and its neighbour second.
     neighbour = small.search(small.vector(0)[None], 2)[1][0][1]
-    judged = [Judgement(ids[0], None, {ids[neighbour]: 1, ids[0]: 1})]
-    report = report_of(small, Settings((JUDGEMENTS,)), judged)
+    judgements = [Judgement(ids[0], None, {ids[neighbour]: 1, ids[0]: 1})]
+    report = report_of(small, Settings((JUDGEMENTS,)), judgements)
     (task,) = report.tasks
     assert task.task.queries[0].text == small.corpus.papers([0])[0].text
-    dense = next(one for one in task.results if one.mode == "dense")
+    dense = next(result for result in task.results if result.mode == "dense")
     assert dict(zip(MEASURES, dense.values[0], strict=True)) == dict.fromkeys(MEASURES, 1.0)
 
 
@@ -286,13 +287,13 @@ def test_unknown_ids_are_counted_and_named_and_fatal_only_if_none_is_left(
         '{"id": "2601.16919", "relevant": ["1905.08667"]}\n'
     )
     options = ["eval", "small", "--task", JUDGEMENTS, "--judgements", path]
-    said = run(*options).stderr
-    assert "3 of 5 judged ids are not in the index: 1905.08667, 2601.16919, 9912.34567" in said
-    assert "1 of 2 queries are left out" in said
+    notes = run(*options).stderr
+    assert "3 of 5 judged ids are not in the index: 1905.08667, 2601.16919, 9912.34567" in notes
+    assert "1 of 2 queries are left out" in notes
     path.write_text('{"id": "2601.16919", "relevant": ["1905.08667"]}\n')
-    said = run(*options, code=2).stderr
-    assert "no judgement can be used" in said
-    assert len(said.splitlines()) == 1
+    error = run(*options, code=2).stderr
+    assert "no judgement can be used" in error
+    assert len(error.splitlines()) == 1
 
 
 # --- the whole ----------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ def test_unknown_ids_are_counted_and_named_and_fatal_only_if_none_is_left(
 def test_words_find_what_shares_them_and_every_mode_is_reported(small: Index) -> None:
     report = report_of(small, Settings())
     for task in report.tasks:
-        assert [one.mode for one in task.results] == ["lexical", "dense", "hybrid"]
+        assert [result.mode for result in task.results] == ["lexical", "dense", "hybrid"]
         for result in task.results:
             for name, estimate in result.estimates.items():
                 assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1, name
@@ -309,9 +310,7 @@ def test_words_find_what_shares_them_and_every_mode_is_reported(small: Index) ->
     assert titles.estimates["R@1"].value > 0.9  # a title is the beginning of its abstract
 
 
-def test_the_vectors_asked_are_those_of_the_index_and_tell_what_a_scan_tells(
-    small: Index,
-) -> None:
+def test_dense_scores_are_those_of_a_scan_over_the_vectors_of_the_index(small: Index) -> None:
     report = report_of(small, Settings((TITLE,)))
     task, dense = report.tasks[0].task, report.tasks[0].results[1]
     encoder = load_encoder(small.manifest.encoder, SILENT)
@@ -327,11 +326,11 @@ def test_the_vectors_asked_are_those_of_the_index_and_tell_what_a_scan_tells(
     assert first < len(task.queries)
 
 
-def test_twice_the_same_report_and_it_is_read_by_programs(run: Run, small: Index) -> None:
+def test_two_runs_write_the_same_json(run: Run, small: Index) -> None:
     options = ["eval", "small", "--queries", 20, "--json"]
-    once, again = run(*options), run(*options)
-    assert once.stdout == again.stdout
-    record = json.loads(once.stdout)
+    first, second = run(*options), run(*options)
+    assert first.stdout == second.stdout
+    record = json.loads(first.stdout)
     assert record["settings"]["queries"] == 20
     assert {task["task"]: (task["queries"], task["pool"]) for task in record["tasks"]} == {
         TITLE: (20, PAPERS),
@@ -349,33 +348,33 @@ def test_a_title_is_never_in_the_document_that_has_to_be_found(
     def load(spec: EncoderSpec) -> Encoder:
         return load_encoder(spec, SILENT)
 
-    source = [Path(one) for one in small.manifest.corpus.sources]
-    build(tmp_path / "titled", source, Selection(), titled, load)
-    index = Index(tmp_path / "titled")
-    assert not np.allclose(index.vectors[0], small.vectors[0], atol=1e-2)
-    both = [report_of(one, Settings((TITLE,))).tasks[0] for one in (small, index)]
-    for plain, other in zip(both[0].results, both[1].results, strict=True):
-        assert np.array_equal(plain.values, other.values)
+    sources = [Path(source) for source in small.manifest.corpus.sources]
+    build(tmp_path / "titled", sources, Selection(), titled, load)
+    titled_index = Index(tmp_path / "titled")
+    assert not np.allclose(titled_index.vectors[0], small.vectors[0], atol=1e-2)
+    results, titled_results = (
+        report_of(index, Settings((TITLE,))).tasks[0].results for index in (small, titled_index)
+    )
+    for result, titled_result in zip(results, titled_results, strict=True):
+        assert np.array_equal(result.values, titled_result.values)
 
 
-def test_another_encoder_is_asked_the_same_and_the_difference_judged(
+def test_another_encoder_gets_the_same_queries_and_its_difference_is_tested(
     run: Run, small: Index, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    other = make_llama(tmp_path / "other", seed=1)
-    lines = [
+    second_llama = make_llama(tmp_path / "other", seed=1)
+    rows = [
         line.split("\t")
         for line in run(
-            "eval", "small", "--task", "title", "--against", tiny_llama, "--against", other
+            "eval", "small", "--task", "title", "--against", tiny_llama, "--against", second_llama
         ).stdout.splitlines()
     ]
-    same = [line for line in lines if line[:3:2] == ["title", str(tiny_llama)]]
+    same = [row for row in rows if row[:3:2] == ["title", str(tiny_llama)]]
     assert len(same) == 2 * len(MEASURES)
-    assert all(
-        line[7:] == ["+0.0000", "+0.0000", "+0.0000", "no clear difference"] for line in same
-    )
-    different = [line for line in lines if line[2] == str(other) and line[0] == "title"]
-    assert {len(line) for line in different} == {11}
-    assert [line[3] for line in lines if line[0] == "isotropy"][:3] == [
+    assert all(row[7:] == ["+0.0000", "+0.0000", "+0.0000", "no clear difference"] for row in same)
+    different = [row for row in rows if row[2] == str(second_llama) and row[0] == "title"]
+    assert {len(row) for row in different} == {11}
+    assert [row[3] for row in rows if row[0] == "isotropy"][:3] == [
         "mean cosine",
         "spread of cosines",
         "first component",
@@ -392,40 +391,41 @@ def test_the_gate_lets_the_same_index_pass_and_stops_a_worse_one(
     # A model of a quarter of the width.
     run("index", "worse", "--corpus", corpus, "--encoder", make_llama(tmp_path / "w", 5, width=16))
     result = run("eval", "worse", "--gate", saved, code=1)
-    (line,) = [one for one in result.stderr.splitlines() if one.startswith("astrosearch:")]
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("astrosearch:")]
     assert "worse than" in line
     assert "dense: nDCG@10" in line
     assert "lexical" not in line  # the words are the same
 
 
-def test_a_gate_wants_the_same_sample_and_says_what_to_do(
+def test_a_gate_needs_the_same_sample_and_its_error_says_what_to_do(
     run: Run, small: Index, tmp_path: Path
 ) -> None:
     saved = tmp_path / "before.json"
     run("eval", "small", "--task", "title", "--queries", 10, "--save", saved)
-    said = run("eval", "small", "--task", "title", "--queries", 20, "--gate", saved, code=2).stderr
-    assert "queries 10, not 20: give the same options" in said
-    said = run("eval", "small", "--queries", 10, "--gate", saved, code=2).stderr
-    assert "ask for the same with --task" in said
+    gate = ("--gate", saved)
+    error = run("eval", "small", "--task", "title", "--queries", 20, *gate, code=2).stderr
+    assert "queries 10, not 20: use the same settings" in error
+    error = run("eval", "small", "--queries", 10, *gate, code=2).stderr
+    assert "has the tasks title, this run has title, half: run the same tasks" in error
     record = orjson.loads(saved.read_bytes())
     record["tasks"][0]["sample"] = "0" * 32
     saved.write_bytes(orjson.dumps(record))
-    said = run("eval", "small", "--task", "title", "--queries", 10, "--gate", saved, code=2).stderr
-    assert "the index's papers, or the judgements, have changed" in said
+    error = run("eval", "small", "--task", "title", "--queries", 10, *gate, code=2).stderr
+    assert "the index's papers or the judgements have changed" in error
     for text in ("{}", "[1]", "not JSON", '{"format": "astrosearch-eval-0", "tasks": []}'):
         saved.write_text(text)
-        said = run("eval", "small", "--gate", saved, code=2).stderr
-        assert "is not a report in the format astrosearch-eval-1" in said
+        error = run("eval", "small", *gate, code=2).stderr
+        assert "is not a report in the format astrosearch-eval-1" in error
 
 
-def test_a_damaged_report_is_no_verdict(run: Run, small: Index, tmp_path: Path) -> None:
+def test_a_damaged_report_is_refused(run: Run, small: Index, tmp_path: Path) -> None:
     saved = tmp_path / "before.json"
     run("eval", "small", "--task", "title", "--queries", 10, "--save", saved)
     whole = saved.read_bytes()
 
     def result(record: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = record["tasks"][0]["results"][0]
-        return found
+        first: dict[str, Any] = record["tasks"][0]["results"][0]
+        return first
 
     def without(name: str) -> Callable[[dict[str, Any]], object]:
         return lambda record: result(record).pop(name)
@@ -456,11 +456,11 @@ def test_a_gate_does_not_decide_by_a_handful_of_queries(
 ) -> None:
     saved = tmp_path / "before.json"
     run("eval", "small", "--task", "title", "--queries", 3, "--save", saved)
-    said = run("eval", "small", "--task", "title", "--queries", 3, "--gate", saved, code=2).stderr
-    assert "3 queries: of fewer than 10 no interval can be had" in said
+    error = run("eval", "small", "--task", "title", "--queries", 3, "--gate", saved, code=2).stderr
+    assert "3 queries: a gate needs at least 10" in error
 
 
-def test_where_a_report_cannot_be_saved_is_said_before_anything_is_measured(
+def test_a_report_that_cannot_be_saved_is_an_error_before_anything_is_measured(
     run: Run, small: Index, tmp_path: Path
 ) -> None:
     result = run("eval", "small", "--save", tmp_path / "nowhere" / "x.json", code=2)
@@ -468,11 +468,13 @@ def test_where_a_report_cannot_be_saved_is_said_before_anything_is_measured(
     assert not result.stdout
 
 
-def test_fewer_papers_than_asked_for_are_all_asked_and_it_is_said(run: Run, small: Index) -> None:
-    said = run("eval", "small", "--task", "title").stderr
-    assert "title: only 60 papers available; using all (1,000 queries requested)" in said
-    said = run("eval", "small", "--task", "title", "--pool", 20, "--queries", 10).stderr
-    assert "answers are sought among 20 of 60 papers" in said
+def test_notes_say_how_many_queries_there_are_and_how_large_the_pool_is(
+    run: Run, small: Index
+) -> None:
+    notes = run("eval", "small", "--task", "title").stderr
+    assert "title: only 60 papers available; using all (1,000 queries requested)" in notes
+    notes = run("eval", "small", "--task", "title", "--pool", 20, "--queries", 10).stderr
+    assert "the pool is 20 of 60 papers" in notes
 
 
 @pytest.mark.parametrize(
@@ -496,6 +498,6 @@ def test_the_table_fits_the_terminal(small: Index, tiny_llama: Path, width: int)
     console.print(report_view(report, width))
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
-    value = report.tasks[0].results[0].estimates["MRR@10"]
-    assert f"{value.value:.3f}" in text
-    assert f"{value.low:.3f}–{value.high:.3f}" in text
+    estimate = report.tasks[0].results[0].estimates["MRR@10"]
+    assert f"{estimate.value:.3f}" in text
+    assert f"{estimate.low:.3f}–{estimate.high:.3f}" in text

@@ -1,4 +1,4 @@
-"""From signals to an order: blending, scaling, comparing tokens, ties."""
+"""The ranker: weighted means of scaled signals, token matches, ties."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_where_nothing_is_nearer_than_chance_the_nearest_is_still_first() -> Non
     assert scaled(np.array([0.3, 0.2]), 0.6, 0.3) == pytest.approx([0.0, -0.1])
 
 
-def test_the_second_pass_adds_the_likeness_of_those_that_were_compared() -> None:
+def test_the_second_pass_adds_the_likeness_where_tokens_were_compared() -> None:
     scores = np.array([1.0, 0.5, 0.4, 0.3])
     likeness = np.array([0.2, 0.8, -0.1, np.nan])
     np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Answers by meaning, by words and by both."""
+"""Queries by vectors, by words and by both, through the command line and a Searcher."""
 
 import json
 import shutil
@@ -41,45 +41,44 @@ def pairs(run: Run, tmp_path: Path, tiny_llama: Path) -> Path:
     return paths.index_folder("main")
 
 
-def asked(run: Run, *arguments: object) -> list[dict[str, object]]:
-    hits: list[dict[str, object]] = json.loads(run("query", *arguments, "--format", "json").stdout)[
-        "hits"
-    ]
+def query_hits(run: Run, *arguments: object) -> list[dict[str, object]]:
+    answer = json.loads(run("query", *arguments, "--format", "json").stdout)
+    hits: list[dict[str, object]] = answer["hits"]
     return hits
 
 
 @pytest.mark.usefixtures("pairs")
-def test_each_mode_says_who_found_what(run: Run) -> None:
-    wanted = json.loads(kaggle_line(30))["id"]
-    (best, *_) = asked(run, "torus of NGC 1068", "--mode", "lexical")
-    assert best["id"] == wanted
+def test_the_hits_of_each_mode_have_the_scores_and_ranks_of_its_searches(run: Run) -> None:
+    relevant = json.loads(kaggle_line(30))["id"]
+    (best, *_) = query_hits(run, "torus of NGC 1068", "--mode", "lexical")
+    assert best["id"] == relevant
     assert (best["rank"], best["lexical_rank"]) == (1, 1)
     assert (best["cosine"], best["dense_rank"]) == (None, None)
     assert isinstance(best["score"], float)
     assert best["score"] > 1
 
-    dense = asked(run, "torus of NGC 1068", "--mode", "dense", "-k", 60)
+    dense = query_hits(run, "torus of NGC 1068", "--mode", "dense", "-k", 60)
     assert len(dense) == 60
     assert all(hit["score"] == hit["cosine"] for hit in dense)
     assert [hit["dense_rank"] for hit in dense] == list(range(1, 61))
     assert {hit["lexical_rank"] for hit in dense} == {None}
 
-    hybrid = asked(run, "torus of NGC 1068", "-k", 60)
-    found = {hit["id"]: hit for hit in hybrid}
-    lexical = asked(run, "torus of NGC 1068", "--mode", "lexical", "-k", 60)
-    for side, name in ((dense, "dense_rank"), (lexical, "lexical_rank")):
-        for hit in side:
-            assert found[hit["id"]][name] == hit["rank"]
+    hybrid = query_hits(run, "torus of NGC 1068", "-k", 60)
+    hybrid_hits = {hit["id"]: hit for hit in hybrid}
+    lexical = query_hits(run, "torus of NGC 1068", "--mode", "lexical", "-k", 60)
+    for hits, name in ((dense, "dense_rank"), (lexical, "lexical_rank")):
+        for hit in hits:
+            assert hybrid_hits[hit["id"]][name] == hit["rank"]
     scores = [float(str(hit["score"])) for hit in hybrid]
     assert scores == sorted(scores, reverse=True)
-    # The words find this paper alone, so that it is their best; the cosine adds its share.
+    # BM25 finds only this paper, which gives it half of the score; the cosine adds its share.
     assert 0.5 < scores[0] <= 1
-    assert hybrid[0]["id"] == wanted
+    assert hybrid[0]["id"] == relevant
     cosines = {hit["id"]: hit["cosine"] for hit in dense}
     assert {hit["id"]: hit["cosine"] for hit in hybrid} == cosines
 
 
-def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
+def test_a_hit_that_only_words_found_has_its_cosine_too(built: Path, run: Run) -> None:
     searcher = Searcher(Index(built))
     words_alone = 0
     for number in range(50, 80):
@@ -95,7 +94,7 @@ def test_a_hit_of_words_alone_has_its_cosine_too(built: Path, run: Run) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_filters_hold_in_every_mode(run: Run, built: Path, mode: Mode) -> None:
     def ids(*arguments: object) -> set[str]:
-        return {str(hit["id"]) for hit in asked(run, *arguments, "--mode", mode, "-k", 150)}
+        return {str(hit["id"]) for hit in query_hits(run, *arguments, "--mode", mode, "-k", 150)}
 
     # "number" stands in every title, so that words find every paper too.
     assert len(ids("number gas")) == 150
@@ -110,24 +109,27 @@ def test_filters_hold_in_every_mode(run: Run, built: Path, mode: Mode) -> None:
     assert "passes the filters" in run("query", "gas year:2017-", "--mode", mode, code=4).stderr
     assert ids('"we find 77"') == ids("gas title:77")
     assert len(ids("gas title:77")) == 1
-    nothing = run("query", 'gas "no such phrase"', "--mode", mode, code=4).stderr
-    assert 'has "no such phrase"' in nothing
-    both = run("query", 'title:77 "we find 78"', "--mode", mode, code=4).stderr
-    assert 'has title:"77" and "we find 78" together' in both
+    error = run("query", 'gas "no such phrase"', "--mode", mode, code=4).stderr
+    assert 'has "no such phrase"' in error
+    error = run("query", 'title:77 "we find 78"', "--mode", mode, code=4).stderr
+    assert 'has title:"77" and "we find 78" together' in error
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "odd", ['"', "z: 7", "the of and", "🙂", "[ \\ ( AND OR NOT", "Hubble's constant: a", "foo:bar"]
+    "text",
+    ['"', "z: 7", "the of and", "🙂", "[ \\ ( AND OR NOT", "Hubble's constant: a", "foo:bar"],
 )
-def test_odd_questions_break_nothing(run: Run, built: Path, mode: Mode, odd: str) -> None:
-    lines = run("query", "--batch", "-", "--mode", mode, stdin=odd + "\n").stdout.splitlines()
-    assert [json.loads(line)["query"] for line in lines] == [odd]
+def test_odd_queries_break_nothing(run: Run, built: Path, mode: Mode, text: str) -> None:
+    lines = run("query", "--batch", "-", "--mode", mode, stdin=text + "\n").stdout.splitlines()
+    assert [json.loads(line)["query"] for line in lines] == [text]
     if mode != "lexical":
         assert len(json.loads(lines[0])["hits"]) == 10
 
 
-def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_path: Path) -> None:
+def test_lexical_mode_needs_no_model(
+    run: Run, built: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
     moved = tmp_path / "elsewhere"
     shutil.move(tiny_llama, moved)
     try:
@@ -142,16 +144,16 @@ def test_words_alone_need_no_model(run: Run, built: Path, tiny_llama: Path, tmp_
     assert "has a word of 'xyzzy'" in run("query", "xyzzy", "--mode", "lexical", code=4).stderr
 
 
-def as_file(path: Path) -> dict[str, object]:
+def file_fact(path: Path) -> dict[str, object]:
     """A file as a manifest describes it."""
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
-def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
+def test_a_damaged_lexical_index_is_an_error_of_one_line(run: Run, built: Path) -> None:
     (built / "words/meta.json").write_text("{")
     assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest["files"]["words/meta.json"] = as_file(built / "words/meta.json")
+    manifest["files"]["words/meta.json"] = file_fact(built / "words/meta.json")
     (built / "manifest.json").write_text(json.dumps(manifest))
     assert "words cannot be read" in run("query", "gas", code=1).stderr
     assert run("query", "gas", "--mode", "dense").stdout
@@ -159,7 +161,7 @@ def test_a_damaged_words_folder_is_one_line(run: Run, built: Path) -> None:
     assert ".idx is missing" in run("query", "gas", code=1).stderr
 
 
-def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
+def test_the_lexical_index_of_another_index_is_refused(run: Run, built: Path) -> None:
     shutil.rmtree(built / "words")
     writer = LexicalIndexWriter(built / "words")
     writer.add(0, "A title", "gas", ["A. Lee"])
@@ -167,14 +169,14 @@ def test_words_of_another_index_are_refused(run: Run, built: Path) -> None:
     manifest = json.loads((built / "manifest.json").read_text())
     words = sorted(f"words/{file.name}" for file in (built / "words").iterdir())
     facts = {name: asdict(fact) for name, fact in describe_files(built, words).items()}
-    others = {name: fact for name, fact in manifest["files"].items() if "/" not in name}
-    manifest["files"] = others | facts
+    other_facts = {name: fact for name, fact in manifest["files"].items() if "/" not in name}
+    manifest["files"] = other_facts | facts
     (built / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):
         _ = Index(built).lexical
 
 
-def test_a_build_stopped_among_the_words_goes_on_and_answers_the_same(
+def test_a_build_stopped_in_its_lexical_index_goes_on_and_answers_the_same(
     run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
     from astrosearch import paths
@@ -220,8 +222,8 @@ def test_changed_titles_and_authors_are_found_after_an_update(
     lines[8] = kaggle_line(8, title="Magnetars", authors="Z. Quimby")
     snapshot.write_text("\n".join(lines))
     run("index", "main", "--corpus", snapshot)
-    for question in ("magnetar", "quimby"):
-        (hit,) = asked(run, question, "--mode", "lexical")
+    for text in ("magnetar", "quimby"):
+        (hit,) = query_hits(run, text, "--mode", "lexical")
         assert hit["title"] == "Magnetars"
     index = Index(built)
     since = Filters(since=date(2016, 1, 1))

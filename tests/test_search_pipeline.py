@@ -1,4 +1,4 @@
-"""The pipeline on papers written out by hand: candidates, signals, ranks."""
+"""Candidates, signals and ranks of five papers written out by hand."""
 
 import numpy as np
 import pytest
@@ -46,47 +46,47 @@ class FivePapers:
         return scores[rows[:k]], rows[:k]
 
 
-ASKED = EncodedQuery("word", np.array([1.0, 0.0], dtype=np.float32))
+QUERY = EncodedQuery("word", np.array([1.0, 0.0], dtype=np.float32))
 
 
 def test_candidates_are_those_of_both_searches_with_both_signals() -> None:
     papers = FivePapers()
-    found = find_candidates(papers, ASKED, depth=2)
-    assert found.signals.rows.tolist() == [0, 1, 2, 4]
-    assert found.dense_ranks.tolist() == [0, 1, 2, 0]
-    assert found.lexical_ranks.tolist() == [1, 0, 0, 2]
+    candidates = find_candidates(papers, QUERY, depth=2)
+    assert candidates.signals.rows.tolist() == [0, 1, 2, 4]
+    assert candidates.dense_ranks.tolist() == [0, 1, 2, 0]
+    assert candidates.lexical_ranks.tolist() == [1, 0, 0, 2]
     assert papers.computed == [[0, 4], [1, 2]]
     cosines = np.cos(np.radians([80, 10, 30, 70]))
-    np.testing.assert_allclose(found.signals.columns["cosine"], cosines, atol=1e-6)
-    np.testing.assert_allclose(found.signals.columns["bm25"], [9, 0, 2, 5])
+    np.testing.assert_allclose(candidates.signals.columns["cosine"], cosines, atol=1e-6)
+    np.testing.assert_allclose(candidates.signals.columns["bm25"], [9, 0, 2, 5])
 
 
 def test_a_query_without_vector_or_words_has_one_signal() -> None:
-    words = find_candidates(FivePapers(), EncodedQuery("word"), depth=5)
-    assert words.signals.rows.tolist() == [0, 2, 4]
-    assert list(words.signals.columns) == ["bm25"]
-    dense = find_candidates(FivePapers(), EncodedQuery(vector=ASKED.vector), depth=5)
+    lexical = find_candidates(FivePapers(), EncodedQuery("word"), depth=5)
+    assert lexical.signals.rows.tolist() == [0, 2, 4]
+    assert list(lexical.signals.columns) == ["bm25"]
+    dense = find_candidates(FivePapers(), EncodedQuery(vector=QUERY.vector), depth=5)
     assert dense.signals.rows.tolist() == [0, 1, 2, 3, 4]
     assert list(dense.signals.columns) == ["cosine"]
 
 
-def test_papers_that_ask_are_left_out_and_do_not_cost_a_place() -> None:
-    found = find_candidates(FivePapers(), ASKED, depth=2, without=np.array([0, 1]))
-    assert found.signals.rows.tolist() == [2, 3, 4]
-    assert found.dense_ranks.tolist() == [1, 2, 0]
-    assert found.lexical_ranks.tolist() == [2, 0, 1]
+def test_papers_of_the_query_are_left_out_and_others_take_their_places() -> None:
+    candidates = find_candidates(FivePapers(), QUERY, depth=2, without=np.array([0, 1]))
+    assert candidates.signals.rows.tolist() == [2, 3, 4]
+    assert candidates.dense_ranks.tolist() == [1, 2, 0]
+    assert candidates.lexical_ranks.tolist() == [2, 0, 1]
 
 
 def test_a_filter_leaves_only_its_rows() -> None:
-    found = find_candidates(FivePapers(), ASKED, depth=5, allowed=np.array([3, 4]))
-    assert found.signals.rows.tolist() == [3, 4]
-    assert find_candidates(FivePapers(), ASKED, 5, np.zeros(0, np.int64)).signals.rows.size == 0
+    candidates = find_candidates(FivePapers(), QUERY, depth=5, allowed=np.array([3, 4]))
+    assert candidates.signals.rows.tolist() == [3, 4]
+    assert find_candidates(FivePapers(), QUERY, 5, np.zeros(0, np.int64)).signals.rows.size == 0
 
 
 @pytest.mark.parametrize("background", [0.0, 0.5])
-def test_match_is_between_nothing_and_the_best(background: float) -> None:
+def test_match_falls_with_the_rank_and_is_from_0_to_1(background: float) -> None:
     papers: Papers = FivePapers(background)
-    for query in (ASKED, EncodedQuery("word"), EncodedQuery(vector=ASKED.vector)):
+    for query in (QUERY, EncodedQuery("word"), EncodedQuery(vector=QUERY.vector)):
         ranking = rank(papers, query, find_candidates(papers, query, 5))
         assert (np.diff(ranking.scores) <= 0).all()
         assert (np.diff(ranking.match) <= 0).all()

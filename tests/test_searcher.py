@@ -1,4 +1,4 @@
-"""A Searcher as a library's user has it: many threads, an index that is built again under it."""
+"""A Searcher as a library: its public names, many threads, an index that is built again."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ PUBLIC = {
 }
 
 
-def test_the_public_names_are_these_and_each_is_there() -> None:
+def test_the_public_names_are_exactly_these() -> None:
     assert set(astrosearch.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(astrosearch, name).__name__ == name
@@ -33,7 +33,7 @@ def test_the_public_names_are_these_and_each_is_there() -> None:
         _ = astrosearch.nothing
 
 
-def test_importing_the_package_imports_nothing_of_it() -> None:
+def test_importing_the_package_imports_none_of_its_modules() -> None:
     program = (
         "import sys, astrosearch\n"
         "print([name for name in sys.modules if name.startswith('astrosearch.')])\n"
@@ -43,7 +43,7 @@ def test_importing_the_package_imports_nothing_of_it() -> None:
     assert result.stdout == "[]\n[]\n", result.stderr
 
 
-def test_an_index_is_asked_in_three_lines(built: Path) -> None:
+def test_an_index_answers_queries_and_finds_similar_papers(built: Path) -> None:
     with astrosearch.open_index("main") as searcher:
         assert searcher.name == "main"
         assert len(searcher) == 150
@@ -65,7 +65,7 @@ def test_an_empty_answer_is_an_empty_list_and_can_be_explained(built: Path) -> N
         assert "author Nobody" in str(searcher.why_empty(filters=nobody))
 
 
-def test_an_index_that_is_not_there_is_an_error_with_those_that_are(built: Path) -> None:
+def test_a_missing_index_is_an_error_that_lists_the_existing_ones(built: Path) -> None:
     with pytest.raises(IndexMissing, match=r"there is no index 'other' .*: main"):
         astrosearch.open_index("other")
 
@@ -91,41 +91,41 @@ def test_a_paper_that_only_vectors_found_has_its_bm25_too(built: Path) -> None:
             assert hit.bm25 == pytest.approx(score_of.get(hit.paper.id, 0.0), rel=1e-5)
 
 
-def questions() -> list[Callable[[Searcher], object]]:
-    """Every kind of question that a Searcher takes."""
+def searches() -> list[Callable[[Searcher], object]]:
+    """Calls of all kinds: queries in all modes, similar papers, a paper by its identifier."""
     texts = ("gas in a stream", "dust author:B7son", '"we find 77"', "title:77", "year:2016 disc")
-    asked: list[Callable[[Searcher], object]] = []
+    calls: list[Callable[[Searcher], object]] = []
     for text in texts:
         for mode in MODES:
-            asked.append(lambda searcher, text=text, mode=mode: searcher.query(text, mode=mode))  # type: ignore[misc]
+            calls.append(lambda searcher, text=text, mode=mode: searcher.query(text, mode=mode))  # type: ignore[misc]
     for number in (3, 9, 27):
         paper_id = f"{10 + number % 10:02}{1 + number % 12:02}.{number:04}"
         if number % 10 >= 5:
             paper_id = paper_id.replace(".", ".0")
-        asked.append(lambda searcher, paper_id=paper_id: searcher.similar([paper_id]))  # type: ignore[misc]
-        asked.append(lambda searcher, paper_id=paper_id: searcher.paper(paper_id))  # type: ignore[misc]
-    return asked
+        calls.append(lambda searcher, paper_id=paper_id: searcher.similar([paper_id]))  # type: ignore[misc]
+        calls.append(lambda searcher, paper_id=paper_id: searcher.paper(paper_id))  # type: ignore[misc]
+    return calls
 
 
 def test_eight_threads_get_the_answers_that_one_gets(built: Path) -> None:
-    asked = questions()
+    calls = searches()
     with astrosearch.open_index() as alone:
-        expected = [question(alone) for question in asked]
+        expected = [call(alone) for call in calls]
     with astrosearch.open_index() as shared:
         start = threading.Barrier(8)
 
         def answer(thread: int) -> list[tuple[int, object]]:
             start.wait()
-            order = [(number + 5 * thread) % len(asked) for number in range(2 * len(asked))]
-            return [(number, asked[number](shared)) for number in order]
+            order = [(number + 5 * thread) % len(calls) for number in range(2 * len(calls))]
+            return [(number, calls[number](shared)) for number in order]
 
         with ThreadPoolExecutor(8) as pool:
             for answers in pool.map(answer, range(8)):
-                for number, given in answers:
-                    assert given == expected[number], number
+                for number, hits in answers:
+                    assert hits == expected[number], number
 
 
-def test_an_index_that_was_built_again_is_asked_from_the_next_question_on(
+def test_an_index_that_was_built_again_answers_the_next_query(
     run: Run, built: Path, snapshot: Path, tiny_llama: Path
 ) -> None:
     with astrosearch.open_index("main") as searcher:
@@ -143,7 +143,7 @@ def test_an_index_that_was_built_again_is_asked_from_the_next_question_on(
 
 
 @pytest.mark.slow
-def test_threads_that_ask_while_an_index_is_built_again_get_whole_answers(
+def test_threads_that_search_while_an_index_is_built_again_get_whole_answers(
     run: Run, built: Path, snapshot: Path
 ) -> None:
     """Each answer is of one build: the title of every paper names the build it came with."""
@@ -151,7 +151,7 @@ def test_threads_that_ask_while_an_index_is_built_again_get_whole_answers(
     stop = threading.Event()
     with astrosearch.open_index("main") as searcher:
 
-        def ask() -> int:
+        def search() -> int:
             answers = 0
             while not stop.is_set():
                 hits = searcher.query("stars and gas number", k=100)
@@ -162,7 +162,7 @@ def test_threads_that_ask_while_an_index_is_built_again_get_whole_answers(
             return answers
 
         with ThreadPoolExecutor(4) as pool:
-            threads = [pool.submit(ask) for _ in range(4)]
+            threads = [pool.submit(search) for _ in range(4)]
             try:
                 for build in range(6):
                     changed = [

@@ -55,7 +55,7 @@ class TestDownAPipe:
             "/k 0": "'-k'",
             "/mode fast": "'--mode'",
             "/nothing": "there is no /nothing; see /help",
-            "/open 3": "the last answer has 0 papers; there is no 3",
+            "/open 3": "the last answer has 0 papers; there is no paper 3",
             "/similar": "name a paper",
             "/show 2309.06126": "is not in this index",
             "gas year:2020": "none of the 150 papers",

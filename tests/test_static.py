@@ -1,4 +1,4 @@
-"""Texts compared token by token, by an encoder of which no layer is run."""
+"""Texts compared token by token, with an encoder that runs no layers."""
 
 import shutil
 import threading
@@ -48,32 +48,36 @@ def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
     )
 
 
-def test_likeness_is_that_of_each_token_to_the_nearest_one_on_the_other_side(
+def test_the_score_is_the_mean_cosine_of_each_token_with_its_nearest_on_the_other_side(
     tiny_llama: Path,
 ) -> None:
     encoder = _encoder(tiny_llama)
     texts = ["stars dust gas stars stars", "gas disc", "pulsar wind stars"]
-    asked, *documents = encoder.weighted_tokens(texts)
+    query, *documents = encoder.weighted_tokens(texts)
 
-    def mean(one: str, other: str, one_bag: WeightedTokens) -> float:
-        """Over the words of `one`: what each counts, and its cosine with the nearest of `other`."""
-        words = dict.fromkeys(one.split())
-        vectors = {word: encoder.encode([word])[0] for word in (*words, *other.split())}
+    def mean(text: str, target: str, bag: WeightedTokens) -> float:
+        """The weighted mean, over the words of `text`, of the cosine with the nearest word of
+        `target`; `bag` has the weights."""
+        words, target_words = dict.fromkeys(text.split()), target.split()
+        vectors = {word: encoder.encode([word])[0] for word in (*words, *target_words)}
         ids = {word: int(encoder.weighted_tokens([word])[0].tokens[0]) for word in words}
-        share = dict(zip(one_bag.tokens.tolist(), one_bag.weights.tolist(), strict=True))
-        nearest = [max(vectors[word] @ vectors[there] for there in other.split()) for word in words]
-        return float(np.dot([share[ids[word]] for word in words], nearest))
+        weights = dict(zip(bag.tokens.tolist(), bag.weights.tolist(), strict=True))
+        nearest = [
+            max(vectors[word] @ vectors[target_word] for target_word in target_words)
+            for word in words
+        ]
+        return float(np.dot([weights[ids[word]] for word in words], nearest))
 
     expected = [
-        (mean(texts[0], text, asked) + mean(text, texts[0], bag)) / 2
-        for text, bag in zip(texts[1:], documents, strict=True)
+        (mean(texts[0], text, query) + mean(text, texts[0], document)) / 2
+        for text, document in zip(texts[1:], documents, strict=True)
     ]
     np.testing.assert_allclose(
-        encoder.late_interaction_scores(asked, documents), expected, atol=1e-5
+        encoder.late_interaction_scores(query, documents), expected, atol=1e-5
     )
 
 
-def test_a_token_that_comes_four_times_counts_twice(tiny_llama: Path) -> None:
+def test_a_token_that_occurs_four_times_weighs_twice_as_much(tiny_llama: Path) -> None:
     encoder = _encoder(tiny_llama)
     [once], [often] = (
         encoder.weighted_tokens(["dust gas"]),
@@ -87,7 +91,7 @@ def test_a_token_that_comes_four_times_counts_twice(tiny_llama: Path) -> None:
     assert ratios[0] == pytest.approx(2 * ratios[1])
 
 
-def test_a_text_is_most_like_itself_and_likeness_has_two_equal_sides(tiny_llama: Path) -> None:
+def test_a_text_is_most_like_itself_and_the_score_is_symmetric(tiny_llama: Path) -> None:
     encoder = _encoder(tiny_llama)
     texts = ["stars in the Milky Way", "black hole", "dust", ""]
     bags = encoder.weighted_tokens(texts)
@@ -95,39 +99,39 @@ def test_a_text_is_most_like_itself_and_likeness_has_two_equal_sides(tiny_llama:
     np.testing.assert_allclose(np.diag(table), 1, atol=1e-5)
     np.testing.assert_allclose(table, table.T, atol=1e-5)
     assert (table < 1 + 1e-5).all()
-    # What was asked before changes nothing.
-    anew = _encoder(tiny_llama).late_interaction_scores(bags[1], bags[2:3])[0]
-    assert anew == pytest.approx(table[1, 2], abs=1e-5)
+    # Earlier calls change nothing.
+    score = _encoder(tiny_llama).late_interaction_scores(bags[1], bags[2:3])[0]
+    assert score == pytest.approx(table[1, 2], abs=1e-5)
 
 
-def test_of_a_long_vector_of_a_token_the_beginning_is_compared(tmp_path: Path) -> None:
+def test_only_the_first_dimensions_of_a_token_vector_are_compared(tmp_path: Path) -> None:
     llama = make_llama(tmp_path / "wide", seed=0)
     encoder = _encoder(llama, dimension=DIMENSIONS + 40)
-    asked, document = encoder.weighted_tokens(["pulsar", "quasar"])
-    cut = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
-    found = encoder.late_interaction_scores(asked, [document])[0]
-    assert found == pytest.approx(float(cut[0] @ cut[1]), abs=1e-5)
+    query, document = encoder.weighted_tokens(["pulsar", "quasar"])
+    vectors = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
+    score = encoder.late_interaction_scores(query, [document])[0]
+    assert score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
 
 
-def test_two_threads_get_the_vectors_and_scores_of_one(tiny_llama: Path) -> None:
+def test_four_threads_get_the_vectors_and_scores_of_one(tiny_llama: Path) -> None:
     draw = np.random.default_rng(1)
     texts = [" ".join(draw.choice(WORDS, 12)) for _ in range(200)]
     alone, shared = _encoder(tiny_llama), _encoder(tiny_llama)
     vectors = alone.encode(texts)
-    asked, *documents = alone.weighted_tokens(texts)
-    scores = alone.late_interaction_scores(asked, documents)
+    query, *documents = alone.weighted_tokens(texts)
+    scores = alone.late_interaction_scores(query, documents)
     start = threading.Barrier(4)
 
     def answer(_: int) -> tuple[Vectors, Vectors]:
         start.wait()
-        ours = np.concatenate([shared.encode([text]) for text in texts])
-        each = [shared.late_interaction_scores(asked, [document])[0] for document in documents]
-        return ours, np.array(each)
+        rows = np.concatenate([shared.encode([text]) for text in texts])
+        column = [shared.late_interaction_scores(query, [document])[0] for document in documents]
+        return rows, np.array(column)
 
     with ThreadPoolExecutor(4) as pool:
-        for ours, each in pool.map(answer, range(4)):
-            np.testing.assert_allclose(ours, vectors, atol=1e-6)
-            np.testing.assert_allclose(each, scores, atol=1e-6)
+        for thread_vectors, thread_scores in pool.map(answer, range(4)):
+            np.testing.assert_allclose(thread_vectors, vectors, atol=1e-6)
+            np.testing.assert_allclose(thread_scores, scores, atol=1e-6)
 
 
 def test_an_encoder_without_trained_weights_is_refused(tiny_llama: Path) -> None:
@@ -140,34 +144,34 @@ def test_an_encoder_without_trained_weights_is_refused(tiny_llama: Path) -> None
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
-    """A folder with 120 papers, and an encoder without layers that was trained on them a little."""
+    """A folder with 120 papers, and an encoder without layers, trained on them for one epoch."""
     folder = tmp_path_factory.mktemp("trained")
     source = folder / "papers.json"
     source.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
     options = ("--layers", 0, "--rank", 8, "--kept-rank", 8, "--epochs", 1, "--batch", 32)
     small = ("--dimension", 32, "--dtype", "float32", "--base", tiny_llama)
     line = ("train", "contrast", source, *options, *small, "--out", folder / "embed")
-    result = CliRunner().invoke(main, [str(one) for one in line])
+    result = CliRunner().invoke(main, [str(argument) for argument in line])
     assert result.exit_code == 0, result.output
     return folder
 
 
 @pytest.fixture
 def index(run: Run, trained: Path, tmp_path: Path) -> Index:
-    """An index `words` of these papers; the encoder lies in `tmp_path`."""
+    """An index `words` of these papers; its encoder is in `tmp_path`."""
     shutil.copytree(trained / "embed", tmp_path / "embed")
     run("index", "words", "--corpus", trained / "papers.json", "--encoder", tmp_path / "embed")
     return Index(paths.existing_index("words"))
 
 
-QUESTIONS = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")
+QUERIES = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")
 
 
-def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) -> None:
+def test_dense_mode_ranks_the_best_by_tokens_and_the_rest_by_cosine(index: Index) -> None:
     encoder = load_query_encoder(index.manifest.encoder, SILENT)
     assert isinstance(encoder, LateInteraction)
     searcher = Searcher(index, encoder=encoder)
-    for text in QUESTIONS:
+    for text in QUERIES:
         hits = searcher.query(ParsedQuery(text), k=60, mode="dense")
         few = searcher.query(ParsedQuery(text), k=7, mode="dense")
         assert [hit.paper.id for hit in few] == [hit.paper.id for hit in hits[:7]]
@@ -175,16 +179,16 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
         assert scores[0] <= 1
-        # The first by the cosine are put in another order, the others stay in theirs.
-        by_cosine = [hit.dense_rank for hit in hits]
+        # The nearest by cosine are put in a new order, the others keep theirs.
+        dense_ranks = [hit.dense_rank for hit in hits]
         depth = WEIGHTS.rerank_depth
-        assert {*by_cosine[:depth]} == {*range(1, depth + 1)}
-        assert by_cosine[:depth] != list(range(1, depth + 1))
-        assert by_cosine[depth:] == list(range(depth + 1, 61))
-        asked, *documents = encoder.weighted_tokens(
-            [text, *(hit.paper.text for hit in hits[: WEIGHTS.rerank_depth])]
+        assert {*dense_ranks[:depth]} == {*range(1, depth + 1)}
+        assert dense_ranks[:depth] != list(range(1, depth + 1))
+        assert dense_ranks[depth:] == list(range(depth + 1, 61))
+        query, *documents = encoder.weighted_tokens(
+            [text, *(hit.paper.text for hit in hits[:depth])]
         )
-        likeness = encoder.late_interaction_scores(asked, documents)
+        likeness = encoder.late_interaction_scores(query, documents)
         cosines = np.array([hit.cosine for hit in hits[:depth]])
         chance = index.manifest.background.mean
         expected = WEIGHTS.token_match * likeness / likeness.max()
@@ -192,7 +196,7 @@ def test_meaning_is_asked_token_by_token_and_papers_beyond_follow(index: Index) 
         np.testing.assert_allclose(scores[:depth], expected, atol=1e-4)
 
 
-def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
+def test_similar_compares_tokens_with_each_paper_and_falls_back_to_vectors_with_a_notice(
     index: Index, run: Run, tmp_path: Path
 ) -> None:
     encoder = load_query_encoder(index.manifest.encoder, SILENT)
@@ -207,47 +211,49 @@ def test_papers_like_some_are_compared_token_by_token_with_each_of_them(
     assert not {hit.paper.id for hit in hits} & set(ids)
     assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
     assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
-    given = index.corpus.papers([3, 4])
-    bags = encoder.weighted_tokens([paper.text for paper in (*given, *(hit.paper for hit in hits))])
+    papers = [*index.corpus.papers([3, 4]), *(hit.paper for hit in hits)]
+    bags = encoder.weighted_tokens([paper.text for paper in papers])
     likeness = (
         encoder.late_interaction_scores(bags[0], bags[2:])
         + encoder.late_interaction_scores(bags[1], bags[2:])
     ) / 2
     late = np.array([hit.score for hit in hits])
     cosines = np.array([hit.cosine for hit in hits])
-    # Both parts of a score, from what they were scaled by.
-    parts = np.linalg.lstsq(np.stack([likeness, cosines, np.ones(12)], 1), late, rcond=None)
-    assert np.allclose(np.stack([likeness, cosines, np.ones(12)], 1) @ parts[0], late, atol=1e-4)
-    assert parts[0][0] > 0
+    # The score is linear in the likeness and in the cosine, and grows with the likeness.
+    columns = np.stack([likeness, cosines, np.ones(12)], 1)
+    coefficients = np.linalg.lstsq(columns, late, rcond=None)[0]
+    assert np.allclose(columns @ coefficients, late, atol=1e-4)
+    assert coefficients[0] > 0
 
-    said = run("similar", *ids, "-i", "words", "--format", "ids")
-    assert said.stdout.split() == [hit.paper.id for hit in hits[:10]]
+    result = run("similar", *ids, "-i", "words", "--format", "ids")
+    assert result.stdout.split() == [hit.paper.id for hit in hits[:10]]
     lines = run("shell", "-i", "words", "--format", "ids", stdin=f"/similar {' '.join(ids)}\n")
-    assert lines.stdout == said.stdout
+    assert lines.stdout == result.stdout
     (tmp_path / "embed").rename(tmp_path / "elsewhere")
-    said = run("similar", *ids, "-i", "words", "--format", "ids")
-    assert said.stdout.split() == [hit.paper.id for hit in nearest[:10]]
-    assert said.stderr.startswith("Papers are compared by their vectors alone: ")
-    assert len(said.stderr.splitlines()) == 1
+    result = run("similar", *ids, "-i", "words", "--format", "ids")
+    assert result.stdout.split() == [hit.paper.id for hit in nearest[:10]]
+    assert result.stderr.startswith("Papers are compared by their vectors alone: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 def test_an_evaluation_finds_what_a_query_finds(index: Index, mode: Mode) -> None:
     encoder = load_encoder(index.manifest.encoder, SILENT)
-    asked = [ParsedQuery(text) for text in QUESTIONS]
-    answers = Searcher(index, encoder=encoder).query_batch(asked, k=10, mode=mode)
-    # A paper that no other has the score of, with its rank.
-    right = [
-        next(one for one, next_ in pairwise(hits) if one.score - next_.score > 1e-3)
+    queries = [ParsedQuery(text) for text in QUERIES]
+    answers = Searcher(index, encoder=encoder).query_batch(queries, k=10, mode=mode)
+    # The relevant paper of each query is the first hit whose score is clear of the next.
+    relevant = [
+        next(hit for hit, next_hit in pairwise(hits) if hit.score - next_hit.score > 1e-3)
         for hits in answers
     ]
-    judged = [
-        Judgement(None, text, {hit.paper.id: 1}) for text, hit in zip(QUESTIONS, right, strict=True)
+    judgements = [
+        Judgement(None, text, {hit.paper.id: 1})
+        for text, hit in zip(QUERIES, relevant, strict=True)
     ]
     settings = Settings((JUDGEMENTS,))
-    tasks = sample_tasks(index, settings, judged)
+    tasks = sample_tasks(index, settings, judgements)
     [report] = evaluate(index, settings, tasks, [("words", encoder)]).tasks
-    [result] = [one for one in report.results if one.mode == mode]
-    expected = {text: 1 / hit.rank for text, hit in zip(QUESTIONS, right, strict=True)}
-    for one, values in zip(tasks[0].queries, result.values, strict=True):
-        assert values[2] == pytest.approx(expected[one.text])
+    [result] = [result for result in report.results if result.mode == mode]
+    expected = {text: 1 / hit.rank for text, hit in zip(QUERIES, relevant, strict=True)}
+    for query, values in zip(tasks[0].queries, result.values, strict=True):
+        assert values[2] == pytest.approx(expected[query.text])

@@ -1,4 +1,4 @@
-"""`astrosearch compare`: what an index's encoder and others make of the same papers."""
+"""`astrosearch compare`: the similarity of papers under an index's encoder and others."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from astrosearch.cli.console import Terminal, notify, on_terminal
 from astrosearch.cli.options import consent_option, index_option, seed_option
 
 ADA = "openai:text-embedding-ada-002"
-"""The encoder that the AstroLLaMA paper compares with."""
+"""The encoder that the AstroLLaMA paper compares with (arXiv:2309.06126)."""
 
 
 @click.command()
 @click.argument("ids", nargs=-1)
 @click.option(
-    "--text", "texts", multiple=True, metavar="TEXT", help="Compare two texts: give it twice."
+    "--text", "texts", multiple=True, metavar="TEXT", help="A text to compare; give it twice."
 )
 @click.option(
     "--against",
@@ -35,7 +35,7 @@ ADA = "openai:text-embedding-ada-002"
     "--disagreements",
     metavar="N",
     type=click.IntRange(min=1),
-    help="With --sample: show the N pairs on which two encoders differ most, each way.",
+    help="With --sample: show the N pairs on which two encoders differ most, in each direction.",
 )
 @click.option(
     "--plot",
@@ -46,9 +46,10 @@ ADA = "openai:text-embedding-ada-002"
     "--pool",
     metavar="N",
     type=click.IntRange(min=3),
-    help="Papers that the pair is compared among; by default all, or 2,000 with --against.",
+    help="Number of papers for percentiles and ranks; by default up to 100,000, or 2,000 with "
+    "--against.",
 )
-@seed_option("Which papers are drawn at random.")
+@seed_option("Seed of the papers that are drawn at random.")
 @click.option(
     "--format",
     "output",
@@ -72,11 +73,10 @@ def compare(
     yes: bool,
     index_name: str | None,
 ) -> None:
-    """Compare two papers, several papers, two texts, or all pairs of a sample, under one or more
-    encoders.
+    """Compare papers, texts, or all pairs of a sample of papers.
 
-    A cosine means little by itself. So each comes with the share of random pairs of the same papers
-    that are farther apart under the same encoder.
+    Give two IDs, several IDs, two --text, or --sample. A cosine means little by itself. So each is
+    shown with the share of random pairs of papers that are farther apart under the same encoder.
 
     \b
     astrosearch compare 2503.14368 astro-ph/9401008
@@ -122,12 +122,12 @@ def compare(
             )
             views.write_sample(sampled, plot, as_json=as_json)
         elif texts:
-            one, other = texts
-            pair = compare_texts(searcher, one, other, sources, **settings)
+            first, second = texts
+            pair = compare_texts(searcher, first, second, sources, **settings)
             views.write_pair(pair, as_json=as_json)
         elif len(ids) == 2:
-            one, other = ids
-            pair = compare_pair(searcher, one, other, sources, **settings)
+            first, second = ids
+            pair = compare_pair(searcher, first, second, sources, **settings)
             views.write_pair(pair, as_json=as_json)
         else:
             several = compare_several(searcher, ids, sources, **settings)
@@ -135,6 +135,10 @@ def compare(
 
 
 def _check(ids: tuple[str, ...], texts: tuple[str, ...], sample: int | None) -> None:
+    """
+    Raises:
+        UsageError: unless there is exactly one kind of thing to compare, and enough of it.
+    """
     if sum([bool(ids), bool(texts), sample is not None]) != 1:
         raise click.UsageError("give two or more IDs, two --text, or --sample N")
     if len(ids) == 1:
@@ -146,7 +150,7 @@ def _check(ids: tuple[str, ...], texts: tuple[str, ...], sample: int | None) -> 
 
 
 def _default_encoders() -> tuple[str, ...]:
-    """What is compared with where no --against is given."""
+    """The encoders to compare with if there is no --against."""
     if os.environ.get("OPENAI_API_KEY"):
         return (ADA,)
     if on_terminal():

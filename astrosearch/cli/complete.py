@@ -138,9 +138,10 @@ def complete(
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Continue the beginning of an abstract: TEXT, or standard input if TEXT is -.
+    """Continue TEXT, the beginning of an abstract.
 
-    The papers nearest to the beginning are given to the model as sources. Each sentence it writes
+    With - for TEXT, the beginning is read from standard input. The papers nearest to it are given
+    to the model as sources. Each sentence that the model writes
     is shown with the sources related to it, and each number and name is looked up in the beginning
     and the sources. What it writes is generated text, not a result.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def corpus() -> None:
-    """Get papers to index: select them from files, or fetch them from arXiv.
+    """Get papers to index, from files or from arXiv.
 
     \b
     astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl

@@ -31,8 +31,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "tasks",
     multiple=True,
     type=click.Choice(["title", "half", "judgements", "completion"]),
-    help="May be repeated, except completion; by default title and half, and judgements if a file "
-    "of them is given.",
+    help="May be repeated, except completion. By default title and half, and judgements too with "
+    "--judgements.",
 )
 @click.option(
     "--judgements",
@@ -44,63 +44,65 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--topics",
     metavar="FILE",
     type=_FILE,
-    help="The queries of TREC qrels: number, tab, text.",
+    help="The queries of TREC qrels, one on each line: number, tab, text.",
 )
 @click.option(
     "--queries",
     type=click.IntRange(min=1),
-    help="Queries a task, drawn at random; 1000 by default, 200 abstracts for completion.",
+    help="Queries of each task, drawn at random; by default 1000, for completion 200.",
 )
 @click.option(
     "--pool",
     type=click.IntRange(min=2),
     default=10_000,
     show_default=True,
-    help="Number of papers in which the answers are sought.",
+    help="Number of papers that are searched for the answers.",
 )
-@click.option("--held-out", is_flag=True, help="Only papers that nothing here was trained on.")
-@seed_option("Seed of everything that is drawn.")
+@click.option(
+    "--held-out", is_flag=True, help="Use only papers that no shipped model was trained on."
+)
+@seed_option("Seed of all random draws.")
 @click.option(
     "--against",
     metavar="ENCODER",
     multiple=True,
     help="Compare with another encoder, named as for `astrosearch index`; may be repeated.",
 )
-@click.option("--model", metavar="MODEL", help="For completion: the base, as for `complete`.")
-@click.option("--adapter", metavar="ADAPTER", help="For completion: the adapter on --model.")
+@click.option("--model", metavar="MODEL", help="For completion: base model, as for `complete`.")
+@click.option("--adapter", metavar="ADAPTER", help="For completion: adapter of --model.")
 @click.option(
     "--sources",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="For completion: papers given to the model.",
+    help="For completion: number of papers given to the model.",
 )
 @click.option(
     "--continued",
     type=click.IntRange(min=2),
-    help="For completion: how many abstracts the model continues; all by default.",
+    help="For completion: number of abstracts that the model continues; by default all.",
 )
 @format_option("table", "json")
 @click.option(
     "--save",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report, with the figures of each query, for a later --gate.",
+    help="Save the report, with the scores of each query, for a later --gate.",
 )
 @click.option(
     "--gate",
     metavar="FILE",
     type=_FILE,
-    help="Exit with code 1 if the index answers worse than in this saved report.",
+    help="Exit with code 1 if the index scores worse than in this saved report.",
 )
 @consent_option
 def evaluate(index_name: str | None, tasks: tuple[str, ...], output: str, **options: Any) -> None:
-    """Measure how well an index finds what it should, on its own papers.
+    """Measure how well an index finds the right papers.
 
     title: each title must find its abstract. half: the first half of an abstract must find the
-    second. judgements: a paper, or a text, must find the papers named for it, such as those it
-    cites. Each task is asked by words, by vectors and by both, and comes with 95 % intervals.
-    completion: what a language model makes of the first half of an abstract, with sources and
+    second. judgements: a paper or a text must find the papers judged relevant, such as those it
+    cites. Each task is run by words, by vectors and by both, and its scores have 95 % intervals.
+    completion: how well a language model continues the first half of an abstract, with sources and
     without.
 
     \b
@@ -157,9 +159,10 @@ def _evaluate_retrieval(
 
 
 def _retrieval_tasks(tasks: tuple[str, ...], options: dict[str, Any]) -> tuple[str, ...]:
-    """
+    """The tasks to run, or the default ones.
+
     Raises:
-        UsageError: if options do not go together.
+        UsageError: if options contradict each other.
     """
     judgements = options["judgements"]
     if options["model"] or options["adapter"] or options["continued"]:
@@ -167,7 +170,7 @@ def _retrieval_tasks(tasks: tuple[str, ...], options: dict[str, Any]) -> tuple[s
     if judgements is None and "judgements" in tasks:
         raise click.UsageError("--task judgements needs --judgements FILE")
     if judgements is not None and tasks and "judgements" not in tasks:
-        raise click.UsageError("--judgements is given: add --task judgements")
+        raise click.UsageError("--judgements needs --task judgements too")
     if options["topics"] is not None and judgements is None:
         raise click.UsageError("--topics belongs to --judgements FILE")
     if tasks:
@@ -178,7 +181,7 @@ def _retrieval_tasks(tasks: tuple[str, ...], options: dict[str, Any]) -> tuple[s
 def _encoders(
     searcher: "Searcher", against: tuple[str, ...], reporter: Terminal
 ) -> "list[tuple[str, Encoder]]":
-    """The index's own encoder and those that it is compared with, each with its name."""
+    """The names and encoders to evaluate: the index's own first, then those of --against."""
     from astrosearch.encoders.loading import load_cached_encoder, load_encoder
     from astrosearch.encoders.registry import encoder_spec
 
@@ -192,11 +195,11 @@ def _encoders(
 def _evaluate_completion(
     index_name: str | None, tasks: tuple[str, ...], output: str, options: dict[str, Any]
 ) -> None:
-    retrieval_alone = ("judgements", "against", "save", "gate")
-    if set(tasks) != {"completion"} or any(options[name] for name in retrieval_alone):
+    retrieval_only = ("judgements", "against", "save", "gate")
+    if set(tasks) != {"completion"} or any(options[name] for name in retrieval_only):
         raise click.UsageError(
-            "--task completion is asked alone: no other --task, --judgements, --against, --save "
-            "or --gate"
+            "--task completion cannot be combined with another --task, --judgements, --against, "
+            "--save or --gate"
         )
     model, adapter = options["model"], options["adapter"]
     if (model is None) != (adapter is None):
@@ -251,7 +254,7 @@ def _write(report: "Report", output: str) -> None:
 
 
 def _pass_gate(saved: "SavedReport", report: "Report") -> None:
-    """End with exit code 1 if the report is worse than the saved one."""
+    """Exit with code 1 if the report is worse than the saved one."""
     if regressions := saved.regressions(report):
         notify(f"astrosearch: worse than {saved.path}: {'; '.join(regressions)}")
         raise click.exceptions.Exit(1)
@@ -259,7 +262,11 @@ def _pass_gate(saved: "SavedReport", report: "Report") -> None:
 
 
 def _check_writable(path: Path) -> None:
-    """Before minutes of work, whose result would be lost."""
+    """Fail now if the report cannot be written, and not after minutes of work.
+
+    Raises:
+        InputError: if it cannot.
+    """
     is_new = not path.exists()
     with _writing(path):
         path.open("a").close()
@@ -277,6 +284,7 @@ def _save(report: "Report", path: Path) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    """Turns an OSError into an InputError that names the path."""
     from astrosearch.errors import InputError
 
     try:

@@ -39,19 +39,19 @@ if TYPE_CHECKING:
 @click.option(
     "--encoder",
     metavar="NAME",
-    help="A name that `astrosearch models` lists, `paper`, `openai:NAME`, a Hugging Face id, a "
-    "folder or a .gguf file.",
+    help="A name from `astrosearch models`, `paper`, `openai:NAME`, a Hugging Face id, a folder "
+    "or a .gguf file.",
 )
-@click.option("--adapter", metavar="ID|DIR", help="A PEFT adapter for the encoder's model.")
+@click.option("--adapter", metavar="ID|DIR", help="A PEFT adapter for the encoder's base model.")
 @click.option(
     "--layers", type=click.IntRange(min=0), help="Run only this many of the model's layers."
 )
 @click.option(
     "--pooling",
     type=click.Choice(["mean-without-bos", "mean"]),
-    help="How the vectors of tokens become the vector of a text.",
+    help="How the vector of a text is computed from those of its tokens.",
 )
-@click.option("--max-tokens", type=click.IntRange(min=8), help="Cut longer texts.")
+@click.option("--max-tokens", type=click.IntRange(min=8), help="Cut off longer texts.")
 @click.option("--quantize", type=click.Choice(["4bit"]), help="Load the weights in 4 bits.")
 @click.option(
     "--device", metavar="NAME", help="cuda, mps or cpu; by default the fastest available."
@@ -93,9 +93,9 @@ def index(
 ) -> None:
     """Build an index, or bring it up to date.
 
-    Without arguments, index the sample of papers that comes with astrosearch. With a corpus and no
+    Without arguments, index the sample of papers that comes with astrosearch. With --corpus and no
     NAME, the index is called main. For an existing index, only new and changed abstracts are
-    encoded. If a build is stopped or killed, the same command goes on where it was.
+    encoded. If a build is stopped or killed, run the same command again to resume it.
 
     \b
     astrosearch index
@@ -135,7 +135,7 @@ def index(
         )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"What was encoded is kept. To go on, give the same command again: {command}"
+            f"What was encoded is kept. To resume, give the same command again: {command}"
         ) from None
     _notify_report(report)
 
@@ -143,25 +143,25 @@ def index(
 def _corpus(
     name: str, folder: Path, sources: list[Path], options: dict[str, Any]
 ) -> "tuple[list[Path], Selection]":
-    """The files to read and what to select of them: the options given, else those of last time."""
+    """The files to read and what to select from them: from the options, or else from the manifest
+    of the existing index."""
     from astrosearch import paths
     from astrosearch.corpus import sampler
     from astrosearch.corpus.intake import Selection
     from astrosearch.errors import IndexDamaged, InputError
     from astrosearch.index.manifest import Manifest
 
-    given = {
-        field: options[field]
-        for field in ("category", "primary_only", "since", "until", "limit", "sample", "seed")
-    }
-    selection = Selection(**given)
+    fields = ("category", "primary_only", "since", "until", "limit", "sample", "seed")
+    selection = Selection(**{field: options[field] for field in fields})
     if sources:
         return sources, selection
     if name == sampler.NAME:
         return [sampler.path()], selection
     paths.recover(folder)
     if not (folder / paths.MANIFEST).exists():
-        raise click.UsageError(f"There is no index {name!r} yet. Name its papers: --corpus FILE")
+        raise click.UsageError(
+            f"there is no index {name!r} yet: name the files of its papers with --corpus FILE"
+        )
     corpus = Manifest.read(folder, check_files=False).corpus
     if selection == Selection():
         try:
@@ -169,10 +169,10 @@ def _corpus(
         except (InputError, TypeError, ValueError, AttributeError) as error:
             raise IndexDamaged(
                 f"the manifest of index {name} has a selection that cannot be read ({error}); "
-                "name its papers with --corpus FILE"
+                "name the files of its papers with --corpus FILE"
             ) from None
     elif corpus.selection:
-        notify(f"The selection of last time is dropped: {dict(corpus.selection)}")
+        notify(f"The index's earlier selection is replaced: {dict(corpus.selection)}")
     sources = [Path(source) for source in corpus.sources if "\0" not in source]
     if not sources:
         raise IndexDamaged(f"the manifest of index {name} names no corpus; give --corpus FILE")
@@ -180,57 +180,57 @@ def _corpus(
 
 
 def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
-    """The encoder given, else that of the existing index, else the default.
+    """The encoder of --encoder, or else of the existing index, or else the default.
 
-    --adapter, --layers and --pooling without --encoder are about the default's base model.
+    Without --encoder, --adapter, --layers and --pooling apply to the default's base model.
     """
     from astrosearch import paths
     from astrosearch.encoders import registry
     from astrosearch.errors import IndexDamaged, InputError
     from astrosearch.index.manifest import Manifest
 
-    of_a_model = any(options[field] is not None for field in ("adapter", "layers", "pooling"))
-    usual = registry.DEFAULT if of_a_model else registry.DEFAULT_ENCODER
-    spec = registry.encoder_spec(options["encoder"] or usual)
+    needs_base_model = any(options[field] is not None for field in ("adapter", "layers", "pooling"))
+    default = registry.DEFAULT if needs_base_model else registry.DEFAULT_ENCODER
+    spec = registry.encoder_spec(options["encoder"] or default)
     if options["encoder"] is None and (folder / paths.MANIFEST).exists():
         try:
             spec = Manifest.read(folder, check_files=False).encoder
         except IndexDamaged as error:
             notify(f"{error}")
-            notify(f"The encoder is the default, {spec}")
-    given = {
+            notify(f"The default encoder is used: {spec}")
+    changes = {
         field: options[field]
         for field in ("adapter", "layers", "pooling", "max_tokens", "quantize")
         if options[field] is not None
     }
-    if given.get("adapter") and Path(given["adapter"]).is_dir():
-        given["adapter"] = str(Path(given["adapter"]).resolve())
-    if registry.is_embedding_adapter(given.get("adapter")):
+    if changes.get("adapter") and Path(changes["adapter"]).is_dir():
+        changes["adapter"] = str(Path(changes["adapter"]).resolve())
+    if registry.is_embedding_adapter(changes.get("adapter")):
         raise InputError(
-            f"{given['adapter']} is an encoder by itself; use --encoder {given['adapter']}"
+            f"{changes['adapter']} is an encoder by itself; use --encoder {changes['adapter']}"
         )
-    if of_a_model:
+    if needs_base_model:
         if registry.is_embedding_adapter(spec.adapter):
             raise InputError(
                 f"{spec.adapter} takes no --adapter, --layers or --pooling; for its base model, "
                 f"use --encoder {spec.model}"
             )
-        given["transform"] = None  # a linear head fits only the vectors it was fitted on
-    return replace(spec, **given)
+        changes["transform"] = None  # a linear head fits only the vectors it was fitted on
+    return replace(spec, **changes)
 
 
 def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any]) -> "Engine":
     from astrosearch.errors import InputError, SetupError
 
     if spec.is_service:
-        raise InputError(f"{spec.model} runs at its service; leave --engine ray out")
+        raise InputError(f"{spec.model} runs at its service: leave --engine ray out")
     try:
         from astrosearch.index.ray import RayEngine
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "ray":
             raise
         raise SetupError(
-            "--engine ray needs Ray on this machine and on each of the cluster; "
+            "--engine ray needs Ray on this machine and on each machine of the cluster: "
             "pip install 'ray[data]>=2.60'"
         ) from None
     return RayEngine(address, Terminal(), options)
@@ -258,7 +258,7 @@ def _notify_report(report: "BuildReport") -> None:
 
 
 def _refusals(report: "BuildReport") -> Iterator[str]:
-    """The first lines of the corpus that were refused, and where all of them are listed."""
+    """The first refused records of the corpus, and the file that lists all of them."""
     from astrosearch.text.tex import one_line
 
     first, total = report.intake.first_refused, report.intake.refused.total()

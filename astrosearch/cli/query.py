@@ -1,4 +1,4 @@
-"""`astrosearch query` and `astrosearch similar`: from a query to an answer."""
+"""`astrosearch query` and `astrosearch similar`."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--batch",
     metavar="FILE|-",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-    help="Queries, one on each line; the answers are JSON, one object on each line.",
+    help="Answer the queries of a file, one on each line; write one JSON object for each.",
 )
 @mode_option
 @answer_options
@@ -39,11 +39,12 @@ def query(
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Find the papers nearest to TEXT, or to standard input if TEXT is -.
+    """Find the papers that match TEXT best.
 
-    Words in "quotes" must stand side by side in the title or the abstract; words after title: or
-    abs: must be in that field. Endings do not count. author:, cat: and year: are filters:
-    year:2016, year:2015-2020, year:2015-.
+    With - for TEXT, the query is read from standard input. Words in "quotes" must stand side by
+    side in the title or the abstract; words after title: or abs: must stand in that field. Endings
+    are ignored: galaxies matches galaxy. author:, cat: and year: are filters: year:2016,
+    year:2015-2020, year:2015-.
 
     \b
     astrosearch query "magellanic stream"
@@ -59,27 +60,27 @@ def query(
         raise click.UsageError(
             "--batch writes JSON lines: leave --format, --abstracts and --explain out"
         )
-    given = sys.stdin.read() if text == ("-",) else " ".join(text)
-    given = given.encode(errors="replace").decode()  # what is not UTF-8 becomes question marks
-    if batch is None and not given.strip():
+    typed = sys.stdin.read() if text == ("-",) else " ".join(text)
+    typed = typed.encode(errors="replace").decode()  # bytes that are not UTF-8 become ?
+    if batch is None and not typed.strip():
         raise click.UsageError("the query is empty")
 
     from astrosearch.corpus.filters import Filters
     from astrosearch.search.query_parser import parse
     from astrosearch.search.searcher import open_index
 
-    wanted = Filters(**filters)
-    # What is wrong with a query is said before an index is opened and a model loaded.
-    parsed = parse(given) if batch is None else None
+    option_filters = Filters(**filters)
+    # Errors of the query come before an index is opened and a model loaded.
+    parsed = parse(typed) if batch is None else None
     with open_index(index_name, reporter=Terminal()) as searcher:
         if batch is not None:
-            _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, wanted, mode))
+            _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, option_filters, mode))
             return
-        hits = searcher.query(parsed or given, k, wanted, mode)
+        hits = searcher.query(parsed or typed, k, option_filters, mode)
         if not hits:
-            raise searcher.why_empty(parsed, wanted)
+            raise searcher.why_empty(parsed, option_filters)
     style = AnswerStyle(output, abstracts, explain)
-    write_answer(hits, style, query=" ".join(given.split()), index=searcher.name)
+    write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
 
 
 @click.command()
@@ -107,21 +108,21 @@ def similar(
     from astrosearch.search.searcher import open_index
 
     normal = [parse_id(paper_id).id for paper_id in ids]
-    wanted = Filters(**filters)
+    option_filters = Filters(**filters)
     with open_index(index_name, reporter=Terminal()) as searcher:
-        hits = searcher.similar(normal, k, wanted)
+        hits = searcher.similar(normal, k, option_filters)
         if not hits:
-            raise searcher.why_empty(filters=wanted)
+            raise searcher.why_empty(filters=option_filters)
     style = AnswerStyle(output, abstracts, explain)
     write_answer(hits, style, query=" ".join(normal), index=searcher.name)
 
 
 def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
-    """One JSON object for each line of `file`, in order, a few queries at a time. What is wrong
-    with a query is said in its object: the others are answered."""
+    """Write one JSON object for each line of `file`, in order. The object of a bad query holds its
+    error; the others are answered."""
     from astrosearch.cli.views.hits import as_json
 
-    size = 1 if str(file) == "-" else 64  # who pipes a query may wait for its answer
+    size = 1 if str(file) == "-" else 64  # a pipe may wait for each answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
             for record in _answers(texts, answer):
@@ -131,6 +132,7 @@ def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[H
 def _answers(
     texts: list[str], answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]"
 ) -> Iterator[dict[str, Any]]:
+    """The JSON object of each text; all texts are encoded together."""
     from astrosearch.errors import InputError
     from astrosearch.search.query_parser import parse
 
@@ -160,7 +162,7 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
 
 
 class AnswerStyle(NamedTuple):
-    """How an answer is written."""
+    """How hits are written: the options --format, --abstracts and --explain."""
 
     format: str
     abstracts: bool = False
@@ -168,6 +170,7 @@ class AnswerStyle(NamedTuple):
 
 
 def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
+    """Write hits to standard output. Below summaries, say that they are not the abstracts."""
     from astrosearch.cli.views.hits import write_hits
     from astrosearch.corpus import sampler
 

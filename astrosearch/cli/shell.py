@@ -1,4 +1,4 @@
-"""`astrosearch shell`: question after question, with everything loaded."""
+"""`astrosearch shell`: many queries, with index and model loaded once."""
 
 import sys
 import textwrap
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from astrosearch.search.searcher import Searcher
 
 REMEMBERED = 1_000
-"""Lines of earlier sessions that the arrow keys reach."""
+"""Lines of earlier sessions that the arrow keys go back to."""
 
 HELP = """\
-Type a query as `astrosearch query` takes it: words, "words side by side", title:,
+Type a query as for `astrosearch query`: words, "words side by side", title:,
 abs:, author:, year:, cat:. A line that begins with a slash is a command:
 
-  /open N            paper N of the last answer, with its abstract
-  /show ID           any paper of the index
-  /similar ID ...    the papers nearest to these; N stands for one of the last answer
-  /index NAME        ask another index
-  /OPTION VALUE      set an option of `astrosearch query` for the queries that follow:
+  /open N            show paper N of the last answer, with its abstract
+  /show ID           show any paper of the index
+  /similar ID ...    find the papers nearest to these; N is paper N of the last answer
+  /index NAME        search another index
+  /OPTION VALUE      set an option of `astrosearch query` for the next queries:
                      {names}
-  /OPTION            back to its default; {flags} take no value and switch
+  /OPTION            reset an option to its default; {flags} are
+                     switched on and off
   /help, /quit"""
 
 BARE = ("help", "quit", "exit")
-"""Words that are commands on a terminal also without their slash."""
+"""Words that are commands on a terminal even without a slash."""
 
 
 @click.command()
@@ -43,10 +44,10 @@ BARE = ("help", "quit", "exit")
 @index_option
 @click.pass_context
 def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
-    """Ask one query after another; index and model are loaded once.
+    """Answer many queries, with index and model loaded once.
 
     Each line is a query, or a command that begins with a slash: type /help. Ctrl-C clears the line
-    or stops a query, Ctrl-D leaves. Lines are kept in a history. Without a terminal, each line of
+    or stops a query, Ctrl-D leaves. Lines are saved in a history. Without a terminal, each line of
     standard input is answered; the exit code is that of the first line that failed.
 
     \b
@@ -57,19 +58,19 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     from astrosearch.search.searcher import open_index
 
     with open_index(index_name, reporter=Terminal()) as searcher:
-        answers = Shell(ctx, searcher, settings)
-        code = _converse(answers) if sys.stdin.isatty() else _pipe(answers)
+        session = Shell(ctx, searcher, settings)
+        code = _converse(session) if sys.stdin.isatty() else _pipe(session)
     ctx.exit(code)
 
 
 class Shell:
-    """What a shell holds from line to line: a Searcher, settings, the last answer."""
+    """The state of a shell: a Searcher, the settings, and the hits of the last answer."""
 
     def __init__(self, ctx: click.Context, searcher: "Searcher", settings: dict[str, Any]) -> None:
         """
         Args:
-            ctx: of a command whose options are those of `settings`.
-            settings: values of the options of `query`, by the names of its parameters.
+            ctx: the context of a command that has the options in `settings`.
+            settings: values of the options of `query`, by parameter name.
         """
         self._ctx = ctx
         self._settings = settings
@@ -79,12 +80,12 @@ class Shell:
             if isinstance(option, click.Option) and option.name in settings
             for name in option.opts[:1]
         }
-        self._usual = ctx.command.make_context("", []).params
+        self._defaults = ctx.command.make_context("", []).params
         self._hits: list[Hit] = []
-        self.ask(searcher)
+        self.use(searcher)
 
-    def ask(self, searcher: "Searcher") -> None:
-        """Ask this index from now on; its parts are loaded before the first query."""
+    def use(self, searcher: "Searcher") -> None:
+        """Search this index from now on; load its parts now, not at the first query."""
         if self._settings["mode"] != "lexical":
             _ = searcher.encoder
         _ = searcher.index.lexical
@@ -92,19 +93,19 @@ class Shell:
 
     @property
     def prompt(self) -> str:
-        """The index, and which settings are not the usual ones."""
+        """The name of the index, and the settings that differ from their defaults."""
         changed = [
             f" {name}={value}"
             for name, option in self._options.items()
-            if (value := self._settings[str(option.name)]) != self._usual[str(option.name)]
+            if (value := self._settings[str(option.name)]) != self._defaults[str(option.name)]
         ]
         return f"{self.searcher.name}{''.join(changed)}> "
 
-    def obey(self, line: str) -> bool:
-        """Answer one line; False if it asks to leave.
+    def run(self, line: str) -> bool:
+        """Answer one line; False if it leaves the shell.
 
         Raises:
-            AstrosearchError, click.UsageError: if it cannot be answered.
+            AstrosearchError, click.UsageError: if the line cannot be answered.
         """
         line = line.encode(errors="replace").decode().strip()
         if not line.startswith("/"):
@@ -133,7 +134,7 @@ class Shell:
 
     @property
     def commands(self) -> list[str]:
-        """What a line may begin with, for completion."""
+        """The commands that Tab completes."""
         fixed = ("help", "index", "open", "quit", "show", "similar")
         return [f"/{name}" for name in (*fixed, *self._options)]
 
@@ -144,10 +145,12 @@ class Shell:
         from astrosearch.search.searcher import open_index
 
         if not name:
-            raise click.UsageError(f"name an index: /index NAME; this one is {self.searcher.name}")
-        before = self.searcher
-        self.ask(open_index(name, reporter=Terminal()))
-        before.close()
+            raise click.UsageError(
+                f"name an index: /index NAME; the current one is {self.searcher.name}"
+            )
+        previous = self.searcher
+        self.use(open_index(name, reporter=Terminal()))
+        previous.close()
         self._hits = []
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
@@ -166,7 +169,7 @@ class Shell:
     def _similar(self, names: list[str]) -> None:
         if not names:
             raise click.UsageError(
-                "name a paper: /similar ID, or /similar N for one of the last answer"
+                "name a paper: /similar ID, or /similar N for paper N of the last answer"
             )
         ids, filters = [self._id(name) for name in names], self._filters()
         hits = self.searcher.similar(ids, self._settings["k"], filters)
@@ -182,14 +185,14 @@ class Shell:
         write_paper(self.searcher.paper(self._id(name)), format="table")
 
     def _id(self, name: str) -> str:
-        """The identifier that a number in the last answer, or any form of an identifier, means."""
+        """The identifier of paper N of the last answer, or of any form of an identifier."""
         from astrosearch.papers import parse_id
 
         if not name.isdecimal() or len(name) > 4:
             return parse_id(name).id
         if not 1 <= int(name) <= len(self._hits):
             raise click.UsageError(
-                f"the last answer has {len(self._hits)} papers; there is no {name}"
+                f"the last answer has {len(self._hits)} papers; there is no paper {name}"
             )
         return self._hits[int(name) - 1].paper.id
 
@@ -200,7 +203,7 @@ class Shell:
         elif option.is_flag:
             self._settings[name] = not self._settings[name]
         else:
-            self._settings[name] = self._usual[name]
+            self._settings[name] = self._defaults[name]
 
     def _filters(self) -> "Filters":
         from astrosearch.corpus.filters import Filters
@@ -215,14 +218,14 @@ class Shell:
         write_answer(hits, style, query=query, index=self.searcher.name)
 
 
-def _converse(answers: Shell) -> int:
-    """Lines from a terminal, until Ctrl-D."""
-    history = _history(answers.commands)
-    count = f"{len(answers.searcher):,} papers in index {answers.searcher.name}"
+def _converse(session: Shell) -> int:
+    """Answer lines from a terminal, until Ctrl-D."""
+    history = _history(session.commands)
+    count = f"{len(session.searcher):,} papers in index {session.searcher.name}"
     notify(f"{count}. Type a query; /help for help, Ctrl-D to leave.")
     while True:
         try:
-            line = _read(answers.prompt)
+            line = _read(session.prompt)
         except EOFError:
             click.echo(err=True)
             return 0
@@ -234,32 +237,32 @@ def _converse(answers: Shell) -> int:
         if line.strip() in BARE:
             line = f"/{line.strip()}"
         try:
-            if not answers.obey(line):
+            if not session.run(line):
                 return 0
         except KeyboardInterrupt:
             notify("\nastrosearch: stopped.")
         except Exception as error:
-            _notify_error(error, answers.searcher.name)
+            _notify_error(error, session.searcher.name)
 
 
-def _pipe(answers: Shell) -> int:
-    """Lines from a pipe; the exit code of the first that could not be answered."""
+def _pipe(session: Shell) -> int:
+    """Answer lines from a pipe; return the exit code of the first one that failed, or 0."""
     code = 0
     for line in sys.stdin:
         try:
-            if not answers.obey(line):
+            if not session.run(line):
                 break
         except Exception as error:
-            failed = _notify_error(error, answers.searcher.name)
-            code = code or failed
+            error_code = _notify_error(error, session.searcher.name)
+            code = code or error_code
     return code
 
 
 def _notify_error(error: Exception, index: str) -> int:
-    """One line for an error that the user can mend; returns its exit code.
+    """Print one line for an error of the user's or the index's; return its exit code.
 
     Raises:
-        Exception: the error itself, if it is another.
+        Exception: any other error, unchanged: it is a bug.
     """
     from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import AstrosearchError
@@ -282,13 +285,13 @@ def _read(prompt: str) -> str:
 
 
 def _history(commands: list[str]) -> Path:
-    """The file of earlier lines. `input` gets these, editing, and completion of commands by Tab."""
+    """The file of earlier lines. It is loaded for the arrow keys, and Tab completes commands."""
     from astrosearch import paths
 
     file = paths.history_file()
     try:
         import readline
-    except ImportError:  # Windows, whose terminal edits lines by itself
+    except ImportError:  # on Windows, where the terminal edits lines by itself
         return file
     readline.set_completer_delims(" ")
     readline.set_completer(
@@ -313,8 +316,8 @@ def _completions(text: str, commands: list[str]) -> list[str]:
 def _remember(file: Path, line: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # what one looks for is one's own business
+        file.touch(mode=0o600)  # queries are private
         with file.open("a", encoding="utf-8", errors="replace") as stream:
             stream.write(line + "\n")
     except OSError as error:
-        notify(f"astrosearch: this line could not be kept in the history: {error}")
+        notify(f"astrosearch: this line could not be saved in the history: {error}")

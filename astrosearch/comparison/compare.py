@@ -3,8 +3,8 @@
     searcher = open_index("astro")
     compare_pair(searcher, "1605.04979", "1412.7687", [vector_source("minilm")])
 
-Each is made in the embedding space of the index's own encoder, and beside it in those of other
-encoders or indexes.
+Each is made in the embedding space of the index's own encoder, and in those of other encoders or
+indexes.
 """
 
 from collections.abc import Sequence
@@ -32,15 +32,16 @@ from astrosearch.search.searcher import Searcher
 
 @dataclass(frozen=True, slots=True)
 class PairComparison:
-    """Two papers, or two texts, as each encoder sees them."""
+    """Two papers, or two texts, compared by each encoder."""
 
     papers: tuple[Paper, Paper] | None
     """None for two texts."""
     texts: tuple[str, str]
     """The abstracts, or the texts themselves."""
     views: list[PairView]
+    """One for each encoder, the index's own first."""
     closest: list[SentencePair]
-    """Their sentences that are nearest to each other, under the index's encoder."""
+    """The sentences that are nearest to each other under the index's encoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class CosineMatrix:
 
 @dataclass(frozen=True, slots=True)
 class SeveralComparison:
-    """Several papers as each encoder sees them."""
+    """Several papers compared by each encoder."""
 
     papers: list[Paper]
     matrices: list[CosineMatrix]
@@ -64,47 +65,49 @@ class SeveralComparison:
 
 @dataclass(frozen=True, slots=True)
 class SampleComparison:
-    """All pairs of a sample of papers as each encoder sees them."""
+    """All pairs of a sample of papers compared by each encoder."""
 
     papers: list[Paper]
     encoders: list[str]
-    """The index's own first."""
+    """Their names, the index's own first."""
     distributions: list[Distribution]
     """One for each encoder."""
     agreements: list[Agreement]
-    """Of each encoder but the first with the first."""
+    """How far each other encoder agrees with the index's own."""
 
 
 def compare_pair(
     searcher: Searcher,
-    one: str,
-    other: str,
+    first: str,
+    second: str,
     sources: Sequence[VectorSource] = (),
     *,
     pool_size: int | None = None,
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> PairComparison:
-    """
+    """Compare two papers of the index.
+
     Args:
-        one, other: identifiers of two papers of the index.
-        sources: of the other embedding spaces.
-        pool_size: papers that the pair is placed among; by default `OWN_POOL`, or `SHARED_POOL`
-            if there are other spaces.
-        seed: which papers these are.
+        first, second: their identifiers.
+        sources: where the vectors of the other embedding spaces come from.
+        pool_size: number of papers for percentiles and ranks; by default `OWN_POOL`, or
+            `SHARED_POOL` if there are other spaces.
+        seed: seed of the random draw of these papers.
 
     Raises:
+        IdentifierError: if a text is not an arXiv identifier.
         NothingFound: if one of the papers is not in the index.
         InputError: if both are the same paper.
     """
-    paper_ids = _identifiers(searcher, [one, other])
+    paper_ids = _identifiers(searcher, [first, second])
     pool = gather(searcher, paper_ids, sources, _size(pool_size, sources), seed, reporter)
-    row, other_row = (pool.row_of(paper_id) for paper_id in paper_ids)
+    first_row, second_row = (pool.row_of(paper_id) for paper_id in paper_ids)
     views = [
-        view_pair(space, row, other_row, random_pair_cosines(space.vectors))
+        view_pair(space, first_row, second_row, random_pair_cosines(space.vectors))
         for space in pool.spaces
     ]
-    papers = pool.papers[row], pool.papers[other_row]
+    papers = pool.papers[first_row], pool.papers[second_row]
     abstracts = papers[0].abstract, papers[1].abstract
     return PairComparison(papers, abstracts, views, closest_sentences(searcher.encoder, *abstracts))
 
@@ -118,7 +121,7 @@ def compare_several(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> SeveralComparison:
-    """All pairs of several papers. Arguments and errors are those of `compare_pair`."""
+    """Compare all pairs of several papers. Arguments and errors are those of `compare_pair`."""
     paper_ids = _identifiers(searcher, paper_ids)
     pool = gather(searcher, paper_ids, sources, _size(pool_size, sources), seed, reporter)
     rows = [pool.row_of(paper_id) for paper_id in paper_ids]
@@ -132,33 +135,33 @@ def compare_several(
 
 def compare_texts(
     searcher: Searcher,
-    one: str,
-    other: str,
+    first: str,
+    second: str,
     sources: Sequence[VectorSource] = (),
     *,
     pool_size: int | None = None,
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> PairComparison:
-    """Two texts that are not papers. Other arguments are those of `compare_pair`.
+    """Compare two texts that are not papers. Other arguments are those of `compare_pair`.
 
     Raises:
         InputError: if a text is empty, or a source is an index, which has no vectors of new texts.
     """
-    if not (one.strip() and other.strip()):
+    if not (first.strip() and second.strip()):
         raise InputError("a text to compare is empty")
     for source in sources:
         if source.papers is not None:
-            source.encode([one, other])  # an index says that it cannot
+            source.encode([first, second])  # an index raises the error here, before any work
     pool = gather(searcher, [], sources, _size(pool_size, sources), seed, reporter)
-    vectors_of = [searcher.encoder.encode, *(source.encode for source in sources)]
-    encoded = [encode([one, other]) for encode in vectors_of]
+    encoders = [searcher.encoder.encode, *(source.encode for source in sources)]
+    encoded = [encode([first, second]) for encode in encoders]
     views = [
         view_texts(space, vectors[0], vectors[1], random_pair_cosines(space.vectors))
         for space, vectors in zip(pool.spaces, encoded, strict=True)
     ]
-    closest = closest_sentences(searcher.encoder, one, other)
-    return PairComparison(None, (one, other), views, closest)
+    closest = closest_sentences(searcher.encoder, first, second)
+    return PairComparison(None, (first, second), views, closest)
 
 
 def compare_sample(
@@ -170,13 +173,13 @@ def compare_sample(
     seed: int = 0,
     reporter: Reporter = SILENT,
 ) -> SampleComparison:
-    """All pairs of `count` papers drawn at random.
+    """Compare all pairs of `count` papers drawn at random.
 
     Args:
-        disagreements: how many pairs to name on which the encoders differ most, each way.
+        disagreements: number of pairs to list on which two encoders differ most, in each direction.
 
     Raises:
-        InputError: if fewer than three papers are left.
+        InputError: if there are fewer than three papers.
     """
     if count > len(searcher.index):
         reporter.notify(
@@ -191,7 +194,13 @@ def compare_sample(
 
 
 def _identifiers(searcher: Searcher, texts: Sequence[str]) -> list[str]:
-    """Checked before anything is encoded."""
+    """Normalised identifiers, checked before anything is encoded.
+
+    Raises:
+        IdentifierError: if a text is not an arXiv identifier.
+        NothingFound: if a paper is not in the index.
+        InputError: if a paper is named twice.
+    """
     paper_ids = [parse_id(text).id for text in texts]
     for number, paper_id in enumerate(paper_ids):
         if paper_id in paper_ids[:number]:

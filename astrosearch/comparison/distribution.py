@@ -1,10 +1,11 @@
-"""All pairs of a sample of papers under one encoder and another: the paper's Figure 3.
+"""The cosines of all pairs of a sample under several encoders: Figure 3 of the AstroLLaMA paper
+(arXiv:2309.06126).
 
 10,000 papers are 49,995,000 pairs. Their cosines are computed block by block and stored as 16-bit
-steps from -1 to 1, of 3e-5 each. Everything here is counted from these steps, at two bytes a pair
-and encoder, without sorting.
+steps from -1 to 1, of 3e-5 each. All results are counted from these steps, without sorting, with
+two bytes for each pair and encoder.
 
-A cosine means little by itself (ada-002 puts all pairs between .7 and 1), so two encoders are
+A cosine means little by itself: ada-002 puts all pairs between .7 and 1. So two encoders are
 compared by the percentile of a pair among all pairs of the sample.
 """
 
@@ -18,16 +19,16 @@ from astrosearch.encoders.vectors import Vectors
 from astrosearch.report import SILENT, Reporter
 
 STEPS = 65_536
-"""Steps from -1 to 1 in which cosines are counted."""
+"""Number of steps from -1 to 1 in which cosines are counted."""
 
 MATRIX_ROWS = 512
 """Rows of the cosine matrix that are computed at once: 20 MB for 10,000 papers."""
 
 NEIGHBOURS = 10
-"""Nearest neighbours of a paper that are compared between encoders."""
+"""Number of a paper's nearest neighbours that are compared between encoders."""
 
 QUANTILES = (1, 5, 25, 50, 75, 95, 99)
-"""In per cent."""
+"""Quantiles that are reported, in per cent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,26 @@ class Distribution:
     spread: float
     """Standard deviation."""
     quantiles: dict[int, float]
-    """Per cent to cosine."""
+    """The cosine at each of `QUANTILES`."""
     counts: NDArray[np.int64]
-    """(STEPS,) pairs in each step."""
+    """(STEPS,) number of pairs in each step."""
 
     def percentile(self, cosines: NDArray[np.floating] | float) -> NDArray[np.float64]:
-        """Per cent of the pairs that have a lower cosine; half of the equal ones count."""
+        """Per cent of the pairs that have a lower cosine, plus half of those with an equal one."""
         return self.percentiles[step(np.asarray(cosines, dtype=np.float32))]
 
     @property
     def percentiles(self) -> NDArray[np.float64]:
-        """(STEPS,) the percentile of a pair in each step."""
+        """(STEPS,) percentile of the pairs in each step."""
         below = np.cumsum(self.counts) - self.counts
         return np.asarray(100 * (below + self.counts / 2) / self.pairs)
 
     def share_above(self, cosine: float) -> float:
+        """Share of the pairs that have a higher cosine, from 0 to 1."""
         return float(self.counts[step(np.float32(cosine)) + 1 :].sum() / self.pairs)
 
     def histogram(self, edges: NDArray[np.floating]) -> NDArray[np.int64]:
-        """Pairs between each two of the `edges`, ascending cosines."""
+        """(n - 1,) number of pairs between neighbouring edges, which are (n,) ascending cosines."""
         cumulative = np.concatenate([[0], np.cumsum(self.counts)])
         return np.diff(cumulative[step(edges.astype(np.float32))])
 
@@ -67,10 +69,11 @@ class Disagreement:
     """A pair on which two encoders differ."""
 
     rows: tuple[int, int]
-    """Of the two papers in the sample."""
+    """The two papers, as rows of the sample."""
     cosines: tuple[float, float]
+    """Their cosine under the first encoder and under the second."""
     percentiles: tuple[float, float]
-    """Under the first encoder and the second."""
+    """The percentiles of these cosines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +81,19 @@ class Agreement:
     """How far two encoders agree on a sample."""
 
     rank_correlation: float
-    """Spearman's, over all pairs."""
+    """Spearman's rank correlation of the cosines, over all pairs."""
     shared_neighbours: float
-    """Share of a paper's 10 nearest under one encoder that are among its 10 nearest under the
-    other; the mean over all papers."""
+    """Share of a paper's 10 nearest papers under one encoder that are among its 10 nearest under
+    the other, from 0 to 1; the mean over all papers."""
     nearer_first: list[Disagreement]
-    """Pairs that the first encoder puts much nearer than the second, the worst first."""
+    """Pairs that the first encoder puts much nearer than the second, the greatest difference
+    first."""
     nearer_second: list[Disagreement]
+    """The same for the second encoder."""
 
 
 def step(cosines: NDArray[np.float32] | np.float32) -> NDArray[np.int64]:
-    """The step of each cosine.
+    """The step of each cosine, from 0 to STEPS - 1.
 
     >>> step(np.array([-1.0, 0.0, 1.0], dtype=np.float32)).tolist()
     [0, 32768, 65535]
@@ -103,7 +108,7 @@ def middle(steps: NDArray[np.integer] | int) -> NDArray[np.float64]:
 
 
 def cosine_range(distributions: Sequence[Distribution]) -> tuple[float, float]:
-    """The lowest and the highest cosine under any encoder, rounded outwards to .05."""
+    """The lowest and the highest cosine under any encoder, rounded outwards to multiples of .05."""
     occupied = [np.flatnonzero(distribution.counts) for distribution in distributions]
     low = min(float(middle(int(steps[0]))) for steps in occupied)
     high = max(float(middle(int(steps[-1]))) for steps in occupied)
@@ -113,11 +118,11 @@ def cosine_range(distributions: Sequence[Distribution]) -> tuple[float, float]:
 def pair_distributions(
     spaces: Sequence[Vectors], disagreements: int = 0, reporter: Reporter = SILENT
 ) -> tuple[list[Distribution], list[Agreement]]:
-    """The distribution under each encoder, and the agreement of each but the first with the first.
+    """The distribution under each encoder, and the agreement of each other encoder with the first.
 
     Args:
         spaces: for each encoder the (n, d) float32 unit rows of the same n papers; d may differ.
-        disagreements: how many pairs to name, each way.
+        disagreements: number of pairs to list, in each direction.
     """
     count = len(spaces[0])
     pairs = count * (count - 1) // 2
@@ -138,7 +143,7 @@ def pair_distributions(
             counts[space] += np.bincount(block, minlength=STEPS)
         filled += new
         reporter.progress("Comparing papers", int(rows[-1]) + 1, count)
-    distributions = [_distribution(line, pairs) for line in counts]
+    distributions = [_distribution(step_counts, pairs) for step_counts in counts]
     agreements = [
         Agreement(
             _rank_correlation(distributions[0], distributions[space], steps[0], steps[space]),
@@ -158,20 +163,20 @@ def pair_distributions(
 def _fill_upper(
     out: NDArray[np.uint16], cosines: NDArray[np.float32], rows: NDArray[np.int64]
 ) -> None:
-    """Write the steps of the cosines right of the diagonal, row after row.
+    """Write the steps of the cosines right of the diagonal to `out`, row after row.
 
     Args:
-        cosines: (r, n), of the rows `rows` of the whole matrix.
+        cosines: (r, n), the rows `rows` of the whole matrix.
     """
     filled = 0
-    for line, row in zip(cosines, rows, strict=True):
-        right = _steps16(line[row + 1 :])
+    for row_cosines, row in zip(cosines, rows, strict=True):
+        right = _steps16(row_cosines[row + 1 :])
         out[filled : filled + len(right)] = right
         filled += len(right)
 
 
 def _steps16(cosines: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """`step` in 16 bits instead of 64."""
+    """The same as `step`, in 16 bits instead of 64."""
     scaled = (cosines + np.float32(1)) * np.float32(STEPS / 2)
     return np.asarray(np.clip(scaled, 0, STEPS - 1), dtype=np.uint16)
 
@@ -197,26 +202,31 @@ PAIRS_AT_ONCE = 2**22
 
 
 def _rank_correlation(
-    one: Distribution, other: Distribution, ours: NDArray[np.uint16], theirs: NDArray[np.uint16]
+    first: Distribution,
+    second: Distribution,
+    first_steps: NDArray[np.uint16],
+    second_steps: NDArray[np.uint16],
 ) -> float:
-    """Spearman's: Pearson's of the mid-ranks, which are proportional to the percentiles."""
-    tables = [distribution.percentiles - 50 for distribution in (one, other)]
+    """Spearman's rank correlation: Pearson's of the mid-ranks, which are proportional to the
+    percentiles."""
+    tables = [distribution.percentiles - 50 for distribution in (first, second)]
     norms = [
         float(np.sqrt(distribution.counts @ table**2))
-        for distribution, table in zip((one, other), tables, strict=True)
+        for distribution, table in zip((first, second), tables, strict=True)
     ]
     if not norms[0] * norms[1]:
         return 0.0
     total = 0.0
-    for start in range(0, len(ours), PAIRS_AT_ONCE):
+    for start in range(0, len(first_steps), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
-        total += float(tables[0][ours[part]] @ tables[1][theirs[part]])
+        total += float(tables[0][first_steps[part]] @ tables[1][second_steps[part]])
     return total / (norms[0] * norms[1])
 
 
-def _shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    shared = [len(set(a) & set(b)) for a, b in zip(one.tolist(), other.tolist(), strict=True)]
-    return float(np.mean(shared) / one.shape[1])
+def _shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    """Mean share of the (n, k) neighbours that two encoders have in common."""
+    shared = [len(set(a) & set(b)) for a, b in zip(first.tolist(), second.tolist(), strict=True)]
+    return float(np.mean(shared) / first.shape[1])
 
 
 def _disagreements(
@@ -225,17 +235,18 @@ def _disagreements(
     count: int,
     most: int,
 ) -> tuple[list[Disagreement], list[Disagreement]]:
-    """The `most` pairs that the first encoder puts nearer than the second, and the other way."""
+    """The `most` pairs that the first encoder puts nearest compared with the second, and the same
+    for the second encoder."""
     tables = [distribution.percentiles for distribution in distributions]
     row_starts = np.cumsum(np.concatenate([[0], np.arange(count - 1, 0, -1)]))
 
     def disagreement(pair: int) -> Disagreement:
         row = int(np.searchsorted(row_starts, pair, side="right")) - 1
-        one, other = (int(line[pair]) for line in steps)
+        first_step, second_step = (int(pair_steps[pair]) for pair_steps in steps)
         return Disagreement(
             (row, row + 1 + pair - int(row_starts[row])),
-            (float(middle(one)), float(middle(other))),
-            (float(tables[0][one]), float(tables[1][other])),
+            (float(middle(first_step)), float(middle(second_step))),
+            (float(tables[0][first_step]), float(tables[1][second_step])),
         )
 
     first, second = (

@@ -1,4 +1,4 @@
-"""Figures: small, plain, fit for a paper."""
+"""Figures of distributions, in the size and style of a paper."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,21 +18,22 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 
 
 def check_figure(out: Path) -> None:
-    """
+    """Check the name of a figure's file before any work.
+
     Raises:
         InputError: if the name does not end in .png, .svg or .pdf.
     """
     if out.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"{out}: a figure's name ends in .png, .svg or .pdf")
+        raise InputError(f"{out}: the name of a figure has to end in .png, .svg or .pdf")
 
 
 @contextmanager
 def drawn(out: Path) -> Iterator[Any]:
-    """Axes to draw on, 5 by 3.3 inches, written to `out` at the end. Drawn again, the file has the
-    same bytes.
+    """Axes to draw on, 5 by 3.3 inches, which are written to `out` at the end. The same drawing
+    gives the same bytes.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if `out` cannot be written.
     """
     with rc_context({"font.size": 9, "svg.hashsalt": "astrosearch"}):
         figure = Figure(figsize=(5.0, 3.3), layout="constrained")
@@ -50,8 +51,8 @@ def drawn(out: Path) -> Iterator[Any]:
 def draw_distributions(
     names: Sequence[str], distributions: Sequence[Distribution], out: Path
 ) -> None:
-    """The density of the cosines of all pairs under each encoder: Figure 3 of the AstroLLaMA paper,
-    top (arXiv:2309.06126).
+    """Draw the density of the cosines of all pairs under each encoder: the top of Figure 3 of the
+    AstroLLaMA paper (arXiv:2309.06126).
 
     Raises:
         InputError: if `out` cannot be written.

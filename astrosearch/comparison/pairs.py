@@ -1,9 +1,9 @@
-"""Two papers under each of several encoders: how near they are, and how near that is.
+"""How near two papers are under each of several encoders, in figures that can be compared.
 
-A raw cosine says little, since every encoder has a background of its own (ada-002 puts all pairs
-between .7 and 1). So a pair is placed by the percentile of its cosine among random pairs of the
-same papers under the same encoder, by the rank of each paper among the other's neighbours, and by
-how many of their nearest neighbours are the same. These can be compared between encoders.
+A raw cosine says little, since each encoder has its own background: ada-002 puts all pairs between
+.7 and 1. So a pair is described by the percentile of its cosine among random pairs of a pool of
+papers under the same encoder, by the rank of each paper among the other's neighbours, and by the
+number of nearest neighbours that they share.
 """
 
 import re
@@ -23,24 +23,25 @@ from astrosearch.text.sentences import sentences
 from astrosearch.text.tex import to_unicode
 
 NEIGHBOURS = 10
-"""Nearest neighbours of a paper that are compared with the other's."""
+"""Number of each paper's nearest neighbours that are compared with the other's."""
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
 class PairView:
-    """How one encoder sees two papers."""
+    """Two papers, or two texts, under one encoder."""
 
     encoder: str
     cosine: float
     percentile: float
-    """Per cent of random pairs of the same papers that are farther apart."""
+    """Per cent of random pairs of the pool that are farther apart."""
     ranks: tuple[int, int] | None
-    """Of the second paper among the first's neighbours, and of the first among the second's; 1 is
-    the nearest. None for texts that are not papers of the pool."""
+    """Rank of the second paper among the first's neighbours, and of the first among the second's;
+    1 is the nearest. None for texts that are not papers of the pool."""
     shared: int | None
-    """How many of their `NEIGHBOURS` nearest are the same, each other left out; None for texts."""
+    """How many of their `NEIGHBOURS` nearest papers, without the two themselves, are the same; None
+    for texts."""
     papers: int
     """Size of the pool."""
 
@@ -48,49 +49,50 @@ class PairView:
 def percentiles(
     cosines: NDArray[np.floating] | float, background: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Per cent of the background that is below each cosine; half of the equal ones count.
+    """Per cent of the background below each cosine, plus half of the part that is equal.
 
     Args:
-        background: ascending cosines of random pairs, as `random_pair_cosines` gives them.
+        background: (n,) ascending cosines of random pairs, from `random_pair_cosines`.
     """
-    at = np.asarray(cosines, dtype=np.float32)
-    below = np.searchsorted(background, at, side="left")
-    up_to = np.searchsorted(background, at, side="right")
+    rounded = np.asarray(cosines, dtype=np.float32)
+    below = np.searchsorted(background, rounded, side="left")
+    up_to = np.searchsorted(background, rounded, side="right")
     return np.asarray(50 * (below + up_to) / len(background))
 
 
 def view_pair(
-    space: EmbeddingSpace, one: int, other: int, background: NDArray[np.float32]
+    space: EmbeddingSpace, first: int, second: int, background: NDArray[np.float32]
 ) -> PairView:
-    """
+    """Two papers of the pool under one encoder.
+
     Args:
-        one, other: rows of `space.vectors`.
-        background: ascending cosines of random pairs of the space.
+        first, second: rows of `space.vectors`.
+        background: (n,) ascending cosines of random pairs of the space.
     """
-    cosines = space.vectors[[one, other]] @ space.vectors.T
-    cosine = float(cosines[0, other])
-    cosines[0, one] = cosines[1, other] = -2  # a paper is not its own neighbour
-    rank, other_rank = (int((line > cosine).sum()) + 1 for line in cosines)
+    cosines = space.vectors[[first, second]] @ space.vectors.T
+    cosine = float(cosines[0, second])
+    cosines[0, first] = cosines[1, second] = -2  # a paper is not its own neighbour
+    second_rank, first_rank = (int((row > cosine).sum()) + 1 for row in cosines)
     nearest = []
-    for line in cosines:
-        line[[one, other]] = -2
-        most = min(NEIGHBOURS, len(line) - 2)
-        nearest.append(set(np.argsort(-line, kind="stable")[:most].tolist()))
+    for row in cosines:
+        row[[first, second]] = -2
+        k = min(NEIGHBOURS, len(row) - 2)
+        nearest.append(set(np.argsort(-row, kind="stable")[:k].tolist()))
     return PairView(
         space.name,
         cosine,
         float(percentiles(cosine, background)),
-        (rank, other_rank),
+        (second_rank, first_rank),
         len(nearest[0] & nearest[1]),
         len(space.vectors),
     )
 
 
 def view_texts(
-    space: EmbeddingSpace, one: Vectors, other: Vectors, background: NDArray[np.float32]
+    space: EmbeddingSpace, first: Vectors, second: Vectors, background: NDArray[np.float32]
 ) -> PairView:
     """Two texts that are not papers of the pool, by their (d,) unit vectors."""
-    cosine = float(one @ other)
+    cosine = float(first @ second)
     return PairView(
         space.name,
         cosine,
@@ -103,50 +105,54 @@ def view_texts(
 
 @dataclass(frozen=True, slots=True)
 class SentencePair:
-    """Two sentences, one of each text, and their cosine."""
+    """A sentence of each of two texts, and their cosine."""
 
-    one: str
-    other: str
+    first: str
+    second: str
     cosine: float
 
 
-def closest_sentences(encoder: Encoder, one: str, other: str, count: int = 3) -> list[SentencePair]:
-    """The `count` pairs of sentences of two texts that are nearest, the nearest first; no sentence
-    is in two pairs. None if each text is a single sentence, which says no more than the texts."""
-    ours, theirs = sentences(one), sentences(other)
-    if not ours or not theirs or len(ours) == len(theirs) == 1:
+def closest_sentences(
+    encoder: Encoder, first: str, second: str, count: int = 3
+) -> list[SentencePair]:
+    """The `count` nearest pairs of sentences of two texts, the nearest first; no sentence is in two
+    pairs. Empty if each text is a single sentence: the pair would be the texts themselves."""
+    first_sentences, second_sentences = sentences(first), sentences(second)
+    if not first_sentences or not second_sentences:
         return []
-    vectors = unit_rows(encoder.encode([*ours, *theirs]))
-    cosines = vectors[: len(ours)] @ vectors[len(ours) :].T
+    if len(first_sentences) == len(second_sentences) == 1:
+        return []
+    vectors = unit_rows(encoder.encode([*first_sentences, *second_sentences]))
+    cosines = vectors[: len(first_sentences)] @ vectors[len(first_sentences) :].T
     pairs = []
-    for _ in range(min(count, len(ours), len(theirs))):
+    for _ in range(min(count, *cosines.shape)):
         i, j = (int(place) for place in np.unravel_index(np.argmax(cosines), cosines.shape))
-        pairs.append(SentencePair(ours[i], theirs[j], float(cosines[i, j])))
+        pairs.append(SentencePair(first_sentences[i], second_sentences[j], float(cosines[i, j])))
         cosines[i, :] = cosines[:, j] = -2
     return pairs
 
 
-def shared_words(one: Paper, other: Paper) -> list[str]:
+def shared_words(first: Paper, second: Paper) -> list[str]:
     """Words that two papers share in any inflection, in the first paper's form, the longest
     first."""
-    ours, theirs = (
+    first_words, second_words = (
         {
             stem(word): word
             for word in _WORD.findall(to_unicode(paper.text).lower())
             if word not in STOP_WORDS
         }
-        for paper in (one, other)
+        for paper in (first, second)
     )
-    shared = [ours[word] for word in ours.keys() & theirs]
+    shared = [first_words[word] for word in first_words.keys() & second_words]
     return sorted(shared, key=lambda word: (-len(word), word))
 
 
 NEAR, FAR = 95.0, 75.0
-"""Percentiles from which on a pair is called near, and below which it is called far."""
+"""A pair is near at this percentile or above, and far below the second one."""
 
 
 def verdict(views: Sequence[PairView]) -> str:
-    """One sentence on what the encoders say of a pair, and whether they agree.
+    """One sentence on how near a pair is under each encoder, and whether the encoders agree.
 
     >>> view = PairView("a", 0.5, 99.7, (3, 2), 4, 3000)
     >>> verdict([view])
@@ -156,20 +162,21 @@ def verdict(views: Sequence[PairView]) -> str:
     if len(views) == 1:
         return f"{statements[0]}: {_kind(views[0])}."
     kinds = {_kind(view) for view in views}
-    apart = max(view.percentile for view in views) - min(view.percentile for view in views)
+    spread = max(view.percentile for view in views) - min(view.percentile for view in views)
     if len(kinds) == 1:
-        how = f"The encoders agree that this pair is {kinds.pop()}"
-    elif apart < 20:
-        how = "The encoders mostly agree"
+        agreement = f"The encoders agree that this pair is {kinds.pop()}"
+    elif spread < 20:
+        agreement = "The encoders mostly agree"
     elif kinds == {"near", "far"}:
-        how = "The encoders disagree strongly"
+        agreement = "The encoders disagree strongly"
     else:
-        how = "The encoders disagree somewhat"
-    return f"{how}: {'; '.join(statements)}."
+        agreement = "The encoders disagree somewhat"
+    return f"{agreement}: {'; '.join(statements)}."
 
 
 def nearer_than(percentile: float) -> str:
-    """
+    """A percentile in words.
+
     >>> nearer_than(42.04), nearer_than(100.0)
     ('nearer than 42.0 % of random pairs', 'nearer than all random pairs')
     """
@@ -179,7 +186,7 @@ def nearer_than(percentile: float) -> str:
 
 
 def per_cent(percentile: float) -> str:
-    """Rounded down, so that 100 % means all.
+    """A percentile, rounded down so that 100 % means all.
 
     >>> per_cent(99.9999), per_cent(42.08), per_cent(100.0)
     ('99.99 %', '42.0 %', '100 %')

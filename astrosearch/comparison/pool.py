@@ -1,4 +1,4 @@
-"""The same papers as several encoders see them: what every comparison is made in."""
+"""A pool of papers with their vectors under several encoders, in which comparisons are made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from astrosearch.report import SILENT, Reporter
 from astrosearch.search.searcher import Searcher, open_index
 
 OWN_POOL, SHARED_POOL = 100_000, 2_000
-"""Papers that pairs are placed among: where the index has all vectors, and where other encoders
-have to encode the papers first."""
+"""Default sizes of the pool: if the index has all vectors, and if other encoders have to encode the
+papers first."""
 
 
 class VectorSource(Protocol):
@@ -31,19 +31,19 @@ class VectorSource(Protocol):
 
     @property
     def papers(self) -> Mapping[str, int] | None:
-        """The identifiers of the papers it has vectors of, with their rows; None for any paper."""
+        """Identifiers and rows of the papers that it has vectors of; None if it can encode any."""
         ...
 
     def request_approval(self, papers: Sequence[Paper]) -> None:
-        """Have the cost of `vectors` agreed to, if there is one.
+        """Ask the user to approve the cost of `vectors`, if there is one.
 
         Raises:
-            AstrosearchError: if whoever pays says no.
+            AstrosearchError: if the user declines.
         """
         ...
 
     def vectors(self, papers: Sequence[Paper], reporter: Reporter) -> Vectors:
-        """(n, d) float32 unit rows, row i for paper i."""
+        """(n, d) float32 unit rows; row i is paper i."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -56,7 +56,7 @@ class VectorSource(Protocol):
 
 
 class EncoderVectors:
-    """Vectors that an encoder makes."""
+    """Vectors from an encoder."""
 
     papers = None
 
@@ -77,7 +77,7 @@ class EncoderVectors:
 
 
 class IndexVectors:
-    """Vectors that another index has."""
+    """Vectors from another index."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -91,7 +91,7 @@ class IndexVectors:
         return self._index.corpus.ids()
 
     def request_approval(self, papers: Sequence[Paper]) -> None:
-        """They cost nothing."""
+        """Nothing to approve: stored vectors cost nothing."""
 
     def vectors(self, papers: Sequence[Paper], reporter: Reporter) -> Vectors:
         rows = np.array([self.papers[paper.id] for paper in papers])
@@ -99,15 +99,16 @@ class IndexVectors:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         raise InputError(
-            f"index {self.name} has vectors of its papers only, not of new texts; name its "
-            "encoder instead"
+            f"index {self.name} has vectors of its papers only, not of new texts: compare with "
+            "its encoder instead"
         )
 
 
 def vector_source(name: str, reporter: Reporter = SILENT) -> VectorSource:
-    """
+    """The vectors of another index or encoder.
+
     Args:
-        name: of an index on this machine or, if there is none of that name, of an encoder as
+        name: an index on this machine or, if there is none of that name, an encoder as
             `encoders.registry.encoder_spec` takes it.
 
     Raises:
@@ -130,14 +131,15 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonPool:
-    """Papers of an index as its own encoder, and others, see them."""
+    """Papers of an index, with their vectors under its own encoder and others."""
 
     papers: list[Paper]
     spaces: list[EmbeddingSpace]
-    """The index's own first. Row i of each is paper i."""
+    """One for each encoder, the index's own first. Row i of each is paper i."""
 
     def row_of(self, paper_id: str) -> int:
-        """
+        """The row of a paper.
+
         Raises:
             NothingFound: if the paper is not in the pool.
         """
@@ -155,23 +157,24 @@ def gather(
     seed: int,
     reporter: Reporter = SILENT,
 ) -> ComparisonPool:
-    """Given papers and others drawn at random, `count` in all, in each embedding space.
+    """A pool of `count` papers: the named ones and others drawn at random.
 
     Args:
-        paper_ids: papers to include, by identifiers as `parse_id` gives them.
-        sources: of the other spaces. Of another index, only papers that it has too are drawn.
+        paper_ids: normalised identifiers of papers to include.
+        sources: where the vectors of the other spaces come from. If one is an index, only papers
+            that it has too are drawn.
 
     Raises:
-        NothingFound: if one of `paper_ids` is not in the index, or not in another one.
+        NothingFound: if one of `paper_ids` is not in the index, or not in one of the sources.
         InputError: if fewer than three papers are left.
     """
     index = searcher.index
-    given = [index.corpus.row_of(paper_id) for paper_id in dict.fromkeys(paper_ids)]
+    named = [index.corpus.row_of(paper_id) for paper_id in dict.fromkeys(paper_ids)]
     drawn = np.random.default_rng(seed).permutation(
-        np.setdiff1d(_common_rows(index, paper_ids, sources), given)
+        np.setdiff1d(_common_rows(index, paper_ids, sources), named)
     )
-    extra = drawn[: max(0, count - len(given))]
-    rows = np.sort(np.concatenate([given, extra]).astype(np.int64))
+    extra = drawn[: max(0, count - len(named))]
+    rows = np.sort(np.concatenate([named, extra]).astype(np.int64))
     if len(rows) < 3:
         raise InputError(f"{len(rows)} papers are too few to compare; at least 3 are needed")
     papers = list(index.corpus.stream(rows))
@@ -185,7 +188,7 @@ def gather(
 def _common_rows(
     index: Index, paper_ids: Sequence[str], sources: Sequence[VectorSource]
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Rows of the papers that every source has vectors of.
+    """(n,) rows of the papers that all sources have vectors of, ascending.
 
     Raises:
         NothingFound: if a source lacks one of `paper_ids`.

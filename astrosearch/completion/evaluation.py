@@ -1,9 +1,9 @@
-"""Does grounding help? Measured on abstracts that the model has not seen, cut in halves.
+"""Evaluation of completion: does grounding help? Measured on abstracts cut in halves.
 
-The first half is the beginning. Three things are measured: how well the base and the adapter
-predict the true second half, with sources and without; what share of the numbers they write are in
-the true abstract or in a source; and how near their text comes to the true ending. README.md beside
-this file has the figures.
+The model continues the first half of each abstract. Three things are measured: how well base model
+and adapter predict the true second half, with sources and without; what share of the numbers that
+the adapter writes are in the true abstract or in a source; and how near its text is to the true
+ending. README.md beside this file has the results.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,53 +27,59 @@ from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.sentences import halves
 
 Load = Callable[[], LocalGenerator]
+"""Loads a generator when it is needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An abstract in halves, and the sources of the first."""
+    """An abstract in halves, and the sources for the first."""
 
     paper_id: str
     beginning: str
     ending: str
     sources: list[str]
-    """Abstracts, best first, without the paper's own."""
+    """Abstracts of other papers, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """Of the true endings, under one model."""
+    """The perplexity of the true endings under one model."""
 
     model: str
     grounded: bool
+    """Whether the sources are in the prompt."""
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """How much lower one perplexity is than another, as a share of it."""
+    """How much one change lowers the perplexity, as a share of that without the change."""
 
     what: str
+    """The change."""
     estimate: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What the continuations written in one way are like."""
+    """Figures of the continuations that were written in one of `WAYS`."""
 
     how: str
+    """Name of the way."""
     abstracts: int
+    """Number of continuations."""
     numbers: int
-    """Written in all."""
+    """Number of numbers in all continuations together."""
     supported: Estimate | None
-    """Share of them that the true abstract or a source has; None if none was written."""
+    """Share of these numbers that are in the true abstract or a source; None without numbers."""
     unsupported_by_all: int
-    """Numbers that neither the beginning nor a source has."""
+    """Numbers that are neither in the beginning nor in a source."""
     similarity: Estimate
-    """Mean cosine of a continuation and the true ending."""
+    """Mean cosine of a continuation with the true ending."""
     shuffled: Estimate
-    """The same with the ending of another paper."""
+    """Mean cosine of a continuation with the ending of another paper."""
     tokens_blocked: int
+    """Tokens that were not written because they would have led to an unknown number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,9 @@ class CompletionReport:
 
     index: str
     papers: int
+    """Number of cases."""
     sources: float
-    """Mean number of sources that stood before a beginning."""
+    """Mean number of sources of a case."""
     left_out: int
     """Papers without two halves, or without sources."""
     perplexities: list[Perplexity]
@@ -103,30 +110,35 @@ def draw_cases(
     seed: int,
     reporter: Reporter,
 ) -> tuple[list[Case], int]:
-    """The first `count` papers of a sample that have two halves and sources, and how many papers
-    were passed over.
+    """The first `count` papers of a sample that have two halves and sources, and the number of
+    papers that were left out.
+
+    Args:
+        k: most sources of a case.
 
     Raises:
         InputError: if fewer than two papers have both.
     """
     cases: list[Case] = []
     left_out = 0
-    floors: dict[int, float] = {}  # one for all beginnings of about the same length
+    floors: dict[int, float] = {}  # one for all beginnings with the same power of two of words
     rows = sample_order(searcher.index, held_out=held_out, seed=seed)
     for paper in searcher.index.corpus.stream(rows):
         reporter.progress("Finding sources", len(cases), count)
-        cut = halves(paper.abstract)
+        parts = halves(paper.abstract)
         try:
-            if cut is None:
+            if parts is None:
                 raise NothingFound
-            words = 1 << len(cut[0].split()).bit_length()
+            beginning, ending = parts
+            words = 1 << len(beginning.split()).bit_length()
             if words not in floors:
                 floors[words] = relevance_floor(searcher, words, k)
-            sources = find_sources(searcher, cut[0], k, exclude=[paper.id], floor=floors[words])
+            sources = find_sources(searcher, beginning, k, exclude=[paper.id], floor=floors[words])
         except NothingFound:
             left_out += 1
             continue
-        cases.append(Case(paper.id, *cut, [source.paper.abstract for source in sources]))
+        abstracts = [source.paper.abstract for source in sources]
+        cases.append(Case(paper.id, beginning, ending, abstracts))
         if len(cases) == count:
             break
     reporter.progress("Finding sources", len(cases), len(cases))
@@ -148,12 +160,12 @@ def evaluate_completion(
     seed: int,
     reporter: Reporter,
 ) -> CompletionReport:
-    """The perplexities of base and adapter, and continuations by the adapter.
+    """The perplexities under base model and adapter, and figures of continuations by the adapter.
 
     Args:
-        loads: load the base's generator and the adapter's; only one is in memory at a time.
-        left_out: the papers that `draw_cases` passed over.
-        continued: how many of the cases, from the first on, are continued as well.
+        loads: load the base model and the adapter; only one of them is in memory at a time.
+        left_out: number of papers that `draw_cases` left out.
+        continued: number of cases, from the first on, that the adapter continues.
     """
     perplexities: list[Perplexity] = []
     losses: dict[tuple[int, bool], Losses] = {}
@@ -164,9 +176,11 @@ def evaluate_completion(
         names.append(generator.name)
         for grounded in (False, True):
             task = f"Reading with {generator.name}{', grounded' if grounded else ''}"
-            read = _losses(generator, cases, grounded=grounded, task=task, reporter=reporter)
-            losses[number, grounded] = read
-            perplexities.append(Perplexity(generator.name, grounded, read.perplexity))
+            ending_losses = _losses(
+                generator, cases, grounded=grounded, task=task, reporter=reporter
+            )
+            losses[number, grounded] = ending_losses
+            perplexities.append(Perplexity(generator.name, grounded, ending_losses.perplexity))
         if number == 1:
             sampled = list(_sampled(generator, searcher, cases[:continued], seed, reporter))
         del generator  # before the next one is loaded
@@ -196,14 +210,14 @@ def _estimate(values: tuple[float, float, float]) -> Estimate:
 
 
 def _ending(generator: LocalGenerator, case: Case) -> list[int]:
-    """Token ids of the true ending, tokenized behind the beginning."""
+    """Token ids of the true ending, tokenized after the beginning."""
     vocabulary = generator.model.vocabulary
     whole, beginning = vocabulary.ids([f"{case.beginning} {case.ending}", case.beginning])
     return whole[len(beginning) :]
 
 
-def _given(generator: LocalGenerator, case: Case, new_tokens: int) -> list[str]:
-    """The sources that fit beside the beginning and `new_tokens` tokens."""
+def _fitting_sources(generator: LocalGenerator, case: Case, new_tokens: int) -> list[str]:
+    """The sources that fit in the model's context with the beginning and `new_tokens` tokens."""
     return case.sources[: generator.count_fitting(case.beginning, case.sources, new_tokens)]
 
 
@@ -215,15 +229,19 @@ def _losses(
     task: str,
     reporter: Reporter,
 ) -> Losses:
-    texts, given = [], []
+    """The losses of the true endings after their prompts."""
+    texts, prompt_lengths = [], []
     for case in cases:
         ending = _ending(generator, case)
-        sources = _given(generator, case, len(ending)) if grounded else []
+        sources = _fitting_sources(generator, case, len(ending)) if grounded else []
         prompt = generator.prompt(case.beginning, sources)
         texts.append([*prompt, *ending])
-        given.append(len(prompt))
+        prompt_lengths.append(len(prompt))
     return losses_of(
-        generator.model, texts, lambda done: reporter.progress(task, done, len(cases)), given
+        generator.model,
+        texts,
+        lambda done: reporter.progress(task, done, len(cases)),
+        prompt_lengths,
     )
 
 
@@ -232,16 +250,16 @@ WAYS = (
     ("grounded", True, False),
     ("only known numbers", True, True),
 )
-"""Name, whether sources are given, whether unknown numbers are forbidden."""
+"""Name, whether sources are in the prompt, whether unknown numbers are blocked."""
 
 
 @dataclass(slots=True)
-class _Written:
-    """What was written in one way, case by case."""
+class _Continuations:
+    """The continuations written in one way, case by case."""
 
     texts: list[str] = field(default_factory=list)
     numbers: list[tuple[int, int]] = field(default_factory=list)
-    """How many were written, and how many of these are true or in a source."""
+    """Numbers in a continuation, and how many of them are true or in a source."""
     invented: int = 0
     tokens_blocked: int = 0
 
@@ -253,8 +271,8 @@ def _sampled(
     seed: int,
     reporter: Reporter,
 ) -> Iterator[Sampled]:
-    """Every case continued in each way, by as many tokens as its true ending has."""
-    written = {how: _Written() for how, _, _ in WAYS}
+    """Figures of each way, from a continuation of each case as long as its true ending."""
+    continuations = {how: _Continuations() for how, _, _ in WAYS}
     task = f"Writing with {generator.name}"
     for done, case in enumerate(cases):
         reporter.progress(task, done, len(cases))
@@ -265,24 +283,25 @@ def _sampled(
                 generator, case, seed, known if only_known else None, grounded=grounded
             )
             numbers = [mention for mention in mentions(text) if mention.kind == "number"]
-            way = written[how]
-            way.texts.append(text.strip() or ".")
-            way.numbers.append((len(numbers), sum(bool(true.having(number)) for number in numbers)))
-            way.invented += sum(not known.having(number) for number in numbers)
-            way.tokens_blocked += stats.tokens_blocked
+            supported = sum(bool(true.having(number)) for number in numbers)
+            written = continuations[how]
+            written.texts.append(text.strip() or ".")
+            written.numbers.append((len(numbers), supported))
+            written.invented += sum(not known.having(number) for number in numbers)
+            written.tokens_blocked += stats.tokens_blocked
     reporter.progress(task, len(cases), len(cases))
     endings = unit_rows(searcher.encoder.encode([case.ending for case in cases]))
-    for how, way in written.items():
-        vectors = unit_rows(searcher.encoder.encode(way.texts))
+    for how, written in continuations.items():
+        vectors = unit_rows(searcher.encoder.encode(written.texts))
         yield Sampled(
             how,
             len(cases),
-            sum(count for count, _ in way.numbers),
-            _share(np.array(way.numbers, dtype=np.float64), seed),
-            way.invented,
+            sum(count for count, _ in written.numbers),
+            _share(np.array(written.numbers, dtype=np.float64), seed),
+            written.invented,
             _mean((vectors * endings).sum(axis=1), seed),
             _mean((vectors * np.roll(endings, 1, axis=0)).sum(axis=1), seed),
-            way.tokens_blocked,
+            written.tokens_blocked,
         )
 
 
@@ -294,21 +313,27 @@ def _continued(
     *,
     grounded: bool,
 ) -> tuple[str, GenerationStats]:
+    """A continuation of a case, as long as its true ending.
+
+    Args:
+        allowed: the numbers that may be written; None for any.
+    """
     length = max(1, len(_ending(generator, case)))
-    given = _given(generator, case, length) if grounded else []
+    sources = _fitting_sources(generator, case, length) if grounded else []
     stats = GenerationStats()
     sampling = Sampling(max_new_tokens=length, seed=seed)
-    text = "".join(generator.generate(case.beginning, given, sampling, stats, allowed))
+    text = "".join(generator.generate(case.beginning, sources, sampling, stats, allowed))
     if allowed is not None and stats.stopped != "end":
         text = allowed.without_unfinished(case.beginning, text)
     return text, stats
 
 
 def _share(counts: NDArray[np.float64], seed: int) -> Estimate | None:
-    """The share that the second column is of the first, over all rows; resampled by rows.
+    """The sum of the second column over that of the first, resampled by rows; None if the first is
+    zero.
 
     Args:
-        counts: (n, 2), the whole and its part.
+        counts: (n, 2), wholes and their parts.
     """
     if not counts[:, 0].sum():
         return None
@@ -318,5 +343,6 @@ def _share(counts: NDArray[np.float64], seed: int) -> Estimate | None:
 
 
 def _mean(values: NDArray[np.floating], seed: int) -> Estimate:
+    """The mean of (n,) values with its interval."""
     column = values.astype(np.float64)[:, None]
     return interval(float(column.mean()), resampled_means(column, seed)[:, 0])

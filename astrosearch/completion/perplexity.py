@@ -1,4 +1,4 @@
-"""How well a language model predicts a text."""
+"""Perplexity: how well a language model predicts texts."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from astrosearch.evaluation.bootstrap import interval, resampled_means
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Cross-entropy of some texts under one model, text by text."""
+    """Cross-entropy of each of n texts under one model."""
 
     total: NDArray[np.float64]
-    """(n,) nats, summed over a text's tokens."""
+    """(n,) nats, summed over a text's predicted tokens."""
     tokens: NDArray[np.int64]
-    """(n,) tokens that were predicted: all but the given ones."""
+    """(n,) number of predicted tokens: all but those of the prompt."""
 
     @property
     def perplexity(self) -> float:
@@ -32,18 +32,20 @@ def losses_of(
     model: LanguageModel,
     texts: Sequence[Sequence[int]],
     progress: Callable[[int], None],
-    given: Sequence[int] | None = None,
+    prompt_lengths: Sequence[int] | None = None,
 ) -> Losses:
     """The loss of each text. One text at a time, so nothing is padded.
 
     Args:
-        texts: token ids.
-        given: how many tokens at the start of each text are not predicted; by default 1.
+        texts: token ids of each text.
+        progress: called with the number of texts done so far.
+        prompt_lengths: number of tokens at the start of each text that are not predicted; by
+            default 1.
     """
     total = np.zeros(len(texts))
-    first = np.ones(len(texts), dtype=np.int64) if given is None else np.array(given)
+    starts = np.ones(len(texts), np.int64) if prompt_lengths is None else np.array(prompt_lengths)
     model.model.eval()
-    for number, (text, start) in enumerate(zip(texts, first.tolist(), strict=True)):
+    for number, (text, start) in enumerate(zip(texts, starts.tolist(), strict=True)):
         ids = torch.tensor([list(text)], device=model.device)
         predicted = len(text) - start
         output = model.model(input_ids=ids, logits_to_keep=predicted + 1)
@@ -52,17 +54,20 @@ def losses_of(
         )
         total[number] = losses.double().sum().item()
         progress(number + 1)
-    return Losses(total, np.array([len(text) for text in texts]) - first)
+    return Losses(total, np.array([len(text) for text in texts]) - starts)
 
 
-def reduction(base: Losses, other: Losses, seed: int = 0) -> tuple[float, float, float]:
-    """How much lower `other`'s perplexity is than the base's, as a share of it.
+def reduction(before: Losses, after: Losses, seed: int = 0) -> tuple[float, float, float]:
+    """How much lower the perplexity after a change is than before, as a share of that before.
+
+    Args:
+        before, after: losses of the same texts.
 
     Returns:
-        The share with its 95 % interval from a paired bootstrap over texts.
+        The share, and its 95 % interval from a paired bootstrap over texts: value, low, high.
     """
-    columns = np.stack([other.total - base.total, base.tokens], axis=1)
+    columns = np.stack([after.total - before.total, before.tokens], axis=1)
     means = resampled_means(columns, seed)
     shares = 1 - np.exp(means[:, 0] / means[:, 1])
-    estimate = interval(1 - other.perplexity / base.perplexity, shares)
+    estimate = interval(1 - after.perplexity / before.perplexity, shares)
     return estimate.value, estimate.low, estimate.high

@@ -1,4 +1,4 @@
-"""Encoders, each in a module of its own that is imported when it is needed."""
+"""Loading the encoder of a spec. Each is in a module of its own, imported when it is needed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +12,16 @@ from astrosearch.report import SILENT, Reporter
 
 
 def load_encoder(spec: EncoderSpec, reporter: Reporter = SILENT, **options: Any) -> Encoder:
-    """The encoder of a spec, for a corpus.
+    """The encoder of a spec, for many texts.
 
     Args:
-        reporter: asked before a service's encoder spends money.
-        options: `device`, `dtype` and `batch_tokens` of `TransformerEncoder`; None for its default.
+        reporter: gets progress and notices, and approves the cost of a service.
+        options: `device`, `dtype` and `batch_tokens` of `TransformerEncoder`; None for a default.
 
     Raises:
-        ModelMissing: if the weights are not here and cannot be fetched.
-        EncoderMismatch: if the weights found are not those the spec names.
-        InputError: if the encoder has no use for an option, or for the spec's quantization.
+        ModelMissing: if the weights are not on this machine and cannot be fetched.
+        EncoderMismatch: if the weights are of another revision than the spec's.
+        InputError: if the encoder does not take an option, or the spec's quantization.
     """
     _check_options(spec, options)
     if spec.is_service:
@@ -36,9 +36,15 @@ def load_encoder(spec: EncoderSpec, reporter: Reporter = SILENT, **options: Any)
 
 
 def load_query_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encoder:
-    """The same encoder for a few short texts: without torch, whose import takes seconds, if the
-    model is a plain LLaMA. For a service nobody is asked to agree: a query of a few dozen words
-    costs less than a thousandth of a cent."""
+    """The encoder of a spec, for a few short texts.
+
+    A plain LLaMA runs without torch, whose import takes seconds. A service is used without
+    approval: a query of a few dozen words costs less than a thousandth of a cent.
+
+    Raises:
+        ModelMissing: if the weights are not on this machine and cannot be fetched.
+        EncoderMismatch: if the weights are of another revision than the spec's.
+    """
     if spec.is_service:
         return _service_encoder(spec, reporter, ask=False)
     known, folder, adapter = _resolve(spec, reporter)
@@ -57,11 +63,13 @@ def load_query_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encode
 
 
 def load_cached_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encoder:
-    """The encoder of a spec whose vectors are kept in the user's cache. A service's are anyhow,
-    and without layers they take no longer to make than to look up.
+    """The encoder of a spec, with a cache of vectors in the user's cache folder.
+
+    A service's encoder has a cache of its own. One without layers needs none: it encodes a text as
+    quickly as a cache finds it.
 
     Raises:
-        ModelMissing: if the weights are not here and cannot be fetched.
+        ModelMissing: if the weights are not on this machine and cannot be fetched.
     """
     if spec.is_service or spec.is_static:
         return load_encoder(spec, reporter)
@@ -74,23 +82,24 @@ def load_cached_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encod
 def _check_options(spec: EncoderSpec, options: Mapping[str, Any]) -> None:
     """
     Raises:
-        InputError: if the encoder has no use for an option, or for the spec's quantization.
+        InputError: if the encoder does not take an option, or the spec's quantization.
     """
     locate.check(spec)
-    given = {name: value for name, value in options.items() if value is not None}
-    if spec.is_service and given:
-        names = ", ".join(name.replace("_", " ") for name in given)
+    options = {name: value for name, value in options.items() if value is not None}
+    if spec.is_service and options:
+        names = ", ".join(name.replace("_", " ") for name in options)
         raise InputError(f"{spec.model} does not run on this machine: it takes no {names}")
     if spec.is_static:
-        for name, usual in (("device", "cpu"), ("dtype", "float32"), ("batch_tokens", None)):
-            if given.get(name, usual) != usual:
+        for name, fixed in (("device", "cpu"), ("dtype", "float32"), ("batch_tokens", None)):
+            if options.get(name, fixed) != fixed:
                 raise InputError(
                     f"{spec.short_name} runs no layer: it is computed on the CPU in float32, and "
-                    f"{name.replace('_', ' ')} {given[name]} has no effect"
+                    f"{name.replace('_', ' ')} {options[name]} has no effect"
                 )
 
 
 def _numpy_is_enough(folder: Path, adapter: Path | None) -> bool:
+    """Whether model and adapter can run without torch."""
     from astrosearch.encoders import llama_numpy, mapped, token_table
 
     model = (folder / token_table.FILE).exists() or llama_numpy.can_read(folder)
@@ -104,10 +113,11 @@ def _service_encoder(spec: EncoderSpec, reporter: Reporter, *, ask: bool = True)
 
 
 def _resolve(spec: EncoderSpec, reporter: Reporter) -> tuple[EncoderSpec, Path, Path | None]:
+    """The spec with its revision, and the folders of the weights and of the adapter."""
     known, folder, adapter = locate.resolve(spec, reporter)
     if spec.revision not in ("", known.revision):
         raise EncoderMismatch(
-            f"the index was built with {spec.model} of revision {spec.revision}, this machine has "
+            f"the index was built with revision {spec.revision} of {spec.model}, this machine has "
             f"{known.revision}",
             remedy="build-again",
         )

@@ -1,1 +1,1 @@
-"""How well an index finds what it should."""
+"""How well an index finds the right papers."""

@@ -15,14 +15,18 @@ from astrosearch.evaluation.report import FORMAT, Report
 from astrosearch.evaluation.tasks import Settings, Task
 
 DECISIVE = "nDCG@10"
-"""The measure by which a gate decides: it sees every rank up to 10 and every grade."""
+"""The measure that a gate tests: it depends on every rank up to 10 and on every grade."""
 
-FEWEST = 10
-"""Queries that a gate decides by: those of fewer, drawn again and again, are the same ones."""
+MIN_QUERIES = 10
+"""Fewest queries that a gate decides by. Resampling fewer draws the same few again and again."""
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
-    """Whether a report has all that is read of it; what it lacks altogether is a KeyError."""
+    """Whether a report has everything that is read from it.
+
+    Raises:
+        KeyError: if a field is missing.
+    """
     asdict(Settings(**record["settings"]))
     for task in record["tasks"]:
         modes = [result["mode"] for result in task["results"] if not result["differences"]]
@@ -37,16 +41,17 @@ def _is_whole(record: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class SavedReport:
-    """A report of an earlier run, with what each single query scored."""
+    """The report of an earlier run, with the score of each query."""
 
     path: Path
     record: dict[str, Any]
 
     @classmethod
     def read(cls, path: Path) -> "SavedReport":
-        """
+        """Read a report that was saved with its values (`Report.as_record`).
+
         Raises:
-            InputError: if `path` is not a report in this format.
+            InputError: if `path` cannot be read or is not a report in this format.
         """
         try:
             record = orjson.loads(path.read_bytes())
@@ -60,26 +65,28 @@ class SavedReport:
         return cls(path, record)
 
     def check(self, tasks: Sequence[Task], settings: Settings) -> None:
-        """
+        """Check that this run can be compared with the saved one.
+
         Raises:
-            InputError: if the same tasks were not asked on the same sample then.
+            InputError: if the tasks or their samples differ, or a task has fewer than
+                `MIN_QUERIES` queries.
         """
-        then = {task["task"]: task for task in self.record["tasks"]}
-        if then.keys() != {task.name for task in tasks}:
+        saved_tasks = {task["task"]: task for task in self.record["tasks"]}
+        if saved_tasks.keys() != {task.name for task in tasks}:
             raise InputError(
-                f"{self.path} holds the tasks {', '.join(then)}, this run has "
-                f"{', '.join(task.name for task in tasks)}: ask for the same with --task"
+                f"{self.path} has the tasks {', '.join(saved_tasks)}, this run has "
+                f"{', '.join(task.name for task in tasks)}: run the same tasks"
             )
         for task in tasks:
-            if then[task.name]["sample"] == task.sample:
-                if len(task.queries) < FEWEST:
+            if saved_tasks[task.name]["sample"] == task.sample:
+                if len(task.queries) < MIN_QUERIES:
                     raise InputError(
-                        f"task {task.name} has {len(task.queries)} queries: of fewer than {FEWEST} "
-                        "no interval can be had, and nothing can be said to be worse"
+                        f"task {task.name} has {len(task.queries)} queries: a gate needs at least "
+                        f"{MIN_QUERIES} to test whether the index got worse"
                     )
                 continue
             before, now = self.record["settings"], asdict(settings)
-            other = [
+            differences = [
                 f"{name} {before[name]}, not {now[name]}"
                 for name in ("queries", "pool", "held_out", "seed")
                 if before.get(name) != now[name]
@@ -87,26 +94,26 @@ class SavedReport:
             raise InputError(
                 f"{self.path} was made on another sample of task {task.name}: "
                 + (
-                    f"it has {'; '.join(other)}: give the same options"
-                    if other
-                    else "the index's papers, or the judgements, have changed: build the earlier "
-                    "index again over them and --save a new report"
+                    f"it has {'; '.join(differences)}: use the same settings"
+                    if differences
+                    else "the index's papers or the judgements have changed: build the earlier "
+                    "index again from the same papers and save a new report"
                 )
             )
 
     def regressions(self, report: Report) -> list[str]:
-        """Where the index is significantly worse than it was: one phrase for each task and mode.
+        """Where the index is significantly worse than it was: a phrase for each task and mode.
 
-        The measure is nDCG@10. So many tasks and modes are tested that one of them would often
-        fail by chance: the intervals together, not each, hold at 95 % (Bonferroni).
+        The measure is nDCG@10. With so many tasks and modes, one would often fail by chance. So
+        the intervals hold at 95 % together, not each (Bonferroni).
         """
-        then = {task["task"]: task["results"] for task in self.record["tasks"]}
-        # Only what is compared with the index's own encoder has differences.
+        saved_results = {task["task"]: task["results"] for task in self.record["tasks"]}
+        # The results of the index's own encoder, and of words, have no differences.
         pairs = [
-            (one.task.name, result, saved)
-            for one in report.tasks
-            for result in one.results
-            for saved in then[one.task.name]
+            (task_report.task.name, result, saved)
+            for task_report in report.tasks
+            for result in task_report.results
+            for saved in saved_results[task_report.task.name]
             if result.mode == saved["mode"] and not (result.differences or saved["differences"])
         ]
         column = MEASURES.index(DECISIVE)
@@ -117,11 +124,11 @@ class SavedReport:
             after = np.round(result.values[:, column], 6)
             difference = after - before
             means = resampled_means(difference[:, None], report.settings.seed)[:, 0]
-            tested = interval(difference.mean(), means, level)
-            if tested.verdict == "worse":
+            estimate = interval(difference.mean(), means, level)
+            if estimate.verdict == "worse":
                 phrases.append(
                     f"{name}, {result.mode}: {DECISIVE} {after.mean():.3f}, it was "
-                    f"{before.mean():.3f} (difference {tested.value:+.3f}, "
-                    f"{tested.low:+.3f} to {tested.high:+.3f})"
+                    f"{before.mean():.3f} (difference {estimate.value:+.3f}, "
+                    f"{estimate.low:+.3f} to {estimate.high:+.3f})"
                 )
         return phrases

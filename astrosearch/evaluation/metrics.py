@@ -1,10 +1,10 @@
-"""How good rankings are, and how sure that is: measures, bootstrap, isotropy.
+"""How good rankings are: measures of retrieval, and the isotropy of vectors.
 
-The measures are those of trec_eval, by way of ir_measures. All are cut at rank 10:
+The measures are those of trec_eval, computed by ir_measures. All are cut at rank 10:
 
     R@1, R@10   share of a query's relevant papers among the first 1, 10
-    MRR@10      1 / rank of the first relevant one
-    nDCG@10     gain by relevance, discounted by log2(rank + 1), over the best possible
+    MRR@10      1 / rank of the first relevant paper
+    nDCG@10     gain by grade, discounted by log2(rank + 1), over the best possible
                 (Järvelin and Kekäläinen 2002, doi:10.1145/582415.582418)
 """
 
@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 """(queries, measures): what each query scores by each measure."""
 
 DEPTH = 10
-"""Ranks that the measures look at."""
+"""Ranks that the measures take into account."""
 
 _MEASURES = {
     "R@1": ir_measures.R @ 1,
@@ -42,20 +42,26 @@ def rank_pessimistically(
 ) -> NDArray[np.int64]:
     """Documents in order of score, best first; among equal scores the relevant ones come last.
 
-    So an encoder for which all texts look alike finds nothing, wherever the answers stand.
+    So an encoder that gives all texts the same vector scores nothing, wherever the relevant
+    documents stand.
 
-    >>> ranked(np.array([0.5, 0.9, 0.5]), np.array([3, 4, 5]), {3: 1}).tolist()
+    >>> rank_pessimistically(np.array([0.5, 0.9, 0.5]), np.array([3, 4, 5]), {3: 1}).tolist()
     [4, 5, 3]
+
+    Args:
+        scores: (n,), higher is better.
+        documents: (n,), the documents that have them.
     """
-    grades = np.array([relevant.get(int(one), 0) for one in documents], dtype=np.int64)
+    grades = np.array([relevant.get(document, 0) for document in documents.tolist()], np.int64)
     return documents[np.lexsort((documents, grades, -scores))]
 
 
-def measure(answers: Sequence[NDArray[np.int64]], relevant: Sequence[Relevant]) -> Values:
-    """
+def measure(rankings: Sequence[NDArray[np.int64]], relevant: Sequence[Relevant]) -> Values:
+    """(queries, measures): what each query scores by each of `MEASURES`, from 0 to 1.
+
     Args:
-        answers: for each query its documents, best first; an empty one scores 0.
-        relevant: for each query what it should have found.
+        rankings: for each query the documents found, best first; an empty ranking scores 0.
+        relevant: for each query the documents that it should have found.
     """
     judged = {
         str(query): {str(document): grade for document, grade in grades.items()}
@@ -63,35 +69,35 @@ def measure(answers: Sequence[NDArray[np.int64]], relevant: Sequence[Relevant]) 
     }
     # trec_eval sorts by score and breaks ties by name: falling scores keep the order as it is.
     run = {
-        str(query): {str(document): -float(rank) for rank, document in enumerate(answer[:DEPTH])}
-        for query, answer in enumerate(answers)
+        str(query): {str(document): -float(rank) for rank, document in enumerate(ranking[:DEPTH])}
+        for query, ranking in enumerate(rankings)
     }
-    columns = {one: column for column, one in enumerate(_MEASURES.values())}
+    columns = {measure: column for column, measure in enumerate(_MEASURES.values())}
     values = np.zeros((len(relevant), len(columns)))
-    for found in ir_measures.iter_calc(list(columns), judged, run):
-        values[int(found.query_id), columns[found.measure]] = found.value
+    for metric in ir_measures.iter_calc(list(columns), judged, run):
+        values[int(metric.query_id), columns[metric.measure]] = metric.value
     return values
 
 
 @dataclass(frozen=True, slots=True)
 class Isotropy:
-    """How evenly vectors fill their space: how much all texts look alike, whatever they say
-    (Ethayarajh 2019, arXiv:1909.00512)."""
+    """How evenly vectors fill their space (Ethayarajh 2019, arXiv:1909.00512). Where they do not,
+    all texts look alike, whatever they say."""
 
     mean: float
-    """Of the cosines of random pairs; near 0 if isotropic."""
+    """Mean cosine of random pairs; near 0 if isotropic."""
     spread: float
-    """Standard deviation of the same cosines."""
+    """Standard deviation of these cosines."""
     top_component: float
     """Share of the variance of the unit rows that lies along their first principal component."""
 
 
 ROWS = 4_096
-"""Vectors that are looked at: the principal components of more would be no other, and slow."""
+"""Vectors that isotropy is computed from: more are slow, and hardly change the components."""
 
 
 def isotropy(vectors: NDArray[np.floating], seed: int = 0) -> Isotropy:
-    """Of (n, d) vectors, n > 1; of `ROWS` of them, drawn at random, if there are more."""
+    """The isotropy of (n, d) vectors, n > 1; of `ROWS` drawn at random if there are more."""
     generator = np.random.default_rng(seed)
     if len(vectors) > ROWS:
         vectors = vectors[np.sort(generator.choice(len(vectors), ROWS, replace=False))]

@@ -1,12 +1,12 @@
-"""Which papers answer which query, as people or reference lists have judged.
+"""Judgements: which papers answer a query, according to people or reference lists.
 
-Two formats are read: JSON Lines,
+Two formats are read. JSON Lines:
 
     {"id": "2601.16919", "relevant": ["1905.08667", "2503.14452"]}
     {"query": "gas stripped from a dwarf galaxy", "relevant": ["2503.14368"]}
 
-and TREC qrels (https://trec.nist.gov/data/qrels_eng/), `query 0 document relevance` a line, where a
-query is an arXiv identifier, or a topic of a second file, `query<TAB>text` a line.
+TREC qrels (https://trec.nist.gov/data/qrels_eng/), with lines `query 0 document relevance`. A query
+is an arXiv identifier, or the number of a topic in a second file with lines `query<TAB>text`.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from astrosearch.errors import IdentifierError, InputError
 from astrosearch.papers import parse_id
 
 HIGHEST_GRADE = 1_000
-"""Larger numbers are not grades: those of TREC go up to 4 or so."""
+"""A larger number is not a grade: those of TREC go up to about 4."""
 
 
 @dataclass(slots=True)
@@ -35,24 +35,28 @@ class Judgement:
 
 
 def read_judgements(path: Path, topics: Path | None = None) -> list[Judgement]:
-    """One judgement for each query, in the order in which the queries come first.
+    """One judgement for each query, in the order of their first lines.
+
+    Args:
+        topics: the queries of TREC qrels, if their numbers are not arXiv identifiers.
 
     Raises:
-        InputError: if there is none, or a line is in neither format; with the line's number.
+        InputError: if the file is empty or cannot be read, or a line is in neither format; the
+            message has the line's number.
     """
     texts = _read_topics(topics) if topics else {}
     judgements: dict[tuple[str | None, str | None], Judgement] = {}
     for number, line in _lines(path):
         where = f"{path}:{number}"
-        found = (
+        judgement = (
             _json_judgement(line, where)
             if path.suffix in (".json", ".jsonl") or line.startswith("{")
             else _qrels_judgement(line, where, texts)
         )
-        kept = judgements.setdefault((found.id, found.text), found)
-        kept.relevant.update(found.relevant)
+        first = judgements.setdefault((judgement.id, judgement.text), judgement)
+        first.relevant.update(judgement.relevant)
     if not judgements:
-        raise InputError(f"{path} is empty: no query is judged")
+        raise InputError(f"{path} is empty: it has no judgements")
     return list(judgements.values())
 
 
@@ -63,20 +67,20 @@ def _json_judgement(line: str, where: str) -> Judgement:
         raise InputError(f"{where}: not JSON ({error})") from None
     expected = 'write {"id": "2601.16919", "relevant": ["1905.08667"]}, or "query" for "id"'
     if not isinstance(record, dict) or ("id" in record) == ("query" in record):
-        raise InputError(f"{where}: no judgement: {expected}")
-    asked, relevant = record.get("id", record.get("query")), record.get("relevant")
+        raise InputError(f"{where}: not a judgement: {expected}")
+    query, relevant = record.get("id", record.get("query")), record.get("relevant")
     if (
-        not isinstance(asked, str)
+        not isinstance(query, str)
         or not isinstance(relevant, list)
-        or not all(isinstance(one, str) for one in relevant)
+        or not all(isinstance(paper_id, str) for paper_id in relevant)
     ):
         raise InputError(f"{where}: identifiers and queries are strings: {expected}")
-    grades = {_normal_id(one): 1 for one in relevant}
+    grades = {_normal_id(paper_id): 1 for paper_id in relevant}
     if "id" in record:
-        return Judgement(_normal_id(asked), None, grades)
-    if not asked.strip():
+        return Judgement(_normal_id(query), None, grades)
+    if not query.strip():
         raise InputError(f"{where}: the query is empty")
-    return Judgement(None, " ".join(asked.split()), grades)
+    return Judgement(None, " ".join(query.split()), grades)
 
 
 def _qrels_judgement(line: str, where: str, texts: dict[str, str]) -> Judgement:
@@ -99,13 +103,13 @@ def _read_topics(path: Path) -> dict[str, str]:
     for number, line in _lines(path):
         query, _, text = line.partition("\t")
         if not text.strip():
-            raise InputError(f"{path}:{number}: no topic: write its number, a tab and its text")
+            raise InputError(f"{path}:{number}: not a topic: write its number, a tab and its text")
         texts[query.strip()] = " ".join(text.split())
     return texts
 
 
 def _normal_id(text: str) -> str:
-    """As arXiv writes it. What is not an identifier stays as it is, and is not in any index."""
+    """The normalised identifier. Other text stays as it is: no index has a paper of that name."""
     try:
         return parse_id(text).id
     except IdentifierError:
@@ -122,4 +126,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text in UTF-8") from None
+        raise InputError(f"{path} is not text in UTF-8") from None

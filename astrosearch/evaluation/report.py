@@ -1,4 +1,4 @@
-"""What an evaluation found: figures for each task, mode and encoder, with their intervals."""
+"""The report of an evaluation: scores of each task, mode and encoder, with their intervals."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,31 +16,37 @@ FORMAT = "astrosearch-eval-1"
 
 @dataclass(frozen=True)
 class Result:
-    """What one system reaches in one task."""
+    """The scores of one system in one task."""
 
     mode: str
     encoder: str | None
     """None for words alone."""
     values: Values
-    """(queries, measures)"""
+    """(queries, measures): the scores of each query."""
     estimates: dict[str, Estimate]
+    """Measure to its mean over queries."""
     differences: dict[str, Estimate] = field(default_factory=dict)
-    """From the index's own encoder in the same mode; empty for that one itself."""
+    """Measure to its difference from the index's own encoder in the same mode; empty for that
+    encoder itself and for words alone."""
 
 
 @dataclass(frozen=True)
 class TaskReport:
+    """A task and the scores of all systems in it."""
+
     task: Task
     results: list[Result]
 
 
 @dataclass(frozen=True)
 class EncoderReport:
+    """An encoder that was evaluated."""
+
     name: str
     spec: EncoderSpec
     dimension: int
     isotropy: Isotropy
-    """Of the documents of the first task."""
+    """Of its vectors of the first task's documents."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,14 @@ class Report:
     papers: int
     settings: Settings
     encoders: list[EncoderReport]
-    """The index's own first."""
+    """The index's own encoder first."""
     tasks: list[TaskReport]
 
     def as_record(self, *, values: bool = False) -> dict[str, Any]:
-        """For JSON: no date and no duration, so that two runs give the same bytes.
+        """The report for JSON. It has no date and no duration, so two runs give the same bytes.
 
         Args:
-            values: whether what each single query scores is in it too, for a later gate.
+            values: whether to add the scores of each query, which a later gate needs.
         """
         return {
             "format": FORMAT,
@@ -69,14 +75,14 @@ class Report:
             "versions": versions(),
             "encoders": [
                 {
-                    "name": one.name,
-                    **one.spec.as_record(),
-                    "dimension": one.dimension,
-                    "isotropy": asdict(one.isotropy),
+                    "name": encoder.name,
+                    **encoder.spec.as_record(),
+                    "dimension": encoder.dimension,
+                    "isotropy": asdict(encoder.isotropy),
                 }
-                for one in self.encoders
+                for encoder in self.encoders
             ],
-            "tasks": [_task_record(one, values=values) for one in self.tasks],
+            "tasks": [_task_record(task, values=values) for task in self.tasks],
         }
 
 
@@ -92,10 +98,10 @@ def _task_record(report: TaskReport, *, values: bool) -> dict[str, Any]:
             {
                 "mode": result.mode,
                 "encoder": result.encoder,
-                "measures": {name: asdict(one) for name, one in result.estimates.items()},
+                "measures": {name: asdict(estimate) for name, estimate in result.estimates.items()},
                 "differences": {
-                    name: {**asdict(one), "verdict": one.verdict}
-                    for name, one in result.differences.items()
+                    name: {**asdict(difference), "verdict": difference.verdict}
+                    for name, difference in result.differences.items()
                 },
                 **({"values": _columns(result.values)} if values else {}),
             }
@@ -109,7 +115,7 @@ def _columns(values: Values) -> dict[str, list[float]]:
 
 
 def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
+    """Versions of the packages that the scores depend on."""
     from importlib.metadata import version
 
     return {

@@ -1,9 +1,8 @@
 """Retrieval quality of words, of an index's encoder and of others, on the index's own papers.
 
-Each task (`evaluation.tasks`) is asked in three modes: words alone (lexical), an encoder's vectors
-alone (dense), both (hybrid). All systems get the same queries and the same documents, so a
-difference between two is tested query by query. Ranking is that of a search: what is measured is
-what users get.
+Each task (`evaluation.tasks`) is run in three modes: words alone (lexical), an encoder's vectors
+alone (dense), and both (hybrid). All systems get the same queries and documents, so two of them
+are compared query by query. The ranker is that of a search: what is measured is what users get.
 """
 
 import tempfile
@@ -42,10 +41,10 @@ from astrosearch.search.signals import Column, EncodedQuery, Rows
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
 
 Ranking = NDArray[np.int64]
-"""Places in the pool of the documents found for one query, best first."""
+"""(n,) places in the pool of the documents found for one query, best first."""
 
-Answers = tuple[str, str | None, list[Ranking]]
-"""Mode, encoder (None for words alone), and the ranking for each query."""
+SystemRankings = tuple[str, str | None, list[Ranking]]
+"""A mode, an encoder (None for words alone), and the ranking for each query."""
 
 
 def evaluate(
@@ -55,14 +54,17 @@ def evaluate(
     encoders: Sequence[tuple[str, Encoder]],
     reporter: Reporter = SILENT,
 ) -> Report:
-    """Ask all tasks in all modes.
+    """Run all tasks in all modes with all encoders.
 
     Args:
-        tasks: what `sample_tasks` gave for this index.
-        encoders: names and encoders, the index's own first; its vectors of papers are the index's.
+        tasks: from `sample_tasks` for this index.
+        encoders: names and encoders, the index's own first. Its vectors of papers are taken from
+            the index.
+        reporter: gets the progress, and approves the cost of services.
 
     Raises:
         EncoderMismatch: if the first encoder is not the index's.
+        AstrosearchError: if an encoder gives vectors that are not finite.
     """
     index.check(encoders[0][1])
     for number, (_, encoder) in enumerate(encoders):
@@ -70,30 +72,30 @@ def evaluate(
             encoder.request_approval(_texts(index, tasks, encoder.spec, own=number == 0))
     with ExitStack() as open_indexes:
         worded = [open_indexes.enter_context(_worded(index, task)) for task in tasks]
-        answers: list[list[Answers]] = [
+        systems: list[list[SystemRankings]] = [
             [(LEXICAL, None, [rows for _, rows in words.best])] for words in worded
         ]
-        described = []
+        encoder_reports = []
         for number, (name, encoder) in enumerate(encoders):
             papers = _paper_vectors(index, tasks, encoder, name, reporter, own=number == 0)
-            for words, task_answers in zip(worded, answers, strict=True):
+            for words, task_systems in zip(worded, systems, strict=True):
                 documents = _encoded(index, words, encoder, name, papers, reporter)
                 for mode in (DENSE, HYBRID):
                     rankings = _rankings(documents, dense=mode == DENSE)
-                    task_answers.append((mode, name, rankings))
+                    task_systems.append((mode, name, rankings))
                 if words is worded[0]:
-                    even = isotropy(documents.vectors)
-                    report = EncoderReport(name, encoder.spec, encoder.dimension, even)
-                    described.append(report)
-    reports = [
-        TaskReport(task, _results(task, task_answers, settings.seed))
-        for task, task_answers in zip(tasks, answers, strict=True)
+                    evenness = isotropy(documents.vectors)
+                    report = EncoderReport(name, encoder.spec, encoder.dimension, evenness)
+                    encoder_reports.append(report)
+    task_reports = [
+        TaskReport(task, _results(task, task_systems, settings.seed))
+        for task, task_systems in zip(tasks, systems, strict=True)
     ]
-    return Report(index.folder.name, len(index), settings, described, reports)
+    return Report(index.folder.name, len(index), settings, encoder_reports, task_reports)
 
 
 class _WordedTask:
-    """A task with a lexical index of its documents alone, and what it gives for each query."""
+    """A task, with a lexical index of its documents and the best of them for each query."""
 
     def __init__(self, task: Task, lexical: LexicalIndex) -> None:
         self.task = task
@@ -105,7 +107,7 @@ class _WordedTask:
         return scores.astype(np.float64)
 
     def _best(self, query: Query) -> tuple[Column, Rows]:
-        # One more, since the paper that asks may be among them.
+        # One more, since the query's own paper may be among them.
         scores, rows = self._lexical.search(query.text, DEPTH + 1, fields=self.task.searched)
         ranking = _without_itself(query, scores, rows)
         score_of = dict(zip(rows.tolist(), scores.tolist(), strict=True))
@@ -114,6 +116,7 @@ class _WordedTask:
 
 @contextmanager
 def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
+    """The task with a lexical index in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
         for place, paper in enumerate(index.corpus.stream(task.rows)):
@@ -124,7 +127,7 @@ def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
 
 
 class _Documents:
-    """A task's documents as an encoder sees them, beside their words."""
+    """A task's documents and queries under one encoder, with the words of the documents."""
 
     def __init__(
         self,
@@ -135,9 +138,9 @@ class _Documents:
     ) -> None:
         """
         Args:
-            queries: of the task, in order.
-            vectors: (n, dimension) of the documents.
-            texts: place in the pool to what the encoder reads there.
+            queries: those of the task, in order.
+            vectors: (n, dimension) vectors of the documents.
+            texts: from a place in the pool to the text that the encoder reads.
         """
         self.words = words
         self.queries = queries
@@ -145,8 +148,8 @@ class _Documents:
         self.background = float(random_pair_cosines(vectors).mean())
         self._texts = texts
         self._tokens: dict[int, WeightedTokens] = {}
-        asking = np.stack([query.vector for query in queries if query.vector is not None])
-        self.near = _nearest(asking, vectors, words.task)
+        query_vectors = np.stack([query.vector for query in queries if query.vector is not None])
+        self.near = _nearest(query_vectors, vectors, words.task)
 
     def of_query(self, number: int) -> "_DocumentsOfQuery":
         return _DocumentsOfQuery(self, number)
@@ -159,8 +162,8 @@ class _Documents:
 
 
 class _DocumentsOfQuery:
-    """The documents that one query may find, as ranking sees them: the query's own paper is not
-    among them, and among equal scores the right answer comes last."""
+    """The documents that one query may find, for the ranker (`search.signals.Papers`). The query's
+    own paper is not among them, and among equal scores the relevant documents come last."""
 
     def __init__(self, documents: _Documents, number: int) -> None:
         self._documents = documents
@@ -178,7 +181,7 @@ class _DocumentsOfQuery:
         return self._documents.words.best[self._number]
 
     def cosines(self, vector: Vectors, rows: Rows) -> Column:
-        # Equal texts may differ in the last bits, by where they stand in a product: they are ties.
+        # The cosines of equal texts may differ in their last bits: rounding makes them ties.
         return (unit_rows(self._documents.vectors[rows]) @ vector).round(6).astype(np.float64)
 
     def bm25(self, text: str, rows: Rows) -> Column:
@@ -189,32 +192,36 @@ class _DocumentsOfQuery:
 
 
 def _rankings(documents: _Documents, *, dense: bool) -> list[Ranking]:
+    """The ranking of each query, by vectors alone or with words."""
     rankings = []
-    for number, (query, encoded) in enumerate(
+    for number, (query, encoded_query) in enumerate(
         zip(documents.words.task.queries, documents.queries, strict=True)
     ):
-        asked = replace(encoded, words=None) if dense else encoded
+        if dense:
+            encoded_query = replace(encoded_query, words=None)
         papers = documents.of_query(number)
-        ranking = rank(papers, asked, find_candidates(papers, asked, DEPTH))
+        candidates = find_candidates(papers, encoded_query, DEPTH)
+        ranking = rank(papers, encoded_query, candidates)
         rows = ranking.candidates.signals.rows
         rankings.append(rank_pessimistically(ranking.scores.round(9), rows, query.relevant))
     return rankings
 
 
 def _without_itself(query: Query, scores: NDArray[np.floating], places: Rows) -> Ranking:
+    """The `DEPTH` best documents, without the query's own paper."""
     others = places != query.place
     return rank_pessimistically(scores[others], places[others], query.relevant)[:DEPTH]
 
 
 def _documents_apart(index: Index, task: Task, spec: EncoderSpec) -> Sequence[str] | None:
-    """A task's documents, where they are not the papers as the encoder sees them in an index."""
+    """(n,) texts of a task's documents; None if they are what the encoder reads of whole papers."""
     if task.name == TITLE and spec.document != "abstract":
         return [paper.abstract for paper in index.corpus.stream(task.rows)]
     return task.halves
 
 
 def _texts(index: Index, tasks: Sequence[Task], spec: EncoderSpec, *, own: bool) -> Iterator[str]:
-    """Every text that an encoder will be given; of the index's own encoder, no papers."""
+    """All texts that an encoder will encode; without papers if the encoder is the index's own."""
     if not own:
         yield from (spec.text_of(paper) for paper in index.corpus.stream(_needed(tasks, spec)))
     for task in tasks:
@@ -223,11 +230,11 @@ def _texts(index: Index, tasks: Sequence[Task], spec: EncoderSpec, *, own: bool)
 
 
 def _needed(tasks: Sequence[Task], spec: EncoderSpec) -> Rows:
-    """Rows of the papers, ascending, whose vectors the tasks take."""
-    asking = [query.row for task in tasks for query in task.queries if query.row is not None]
+    """(n,) rows of the papers whose vectors the tasks need, ascending."""
+    query_rows = [query.row for task in tasks for query in task.queries if query.row is not None]
     apart = (TITLE, HALF) if spec.document != "abstract" else (HALF,)
     pools = [task.rows for task in tasks if task.name not in apart]
-    return np.unique(np.concatenate([*pools, np.array(asking, dtype=np.int64)]))
+    return np.unique(np.concatenate([*pools, np.array(query_rows, dtype=np.int64)]))
 
 
 def _paper_vectors(
@@ -239,7 +246,7 @@ def _paper_vectors(
     *,
     own: bool,
 ) -> Callable[[Rows], NDArray[np.float16]]:
-    """Rows of the index to the vectors of their papers: those of the index, or encoded here."""
+    """From (n,) rows to (n, dimension) vectors of their papers: the index's, or encoded here."""
     if own:
         return lambda rows: index.vectors[rows]
     needed = _needed(tasks, encoder.spec)
@@ -256,16 +263,16 @@ def _encoded(
     papers: Callable[[Rows], NDArray[np.float16]],
     reporter: Reporter,
 ) -> _Documents:
-    """A task's documents and queries, as an encoder sees them."""
+    """A task's documents and queries under one encoder."""
     task, spec = words.task, encoder.spec
     apart = _documents_apart(index, task, spec)
     if apart is None:
         vectors = papers(task.rows)
     else:
         vectors = _encode(encoder, apart, f"documents ({task.name}) with {name}", reporter)
-    new = [query.text for query in task.queries if query.row is None]
-    encoded = iter(_encode(encoder, new, f"queries ({task.name}) with {name}", reporter))
-    asking = unit_rows(
+    texts = [query.text for query in task.queries if query.row is None]
+    encoded = iter(_encode(encoder, texts, f"queries ({task.name}) with {name}", reporter))
+    query_vectors = unit_rows(
         np.stack(
             [
                 next(encoded) if query.row is None else papers(np.array([query.row]))[0]
@@ -278,12 +285,13 @@ def _encoded(
         return spec.text_of(index.corpus.papers([row])[0])
 
     queries = []
-    for query, vector in zip(task.queries, asking, strict=True):
-        one = EncodedQuery(query.text, vector)
+    for query, vector in zip(task.queries, query_vectors, strict=True):
+        encoded_query = EncodedQuery(query.text, vector)
         if isinstance(encoder, LateInteraction):
             text = query.text if query.row is None else text_of(query.row)
-            one = replace(one, tokens=tuple(encoder.weighted_tokens([text])), encoder=encoder)
-        queries.append(one)
+            tokens = tuple(encoder.weighted_tokens([text]))
+            encoded_query = replace(encoded_query, tokens=tokens, encoder=encoder)
+        queries.append(encoded_query)
     return _Documents(
         words,
         queries,
@@ -303,45 +311,46 @@ def _encode(
 
 
 SCORES_AT_ONCE = 2**23
-"""Scores held in memory at a time, in float32: 32 MB."""
+"""Scores in memory at a time: 32 MB of float32."""
 
 
-def _nearest(asking: Vectors, documents: NDArray[np.float16], task: Task) -> list[Ranking]:
-    """The documents of the highest cosines, for each query; ties count against the right answer.
+def _nearest(query_vectors: Vectors, documents: NDArray[np.float16], task: Task) -> list[Ranking]:
+    """The `DEPTH` documents of the highest cosines for each query. Among equal cosines the relevant
+    documents come last.
 
     Args:
-        asking: (q, dimension), unit rows.
+        query_vectors: (q, dimension) float32, unit rows.
         documents: (n, dimension).
     """
     count = len(documents)
     rankings = []
     block = max(1, SCORES_AT_ONCE // count)
-    for start in range(0, len(asking), block):
-        queries = asking[start : start + block]
+    for start in range(0, len(query_vectors), block):
+        queries = query_vectors[start : start + block]
         scores = np.empty((len(queries), count), dtype=np.float32)
         for first in range(0, count, BLOCK):
             scores[:, first : first + BLOCK] = (
                 queries @ unit_rows(documents[first : first + BLOCK]).T
             )
         scores = scores.round(6)  # equal texts are ties, as in `cosines`
-        for query, line in zip(task.queries[start : start + block], scores, strict=True):
-            line[list(query.relevant)] -= 5e-7  # behind its ties, before the next score
-            wanted = min(DEPTH + 1, count)
-            best = np.argpartition(-line, wanted - 1)[:wanted].astype(np.int64)
-            rankings.append(_without_itself(query, line[best], best))
+        for query, row in zip(task.queries[start : start + block], scores, strict=True):
+            row[list(query.relevant)] -= 5e-7  # behind its ties, before the next score
+            k = min(DEPTH + 1, count)
+            best = np.argpartition(-row, k - 1)[:k].astype(np.int64)
+            rankings.append(_without_itself(query, row[best], best))
     return rankings
 
 
-def _results(task: Task, answers: Sequence[Answers], seed: int) -> list[Result]:
-    """Of each mode and encoder; the first of a mode, the index's own, is what others are compared
-    with."""
+def _results(task: Task, systems: Sequence[SystemRankings], seed: int) -> list[Result]:
+    """The result of each mode and encoder. The other encoders are compared with the first of the
+    same mode, which is the index's own."""
     relevant = [query.relevant for query in task.queries]
-    values = [measure(rankings, relevant) for _, _, rankings in answers]
+    values = [measure(rankings, relevant) for _, _, rankings in systems]
     # All systems side by side: one draw of queries resamples them all.
     means = np.split(resampled_means(np.concatenate(values, axis=1), seed), len(values), axis=1)
-    first = {mode: number for number, (mode, _, _) in reversed(list(enumerate(answers)))}
+    first = {mode: number for number, (mode, _, _) in reversed(list(enumerate(systems)))}
     results = []
-    for number, (mode, encoder, _) in enumerate(answers):
+    for number, (mode, encoder, _) in enumerate(systems):
         base = first[mode]
         differences = {}
         if number != base:
@@ -352,6 +361,7 @@ def _results(task: Task, answers: Sequence[Answers], seed: int) -> list[Result]:
 
 
 def _estimates(values: Values, means: Values) -> dict[str, Estimate]:
+    """The mean of each measure, from (queries, measures) and (RESAMPLES, measures)."""
     return {
         name: interval(values[:, column].mean(), means[:, column])
         for column, name in enumerate(MEASURES)

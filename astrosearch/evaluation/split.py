@@ -1,4 +1,4 @@
-"""Which papers are held out, for good: decided by the identifier alone."""
+"""Which papers are held out from all training: decided by the identifier alone."""
 
 import hashlib
 
@@ -10,8 +10,9 @@ def is_held_out(paper_id: str, fold: int = 0) -> bool:
     """True for one identifier in five, the same ones on every machine and in every corpus.
 
     Args:
-        fold: which fifth, 0 to 4. Whatever ships was made without the first; the others are for
-            cross-validation.
+        paper_id: normalised identifier.
+        fold: which fifth, 0 to 4. All shipped models were trained without fold 0; the others are
+            for cross-validation.
     """
     digest = hashlib.sha256(paper_id.encode()).digest()
     return int.from_bytes(digest[:8]) % HELD_OUT_SHARE == fold

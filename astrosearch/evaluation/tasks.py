@@ -1,10 +1,10 @@
-"""What an evaluation asks: queries, and the pool of papers in which their answers are sought.
+"""The tasks of an evaluation: queries, and the pool of papers that is searched for the answers.
 
-    title        the query is a paper's title, the answer its abstract; documents lose their titles
+    title        the query is a paper's title, the answer its abstract; documents have no titles
     half         the query is the first half of an abstract, the answer the second half
     judgements   the query is a paper or a text, the answers are the papers judged relevant
 
-The first two need no labels: a part of a paper must find the rest of it (known-item search).
+The first two need no judgements: one part of a paper must find the other (known-item search).
 """
 
 import hashlib
@@ -24,55 +24,55 @@ from astrosearch.text.sentences import halves
 TITLE, HALF, JUDGEMENTS = "title", "half", "judgements"
 
 POOL = 10_000
-"""Default size of the pool: each paper in it has to be encoded for the task `half`, and by every
-encoder that is compared."""
+"""Default size of the pool. Each of its papers has to be encoded for the task `half`, and again by
+each encoder that is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides a sample, for one corpus."""
+    """What a sample of one corpus depends on."""
 
     tasks: tuple[str, ...] = (TITLE, HALF)
     queries: int = 1000
     """Number of queries of each task, drawn at random."""
     pool: int = POOL
-    """Number of papers in which the answers are sought."""
+    """Number of papers that are searched for the answers."""
     held_out: bool = False
-    """Only papers that no training may use (`astrosearch.evaluation.split`)."""
+    """Whether to use only papers that no training may use (`astrosearch.evaluation.split`)."""
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question of a task."""
+    """One query of a task."""
 
     text: str
     relevant: dict[int, int]
-    """Place in the pool to grade."""
+    """Places of the relevant documents in the pool, each with its grade."""
     row: int | None = None
-    """Row of the paper that asks, if one does."""
+    """Row of the paper that is the query; None if the query is a text."""
     place: int | None = None
-    """Its place in the pool, if it is there: it is not an answer to itself."""
+    """Place of that paper in the pool, if it is there. It does not count as a hit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Queries and the documents among which each is to find its own. Holds texts, no vectors."""
+    """Queries, and the documents in which each has to find the relevant ones."""
 
     name: str
     queries: list[Query]
     rows: NDArray[np.int64]
-    """The pool: rows of the index, document i is of paper `rows[i]`."""
+    """(n,) the pool, as rows of the index: document i is from paper `rows[i]`."""
     halves: list[str] | None
-    """The documents if they are not the papers themselves."""
+    """(n,) the documents, if they are second halves of abstracts; None if they are papers."""
     sample: str
-    """Fingerprint of queries, documents and judgements: equal only for the same questions."""
+    """Fingerprint of queries, documents and judgements: equal only for the same sample."""
     notes: list[str]
-    """What a reader of the figures has to know: what was left out, how large the pool is."""
+    """What a reader of the scores has to know: what was left out, how large the pool is."""
 
     @property
     def searched(self) -> tuple[str, ...]:
-        """Fields of the documents in which words are sought."""
+        """Fields of the documents that are searched for words."""
         return ("title", "abstract") if self.name == JUDGEMENTS else ("abstract",)
 
 
@@ -102,8 +102,7 @@ def sample_tasks(
 
 
 def sample_order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64]:
-    """All rows of an index, or those of held-out papers, in the order in which a sample takes
-    them."""
+    """(n,) all rows of an index, or those of held-out papers, in the order that samples take."""
     return _shuffled(_rows(index, held_out=held_out), seed)
 
 
@@ -124,13 +123,13 @@ def _hash(seed: int, text: str) -> bytes:
 def _known_item_task(
     index: Index, settings: Settings, name: str, drawn: NDArray[np.int64], which: str
 ) -> Task:
-    """A task in which a part of a paper asks for the rest of it."""
+    """A task in which one part of a paper has to find the other."""
     parts: list[tuple[int, str, str]] = []
-    unfit = 0
+    unusable = 0
     for row, paper in zip(drawn.tolist(), index.corpus.stream(drawn), strict=True):
         halved = halves(paper.abstract) if name == HALF else (paper.title.strip(), paper.abstract)
         if halved is None or not halved[0]:
-            unfit += 1
+            unusable += 1
             continue
         parts.append((row, *halved))
         if len(parts) == settings.pool:
@@ -141,16 +140,18 @@ def _known_item_task(
             f"{'two halves of an abstract' if name == HALF else 'a title'}: too few to evaluate"
         )
     notes = []
-    if unfit and name == HALF:
-        notes.append(f"{unfit:,} papers left out: no end of a sentence halves their abstracts")
-    if len(parts) + unfit < len(drawn):
+    if unusable and name == HALF:
+        notes.append(
+            f"{unusable:,} papers left out: their abstracts cannot be halved between sentences"
+        )
+    if len(parts) + unusable < len(drawn):
         notes.append(_pool_note(len(parts), len(drawn), which))
-    # The first drawn are asked; the pool is in the order of the index, so that no place in it
-    # tells what was asked.
-    asking = parts[: settings.queries]
+    # The first papers drawn are the queries. The pool is in the order of the index, so that the
+    # place of a paper does not tell whether it is a query.
+    query_parts = parts[: settings.queries]
     parts.sort()
     place_of = {row: place for place, (row, _, _) in enumerate(parts)}
-    queries = [Query(text, {place_of[row]: 1}) for row, text, _ in asking]
+    queries = [Query(text, {place_of[row]: 1}) for row, text, _ in query_parts]
     if len(queries) < settings.queries:
         notes.append(
             f"only {len(queries):,} papers available; using all "
@@ -168,12 +169,12 @@ def _known_item_task(
 
 
 @dataclass(frozen=True, slots=True)
-class _Usable:
-    """A judgement whose query and some of whose relevant papers can be used."""
+class _UsableJudgement:
+    """A judgement whose query can be used, with those of its relevant papers that can be."""
 
-    judged: Judgement
+    judgement: Judgement
     relevant: dict[int, int]
-    """Row to grade."""
+    """Rows of the relevant papers, each with its grade."""
 
 
 def _judged_task(
@@ -183,7 +184,7 @@ def _judged_task(
     rows: dict[str, int],
     drawn: NDArray[np.int64],
 ) -> Task:
-    """A task in which others have said what answers a query."""
+    """A task whose relevant papers are those of judgements."""
     where = "among the papers held out" if settings.held_out else "in the index"
     usable = _usable(judgements, rows)
     notes = _unknown_ids_note(judgements, rows, where)
@@ -197,7 +198,7 @@ def _judged_task(
             f"{len(judgements) - len(usable):,} of {len(judgements):,} queries are left out: "
             f"they, or all their relevant papers, are not {where}"
         )
-    usable.sort(key=lambda each: _hash(settings.seed, each.judged.id or each.judged.text or ""))
+    usable.sort(key=lambda judged: _query_hash(settings.seed, judged.judgement))
     if len(usable) > settings.queries:
         notes.append(f"{settings.queries:,} of {len(usable):,} judged queries are drawn")
         usable = usable[: settings.queries]
@@ -210,24 +211,31 @@ def _judged_task(
     return Task(JUDGEMENTS, queries, pool, None, sample, notes)
 
 
-def _usable(judgements: Sequence[Judgement], rows: dict[str, int]) -> list[_Usable]:
+def _usable(judgements: Sequence[Judgement], rows: dict[str, int]) -> list[_UsableJudgement]:
     usable = []
-    for judged in judgements:
+    for judgement in judgements:
         relevant = {
             rows[paper_id]: grade
-            for paper_id, grade in judged.relevant.items()
-            if paper_id in rows and paper_id != judged.id
+            for paper_id, grade in judgement.relevant.items()
+            if paper_id in rows and paper_id != judgement.id
         }
-        if relevant and (judged.id is None or judged.id in rows):
-            usable.append(_Usable(judged, relevant))
+        if relevant and (judgement.id is None or judgement.id in rows):
+            usable.append(_UsableJudgement(judgement, relevant))
     return usable
+
+
+def _query_hash(seed: int, judgement: Judgement) -> bytes:
+    return _hash(seed, judgement.id or judgement.text or "")
 
 
 def _unknown_ids_note(
     judgements: Sequence[Judgement], rows: dict[str, int], where: str
 ) -> list[str]:
     ids = {
-        paper_id for judged in judgements for paper_id in (judged.id, *judged.relevant) if paper_id
+        paper_id
+        for judgement in judgements
+        for paper_id in (judgement.id, *judgement.relevant)
+        if paper_id
     }
     unknown = sorted(ids - rows.keys())
     if not unknown:
@@ -237,31 +245,31 @@ def _unknown_ids_note(
 
 
 def _pool_with_answers(
-    usable: Sequence[_Usable], drawn: NDArray[np.int64], size: int
+    usable: Sequence[_UsableJudgement], drawn: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
     """(n,) rows, ascending: all that are relevant to a query, and others up to `size`."""
-    answers = {row for each in usable for row in each.relevant}
+    answers = {row for judged in usable for row in judged.relevant}
     others = [row for row in drawn.tolist() if row not in answers]
     return np.array(sorted([*answers, *others[: max(0, size - len(answers))]]), dtype=np.int64)
 
 
 def _graded_queries(
-    index: Index, usable: Sequence[_Usable], rows: dict[str, int], pool: NDArray[np.int64]
+    index: Index, usable: Sequence[_UsableJudgement], rows: dict[str, int], pool: NDArray[np.int64]
 ) -> list[Query]:
     place_of = {row: place for place, row in enumerate(pool.tolist())}
     queries = []
-    for each in usable:
-        judged = each.judged
-        row = rows[judged.id] if judged.id is not None else None
-        text = judged.text if row is None else index.corpus.papers([row])[0].text
-        graded = {place_of[relevant]: grade for relevant, grade in each.relevant.items()}
+    for judged in usable:
+        judgement = judged.judgement
+        row = rows[judgement.id] if judgement.id is not None else None
+        text = judgement.text if row is None else index.corpus.papers([row])[0].text
+        graded = {place_of[answer]: grade for answer, grade in judged.relevant.items()}
         place = None if row is None else place_of.get(row)
         queries.append(Query(text or "", graded, row, place))
     return queries
 
 
 def _pool_note(size: int, papers: int, which: str) -> str:
-    return f"answers are sought among {size:,} of {papers:,} {which}"
+    return f"the pool is {size:,} of {papers:,} {which}"
 
 
 def _fingerprint(name: str, queries: Sequence[Query], documents: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Candidates: the papers that are worth ranking for a query, found by vectors and by words."""
+"""Candidates: the papers that are ranked for a query, found by vectors and by words."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows, Signa
 
 @dataclass(frozen=True)
 class Candidates:
-    """(n,) candidates with their first signals, and the rank that each search gave them."""
+    """(n,) candidates with their first signals, and their ranks in each search."""
 
     signals: SignalTable
-    """`cosine` if vectors were compared, `bm25` if words were looked for, each of all rows."""
+    """`cosine` if the query has a vector, `bm25` if it has words; each for all rows."""
     dense_ranks: NDArray[np.int64]
-    """(n,), 1 for the nearest vector; 0 if vectors did not find the paper."""
+    """(n,), 1 for the nearest vector; 0 if the dense search did not find the paper."""
     lexical_ranks: NDArray[np.int64]
-    """(n,), 1 for the best BM25; 0 if words did not find the paper."""
+    """(n,), 1 for the best BM25; 0 if the lexical search did not find the paper."""
 
     def take(self, order: NDArray[np.int64]) -> "Candidates":
         """The same candidates in another order."""
@@ -38,43 +38,43 @@ def find_candidates(
 
     Args:
         allowed: (m,) rows that may be found, ascending; None for all.
-        without: rows that may not: those of the papers that ask.
+        without: rows to leave out: the papers that are the query.
     """
-    depth_with = depth + (0 if without is None else len(without))
-    near = worded = np.zeros(0, np.int64)
-    cosines = scores = np.zeros(0)
+    k = depth + (0 if without is None else len(without))
+    dense = lexical = np.zeros(0, np.int64)
+    cosines = bm25 = np.zeros(0)
     if query.vector is not None:
-        near, cosines = _without(*papers.nearest(query.vector, depth_with, allowed), without, depth)
+        dense, cosines = _without(*papers.nearest(query.vector, k, allowed), without, depth)
     if query.words is not None:
-        best = papers.best_words(query.words, depth_with, allowed)
-        worded, scores = _without(*best, without, depth)
+        lexical, bm25 = _without(*papers.best_words(query.words, k, allowed), without, depth)
     # Not union1d, which imports numpy.ma: 9 ms of a cold query.
-    rows = np.sort(np.concatenate([near, worded[np.isin(worded, near, invert=True)]]))
+    rows = np.sort(np.concatenate([dense, lexical[np.isin(lexical, dense, invert=True)]]))
     signals = SignalTable(rows)
     if query.vector is not None:
         vector = query.vector
         signals.columns["cosine"] = _completed(
-            rows, near, cosines, lambda missing: papers.cosines(vector, missing)
+            rows, dense, cosines, lambda missing: papers.cosines(vector, missing)
         )
     if query.words is not None:
         words = query.words
         signals.columns["bm25"] = _completed(
-            rows, worded, scores, lambda missing: papers.bm25(words, missing)
+            rows, lexical, bm25, lambda missing: papers.bm25(words, missing)
         )
-    return Candidates(signals, _ranks(rows, near), _ranks(rows, worded))
+    return Candidates(signals, _ranks(rows, dense), _ranks(rows, lexical))
 
 
 def _without(scores: Column, rows: Rows, without: Rows | None, depth: int) -> tuple[Rows, Column]:
+    """The first `depth` rows that are not in `without`, and their scores."""
     if without is not None:
-        others = np.isin(rows, without, invert=True)
-        scores, rows = scores[others], rows[others]
+        remaining = np.isin(rows, without, invert=True)
+        scores, rows = scores[remaining], rows[remaining]
     return rows[:depth], scores[:depth]
 
 
 def _completed(
     rows: Rows, known: Rows, scores: Column, compute: Callable[[Rows], Column]
 ) -> Column:
-    """(n,) scores of all rows: those that a search gave, and those that are computed."""
+    """(n,) scores of all rows: `scores` for the `known` rows, computed for the others."""
     column = np.zeros(len(rows))
     column[np.searchsorted(rows, known)] = scores
     missing = np.setdiff1d(rows, known, assume_unique=True)
@@ -84,7 +84,7 @@ def _completed(
 
 
 def _ranks(rows: Rows, ranked: Rows) -> NDArray[np.int64]:
-    """(n,) places of `rows` in a ranking, from 1; 0 for those that are not in it."""
+    """(n,) ranks of `rows` in the ranking `ranked`, from 1; 0 for rows that are not in it."""
     ranks = np.zeros(len(rows), dtype=np.int64)
     ranks[np.searchsorted(rows, ranked)] = np.arange(1, len(ranked) + 1)
     return ranks

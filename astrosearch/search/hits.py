@@ -1,4 +1,4 @@
-"""A hit: a paper of an answer, its place there, and what gave it that place."""
+"""A hit: a paper that answers a query, with its rank and the signals behind it."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from astrosearch.papers import Paper
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One line of an answer."""
+    """A paper that answers a query, and why it ranks where it does."""
 
     rank: int
     """1 for the best."""
     score: float
-    """What the answer is ordered by. Lexical: BM25, from 0 up, larger for longer queries. Hybrid,
-    and dense where tokens are compared: a weighted mean of signals, each scaled so that the query's
-    best paper has 1. Dense otherwise: the cosine. Only plain cosines can be compared between
-    queries."""
+    """What hits are ordered by. In lexical mode it is BM25, from 0 up, larger for longer queries.
+    In hybrid mode, and in dense mode if tokens are compared, it is a weighted mean of signals, each
+    scaled so that the query's best paper has 1. Otherwise it is the cosine. Only cosines can be
+    compared between queries."""
     paper: Paper
     match: int = 0
-    """The score as a whole number from 0 to 100, relative to the best that the query could have."""
+    """The score on a scale from 0, chance, to 100, the best possible score for the query."""
     cosine: float | None = None
-    """Between the query's vector and the paper's, from -1 to 1; None in lexical mode."""
+    """Cosine of the query's vector and the paper's, from -1 to 1; None in lexical mode."""
     dense_rank: int | None = None
     """Rank among the nearest vectors; None if the paper was not among them."""
     lexical_rank: int | None = None
@@ -28,10 +28,10 @@ class Hit:
     bm25: float | None = None
     """BM25 of the query's words; None in dense mode."""
     token_match: float | None = None
-    """Late-interaction score, from -1 to 1; None where tokens were not compared."""
+    """Late-interaction score, from -1 to 1; None if tokens were not compared."""
 
     def as_record(self) -> dict[str, object]:
-        """The hit for JSON; texts as they are stored, with their TeX."""
+        """The hit for JSON. Texts keep their TeX."""
         return {
             "rank": self.rank,
             "match": self.match,
@@ -46,7 +46,7 @@ class Hit:
 
 
 def paper_record(paper: Paper) -> dict[str, object]:
-    """A paper for JSON."""
+    """A paper for JSON, with the abstract's address and the year."""
     return {
         "id": paper.id,
         "title": paper.title,

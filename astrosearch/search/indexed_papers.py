@@ -1,4 +1,4 @@
-"""The papers of a local index, as ranking sees them."""
+"""The papers of a local index, in the form that the ranker needs."""
 
 import numpy as np
 
@@ -9,11 +9,11 @@ from astrosearch.papers import Paper
 from astrosearch.search.signals import Column, Rows
 
 TIES = 8
-"""Papers beyond those wanted among which equal vectors are looked for."""
+"""Extra papers that a search gets, to order equal vectors by their rows."""
 
 
 class IndexedPapers:
-    """An index's papers for one query: what was read once is not read again."""
+    """An index's papers for one query (`search.signals.Papers`). A paper is read only once."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -24,7 +24,7 @@ class IndexedPapers:
         return self._index.manifest.background.mean or 0.0
 
     def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        # A few more, so that ties are in the order of rows also where they are cut.
+        # A few more than k, so that ties at the cut are in the order of rows too.
         [scores], [rows] = self._index.search(vector[None], k + TIES, allowed)
         order = np.lexsort((rows, -scores))[:k]
         return scores[order].astype(np.float64), rows[order]
@@ -44,7 +44,7 @@ class IndexedPapers:
         return encoder.weighted_tokens([spec.text_of(paper) for paper in self.papers(rows)])
 
     def papers(self, rows: Rows) -> list[Paper]:
-        """The papers of (n,) rows, in that order."""
+        """The papers of (n,) rows, in the same order."""
         missing = [row for row in rows.tolist() if row not in self._papers]
         if missing:
             self._papers |= zip(missing, self._index.corpus.papers(missing), strict=True)

@@ -1,11 +1,11 @@
-"""What a query says: words to rank by, and conditions that an answer has to meet.
+"""The query language: words to rank papers by, and conditions that each hit has to meet.
 
     "tidal tails" merger title:NGC author:"Hofmann, F" year:2015-2020 cat:astro-ph.GA
 
-Free words rank the papers. Words in quotes must stand side by side in the title or the abstract;
-those after `title:` or `abs:` must stand there; they rank too. `author:`, `year:` and `cat:` are
-filters, in brackets too. Whatever does not read like that is free words: no colon and no quote
-breaks a query.
+Free words rank the papers. Words in quotes must stand side by side in the title or the abstract,
+and words after `title:` or `abs:` must stand in that field; these words rank papers as well.
+`author:`, `year:` and `cat:` are filters; brackets around them do no harm. All other text is free
+words, so a stray colon or quote does not break a query.
 """
 
 import re
@@ -23,7 +23,7 @@ class RequiredPhrase:
 
     words: str
     fields: tuple[str, ...] = ("title", "abstract")
-    """Where: in any one of these."""
+    """Any one of these has to hold them."""
 
     def __str__(self) -> str:
         where = (
@@ -34,13 +34,14 @@ class RequiredPhrase:
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A query, understood."""
+    """A query, split into its parts."""
 
     text: str
-    """What the encoder sees and BM25 ranks: the free words and those of the conditions."""
+    """The words that rank papers, by vectors and BM25: free words and those of conditions."""
     conditions: tuple[RequiredPhrase, ...] = ()
+    """A hit has all of them."""
     filters: tuple[Filters, ...] = ()
-    """All of them must hold."""
+    """A hit passes all of them."""
 
 
 _TERM = re.compile(
@@ -51,20 +52,21 @@ _TERM = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _AROUND_FILTERS = "()[],;"
-"""What may be left of `(year:2016),`."""
+"""What may be left of `(year:2016),` once the filter is taken out."""
 _YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>[-–])(?P<last>\d{4})?)?", re.ASCII)
 
 
 def parse(text: str) -> ParsedQuery:
     """Read a query as typed.
 
-    >>> parse('merger "tidal tails" year:2016')
-    Question(text='merger tidal tails',
-             conditions=(Condition(words='tidal tails', fields=('title', 'abstract')),),
-             filters=(Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),))
+    >>> query = parse('merger "tidal tails" year:2016')
+    >>> query.text, [str(phrase) for phrase in query.conditions]
+    ('merger tidal tails', ['"tidal tails"'])
+    >>> query.filters[0].since
+    datetime.date(2016, 1, 1)
 
     Raises:
-        InputError: if a filter says nothing, as `year:soon`, or if there are filters alone.
+        InputError: if a filter cannot be read, such as `year:soon`, or if there are only filters.
     """
     conditions: list[RequiredPhrase] = []
     filters: list[Filters] = []
@@ -95,7 +97,7 @@ def parse(text: str) -> ParsedQuery:
     left = _TERM.sub(take, text).split()
     free = " ".join(piece for piece in left if not filters or piece.strip(_AROUND_FILTERS))
     if filters and not free:
-        raise InputError(f"{text.strip()!r} only filters: add words to rank the papers by")
+        raise InputError(f"{text.strip()!r} has only filters: add words to rank the papers by")
     return ParsedQuery(free, tuple(conditions), tuple(filters))
 
 

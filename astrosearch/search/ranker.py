@@ -1,7 +1,8 @@
-"""The ranker: from the signals of candidates to an order.
+"""The ranker: puts candidates in order by their signals.
 
-The first pass blends the signals that every candidate has. The second compares the best of them
-with the query token by token, which costs about a millisecond a paper, and blends that in.
+The first pass is a weighted mean of the signals that all candidates have. The second compares the
+best of them with the query token by token, which takes about a millisecond a paper, and adds that
+to the mean.
 """
 
 from dataclasses import dataclass
@@ -21,15 +22,15 @@ from astrosearch.search.signals import (
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each signal counts. Chosen on training papers (`training/EXPERIMENTS.md`)."""
+    """The weights of the signals, chosen on training papers (`training/EXPERIMENTS.md`)."""
 
     cosine: float = 0.5
-    """In the first pass; BM25 counts the rest where both are known."""
+    """Weight of the cosine in the first pass; BM25 has the rest of 1 where both are known."""
     token_match: float = 0.7
-    """In the second pass; the score of the first counts the rest."""
+    """Weight of the token match in the second pass; the first pass's score has the rest of 1."""
     rerank_depth: int = 16
-    """Papers, the best of the first pass, that go through the second. For a query of a few words 40
-    would find a little more, and take too long."""
+    """How many of the first pass's best papers go through the second. For queries of a few words
+    40 would give slightly better hits, but take too long."""
 
 
 WEIGHTS = Weights()
@@ -42,14 +43,14 @@ class Ranking:
     scores: Column
     """(n,) descending."""
     match: Column
-    """(n,) the scores on a scale from 0, chance, to 1, the best that the query could have."""
+    """(n,) the scores on a scale from 0, chance, to 1, the best possible score for the query."""
     candidates: Candidates
 
 
 def rank(
     papers: Papers, query: EncodedQuery, candidates: Candidates, weights: Weights = WEIGHTS
 ) -> Ranking:
-    """Order candidates by all signals that there are. Ties are in the order of rows."""
+    """Order candidates by all signals that they have. Ties are in the order of rows."""
     signals = candidates.signals
     compared = query.encoder is not None and bool(query.tokens)
     if not compared and not {"cosine", "bm25"} <= signals.columns.keys():
@@ -69,7 +70,7 @@ def rank(
 
 
 def _rank_by_one(papers: Papers, candidates: Candidates) -> Ranking:
-    """A single signal is the score as it is."""
+    """The ranking by a single signal, which is the score."""
     [(name, scores)] = candidates.signals.columns.items()
     order = np.lexsort((candidates.signals.rows, -scores))
     scores = scores[order]
@@ -82,11 +83,11 @@ def _rank_by_one(papers: Papers, candidates: Candidates) -> Ranking:
 
 def first_pass(signals: SignalTable, background: float, weights: Weights = WEIGHTS) -> Column:
     """(n,) weighted mean of cosine and BM25, each scaled so that the query's best paper has 1 and
-    chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). Of a signal that there is
-    not, nothing counts.
+    chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). If only one of the two
+    is known, it has all the weight.
 
     Args:
-        background: the mean cosine of random pairs.
+        background: the mean cosine of random pairs of papers.
     """
     parts: dict[Signal, tuple[float, float]] = {
         "cosine": (weights.cosine, background),
@@ -102,12 +103,12 @@ def first_pass(signals: SignalTable, background: float, weights: Weights = WEIGH
 
 
 def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) -> Column:
-    """(n,) weighted mean of first-pass scores and late-interaction scores, these scaled so that the
-    likest paper has 1.
+    """(n,) weighted mean of first-pass scores and late-interaction scores, the latter scaled so
+    that the best paper has 1.
 
     Args:
-        likeness: NaN where tokens were not compared: such a paper gets 0 for it, and so stays
-            behind those that were.
+        likeness: (n,) late-interaction scores; NaN where tokens were not compared. Such a paper
+            gets 0, and so stays behind those that were compared.
     """
     late = np.nan_to_num(np.maximum(likeness, 0.0), nan=0.0)
     best = float(late.max(initial=0.0))
@@ -117,8 +118,8 @@ def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) ->
 
 
 def scaled(values: Column, chance: float, best: float) -> Column:
-    """Values on a line that has 0 at `chance` and 1 at `best`. Where nothing is better than chance,
-    the order is left and the values count for little."""
+    """(n,) values mapped linearly so that `chance` becomes 0 and `best` becomes 1. If `best` is not
+    above `chance`, the best value becomes 0 and the others stay at their distance below it."""
     zero, unit = (chance, best - chance) if best > chance else (best, 1.0)
     if not len(values):
         return np.zeros(0)

@@ -1,7 +1,7 @@
-"""A Searcher: an open index, its encoder and its ranking, the object that answers.
+"""The Searcher: an open index with its encoder, which answers queries.
 
-Every front end asks one: the command line, a library's user, an evaluation. It may be used from
-several threads at once, and notices between two questions that its index was built again.
+The command line and users of the library search through it. It may be used from several threads
+at once, and before each query it checks whether its index was built again.
 
     parsed query → candidates → signals → ranker → hits
 """
@@ -31,15 +31,15 @@ from astrosearch.search.ranker import WEIGHTS, Ranking, rank
 from astrosearch.search.signals import EncodedQuery, Rows
 
 Mode = Literal["hybrid", "dense", "lexical"]
-"""By meaning and words, by meaning alone, by words alone."""
+"""By vectors and words, by vectors alone, by words alone."""
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
-"""At an answer while builds put other indexes in the place of the one that is asked."""
+"""How often a query is tried again if a build replaces the index while it runs."""
 
 DEPTH = 100
-"""Candidates by vectors, and as many by words, in hybrid mode; `k` if that is more."""
+"""Candidates that hybrid mode gets by vectors, and as many by words; `k` if that is more."""
 
 
 class Searcher:
@@ -50,8 +50,8 @@ class Searcher:
     ) -> None:
         """
         Args:
-            encoder: the index's, if it is loaded already.
-            reporter: is told what is fetched.
+            encoder: the index's encoder, if it is loaded already.
+            reporter: gets notices, such as that a model is being fetched.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -66,11 +66,12 @@ class Searcher:
 
     @property
     def name(self) -> str:
+        """The index's name."""
         return self._folder.name
 
     @property
     def index(self) -> Index:
-        """The index as it was built last."""
+        """The index as it was last built."""
         with self._lock:
             return self._current()
 
@@ -84,6 +85,7 @@ class Searcher:
         return self._snapshot()[1]
 
     def __len__(self) -> int:
+        """The number of papers."""
         return len(self.index)
 
     def query(
@@ -96,13 +98,13 @@ class Searcher:
         """The `k` papers that fit a text best, best first; an empty list if none does.
 
         Args:
-            text: a string is read as `query_parser.parse` reads it, `ParsedQuery(text)` is taken as
-                it is.
-            filters: besides those in the text.
+            text: a string is parsed by `query_parser.parse`; in `ParsedQuery(text)` all text is
+                free words.
+            filters: apply in addition to those in the text.
 
         Raises:
-            InputError: if a filter in the text cannot be understood.
-            ModelMissing: if the encoder's weights are not here and cannot be fetched.
+            InputError: if a filter in the text cannot be read.
+            ModelMissing: if the encoder's weights are not on this machine and cannot be fetched.
         """
         return self.query_batch([text], k, filters, mode)[0]
 
@@ -113,7 +115,7 @@ class Searcher:
         filters: Filters | None = None,
         mode: Mode = "hybrid",
     ) -> list[list[Hit]]:
-        """`query` for several texts, whose vectors are made together."""
+        """The hits of several texts, as `query` gives them. The texts are encoded together."""
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         depth = max(DEPTH, k) if mode == "hybrid" else k
 
@@ -129,7 +131,10 @@ class Searcher:
         return self._ask(answer, with_encoder=mode != "lexical")
 
     def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
-        """The `k` papers nearest to one paper, or to several together, these left out.
+        """The `k` papers nearest to one paper, or to the mean of several, without these papers.
+
+        Args:
+            ids: arXiv identifiers of papers of the index, in any common form.
 
         Raises:
             IdentifierError: if one of the ids is not an arXiv identifier.
@@ -151,7 +156,8 @@ class Searcher:
         return self._ask(answer, with_encoder=compares_tokens)
 
     def paper(self, paper_id: str) -> Paper:
-        """
+        """A paper of the index.
+
         Raises:
             IdentifierError: if `paper_id` is not an arXiv identifier.
             NothingFound: if the paper is not in the index.
@@ -165,14 +171,14 @@ class Searcher:
     def why_empty(
         self, query: ParsedQuery | None = None, filters: Filters | None = None
     ) -> NothingFound:
-        """Why an answer is empty: the error that says which condition, filter or word no paper
-        meets."""
+        """The error that says why a query has no hits: which condition, filter or word no paper
+        matches."""
         return self._ask(
             lambda index, _: _why_empty(index, query, filters or Filters()), with_encoder=False
         )
 
     def close(self) -> None:
-        """Let go of files and threads; nothing can be asked afterwards."""
+        """Release files and threads. The Searcher cannot be used afterwards."""
         self._index.close()
 
     def __enter__(self) -> Self:
@@ -187,7 +193,7 @@ class Searcher:
         self.close()
 
     def _ask(self, answer: Callable[[Index, Encoder | None], T], *, with_encoder: bool) -> T:
-        """An answer of the current index, asked again if another build took its place meanwhile."""
+        """An answer of the current index; tried again if a build replaced the index meanwhile."""
         for attempt in range(1, ATTEMPTS + 1):
             index, encoder = self._snapshot() if with_encoder else (self.index, None)
             try:
@@ -198,8 +204,8 @@ class Searcher:
         raise AssertionError  # not reached: the last attempt returns or raises
 
     def _current(self) -> Index:
-        """The index, opened anew if it was built again. The one before stays open for the threads
-        that still read it, and is closed when the last of them lets go of it."""
+        """The index, opened anew if it was built again. The old one stays open for threads that
+        still read it, and is closed when the last of them drops it."""
         if not self._index.is_current():
             index = Index(self._folder)
             if index.manifest.encoder != self._index.manifest.encoder:
@@ -208,7 +214,7 @@ class Searcher:
         return self._index
 
     def _snapshot(self) -> tuple[Index, Encoder]:
-        """An index and the encoder that belongs to it."""
+        """The current index and its encoder."""
         with self._lock:
             index = self._current()
             if self._encoder is None:
@@ -216,8 +222,8 @@ class Searcher:
             return index, self._encoder
 
     def _compares_tokens(self) -> bool:
-        """Whether papers can be compared token by token. If the encoder is not on this machine,
-        that is said: papers are then compared by their vectors, which lie in the index."""
+        """Whether papers can be compared token by token. If the encoder cannot be loaded, a notice
+        says so: papers are then compared by their vectors, which are in the index."""
         if not self.index.manifest.encoder.is_static:
             return False
         try:
@@ -232,11 +238,11 @@ def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searc
 
     Args:
         name: by default the index that was built last.
-        reporter: is told what is fetched.
+        reporter: gets notices, such as that a model is being fetched.
 
     Raises:
-        IndexMissing: if there is none of that name.
-        IndexDamaged: if it is not whole.
+        IndexMissing: if there is no index of that name.
+        IndexDamaged: if its files do not match its manifest.
     """
     return Searcher(Index(paths.existing_index(name)), reporter=reporter)
 
@@ -244,7 +250,7 @@ def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searc
 def encode_queries(
     encoder: Encoder | None, queries: Sequence[ParsedQuery], mode: Mode
 ) -> list[EncodedQuery]:
-    """Queries in the forms that a mode compares papers with.
+    """Queries in the forms that a mode needs: words, vectors, tokens.
 
     Args:
         encoder: None in lexical mode.
@@ -308,7 +314,7 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
 
 
 def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | None:
-    """Of the allowed rows, those that meet the query's filters and required phrases."""
+    """The allowed rows that match the query's filters and required phrases; None for all."""
     matching = [index.corpus.rows_matching(filters) for filters in query.filters]
     matching += [
         index.lexical.rows_matching_phrase(phrase.words, phrase.fields)
@@ -321,38 +327,39 @@ def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | N
 
 
 def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
-    nobody = f"none of the {len(index):,} papers of index {index.folder.name}"
+    none_of = f"none of the {len(index):,} papers of index {index.folder.name}"
     phrases = query.conditions if query else ()
     for phrase in phrases:
         if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
-            return NothingFound(f"{nobody} has {phrase}")
-    given = _described((filters, *(query.filters if query else ())))
+            return NothingFound(f"{none_of} has {phrase}")
+    description = _described((filters, *(query.filters if query else ())))
     required = " and ".join(map(str, phrases))
-    if given:
+    if description:
         first, last = index.corpus.span()
-        reason = f"{nobody} ({first} to {last}) passes the filters ({given})"
+        reason = f"{none_of} ({first} to {last}) passes the filters ({description})"
         if required:
             reason += f" and has {required}"
         elif query and _passes_any(index, query, filters):
             reason += f" and has a word of {query.text!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:
-        return NothingFound(f"{nobody} has {required} together")
+        return NothingFound(f"{none_of} has {required} together")
     if query:
-        return NothingFound(f"{nobody} has a word of {query.text!r}")
-    return NothingFound(f"index {index.folder.name} has no other papers than those named")
+        return NothingFound(f"{none_of} has a word of {query.text!r}")
+    return NothingFound(f"index {index.folder.name} has no other papers")
 
 
-def _described(filters: Sequence[Filters]) -> str:
-    """`author Riess, since 2010-01-01`"""
+def _described(filter_list: Sequence[Filters]) -> str:
+    """All conditions of several filters in one line: `author Riess, since 2010-01-01`."""
     return ", ".join(
         f"{name} {value}"
-        for each in filters
+        for filters in filter_list
         for name in ("author", "category", "since", "until")
-        if (value := getattr(each, name)) is not None
+        if (value := getattr(filters, name)) is not None
     )
 
 
 def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:
+    """Whether any paper passes all filters and has the required phrases."""
     allowed = _allowed(index, query, index.corpus.rows_matching(filters))
     return allowed is None or len(allowed) > 0

@@ -1,4 +1,4 @@
-"""Signals: what is known of each candidate for a query, as named columns.
+"""Signals: named columns of numbers by which candidates are ranked.
 
 A new signal is a function here, a name in `Signal`, and a weight in `ranker.py`.
 """
@@ -13,15 +13,18 @@ from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
 
 Rows = NDArray[np.int64]
+"""(n,) numbers of papers in a set."""
+
 Column = NDArray[np.float64]
+"""(n,) a number for each row."""
 
 Signal = Literal["cosine", "bm25", "token_match"]
 
 
 class Papers(Protocol):
-    """A set of papers that is searched: what ranking needs to know of it. Rows number the papers.
+    """A set of papers that can be searched and ranked. Rows number its papers.
 
-    A local index is one (`search.indexed_papers`), the documents of an evaluation another.
+    A local index is one (`search.indexed_papers`), the documents of an evaluation are another.
     """
 
     @property
@@ -30,47 +33,47 @@ class Papers(Protocol):
         ...
 
     def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        """The `k` nearest to a (dimension,) unit vector: cosines, best first, and rows."""
+        """The `k` papers nearest to a (dimension,) unit vector: cosines, best first, and rows."""
         ...
 
     def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        """The `k` best by BM25 of a text's words: scores, best first, and rows."""
+        """The `k` best papers by BM25 of a text's words: scores, best first, and rows."""
         ...
 
     def cosines(self, vector: Vectors, rows: Rows) -> Column:
-        """(n,) cosines of a (dimension,) unit vector and the vectors of (n,) rows."""
+        """(n,) cosines of a (dimension,) unit vector with the vectors of (n,) rows."""
         ...
 
     def bm25(self, text: str, rows: Rows) -> Column:
-        """(n,) BM25 of a text's words in (n,) rows; 0 where a paper has none of them."""
+        """(n,) BM25 of a text's words for (n,) rows; 0 where a paper has none of the words."""
         ...
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
-        """The papers of (n,) rows as the tokens that an encoder sees in them."""
+        """The encoder's weighted tokens of the papers of (n,) rows."""
         ...
 
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """A query in every form that papers are compared with."""
+    """A query in all forms that papers are compared with."""
 
     words: str | None = None
-    """The text whose words are looked for; None to go by vectors alone."""
+    """The text whose words are searched for; None to search by vectors alone."""
     vector: Vectors | None = None
-    """(dimension,), unit length; None to go by words alone."""
+    """(dimension,) float32, unit length; None to search by words alone."""
     tokens: tuple[WeightedTokens, ...] = ()
-    """Of each text that asks, to be compared token by token; none to leave that out."""
+    """The tokens of each text of the query; empty if tokens are not compared."""
     encoder: LateInteraction | None = None
-    """Compares the tokens."""
+    """The encoder that compares the tokens."""
 
 
 @dataclass(frozen=True)
 class SignalTable:
-    """Signals of (n,) rows; a signal that was not computed has no column."""
+    """The signals of (n,) rows. A signal that was not computed has no column."""
 
     rows: Rows
     columns: dict[Signal, Column] = field(default_factory=dict)
-    """Each (n,); NaN where a signal is not known of a row."""
+    """Each (n,); NaN where the signal of a row is not known."""
 
     def take(self, order: NDArray[np.int64]) -> "SignalTable":
         """The same rows in another order, or some of them."""
@@ -79,7 +82,8 @@ class SignalTable:
 
 
 def token_match(query: EncodedQuery, papers: Papers, rows: Rows) -> Column:
-    """(n,) late-interaction scores of papers, the mean over the texts that ask."""
+    """(n,) late-interaction scores of papers, the mean over the texts of the query; NaN if the
+    query has no tokens."""
     if query.encoder is None or not query.tokens or not len(rows):
         return np.full(len(rows), np.nan)
     documents = papers.weighted_tokens(query.encoder, rows)

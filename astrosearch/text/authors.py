@@ -1,7 +1,7 @@
 """Names of authors: taken from a list, split into parts, and matched.
 
-A corpus keeps the words of its authors' names (`author_words`), a filter looks for one author
-among them (`names_author`), and BibTeX wants a name's parts (`split_name`).
+A corpus stores the words of its authors' names (`author_words`), a filter searches them for one
+author (`names_author`), and BibTeX needs the parts of a name (`split_name`).
 """
 
 import re
@@ -15,7 +15,7 @@ GROUP = re.compile(
     r"\b(collaborations?|consortium|team|group|project|survey|network|observatory|members)\b",
     re.IGNORECASE,
 )
-"""The words that tell a collaboration's name from a person's."""
+"""Words that occur in the names of collaborations, and not in those of persons."""
 
 _SUFFIXES = frozenset("Jr Jr. Sr Sr. II III IV".split())
 _PARTICLES = frozenset(
@@ -35,7 +35,7 @@ class Name(NamedTuple):
 
 
 def family_name(name: str) -> str:
-    """What a paper is called after: the family name with its particles, or the collaboration.
+    """The family name with its particles, or the whole name of a collaboration.
 
     >>> family_name("Maartje van der Berg"), family_name("Lighthouse Collaboration")
     ('van der Berg', 'Lighthouse Collaboration')
@@ -44,7 +44,7 @@ def family_name(name: str) -> str:
 
 
 def split_name(name: str) -> Name:
-    """The parts of a name, given name first or after a comma.
+    """The parts of a name, in which the given name is first or follows a comma.
 
     >>> split_name("Sam van Poe Jr.")
     Name(given='Sam', family='van Poe', suffix='Jr.')
@@ -65,24 +65,24 @@ def split_name(name: str) -> Name:
     return Name(" ".join(words[:first]), " ".join(words[max(first, 0) :]), suffix)
 
 
-_BRACKETS = re.compile(r"\s*\([^()]*\)")  # innermost ones; applied until none is left
+_BRACKETS = re.compile(r"\s*\([^()]*\)")  # the innermost ones; applied until none are left
 _BETWEEN_NAMES = re.compile(r",\s*and\s+|\s+and\s+|\s*&\s+|[,;:|]\s*")
-_LISTED_OTHERWISE = re.compile(r"\band\b|[&;:|]|,\S|,$")  # than with commas and spaces alone
+_NOT_ONLY_COMMAS = re.compile(r"\band\b|[&;:|]|,\S|,$")  # names not separated by ", " alone
 _SUFFIXES_IN_LISTS = frozenset("Jr Sr II III IV".split())
 
 
 def split_authors(text: str) -> tuple[str, ...]:
-    """The names in arXiv's free-text author list, affiliations taken off.
+    """The names in arXiv's free-text author list, without affiliations.
 
-    White space must be folded already.
+    White space in `text` must be single spaces.
 
     >>> split_authors("A. Riess (1), B. P. Schmidt and C. Ahn (2) ((1) STScI, (2) ANU)")
     ('A. Riess', 'B. P. Schmidt', 'C. Ahn')
     """
-    flat = text.removeprefix("Authors:").partition("((")[0]  # behind it come the affiliations
+    flat = text.removeprefix("Authors:").partition("((")[0]  # affiliations follow
     while "(" in flat and (shorter := _BRACKETS.sub("", flat)) != flat:
         flat = shorter
-    parts = _BETWEEN_NAMES.split(flat) if _LISTED_OTHERWISE.search(flat) else flat.split(", ")
+    parts = _BETWEEN_NAMES.split(flat) if _NOT_ONLY_COMMAS.search(flat) else flat.split(", ")
     names: list[str] = []
     for part in filter(None, map(str.strip, parts)):
         if names and part.rstrip(".") in _SUFFIXES_IN_LISTS:
@@ -93,7 +93,7 @@ def split_authors(text: str) -> tuple[str, ...]:
 
 
 def author_words(authors: Iterable[str]) -> str:
-    r"""One line an author: lower-case words without accents, each between spaces.
+    r"""A line for each author: lower-case words without accents, each between spaces.
 
     >>> author_words(["B. Téglas", "C. L. van Loon"])
     ' b  teglas \n c  l  van loon '
@@ -106,7 +106,7 @@ def author_words(authors: Iterable[str]) -> str:
     return lines.translate(_BARE_LETTERS)
 
 
-# \'e, {\"u}, \v{c}, \o: what is left is the bare letter. (The lines are in lower case.)
+# \'e, {\"u}, \v{c}, \o: the bare letter remains. (The lines are in lower case.)
 _TEX_ACCENTS = re.compile(
     rf"\\[^a-z\s]|\\[{''.join(sorted({*ACCENT_LETTERS.lower(), 't'}))}](?=[\s{{])\s*|[\\{{}}]"
 )
@@ -127,25 +127,31 @@ def name_words(name: str) -> list[str]:
     return author_words([name.encode(errors="replace").decode()]).split()
 
 
-def names_author(lines: str, wanted: Sequence[str]) -> bool:
-    """Whether a line of `author_words` is the name of the author who has the wanted words."""
-    return any(_is_name(wanted, line.split()) for line in lines.split("\n"))
+def names_author(lines: str, author: Sequence[str]) -> bool:
+    """Whether one of the lines, from `author_words`, is the name of an author.
+
+    Args:
+        author: the author's words, from `name_words`. A word matches the same word, an initial
+            matches a word that begins with it, and at least one whole word has to match.
+    """
+    return any(_is_name(author, line.split()) for line in lines.split("\n"))
 
 
-def _is_name(wanted: Sequence[str], name: list[str]) -> bool:
-    """Whether each wanted word has a word of the name to itself: the same, or an initial of it."""
-    if not any(word in name for word in wanted if len(word) > 1):
+def _is_name(author: Sequence[str], name: list[str]) -> bool:
+    """Whether each word of the author matches a word of the name of its own: the same word, or one
+    is an initial of the other. Consumes `name`."""
+    if not any(word in name for word in author if len(word) > 1):
         return False
-    shortened = []
-    for word in wanted:
+    unmatched = []
+    for word in author:
         if word in name:
             name.remove(word)
         else:
-            shortened.append(word)
-    for word in shortened:
-        for other in name:
-            if min(len(word), len(other)) == 1 and word[0] == other[0]:
-                name.remove(other)
+            unmatched.append(word)
+    for word in unmatched:
+        for name_word in name:
+            if min(len(word), len(name_word)) == 1 and word[0] == name_word[0]:
+                name.remove(name_word)
                 break
         else:
             return False

@@ -1,8 +1,9 @@
 r"""Papers as BibTeX.
 
-An entry has to survive what reads it next: BibTeX counts braces, even those that mean something
-else to TeX, and LaTeX stops at a `_` or `%`, which arXiv's titles carry freely. So a title keeps
-its TeX, what would break the entry or the document is escaped, and no macro can act.
+An entry is read by BibTeX and then by LaTeX. BibTeX counts braces, even those that mean something
+else to TeX, and LaTeX stops at a stray `_` or `%`, which are common in arXiv's titles. So a title
+keeps its TeX, characters that would break the entry or the document are escaped, and macros that
+could do harm are disarmed.
 """
 
 import re
@@ -25,8 +26,8 @@ _ASCII = str.maketrans(
 def key(paper: Paper) -> str:
     """The citation key: first author, year, identifier, in ASCII.
 
-    It depends on this paper alone, and no two papers share one, so files written on different
-    days can be joined.
+    It depends on this paper alone, and no two papers have the same key. So files written on
+    different days can be joined.
 
     >>> key(Paper("astro-ph/0601001", "", "", ("Łucja Nowak",), (), date(2006, 1, 1)))
     'nowak2006_astro-ph-0601001'
@@ -80,7 +81,7 @@ def _author(name: str) -> str:
         return f"{{{given} {family}}}"
     if suffix:
         return f"{family}, {suffix}, {given}"
-    # BibTeX takes lower-case particles for part of the family name, others not.
+    # BibTeX takes particles for part of the family name only if they are in lower case.
     first_word = family.split(" ")[0]
     if "," in name or (first_word != family and not first_word.islower()):
         return f"{family}, {given}"
@@ -88,13 +89,13 @@ def _author(name: str) -> str:
 
 
 def _doi(doi: str) -> str:
-    """A DOI as hyperlinks take it; braces would end the field."""
+    """A DOI for a hyperlink, with braces and backslashes percent-encoded."""
     bare = re.sub(r"\\([_%#&])", r"\1", one_line(doi).replace(" ", ""))
     return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
 
 
 _OUTSIDE = re.compile(
-    r"""(?P<kept> \\. | \$[^$]*\$ )
+    r"""(?P<unchanged> \\. | \$[^$]*\$ )
       | (?P<script> [_^] (?: \{[^{}$]*\} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
                           | [A-Za-z*](?![A-Za-z0-9]) | [-+](?!\w) ) )
       | (?P<raised> \^[A-Za-z]+ )
@@ -103,8 +104,8 @@ _OUTSIDE = re.compile(
 )
 
 
-# What reads or writes files, starts programs, defines macros, or ends a document. No title needs
-# them, and LaTeX would obey.
+# Macros that read or write files, start programs, define macros, or end a document. LaTeX would
+# execute them, and no title needs them.
 _FORBIDDEN = frozenset(
     """AtBeginDocument AtEndDocument DeclareRobustCommand IfFileExists InputIfFileExists LoadClass
     RequirePackage ShellEscape VerbatimInput aftergroup afterassignment batchmode begin bibliography
@@ -121,7 +122,7 @@ _BACKSLASHED = re.compile(r"\\(.)([{}])?", re.DOTALL)
 
 
 def _safe(text: str) -> str:
-    r"""The same TeX, without what would break a field or a document.
+    r"""The same TeX, changed so that it cannot break a field or a document.
 
     >>> _safe("50% of A_BC & {x at 10^{-3}")
     '50\\% of A\\_BC \\& x at 10$^{-3}$'
@@ -133,22 +134,23 @@ def _safe(text: str) -> str:
     text = _MACRO.sub(_harmless, paired(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
-    text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
+    text = re.sub(r"(\\.)|([%&#])", lambda sign: sign[1] or f"\\{sign[2]}", text, flags=re.DOTALL)
     spell_out = not _braces_balance(text)
     text = _BACKSLASHED.sub(lambda match: _with_brace(match, spell_out), text)
-    # Some readers take a brace behind a backslash for text, and the field would not end.
+    # After a backslash, some readers take the closing brace for text, and the field does not end.
     return text.strip().rstrip("\\ ")
 
 
 def _harmless(match: re.Match[str]) -> str:
-    """A macro, or the name of one that a title must not call."""
+    """A macro as it is; of a forbidden one only the name, without its backslash."""
     name = match[1].strip("@")
     return name if name in _FORBIDDEN else match[0]
 
 
 def _in_a_formula(match: re.Match[str]) -> str:
-    if match["kept"]:
-        return match["kept"]
+    """A script outside a formula, put into one; a stray `_` or `^`, escaped."""
+    if match["unchanged"]:
+        return match["unchanged"]
     if match["sign"]:
         return r"\_" if match["sign"] == "_" else r"\textasciicircum{}"
     sign, body = match[0][0], match[0][1:]
@@ -156,7 +158,7 @@ def _in_a_formula(match: re.Match[str]) -> str:
 
 
 def _braces_balance(text: str) -> bool:
-    """Whether braces pair up for BibTeX, to which a backslash before one means nothing."""
+    """Whether braces pair up for BibTeX, which ignores a backslash before a brace."""
     depth = 0
     for sign in text:
         depth += (sign == "{") - (sign == "}")
@@ -166,10 +168,10 @@ def _braces_balance(text: str) -> bool:
 
 
 def _with_brace(match: re.Match[str], spell_out: bool) -> str:
-    r"""A backslash and what follows it: `\{` is spelt out where braces do not balance, and `\\}` is
-    parted, because some readers would take its brace for text."""
+    r"""A backslash and what follows it. `\{` is spelt out if braces do not balance, and `\\}` is
+    separated by a space, because some readers would take its brace for text."""
     sign, brace = match[1], match[2] or ""
     if sign in "{}":
-        spelt = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
-        return (spelt if spell_out else match[0][:2]) + brace
+        macro = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
+        return (macro if spell_out else match[0][:2]) + brace
     return match[0][:2] + (f" {brace}" if brace and sign == "\\" else brace)

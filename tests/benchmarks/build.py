@@ -1,9 +1,9 @@
 """Memory of a build, which must not grow with the corpus: `astrosearch index`, as whole processes.
 
-Papers are random words of a real one each, under new identifiers, few words each: what memory
-could grow with is their number. The peer is the same build of a tenth of them. Memory is the
-process's peak, the pages it maps included. Then the index is opened, in a process of its own, and
-asked for the ten nearest of directions halfway between two papers.
+Each paper has a few random words of a real one and a new identifier, since only the number of
+papers matters here. The build is compared with one of a tenth of the papers. Memory is the peak of
+the process, with the pages that it maps. Then the index is opened in a process of its own, and
+searched for the ten papers nearest to directions halfway between two papers.
 
     python -m tests.benchmarks.build arxiv-metadata-oai-snapshot.json --papers 2700000
 """
@@ -32,23 +32,23 @@ start = time.perf_counter()
 index = Index(Path(sys.argv[1]))
 index.lexical
 opened = 1000 * (time.perf_counter() - start)
-one, other = np.random.default_rng(1).integers(0, len(index), (2, 500))
+first, second = np.random.default_rng(1).integers(0, len(index), (2, 500))
 seconds = []
-for query in unit_rows(index.vectors[one]) + unit_rows(index.vectors[other]):
+for query in unit_rows(index.vectors[first]) + unit_rows(index.vectors[second]):
     start = time.perf_counter()
     index.vector_index.search(unit_rows(query[None]), 10)
     seconds.append(time.perf_counter() - start)
 p50, p99 = 1000 * np.percentile(seconds, (50, 99))
 recall = index.manifest.recall
-print(f"opened in {opened:.0f} ms, asked in p50 {p50:.1f} ms, p99 {p99:.1f} ms", end=", ")
+print(f"opened in {opened:.0f} ms, searched in p50 {p50:.1f} ms, p99 {p99:.1f} ms", end=", ")
 print(f"recall@10 {recall:.3f}")
 """
 
 
 def make_corpus(source: Path, target: Path, count: int, length: int) -> None:
     """Write `count` papers of `length` words, a fifth of them in the title."""
-    some = [json.loads(line) for _, line in islice(json_lines(source), 2_000)]
-    texts = [[word for word in one["abstract"].split() if word.isalpha()] for one in some]
+    records = [json.loads(line) for _, line in islice(json_lines(source), 2_000)]
+    texts = [[word for word in record["abstract"].split() if word.isalpha()] for record in records]
     texts = [words for words in texts if len(words) >= length]
     draw = random.Random(0)
     with target.open("w") as stream:
@@ -68,7 +68,7 @@ def make_corpus(source: Path, target: Path, count: int, length: int) -> None:
 
 
 def measure(source: Path, count: int, length: int) -> tuple[float, float]:
-    """Builds an index; returns seconds and peak memory in MB."""
+    """Build an index of `count` papers; return its seconds and peak memory in MB."""
     with tempfile.TemporaryDirectory() as work:
         corpus = Path(work) / "papers.jsonl"
         # In a process of its own: a child's peak memory begins with that of its parent.
@@ -102,10 +102,10 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="real records in the Kaggle snapshot's format")
     parser.add_argument("--papers", type=int, default=2_700_000)
     parser.add_argument("--words", type=int, default=10)
-    given = parser.parse_args()
-    _, fewer = measure(given.source, given.papers // 10, given.words)
-    _, more = measure(given.source, given.papers, given.words)
-    print(f"ratio of memory, ten times as many papers to as many: {more / fewer:.2f}")
+    arguments = parser.parse_args()
+    _, tenth = measure(arguments.source, arguments.papers // 10, arguments.words)
+    _, memory = measure(arguments.source, arguments.papers, arguments.words)
+    print(f"ratio of memory, all papers to a tenth of them: {memory / tenth:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A cold query, against a sentence-transformers script and `llm similar`, as whole processes.
 
-Each process starts, loads its model, embeds one question, compares it with as many papers as the
-index has, and prints ten ids. They take turns; files are in the system's cache, modules are
-compiled. The peers use all-MiniLM-L6-v2. Their papers' vectors are random rows of its dimension,
-in an .npy file and in llm's own database: what the rows hold changes no time.
+Each process starts, loads its model, encodes one query, compares it with as many papers as the
+index has, and prints ten ids. The processes take turns; files are in the system's cache, and
+modules are compiled. The peers use all-MiniLM-L6-v2. Their vectors are random rows of its
+dimension, in an .npy file and in llm's own database: the values do not change the time.
 
     python -m tests.benchmarks.cold INDEX --times 5
 """
@@ -29,15 +29,15 @@ from astrosearch.encoders.weights.locate import locate
 from astrosearch.index.manifest import PAPERS
 from astrosearch.report import SILENT
 
-QUESTION = "gas stripped from a dwarf galaxy"
+QUERY = "gas stripped from a dwarf galaxy"
 
 SCRIPT = """
 import sys
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-model, vectors, ids, question = sys.argv[1:]
-query = SentenceTransformer(model).encode([question], normalize_embeddings=True)[0]
+model, vectors, ids, text = sys.argv[1:]
+query = SentenceTransformer(model).encode([text], normalize_embeddings=True)[0]
 scores = np.load(vectors, mmap_mode="r") @ query
 names = open(ids).read().split()
 print("\\n".join(names[row] for row in np.argsort(-scores)[:10]))
@@ -47,14 +47,14 @@ print("\\n".join(names[row] for row in np.argsort(-scores)[:10]))
 def write_llm(
     folder: Path, python: str, model: Path, ids: list[str], vectors: NDArray[np.float32]
 ) -> Path:
-    """A database of llm with a vector for each id, made by llm and then filled as it fills it."""
+    """A database of llm with a vector for each id: created by llm, and filled in its format."""
     database = folder / "llm.db"
     environment = {**os.environ, "LLM_USER_PATH": str(folder)}
     llm = [python, "-m", "llm"]
-    first = ["embed", "papers", "first", "-c", QUESTION, "-d", str(database), "-m"]
+    embed = ["embed", "papers", "first", "-c", QUERY, "-d", str(database), "-m"]
     for arguments in (
         ["sentence-transformers", "register", str(model)],
-        [*first, f"sentence-transformers/{model}"],
+        [*embed, f"sentence-transformers/{model}"],
     ):
         subprocess.run([*llm, *arguments], env=environment, check=True, capture_output=True)
     with sqlite3.connect(database) as db:
@@ -89,7 +89,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("index")
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--python", default=sys.executable, help="One that has the peers.")
+    parser.add_argument(
+        "--python", default=sys.executable, help="A Python that has the peers installed."
+    )
     arguments = parser.parse_args()
     corpus = Corpus(paths.existing_index(arguments.index) / PAPERS)
     ids = [paper.id for paper in corpus]
@@ -97,8 +99,10 @@ def main() -> None:
     width = json.loads((model / "config.json").read_bytes())["hidden_size"]
     vectors = np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    # Whoever forbids compiled modules pays for it at each start; an installed tool has them.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    # An installed tool has compiled modules, so they must not be switched off here.
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     environment["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -107,16 +111,16 @@ def main() -> None:
         (folder / "peer.py").write_text(SCRIPT)
         environment["LLM_USER_PATH"] = name
         database = write_llm(folder, arguments.python, model, ids, vectors)
-        ours = [sys.executable, "-m", "astrosearch", "query", QUESTION, "--format", "ids"]
+        ours = [sys.executable, "-m", "astrosearch", "query", QUERY, "--format", "ids"]
         commands = {
             "astrosearch query": [*ours, "-i", arguments.index],
             "sentence-transformers": [
                 *[arguments.python, str(folder / "peer.py"), str(model)],
-                *[str(folder / "vectors.npy"), str(folder / "ids"), QUESTION],
+                *[str(folder / "vectors.npy"), str(folder / "ids"), QUERY],
             ],
             "llm similar": [
                 *[arguments.python, "-m", "llm", "similar", "papers"],
-                *["-c", QUESTION, "-d", str(database), "-n", "10"],
+                *["-c", QUERY, "-d", str(database), "-n", "10"],
             ],
         }
         figures: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
@@ -124,7 +128,7 @@ def main() -> None:
             for name, command in commands.items():
                 seconds, memory, answer = measure(command, environment)
                 assert len(answer.strip().splitlines()) == 10, answer
-                if turn:  # the first compiles, and reads what is not in the system's cache
+                if turn:  # the first run compiles modules and fills the system's cache
                     figures[name].append((seconds, memory))
     print(f"{len(ids):,} papers, {arguments.times} times, {os.cpu_count()} processors")
     own = [seconds for seconds, _ in figures["astrosearch query"]]

@@ -1,5 +1,5 @@
-"""How fast an abstract is continued, against `transformers.generate` with the same model, prompt
-and number of tokens; and what the checks take at the end.
+"""Continuing an abstract, against `transformers.generate` with the same model, prompt and number of
+tokens; and the time of the checks at the end.
 
     python -m tests.benchmarks.complete INDEX --tokens 200
 """
@@ -48,7 +48,7 @@ def main() -> None:
         generator._prompt_state = None  # each round reads the prompt anew, as the peer does
         first: list[float] = []
         start = time.perf_counter()
-        done = complete(
+        completion = complete(
             generator,
             checker,
             BEGINNING,
@@ -58,8 +58,8 @@ def main() -> None:
                 time.perf_counter() - start
             ),
         )
-        checks = time.perf_counter() - start - done.seconds
-        ours.append(done.stats.tokens / done.seconds)
+        checks = time.perf_counter() - start - completion.seconds
+        ours.append(completion.stats.tokens / completion.seconds)
         start = time.perf_counter()
         torch.manual_seed(number)
         tokens = generator.model.model.generate(
@@ -68,15 +68,15 @@ def main() -> None:
             do_sample=True,
             temperature=sampling.temperature,
             top_k=0,
-            min_new_tokens=done.stats.tokens,
-            max_new_tokens=done.stats.tokens,
+            min_new_tokens=completion.stats.tokens,
+            max_new_tokens=completion.stats.tokens,
             pad_token_id=eos,
         )
         theirs.append((tokens.shape[1] - prompt.shape[1]) / (time.perf_counter() - start))
         print(
-            f"{done.stats.tokens} tokens: first after {first[0]:.2f} s, {ours[-1]:.1f} tokens/s, "
-            f"checks {checks:.2f} s; transformers.generate {theirs[-1]:.1f} tokens/s, "
-            f"ratio {ours[-1] / theirs[-1]:.2f}"
+            f"{completion.stats.tokens} tokens: first after {first[0]:.2f} s, "
+            f"{ours[-1]:.1f} tokens/s, checks {checks:.2f} s; "
+            f"transformers.generate {theirs[-1]:.1f} tokens/s, ratio {ours[-1] / theirs[-1]:.2f}"
         )
     print(f"ratio of the best: {max(ours) / max(theirs):.2f}")
 

@@ -1,10 +1,10 @@
 """Encoding abstracts, against sentence-transformers with the same weights in the same run.
 
 Both get the same texts and weights, on a CPU, and take turns by quarters of the texts.
-sentence-transformers runs as it is by default (float32, batches of 32, sorted by length), and,
-where we run in another number format, in that as well. The share of the peak is what the model's
-matrix products amount to, over the fastest product this machine did in that format. The cosines
-are those of our vectors with its float32 ones.
+sentence-transformers runs with its defaults (float32, batches of 32, sorted by length), and also in
+our number format if that is another. The share of the peak is the rate of the model's matrix
+products over the rate of the fastest product that this machine did in that format. The cosines are
+those of our vectors with its float32 ones.
 
     python -m tests.benchmarks.encode arxiv-metadata-oai-snapshot.json --papers 2000
 """
@@ -33,7 +33,7 @@ def peer(folder: Path, layers: int | None, max_tokens: int, dtype: torch.dtype) 
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    # Texts alone: else it wraps each in the tokenizer's chat template, of 24 tokens.
+    # As plain text: otherwise each is wrapped in the tokenizer's chat template, of 24 tokens.
     body = Transformer(
         str(folder),
         max_seq_length=max_tokens,
@@ -47,7 +47,7 @@ def peer(folder: Path, layers: int | None, max_tokens: int, dtype: torch.dtype) 
 
 
 def peak(dtype: torch.dtype) -> float:
-    """FLOP/s of the fastest product of a few sizes."""
+    """FLOP/s of the fastest matrix product of a few sizes."""
     best = 0.0
     for size in (1024, 2048, 4096):
         left, right = (torch.rand(size, size).to(dtype) for _ in range(2))
@@ -59,7 +59,8 @@ def peak(dtype: torch.dtype) -> float:
 
 
 def operations(folder: Path, layers: int | None, lengths: list[int]) -> float:
-    """FLOPs of the products of a LLaMA's body over texts of these lengths, attention halved."""
+    """FLOPs of a LLaMA's matrix products, without its head, for texts of these lengths in tokens.
+    Causal attention counts half."""
     config = json.loads((folder / "config.json").read_bytes())
     width, inner = config["hidden_size"], config["intermediate_size"]
     shared = config["num_key_value_heads"] / config["num_attention_heads"]
@@ -74,7 +75,7 @@ def main() -> None:
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--layers", type=int)
     parser.add_argument("--papers", type=int, default=2000)
-    parser.add_argument("--dtype", help="Ours; by default what the processor is fast with.")
+    parser.add_argument("--dtype", help="Our number format; by default the processor's fastest.")
     arguments = parser.parse_args()
     folder, _ = locate(arguments.model, SILENT)
     texts = [

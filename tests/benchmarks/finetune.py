@@ -1,9 +1,10 @@
 """Fine-tuning on packed blocks, compared with a plain Trainer and peft that pad each abstract.
 
-Both train LoRA on the same abstracts with the same model and settings, and with as many rows in
-memory at once. A row is a block of 512 tokens here, and an abstract padded to the longest of its
-batch there. Each runs in a process of its own, one after the other. Only the abstracts' own tokens
-are counted, not padding. The time is that of the training loop; memory is the process's peak.
+Both train LoRA on the same abstracts with the same model and settings, and with the same number of
+rows in memory at once. Our row is a block of 512 tokens; theirs is an abstract padded to the
+longest of its batch. Each runs in a process of its own, one after the other. Only the abstracts'
+own tokens are counted, not padding. The time is that of the training loop; memory is the process's
+peak.
 
     python -m tests.benchmarks.finetune arxiv-metadata-oai-snapshot.json --papers 1000
 """

@@ -1,8 +1,8 @@
-"""The reports of a cross-validation as one: `astrosearch eval --save` of each fold, put together.
+"""A cross-validation as one table: the reports of `astrosearch eval --save` of all folds, pooled.
 
-The encoder of a fold is trained without a fifth of all papers (`train contrast --fold`), and the
-queries of that fifth are put to it. So no query is put to an encoder that has seen it, and five
-folds have five times as many queries as one.
+The encoder of a fold is trained without a fifth of all papers (`train contrast --fold`), and is
+tested on the queries of that fifth. So no encoder has seen its queries, and five folds have five
+times as many queries as one.
 
     python -m tests.benchmarks.folds REPORT.json...
 """
@@ -19,7 +19,7 @@ from astrosearch.evaluation.gate import SavedReport
 from astrosearch.evaluation.metrics import MEASURES, Values
 
 System = tuple[str, str]
-"""A mode and an encoder: `own`, the name of another, or nothing for words alone."""
+"""A mode and an encoder: `own`, the name of another, or empty for words alone."""
 
 
 def pooled(paths: list[Path]) -> dict[str, dict[System, Values]]:
@@ -34,14 +34,14 @@ def pooled(paths: list[Path]) -> dict[str, dict[System, Values]]:
                 encoder = "own" if result["encoder"] == own else result["encoder"] or ""
                 values = np.array([result["values"][name] for name in MEASURES]).T
                 systems.setdefault((result["mode"], encoder), []).append(values)
-    whole = {
+    scores = {
         name: {system: np.concatenate(parts) for system, parts in systems.items()}
         for name, systems in tasks.items()
     }
-    for name, scores in whole.items():
-        if len({len(values) for values in scores.values()}) > 1:
-            raise SystemExit(f"{name}: not every report has the same systems")
-    return whole
+    for name, task_scores in scores.items():
+        if len({len(values) for values in task_scores.values()}) > 1:
+            raise SystemExit(f"{name}: the reports do not all have the same systems")
+    return scores
 
 
 def show(estimate: Estimate) -> str:
@@ -66,10 +66,10 @@ def main() -> None:
         table.add_section()
         own = [("dense", "own"), ("hybrid", "own")]
         for system in own:
-            for other in systems:
-                if other != system and (system[0] == "hybrid" or other not in own):
-                    name = f"{' '.join(system)} − {' '.join(other)}".strip()
-                    row(name, scores[system] - scores[other], means[system] - means[other])
+            for base in systems:
+                if base != system and (system[0] == "hybrid" or base not in own):
+                    name = f"{' '.join(system)} − {' '.join(base)}".strip()
+                    row(name, scores[system] - scores[base], means[system] - means[base])
         console.print(table)
 
 

@@ -1,9 +1,9 @@
 """Reading a snapshot in which most lines are not astronomy, against Hugging Face `datasets`.
 
-A snapshot is made by repeating real records under new identifiers, four of five with a foreign
-category. Ours: `import_papers`, into papers.sqlite, with every check (identifiers, withdrawn,
-duplicates). The peer: `load_dataset("json")` and `filter` on the same categories, which checks
-nothing. Each runs in a process of its own; time is the whole process, memory its peak.
+The snapshot repeats real records under new identifiers, four of five in categories outside
+astronomy. Ours is `import_papers`, into papers.sqlite, with all checks (identifiers, withdrawn
+papers, duplicates). The peer is `load_dataset("json")` and `filter` on the same categories, without
+checks. Each runs in a process of its own; time is that of the whole process, memory its peak.
 
     python -m tests.benchmarks.ingest arxiv-metadata-oai-snapshot.json --gigabytes 2
 """
@@ -49,7 +49,7 @@ def make_snapshot(source: Path, target: Path, size: int) -> None:
     records = [
         record for _, line in json_lines(source) if (record := json.loads(line))["categories"]
     ]
-    # `datasets` infers each column's type from its first values: give it texts and lists.
+    # `datasets` infers the type of a column from its first values, so these are texts and lists.
     for record in records:
         record.update({name: record[name] or "" for name in record if name != "versions"})
         record["versions"] = [{"version": "v1", "created": "Fri, 06 May 2016 00:00:00 GMT"}]
@@ -67,7 +67,7 @@ def make_snapshot(source: Path, target: Path, size: int) -> None:
 
 
 def measure(program: str, snapshot: Path) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB, and what it printed."""
+    """Seconds, peak memory in MB, and standard output of a program."""
     with tempfile.TemporaryDirectory(dir=snapshot.parent) as work:
         start = time.perf_counter()
         process = subprocess.Popen(

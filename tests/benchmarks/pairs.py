@@ -1,8 +1,8 @@
 """All pairs of a sample under two encoders, against one fp32 matrix product of the same size.
 
 Cosines, histograms, quantiles, rank correlation, shared neighbours and disagreements of 10,000
-papers are set against numpy's plain product of the vectors of one encoder with themselves. The
-vectors are random: nothing here depends on what they say.
+papers are compared with numpy's product of one encoder's vectors with themselves. The vectors are
+random: their values do not change the time.
 
     python -m tests.benchmarks.pairs --papers 10000
 """

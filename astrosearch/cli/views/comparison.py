@@ -1,5 +1,5 @@
-"""How a comparison looks: tables and bars on a terminal, tab-separated lines down a pipe, JSON, a
-figure."""
+"""The output of a comparison: tables and bars on a terminal, tab-separated lines in a pipe, JSON or
+a figure."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,16 +40,16 @@ from astrosearch.papers import Paper
 from astrosearch.text.tex import one_line, to_unicode
 
 THRESHOLDS = (0.5, 0.7, 0.9)
-"""Cosines for which the share of pairs above them is shown."""
+"""Cosines for which the share of pairs with a higher cosine is shown."""
 
 BINS = 24
-"""Bars of a histogram in the terminal."""
+"""Number of bars of a histogram in the terminal."""
 
 EXCERPT = 160
-"""Characters of an abstract shown with a disagreement."""
+"""Number of characters of an abstract shown with a disagreement."""
 
 SHARED_WORDS = 8
-"""Words in common shown with a disagreement."""
+"""Number of shared words shown with a disagreement."""
 
 
 def _readable(text: str) -> str:
@@ -61,7 +61,7 @@ def _write_json(record: dict[str, Any]) -> None:
 
 
 def _labelled(rows: Sequence[tuple[Text, ...]]) -> Table:
-    """Rows whose last field is running text: its further lines are indented as its first."""
+    """A grid of rows whose last field is running text, with a hanging indent."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     for _ in rows[0][:-1]:
         grid.add_column(no_wrap=True, justify="right")
@@ -75,7 +75,7 @@ def _labelled(rows: Sequence[tuple[Text, ...]]) -> Table:
 
 
 def write_pair(pair: PairComparison, *, as_json: bool) -> None:
-    """Print how each encoder sees two papers or texts, what that comes to, and their nearest
+    """Print the figures of each encoder for two papers or texts, the verdict, and the nearest
     sentences."""
     if as_json:
         _write_json(_pair_record(pair))
@@ -88,7 +88,7 @@ def write_pair(pair: PairComparison, *, as_json: bool) -> None:
         terminal.write("\t".join([view.encoder, *_view_fields(view)]))
     terminal.write(verdict(pair.views))
     for closest in pair.closest:
-        fields = [f"{closest.cosine:.4f}", _readable(closest.one), _readable(closest.other)]
+        fields = [f"{closest.cosine:.4f}", _readable(closest.first), _readable(closest.second)]
         terminal.write("\t".join(fields))
 
 
@@ -112,7 +112,7 @@ def _pair_record(pair: PairComparison) -> dict[str, Any]:
         ],
         "verdict": verdict(pair.views),
         "sentences": [
-            {"one": closest.one, "other": closest.other, "cosine": round(closest.cosine, 4)}
+            {"one": closest.first, "other": closest.second, "cosine": round(closest.cosine, 4)}
             for closest in pair.closest
         ],
     }
@@ -150,11 +150,11 @@ def pair_view(pair: PairComparison, width: int) -> Group:
 def _views_table(views: Sequence[PairView]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
     table.add_column("encoder", style="cyan", overflow="fold")
-    heads = ["cosine", "nearer than\n… of pairs"]
+    headings = ["cosine", "nearer than\n… of pairs"]
     if any(view.ranks for view in views):
-        heads += ["B is A's\n… nearest", "A is B's\n… nearest", "nearest\nin common"]
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
+        headings += ["B is A's\n… nearest", "A is B's\n… nearest", "nearest\nin common"]
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for view in views:
         fields = [f"{view.cosine:.3f}", per_cent(view.percentile)]
         if view.ranks:
@@ -168,8 +168,8 @@ def _closest_grid(closest: Sequence[SentencePair]) -> Table:
     rows = []
     for pair in closest:
         cosine = Text(f"{pair.cosine:.2f}", "cyan")
-        rows.append((cosine, Text("A", "bold cyan"), Text(_readable(pair.one))))
-        rows.append((Text(), Text("B", "bold cyan"), Text(_readable(pair.other), "dim")))
+        rows.append((cosine, Text("A", "bold cyan"), Text(_readable(pair.first))))
+        rows.append((Text(), Text("B", "bold cyan"), Text(_readable(pair.second), "dim")))
     return _labelled(rows)
 
 
@@ -182,7 +182,8 @@ def _pair_note(views: Sequence[PairView]) -> str:
 
 
 def ordinal(number: int) -> str:
-    """
+    """An ordinal number in figures.
+
     >>> [ordinal(number) for number in (1, 2, 11, 23, 1013)]
     ['1st', '2nd', '11th', '23rd', '1,013th']
     """
@@ -204,10 +205,10 @@ def write_several(several: SeveralComparison, *, as_json: bool) -> None:
         console.print(several_view(several, console.width))
         return
     for matrix in several.matrices:
-        for i, one in enumerate(several.papers):
-            for j in range(i + 1, len(several.papers)):
+        for i, first in enumerate(several.papers):
+            for j, second in enumerate(several.papers[i + 1 :], start=i + 1):
                 numbers = [f"{matrix.cosines[i, j]:.4f}", f"{matrix.percentiles[i, j]:.2f}"]
-                terminal.write("\t".join([matrix.encoder, one.id, several.papers[j].id, *numbers]))
+                terminal.write("\t".join([matrix.encoder, first.id, second.id, *numbers]))
 
 
 def _several_record(several: SeveralComparison) -> dict[str, Any]:
@@ -225,7 +226,7 @@ def _several_record(several: SeveralComparison) -> dict[str, Any]:
 
 
 _SHADES = ((99, "bold green"), (95, "green"), (75, "yellow"), (0, "dim"))
-"""Percentile from which on a cosine has a style."""
+"""Percentiles at and above which a cosine has a style."""
 
 
 def several_view(several: SeveralComparison, width: int) -> Group:
@@ -241,9 +242,9 @@ def several_view(several: SeveralComparison, width: int) -> Group:
     ]
     for matrix in several.matrices:
         label = min(len(matrix.encoder), LABEL)
-        at_once = max(1, (width - label - 2) // CELL)
-        for start in range(0, len(several.papers), at_once):
-            parts.append(_matrix_table(matrix, range(len(several.papers))[start : start + at_once]))
+        fitting = max(1, (width - label - 2) // CELL)
+        for start in range(0, len(several.papers), fitting):
+            parts.append(_matrix_table(matrix, range(len(several.papers))[start : start + fitting]))
     parts.append(
         Text.assemble(
             ("Bold green: nearer than 99 % of random pairs", "bold green"),
@@ -258,7 +259,7 @@ def several_view(several: SeveralComparison, width: int) -> Group:
 
 
 LABEL, CELL = 24, 7
-"""Columns of an encoder's name and of a cosine, with the space between."""
+"""Width of an encoder's name and of a cosine, with the space between them, in columns."""
 
 
 def _matrix_table(matrix: CosineMatrix, columns: range) -> Table:
@@ -286,8 +287,8 @@ def _cell(cosine: float, percentile: float) -> Text:
 
 
 def write_sample(sample: SampleComparison, plot: Path | None, *, as_json: bool) -> None:
-    """Print how the cosines of all pairs are distributed under each encoder, how far the encoders
-    agree, and on which pairs they do not; draw the distributions if a file is given."""
+    """Print the distribution of all pairs under each encoder, how far the encoders agree, and on
+    which pairs they differ; draw the distributions if a file is given."""
     if plot:
         from astrosearch.comparison.figure import draw_distributions
 
@@ -311,12 +312,12 @@ def _sample_lines(sample: SampleComparison) -> Iterator[list[str]]:
     for name, agreement in zip(sample.encoders[1:], sample.agreements, strict=True):
         yield [name, "rank correlation", f"{agreement.rank_correlation:.4f}"]
         yield [name, "shared neighbours", f"{agreement.shared_neighbours:.4f}"]
-        for way, pairs in _ways(agreement, sample.encoders[0], name):
+        for direction, pairs in _directions(agreement, sample.encoders[0], name):
             for pair in pairs:
-                one, other = (sample.papers[row] for row in pair.rows)
-                shares = [f"{percentile:.2f}" for percentile in pair.percentiles]
-                words = " ".join(shared_words(one, other)[:SHARED_WORDS])
-                yield [way, one.id, other.id, *shares, words]
+                first, second = (sample.papers[row] for row in pair.rows)
+                percentiles = [f"{percentile:.2f}" for percentile in pair.percentiles]
+                words = " ".join(shared_words(first, second)[:SHARED_WORDS])
+                yield [direction, first.id, second.id, *percentiles, words]
 
 
 def _figures(distribution: Distribution) -> dict[str, float]:
@@ -334,21 +335,23 @@ def _figures(distribution: Distribution) -> dict[str, float]:
     )
 
 
-def _ways(agreement: Agreement, own: str, other: str) -> list[tuple[str, Sequence[Disagreement]]]:
+def _directions(
+    agreement: Agreement, first: str, second: str
+) -> list[tuple[str, Sequence[Disagreement]]]:
     return [
-        (f"nearer for {own}", agreement.nearer_first),
-        (f"nearer for {other}", agreement.nearer_second),
+        (f"nearer for {first}", agreement.nearer_first),
+        (f"nearer for {second}", agreement.nearer_second),
     ]
 
 
 def _sample_record(sample: SampleComparison) -> dict[str, Any]:
     def record(pair: Disagreement) -> dict[str, Any]:
-        one, other = (sample.papers[row] for row in pair.rows)
+        first, second = (sample.papers[row] for row in pair.rows)
         return {
-            "papers": [{"id": paper.id, "title": paper.title} for paper in (one, other)],
+            "papers": [{"id": paper.id, "title": paper.title} for paper in (first, second)],
             "cosines": [round(cosine, 4) for cosine in pair.cosines],
             "percentiles": [round(percentile, 2) for percentile in pair.percentiles],
-            "shared_words": shared_words(one, other),
+            "shared_words": shared_words(first, second),
         }
 
     return {
@@ -381,8 +384,8 @@ def sample_view(sample: SampleComparison, width: int) -> Group:
             f"{NEIGHBOURS} nearest neighbours, {shared:.1f} are the same."
         )
         parts += [Text(), _labelled([(Text(line),)])]
-        for way, pairs in _ways(agreement, own, name):
-            parts += [Text(), Text(way, style="bold")] if pairs else []
+        for direction, pairs in _directions(agreement, own, name):
+            parts += [Text(), Text(direction, style="bold")] if pairs else []
             parts += [_disagreement(sample.papers, pair, (own, name)) for pair in pairs]
     return Group(*parts)
 
@@ -409,28 +412,28 @@ def _histogram(sample: SampleComparison, width: int) -> Table:
     counts = [distribution.histogram(edges) for distribution in sample.distributions]
     for row in range(len(edges) - 1):
         bars = []
-        for line in counts:
-            filled = round(line[row] / line.max() * length)
-            bars.append(Text("█" * filled or ("▏" if line[row] else ""), style="cyan"))
+        for bins in counts:
+            filled = round(bins[row] / bins.max() * length)
+            bars.append(Text("█" * filled or ("▏" if bins[row] else ""), style="cyan"))
         table.add_row(f"{edges[row]:+.2f}", *bars)
     return table
 
 
 def _disagreement(papers: Sequence[Paper], pair: Disagreement, names: tuple[str, str]) -> Table:
-    """What each encoder says of a pair, the two papers, and the words they share."""
-    shown = "; ".join(
+    """A pair's cosine and percentile under each encoder, the two papers, and their shared words."""
+    figures = "; ".join(
         f"{name} {cosine:.2f}, {nearer_than(percentile)}"
         for name, cosine, percentile in zip(names, pair.cosines, pair.percentiles, strict=True)
     )
     grid = Table.grid()
     grid.add_column(max_width=READABLE, overflow="fold")
-    grid.add_row(Text(shown, "cyan"))
-    one, other = (papers[row] for row in pair.rows)
-    for paper in (one, other):
+    grid.add_row(Text(figures, "cyan"))
+    first, second = (papers[row] for row in pair.rows)
+    for paper in (first, second):
         title = Text.assemble((paper.id, "cyan"), "  ", _readable(paper.title))
         grid.add_row(_indented(title, 2))
         grid.add_row(_indented(Text(_excerpt(paper.abstract), "dim"), 4))
-    words = ", ".join(shared_words(one, other)[:SHARED_WORDS]) or "none"
+    words = ", ".join(shared_words(first, second)[:SHARED_WORDS]) or "none"
     grid.add_row(_indented(Text(f"words in both: {words}", "dim"), 2))
     return grid
 

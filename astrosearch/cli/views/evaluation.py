@@ -1,4 +1,4 @@
-"""How an evaluation looks: a table a task on a terminal, tab-separated lines down a pipe."""
+"""The output of an evaluation: tables on a terminal, tab-separated lines in a pipe."""
 
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ from astrosearch.evaluation.metrics import MEASURES
 from astrosearch.evaluation.report import EncoderReport, Report, TaskReport
 
 WIDE = 112
-"""Columns from which on an interval stands beside its value, not under it."""
+"""Terminal width, in columns, at which an interval is put beside its value, not under it."""
 
 if TYPE_CHECKING:
     from astrosearch.completion.evaluation import CompletionReport
 
-_ASKED = {
+_DESCRIPTIONS = {
     "title": "titles find their abstracts",
     "half": "first halves of abstracts find the second",
     "judgements": "queries find the papers judged relevant",
@@ -27,12 +27,12 @@ _MARKS = {"better": ("▲", "green"), "worse": ("▼", "red"), "no clear differe
 
 
 def write_report(report: Report) -> None:
-    """Print to standard output: tables on a terminal; down a pipe one line a figure,
+    """Print to standard output: tables on a terminal, in a pipe one line for each score,
 
         title  dense  minilm  R@1  0.8900  0.8720  0.9070  +0.0210  +0.0100  +0.0330  better
 
-    that is task, mode, encoder, measure, value, its interval, and for a compared encoder the
-    difference from the index's own, its interval and what it says.
+    with task, mode, encoder, measure, value and its interval, and for a compared encoder the
+    difference from the index's own, its interval and its verdict.
     """
     console = Console()
     if console.is_terminal:
@@ -48,52 +48,62 @@ def write_completion_report(report: "CompletionReport") -> None:
 
 
 def completion_view(report: "CompletionReport") -> Group:
-    models = list(dict.fromkeys(one.model for one in report.perplexities))
-    value = {(one.model, one.grounded): one.value for one in report.perplexities}
-    read = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    """Tables of perplexities, of their reductions and of continuations, and a note."""
+    models = list(dict.fromkeys(perplexity.model for perplexity in report.perplexities))
+    value = {
+        (perplexity.model, perplexity.grounded): perplexity.value
+        for perplexity in report.perplexities
+    }
+    perplexities = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("perplexity of the true ending", "without sources", "with sources"):
-        read.add_column(heading, justify="left" if heading.startswith("perp") else "right")
+        perplexities.add_column(heading, justify="left" if heading.startswith("perp") else "right")
     for model in models:
-        read.add_row(model, *(f"{value[model, grounded]:.2f}" for grounded in (False, True)))
-    lower = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for heading in ("perplexity is lower by", "", ""):
-        lower.add_column(heading)
-    for one in report.reductions:
-        lower.add_row(
-            one.what,
-            f"{100 * one.estimate.value:.1f} %",
-            Text(f"[{100 * one.estimate.low:.1f}, {100 * one.estimate.high:.1f}]", style="dim"),
+        perplexities.add_row(
+            model, *(f"{value[model, grounded]:.2f}" for grounded in (False, True))
         )
-    written = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    reductions = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in ("perplexity is lower by", "", ""):
+        reductions.add_column(heading)
+    for reduction in report.reductions:
+        estimate = reduction.estimate
+        reductions.add_row(
+            reduction.what,
+            f"{100 * estimate.value:.1f} %",
+            Text(f"[{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]", style="dim"),
+        )
+    continuations = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in ("continuations", "numbers", "true or in a source", "invented"):
-        written.add_column(heading, justify="left" if heading == "continuations" else "right")
-    written.add_column("nearness to the true ending", justify="right")
-    written.add_column("to another's", justify="right")
-    for way in report.sampled:
-        share = "" if way.supported is None else _with_interval(way.supported, 100, " %")
-        written.add_row(
-            f"{way.abstracts}, {way.how}",
-            str(way.numbers),
+        continuations.add_column(heading, justify="left" if heading == "continuations" else "right")
+    continuations.add_column("cosine with the true ending", justify="right")
+    continuations.add_column("with another's", justify="right")
+    for sampled in report.sampled:
+        share = "" if sampled.supported is None else _with_interval(sampled.supported, 100, " %")
+        continuations.add_row(
+            f"{sampled.abstracts}, {sampled.how}",
+            str(sampled.numbers),
             share,
-            str(way.unsupported_by_all),
-            _with_interval(way.similarity),
-            f"{way.shuffled.value:.3f}",
+            str(sampled.unsupported_by_all),
+            _with_interval(sampled.similarity),
+            f"{sampled.shuffled.value:.3f}",
         )
     note = (
         f"{report.papers:,} abstracts cut in halves, {report.sources:.1f} sources each on average; "
-        f"{report.left_out:,} papers passed over. In brackets: 95 % bootstrap intervals over "
+        f"{report.left_out:,} papers left out. In brackets: 95 % bootstrap intervals over "
         "abstracts, paired. Invented: neither the beginning nor a source has the number."
     )
-    return Group(read, Text(), lower, Text(), written, Text(), Text(note, style="dim"))
+    tables = (perplexities, Text(), reductions, Text(), continuations, Text())
+    return Group(*tables, Text(note, style="dim"))
 
 
-def _with_interval(one: Estimate, times: int = 1, unit: str = "") -> str:
-    digits = 0 if times == 100 else 3
-    value, low, high = (f"{times * it:.{digits}f}" for it in (one.value, one.low, one.high))
+def _with_interval(estimate: Estimate, scale: int = 1, unit: str = "") -> str:
+    """`0.812 [0.790, 0.834]`; with a scale of 100 without decimals."""
+    digits = 0 if scale == 100 else 3
+    value, low, high = (f"{scale * number:.{digits}f}" for number in _three(estimate))
     return f"{value}{unit} [{low}, {high}]"
 
 
 def report_view(report: Report, width: int) -> Group:
+    """A table for each task, a table of isotropy, and what the marks mean."""
     parts: list[RenderableType] = []
     for task in report.tasks:
         parts += [_heading(task), _task_table(task, width)]
@@ -109,13 +119,8 @@ def report_view(report: Report, width: int) -> Group:
 
 def _heading(report: TaskReport) -> Text:
     task = report.task
-    return Text.assemble(
-        (task.name, "bold"),
-        (
-            f"  {_ASKED[task.name]}: {len(task.queries):,} queries, {len(task.rows):,} papers",
-            "dim",
-        ),
-    )
+    size = f"{len(task.queries):,} queries, {len(task.rows):,} papers"
+    return Text.assemble((task.name, "bold"), (f"  {_DESCRIPTIONS[task.name]}: {size}", "dim"))
 
 
 def _task_table(report: TaskReport, width: int) -> Table:
@@ -156,34 +161,34 @@ def _isotropy_table(encoders: list[EncoderReport]) -> Table:
     table.add_column("dimension", justify="right")
     table.add_column("cosine of random pairs", no_wrap=True)
     table.add_column("variance in first axis", no_wrap=True)
-    for one in encoders:
-        even = one.isotropy
+    for encoder in encoders:
+        isotropy = encoder.isotropy
         table.add_row(
-            Text(one.name, style="cyan"),
-            str(one.dimension),
-            f"{even.mean:.3f} ± {even.spread:.3f}",
-            f"{100 * even.top_component:.1f} %",
+            Text(encoder.name, style="cyan"),
+            str(encoder.dimension),
+            f"{isotropy.mean:.3f} ± {isotropy.spread:.3f}",
+            f"{100 * isotropy.top_component:.1f} %",
         )
     return table
 
 
 def _lines(report: Report) -> list[list[str]]:
     lines = []
-    for one in report.tasks:
-        for result in one.results:
+    for task_report in report.tasks:
+        for result in task_report.results:
             for name in MEASURES:
-                line = [one.task.name, result.mode, result.encoder or "", name]
+                line = [task_report.task.name, result.mode, result.encoder or "", name]
                 line += [f"{value:.4f}" for value in _three(result.estimates[name])]
                 if difference := result.differences.get(name):
                     line += [f"{value:+.4f}" for value in _three(difference)]
                     line += [difference.verdict]
                 lines.append(line)
     for encoder in report.encoders:
-        even = encoder.isotropy
+        isotropy = encoder.isotropy
         for name, value in (
-            ("mean cosine", even.mean),
-            ("spread of cosines", even.spread),
-            ("first component", even.top_component),
+            ("mean cosine", isotropy.mean),
+            ("spread of cosines", isotropy.spread),
+            ("first component", isotropy.top_component),
         ):
             lines.append(["isotropy", "", encoder.name, name, f"{value:.4f}"])
     return lines
