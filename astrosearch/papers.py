@@ -170,7 +170,7 @@ def normal_category(text: str) -> str:
     """
     if len(text) > LONGEST_CATEGORY:
         raise InputError(
-            f"a category has at most {LONGEST_CATEGORY} characters, this has {len(text):,}"
+            f"a category of {len(text):,} characters is longer than {LONGEST_CATEGORY} characters"
         )
     archive, dot, subject = text.strip().partition(".")
     if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", subject):
