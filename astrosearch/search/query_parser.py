@@ -95,7 +95,7 @@ def parse(text: str) -> ParsedQuery:
     left = _TERM.sub(take, text).split()
     free = " ".join(piece for piece in left if not filters or piece.strip(_AROUND_FILTERS))
     if filters and not free:
-        raise InputError(f"{text.strip()!r} only filters: add words to rank the papers by")
+        raise InputError(f"{text.strip()!r} has only filters: add words to rank the papers by")
     return ParsedQuery(free, tuple(conditions), tuple(filters))
 
 
