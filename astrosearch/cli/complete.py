@@ -138,7 +138,7 @@ def complete(
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Continue the beginning of an abstract: TEXT, or standard input if TEXT is -.
+    """Continue the beginning of an abstract. If TEXT is -, it is read from standard input.
 
     The papers nearest to the beginning are given to the model as sources. Each sentence it writes
     is shown with the sources related to it, and each number and name is looked up in the beginning

@@ -49,7 +49,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--queries",
     type=click.IntRange(min=1),
-    help="Queries a task, drawn at random; 1000 by default, 200 abstracts for completion.",
+    help="Queries per task, drawn at random; 1000 by default, 200 abstracts for completion.",
 )
 @click.option(
     "--pool",
@@ -95,11 +95,11 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @consent_option
 def evaluate(index_name: str | None, tasks: tuple[str, ...], output: str, **options: Any) -> None:
-    """Measure how well an index finds what it should, on its own papers.
+    """Measure how well an index finds its own papers.
 
     title: each title must find its abstract. half: the first half of an abstract must find the
     second. judgements: a paper, or a text, must find the papers named for it, such as those it
-    cites. Each task is asked by words, by vectors and by both, and comes with 95 % intervals.
+    cites. Each task is run by words, by vectors and by both, and comes with 95 % intervals.
     completion: what a language model makes of the first half of an abstract, with sources and
     without.
 

@@ -20,16 +20,16 @@ REMEMBERED = 1_000
 """Lines of earlier sessions that the arrow keys reach."""
 
 HELP = """\
-Type a query as `astrosearch query` takes it: words, "words side by side", title:,
-abs:, author:, year:, cat:. A line that begins with a slash is a command:
+Type a query as `astrosearch query` takes it: words, "words side by side",
+title:, abs:, author:, year:, cat:. A line that begins with a slash is a command:
 
-  /open N            paper N of the last answer, with its abstract
-  /show ID           any paper of the index
-  /similar ID ...    the papers nearest to these; N stands for one of the last answer
-  /index NAME        ask another index
-  /OPTION VALUE      set an option of `astrosearch query` for the queries that follow:
-                     {names}
-  /OPTION            back to its default; {flags} take no value and switch
+  /open N          paper N of the last answer, with its abstract
+  /show ID         any paper of the index
+  /similar ID ...  papers nearest to these; N is paper N of the last answer
+  /index NAME      ask another index
+  /OPTION VALUE    set an option of `astrosearch query` for what follows:
+                   {names}
+  /OPTION          back to its default; {flags} switch
   /help, /quit"""
 
 BARE = ("help", "quit", "exit")
@@ -152,7 +152,7 @@ class Shell:
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
     def _names(self) -> str:
-        return textwrap.fill(", ".join(self._options), 50).replace("\n", "\n" + " " * 21)
+        return textwrap.fill(", ".join(self._options), 60).replace("\n", "\n" + " " * 19)
 
     def _query(self, text: str) -> None:
         from astrosearch.search.query_parser import parse
@@ -268,7 +268,7 @@ def _notify_error(error: Exception, index: str) -> int:
     if isinstance(error, AstrosearchError):
         notify(f"astrosearch: {one_line(with_remedy(error, index))}")
     elif isinstance(error, click.UsageError):
-        notify(f"astrosearch: {error.format_message()}")
+        notify(f"astrosearch: {one_line(error.format_message())}")
     else:
         raise error
     return error.exit_code
