@@ -21,7 +21,8 @@ REMEMBERED = 1_000
 
 HELP = """\
 Type a query as `astrosearch query` takes it: words, "words side by side",
-title:, abs:, author:, year:, cat:. A line that begins with a slash is a command:
+title:, abs:, author:, year:, cat:. A line that begins with a slash is a
+command:
 
   /open N          paper N of the last answer, with its abstract
   /show ID         any paper of the index
