@@ -168,4 +168,5 @@ def writing(target: Path, remains: Callable[[], str] = str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        raise AstrosearchError(f"cannot write {target} ({error}){remains()}") from error
+        reason = getattr(error, "strerror", None) or error  # without the number and the name
+        raise AstrosearchError(f"cannot write {target} ({reason}){remains()}") from error

@@ -81,7 +81,9 @@ def parse_id(text: str) -> ArxivId:
         year, month, number, version = match.groups()
         digits = 5 if int(year) >= 15 else 4
         if not 1 <= int(month) <= 12 or int(year + month) < 704:
-            raise IdentifierError(f"{text!r} is not an arXiv identifier: no month {year}{month}")
+            raise IdentifierError(
+                f"{text!r} is not an arXiv identifier: there is no month {year}{month}"
+            )
         if len(number) != digits:
             raise IdentifierError(
                 f"{text!r} is not an arXiv identifier: 20{year} has {digits} digits after the "
@@ -93,9 +95,13 @@ def parse_id(text: str) -> ArxivId:
         archive, year, month, number, version = match.groups()
         archive = archive.lower()
         if archive not in OLD_ARCHIVES:
-            raise IdentifierError(f"{text!r} is not an arXiv identifier: no archive {archive!r}")
+            raise IdentifierError(
+                f"{text!r} is not an arXiv identifier: there is no archive {archive!r}"
+            )
         if not 1 <= int(month) <= 12 or not 9107 <= _century(year) * 100 + int(month) <= 10703:
-            raise IdentifierError(f"{text!r} is not an arXiv identifier: no month {year}{month}")
+            raise IdentifierError(
+                f"{text!r} is not an arXiv identifier: there is no month {year}{month}"
+            )
         return ArxivId(f"{archive}/{year}{month}{number}", int(version) if version else None)
 
     if re.fullmatch(r"\d{7}(v\d+)?", bare):
@@ -159,6 +165,10 @@ LONGEST_CATEGORY = 50
 """Most characters of a category; arXiv's longest, such as `cond-mat.mtrl-sci`, have about 20."""
 
 
+_ASTRO_PH = ("CO", "EP", "GA", "HE", "IM", "SR")
+"""Its categories (https://arxiv.org/category_taxonomy); none is the name of an archive."""
+
+
 def normal_category(text: str) -> str:
     """A category or archive as arXiv spells it.
 
@@ -173,6 +183,8 @@ def normal_category(text: str) -> str:
             f"a category of {len(text):,} characters is longer than {LONGEST_CATEGORY} characters"
         )
     archive, dot, subject = text.strip().partition(".")
+    if not dot and archive.upper() in _ASTRO_PH:
+        raise InputError(f"{text!r} is not a category; astro-ph.{archive.upper()} is one")
     if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", subject):
         raise InputError(f"{text!r} is not a category: write one, as astro-ph or astro-ph.GA")
     if not (dot and subject):

@@ -117,10 +117,11 @@ def existing_index(name: str | None) -> Path:
     folder = index_folder(name)
     recover(folder)
     if not (folder / MANIFEST).exists():
-        known = ", ".join(index_names()) or "none"
+        known = ", ".join(index_names())
+        known = f"; there are: {known}" if known else ""
         begun = " (a build of it was begun)" if partial_folder(folder).exists() else ""
         raise IndexMissing(
-            f"there is no index {name!r} in {indexes_folder()}{begun}; there are: {known}",
+            f"there is no index {name!r} in {indexes_folder()}{begun}{known}",
             remedy="build",
         )
     return folder

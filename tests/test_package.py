@@ -1,5 +1,6 @@
 """The package as it is installed: what it holds, and what it costs to ask it for help."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -123,6 +124,32 @@ def test_a_query_of_a_llama_does_not_import_torch(built: Path) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.usefixtures("default_model")
+def test_the_first_commands_of_a_new_user_import_no_torch(home: Path) -> None:
+    for arguments in (["index"], ["query", "magellanic stream"]):
+        program = (
+            "import sys\n"
+            "from astrosearch.cli import main\n"
+            f"main({arguments!r}, standalone_mode=False)\n"
+            "print([name for name in ('torch', 'transformers') if name in sys.modules])\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]", arguments
+
+
+@pytest.mark.parametrize("package", ["astrosearch", "training"])
+def test_no_check_vanishes_under_python_o(package: str) -> None:
+    for file in (ROOT / package).rglob("*.py"):
+        lines = [
+            node.lineno
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Assert)
+        ]
+        assert lines == [], file
 
 
 def test_the_wheel_holds_two_packages_and_their_data(tmp_path: Path) -> None:

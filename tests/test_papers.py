@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from astrosearch.errors import IdentifierError
-from astrosearch.papers import ArxivId, in_category, month_of_id, parse_id
+from astrosearch.errors import IdentifierError, InputError
+from astrosearch.papers import ArxivId, in_category, month_of_id, normal_category, parse_id
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_common_form_is_normalised(text: str, expected: ArxivId) -> None:
         ("704.0001", "not an arXiv identifier"),
         ("1605.0193", "2016 has 5 digits after the point, this has 4"),
         ("1405.01930", "2014 has 4 digits after the point, this has 5"),
-        ("2313.00001", "no month 2313"),
+        ("2313.00001", "there is no month 2313"),
         ("0703.0001", "no month 0703"),
         ("astro-ph/0704001", "no month 0704"),
         ("foo-bar/0601001", "no archive 'foo-bar'"),
@@ -63,3 +63,10 @@ def test_an_archive_takes_in_its_subcategories_and_nothing_else() -> None:
     assert not in_category(("astro-ph",), "astro-ph.GA")
     assert not in_category(("math-ph", "astro-physics"), "astro-ph")
     assert not in_category(("gr-qc", "astro-ph.HE"), "astro-ph", primary_only=True)
+
+
+def test_a_category_without_its_archive_is_named_whole() -> None:
+    for text in ("CO", "co"):
+        with pytest.raises(InputError, match=f"'{text}' is not a category; astro-ph.CO is one"):
+            normal_category(text)
+    assert normal_category("cs") == "cs"

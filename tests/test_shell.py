@@ -160,3 +160,9 @@ def test_on_a_terminal_ctrl_c_clears_a_line_and_ctrl_d_leaves(terminal: Terminal
     assert terminal.process.wait(60) == 0
     lines = paths.history_file().read_text().splitlines()
     assert lines == ["/k 2", "dust", "/since May", "dust"]
+
+
+def test_the_help_keeps_within_80_columns(built: Path, run: Run) -> None:
+    said = run("shell", stdin="/help\n").stderr
+    assert "/similar ID" in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal
-from astrosearch.cli.options import seed_option, selection_options
+from astrosearch.cli.options import old_spelling, seed_option, selection_options
 from astrosearch.encoders.registry import DEFAULT
-from training.disk import is_first_process
+from training.disk import is_first_process, out_of_space
 from training.options import settings_options
 from training.settings import ContrastSettings, FinetuneSettings
 
@@ -81,7 +81,8 @@ def prepare(corpus: tuple[Path, ...], out: Path, base: str, strict: bool, **sele
     One paper in five is held out for good, by a hash of its identifier.
 
     \b
-    astrosearch train prepare arxiv-metadata-oai-snapshot.json --category astro-ph --out blocks
+    astrosearch train prepare arxiv-metadata-oai-snapshot.json \\
+      --category astro-ph --out blocks
     """
     from astrosearch.cli.views.tables import write_table
     from astrosearch.corpus.intake import Selection
@@ -137,10 +138,10 @@ def finetune(
     restart: bool,
     **options: Any,
 ) -> None:
-    """Train a LoRA adapter to continue abstracts, as the AstroLLaMA paper does.
+    """Train a LoRA adapter to continue abstracts.
 
     It may be killed at any time: the same command goes on from the last checkpoint. The defaults
-    are the paper's.
+    are those of the AstroLLaMA paper.
 
     \b
     astrosearch train finetune --data blocks --out adapter
@@ -185,6 +186,12 @@ def finetune(
     help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
 )
 @settings_options(ContrastSettings)
+@old_spelling(
+    "--spelling",
+    new="--normalization, and its value kept is none",
+    param="normalization",
+    values={"kept": "none"},
+)
 @click.option("--all-layers", is_flag=True, help="Keep all layers.")
 @run_options
 def contrast(
@@ -200,14 +207,14 @@ def contrast(
     restart: bool,
     **options: Any,
 ) -> None:
-    """Train an encoder that retrieves, on pairs of texts that belong together.
+    """Train an encoder on pairs of texts that belong together.
 
     One paper in five is held out. It may be killed at any time: the same command goes on from the
     last checkpoint.
 
     \b
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
-    astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --encoder embed
+    astrosearch index astro --encoder embed
     """
     from training.contrastive.contrast import contrast as run
     from training.lm.finetune import process_device
@@ -275,10 +282,10 @@ def perplexity(
     dtype: str | None,
     device: str | None,
 ) -> None:
-    """Perplexity on held-out papers, of the base and of each adapter.
+    """Measure perplexity on held-out papers, of base and adapters.
 
     \b
-    astrosearch train perplexity --data blocks --adapter astro-smollm2-135m --plot figure1.png
+    astrosearch train perplexity --data blocks --adapter astro-smollm2-135m
     """
     import torch
 
@@ -363,7 +370,11 @@ def whiten(
     held_out: int,
     out: Path | None,
 ) -> None:
-    """Fit a whitening on training papers and judge it on held-out ones."""
+    """Fit a whitening on training papers; judge it on held-out ones.
+
+    \b
+    astrosearch train whiten astro.jsonl --layers 12 --out whitening.safetensors
+    """
     from astrosearch.cli.console import write
     from astrosearch.encoders.base import EncoderSpec
     from astrosearch.encoders.loading import load_encoder
@@ -386,7 +397,8 @@ def whiten(
         )
         write(f"{name:12}{shown}")
     if out:
-        whitening.save(out)
+        with out_of_space(out):
+            whitening.save(out)
         write(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 

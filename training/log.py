@@ -29,7 +29,8 @@ class LogEntry:
     def perplexity(self) -> float:
         """exp of this line's loss (arXiv:2309.06126, section 3.1)."""
         loss = self.loss if self.loss is not None else self.held_out_loss
-        assert loss is not None
+        if loss is None:
+            raise ValueError(f"the line of step {self.step} has no loss")
         return math.exp(min(loss, 700.0))
 
 

@@ -46,9 +46,9 @@ def main(ctx: click.Context, debug: bool) -> None:
     """Find astronomy papers by meaning.
 
     \b
-    astrosearch index                        build an index of the papers that come with it
-    astrosearch query "magellanic stream"    search it
-    astrosearch help query                   all about a command
+    astrosearch index                        index the papers that come with it
+    astrosearch query "magellanic stream"    search them
+    astrosearch help query                   show the help of a command
     """
     if ctx.invoked_subcommand is None:
         help_.write_first_words()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from astrosearch.cli.console import Terminal, notify, on_terminal
-from astrosearch.cli.options import consent_option, index_option, seed_option
+from astrosearch.cli.options import consent_option, format_option, index_option, seed_option
 
 ADA = "openai:text-embedding-ada-002"
 """The encoder that the AstroLLaMA paper compares with (arXiv:2309.06126)."""
@@ -50,14 +50,7 @@ ADA = "openai:text-embedding-ada-002"
     "--against.",
 )
 @seed_option("Seed of the papers that are drawn at random.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="In a pipe, a table is tab-separated lines.",
-)
+@format_option("table", "json", help="In a pipe, a table is tab-separated lines.")
 @consent_option
 @index_option
 def compare(
@@ -83,9 +76,10 @@ def compare(
     astrosearch compare 2503.14368 astro-ph/9401008 --against minilm
     astrosearch compare 2503.14368 astro-ph/9401008 2411.15044
     astrosearch compare --text "gas of the LMC" --text "a stream of H I"
-    astrosearch compare --sample 1000 --against minilm --disagreements 5 --plot figure3.png
+    astrosearch compare --sample 1000 --against minilm --disagreements 5
     """
     _check(ids, texts, sample)
+    _check_ids(ids)
     if sample is None and (disagreements or plot):
         raise click.UsageError("--disagreements and --plot need --sample N")
     against = against or _default_encoders()
@@ -147,6 +141,22 @@ def _check(ids: tuple[str, ...], texts: tuple[str, ...], sample: int | None) -> 
         raise click.UsageError("give --text twice")
     if not all(text.strip() for text in texts):
         raise click.UsageError("a --text is empty")
+
+
+def _check_ids(ids: tuple[str, ...]) -> None:
+    """What is wrong with an identifier is said before an index is opened and a model loaded."""
+    from astrosearch.errors import IdentifierError, InputError
+    from astrosearch.papers import parse_id
+
+    for paper_id in ids:
+        try:
+            parse_id(paper_id)
+        except IdentifierError as error:
+            if len(paper_id.split()) > 1:
+                raise InputError(
+                    f"{paper_id!r} is not an arXiv identifier; to compare two texts: --text, twice"
+                ) from None
+            raise error
 
 
 def _default_encoders() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from astrosearch.cli.console import write
 def completion(ctx: click.Context, shell: str) -> None:
     """Complete words at the Tab key of a shell.
 
-    Writes the script that has commands, options and names of indexes completed.
+    Writes a script for the shell. With it, commands, options and names of indexes are completed.
 
     \b
     astrosearch completion bash >> ~/.bashrc
@@ -21,6 +21,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     from click.shell_completion import get_completion_class
 
     script = get_completion_class(shell)
-    assert script is not None
+    if script is None:
+        raise click.UsageError(f"click completes nothing in {shell}")
     root = ctx.find_root().command
     write(script(root, {}, "astrosearch", "_ASTROSEARCH_COMPLETE").source())

@@ -157,7 +157,7 @@ def flush() -> None:
     """
     sys.stdout.flush()
     if _transliterations:
-        encoding = _transliterations.pop()
+        encoding = sys.stdout.encoding  # the codec's own name may be `charmap`
         _transliterations.clear()
         notify(
             f"Some letters do not exist in {encoding} and were replaced by similar ones or '?'; "

@@ -22,7 +22,8 @@ def corpus() -> None:
     """Get papers to index, from files or from arXiv.
 
     \b
-    astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl
+    astrosearch corpus import arxiv-metadata-oai-snapshot.json \\
+      --category astro-ph --out astro.jsonl
     astrosearch corpus harvest --from 2025-01-01
     """
 
@@ -49,7 +50,8 @@ def import_(
     kept.
 
     \b
-    astrosearch corpus import arxiv-metadata-oai-snapshot.json --category astro-ph --out astro.jsonl
+    astrosearch corpus import arxiv-metadata-oai-snapshot.json \\
+      --category astro-ph --out astro.jsonl
     astrosearch corpus import astro.jsonl harvest.jsonl --out astro.jsonl --force
     """
     from astrosearch.corpus.intake import Selection
@@ -143,14 +145,14 @@ def harvest(
     base_url: str,
     pause: float,
 ) -> None:
-    """Fetch the papers that arXiv added or changed between two days (UTC).
+    """Fetch papers that arXiv added or changed between two days (UTC).
 
     The day of a paper is when its record last changed; the earliest such day at arXiv is
     2005-09-16. If the command is stopped, the same command goes on where it was.
 
     \b
     astrosearch corpus harvest --from 2025-01-01
-    astrosearch corpus harvest --from 2025-01-01 --until 2025-01-31 --set physics:astro-ph:GA
+    astrosearch corpus harvest --from 2025-01-01 --set physics:astro-ph:GA
     """
     from astrosearch.corpus.harvest import Etiquette
     from astrosearch.corpus.harvest import harvest as fetch

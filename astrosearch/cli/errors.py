@@ -9,6 +9,8 @@ import errno
 import os
 from typing import NamedTuple
 
+import click
+
 from astrosearch.cli.console import OutputLost
 from astrosearch.errors import AstrosearchError
 
@@ -49,13 +51,25 @@ def ending(error: BaseException, index: str | None = None) -> Ending | None:
     """
     if isinstance(error, AstrosearchError):
         return Ending(with_remedy(error, index), error.exit_code)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return None  # click writes the help
+    if isinstance(error, click.UsageError):
+        return Ending(_usage(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt | click.Abort):  # click's is Ctrl-C at a question
         return Ending(f"stopped. {error}".rstrip(), 130)
     if isinstance(error, BrokenPipeError):
         return Ending("", 0, output_lost=True)  # the reader (head, less) has seen enough
     if isinstance(error, OSError):
         return _of_the_system(error)
     return None
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with the arguments, in one line that ends with the next step."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if text.endswith("?") or "astrosearch " in text or error.ctx is None:
+        return text
+    return f"{text}; for help: {error.ctx.command_path} --help"
 
 
 def with_remedy(error: AstrosearchError, index: str | None = None) -> str:

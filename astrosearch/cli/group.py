@@ -1,7 +1,7 @@
 """The main command: its list of commands by purpose, its words for a mistyped one, and the one
 place where an error becomes a line and an exit code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -63,6 +63,27 @@ _OPTIONS_MEANT = {
     "-n": "--count",
     "-o": "--out",
 }
+
+
+_HYPHEN = "\u2011"
+"""One that is not a place to break a line."""
+
+
+class _HelpFormatter(click.HelpFormatter):
+    """Breaks lines between words only, not in astro-ph.GA or YYYY-MM-DD."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], *rest: int, **widths: int) -> None:
+        whole = [(name, text.replace("-", _HYPHEN)) for name, text in rows]
+        super().write_dl(whole, *rest, **widths)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_HYPHEN, "-")
+
+
+click.Context.formatter_class = _HelpFormatter  # of every command, those of other packages too
 
 
 class MainGroup(PluginGroup):
@@ -132,12 +153,12 @@ class MainGroup(PluginGroup):
         try:
             yield
         except click.NoSuchOption as error:
-            raise self._no_option(error) from None
-        except Exception as error:
-            self._end(ctx, error)
-        except KeyboardInterrupt as interrupt:
+            self._end(ctx, self._no_option(error))
+        except (KeyboardInterrupt, click.Abort) as interrupt:
             click.echo(err=True)  # below the terminal's ^C
             self._end(ctx, interrupt)
+        except Exception as error:
+            self._end(ctx, error)
 
     def _end(self, ctx: click.Context, error: BaseException) -> NoReturn:
         ending = errors.ending(error, ctx.meta.get(INDEX))
@@ -169,6 +190,8 @@ class MainGroup(PluginGroup):
             text += f" It stands before the command: astrosearch {name} {command.name}"
         elif close := _closest(name, list(meant)):
             text += f" Did you mean {meant[close]!r}?"
+        elif command is self:
+            text += " Options stand after the command, as in: astrosearch query TEXT -k 5"
         return click.UsageError(text, error.ctx)
 
 

@@ -30,9 +30,9 @@ def help_command(ctx: click.Context, command: tuple[str, ...], man: bool) -> Non
         group = root.command
         if not isinstance(group, click.Group):
             raise click.UsageError(f"{root.command_path} has no command {name!r}")
-        _, found, _ = group.resolve_command(root, [name])
-        assert found is not None
-        root = click.Context(found, info_name=found.name, parent=root)
+        _, inner, _ = group.resolve_command(root, [name])
+        if inner is not None:
+            root = click.Context(inner, info_name=inner.name, parent=root)
     write(root.get_help())
 
 

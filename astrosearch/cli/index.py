@@ -99,8 +99,9 @@ def index(
 
     \b
     astrosearch index
-    astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --category astro-ph
-    astrosearch index trial --corpus arxiv-metadata-oai-snapshot.json --sample 2000
+    astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json \\
+      --category astro-ph
+    astrosearch index trial --corpus astro.jsonl --sample 2000
     astrosearch index astro
     """
     from astrosearch import paths

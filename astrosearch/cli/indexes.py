@@ -1,12 +1,13 @@
 """`astrosearch indexes`: what has been built, and whether it is sound."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.console import Terminal, notify, write
+from astrosearch.cli.console import Terminal, harmless, notify, write
 from astrosearch.cli.group import ListGroup
 from astrosearch.cli.options import (
     Bytes,
@@ -234,7 +235,23 @@ def remove(index_name: str, yes: bool) -> None:
     if not folder.is_symlink() and not paths.partial_folder(folder).exists():
         folder = paths.existing_index(index_name)
     target = f"the link {folder}" if folder.is_symlink() else str(folder)
-    if not yes:
-        click.confirm(f"Delete {target}?", abort=True, err=True)
+    if not yes and not _agrees(target):
+        notify("Nothing was deleted")
+        raise click.exceptions.Exit(1)
     remove_index(folder)
     notify(f"Deleted {target}")
+
+
+def _agrees(target: str) -> bool:
+    """
+    Raises:
+        InputError: if nobody can be asked and no answer is piped in.
+    """
+    from astrosearch.errors import InputError
+
+    if sys.stdin.isatty():
+        return click.confirm(harmless(f"Delete {target}?"), err=True)
+    answer = sys.stdin.readline().strip().lower()
+    if not answer:
+        raise InputError(f"{target} is not deleted without consent; to agree, add --yes")
+    return answer in ("y", "yes")

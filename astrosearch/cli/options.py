@@ -12,6 +12,7 @@ instead: NAME and --index NAME both work. A renamed option stays understood by `
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -33,23 +34,37 @@ Command = Callable[..., Any]
 class _OldSpelling(click.Option):
     """Hands what it is given to the option that has its place now, and says so in a line."""
 
-    def __init__(self, *arguments: Any, new: str, param: str, value: Any, **rest: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        new: str,
+        param: str,
+        value: Any,
+        values: Mapping[str, str],
+        **rest: Any,
+    ) -> None:
         super().__init__(*arguments, **rest)
-        self._new, self._param, self._value = new, param, value
+        self._new, self._param, self._value, self._values = new, param, value, values
 
     def handle_parse_result(
         self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
     ) -> tuple[Any, list[str]]:
         if self.name in opts:
             notify(f"{self.opts[0]} is now {self._new}")
-            values = cast(dict[str, Any], opts)  # the parser's own, which the new option reads next
-            given = values.pop(str(self.name))
-            values.setdefault(self._param, given if self._value is None else self._value)
+            parsed = cast(dict[str, Any], opts)  # the parser's own, which the new option reads next
+            given = parsed.pop(str(self.name))
+            value = self._values.get(given, given) if self._value is None else self._value
+            parsed.setdefault(self._param, value)
         return super().handle_parse_result(ctx, opts, args)
 
 
 def old_spelling(
-    old: str, *, new: str, param: str, value: Any = None
+    old: str,
+    *,
+    new: str,
+    param: str,
+    value: Any = None,
+    values: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Command], Command]:
     """An option that was renamed: not in the help, still understood, with a line on stderr.
 
@@ -60,12 +75,15 @@ def old_spelling(
     Args:
         param: the parameter that the new option sets.
         value: what it is set to, if the old option was a flag.
+        values: the new names of values that were renamed too.
     """
     # The type is the new option's business.
     rest: dict[str, Any] = {"type": click.UNPROCESSED} if value is None else {"is_flag": True}
     rest |= {"hidden": True, "is_eager": True, "expose_value": False}
     name = "old_" + old.lstrip("-").replace("-", "_")
-    return click.option(old, name, cls=_OldSpelling, new=new, param=param, value=value, **rest)
+    return click.option(
+        old, name, cls=_OldSpelling, new=new, param=param, value=value, values=values, **rest
+    )
 
 
 class _Format(click.Choice[str]):

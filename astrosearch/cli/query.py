@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from astrosearch.cli.console import Terminal, write
+from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def query(
 
     \b
     astrosearch query "magellanic stream"
-    astrosearch query "gas stripped from a dwarf galaxy" --since 2010 --category astro-ph.GA
-    astrosearch query 'title:"tidal tails" dwarf galaxy author:hofmann year:2015-2020'
+    astrosearch query "gas stripped from a dwarf" --since 2010 --author putman
+    astrosearch query 'title:"tidal tails" dwarf author:hofmann year:2015-2020'
     astrosearch query "NGC 1068" --mode lexical
     pbpaste | astrosearch query - --format bibtex
     astrosearch query --batch questions.txt > answers.jsonl
@@ -81,6 +81,7 @@ def query(
             raise searcher.why_empty(parsed, option_filters)
     style = AnswerStyle(output, abstracts, explain)
     write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
+    _notify_identifier(typed)
 
 
 @click.command()
@@ -115,6 +116,21 @@ def similar(
             raise searcher.why_empty(filters=option_filters)
     style = AnswerStyle(output, abstracts, explain)
     write_answer(hits, style, query=" ".join(normal), index=searcher.name)
+
+
+def _notify_identifier(text: str) -> None:
+    """Say which command takes an identifier, where a query is one: its digits are no words."""
+    from contextlib import suppress
+
+    from astrosearch.errors import IdentifierError
+    from astrosearch.papers import parse_id
+
+    with suppress(IdentifierError):
+        paper_id = parse_id(text).id
+        notify(
+            f"The query is an arXiv identifier. That paper: astrosearch show {paper_id}. "
+            f"Papers like it: astrosearch similar {paper_id}"
+        )
 
 
 def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:

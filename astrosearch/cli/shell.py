@@ -23,14 +23,14 @@ HELP = """\
 Type a query as for `astrosearch query`: words, "words side by side", title:,
 abs:, author:, year:, cat:. A line that begins with a slash is a command:
 
-  /open N            show paper N of the last answer, with its abstract
-  /show ID           show any paper of the index
-  /similar ID ...    find the papers nearest to these; N is paper N of the last answer
-  /index NAME        search another index
-  /OPTION VALUE      set an option of `astrosearch query` for the next queries:
-                     {names}
-  /OPTION            reset an option to its default; {flags} are
-                     switched on and off
+  /open N          show paper N of the last answer, with its abstract
+  /show ID         show any paper of the index
+  /similar ID ...  papers nearest to these; N is paper N of the last answer
+  /index NAME      search another index
+  /OPTION VALUE    set an option of `astrosearch query` for the next queries:
+                   {names}
+  /OPTION          reset an option to its default; {flags}
+                   are switched on and off
   /help, /quit"""
 
 BARE = ("help", "quit", "exit")
@@ -155,7 +155,7 @@ class Shell:
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
     def _names(self) -> str:
-        return textwrap.fill(", ".join(self._options), 50).replace("\n", "\n" + " " * 21)
+        return textwrap.fill(", ".join(self._options), 60).replace("\n", "\n" + " " * 19)
 
     def _query(self, text: str) -> None:
         from astrosearch.search.query_parser import parse
@@ -271,7 +271,7 @@ def _notify_error(error: Exception, index: str) -> int:
     if isinstance(error, AstrosearchError):
         notify(f"astrosearch: {one_line(with_remedy(error, index))}")
     elif isinstance(error, click.UsageError):
-        notify(f"astrosearch: {error.format_message()}")
+        notify(f"astrosearch: {one_line(error.format_message())}")
     else:
         raise error
     return error.exit_code

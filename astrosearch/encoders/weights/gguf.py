@@ -2,7 +2,8 @@
 the whole model by transformers, or its token table in numpy, in seconds."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from astrosearch.encoders import token_table
+from astrosearch.errors import AstrosearchError
 
 _CONTROL = 3
 """The type of a token that stands for no text, as the one that begins it."""
@@ -34,7 +36,8 @@ def convert(file: Path, work: Path) -> None:
         with torch.device("meta"):
             fresh = type(model)(config)
         fresh.load_state_dict(model.state_dict(), assign=True)
-        fresh.save_pretrained(work)
+        with _written(work):
+            fresh.save_pretrained(work)
         AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(work)
 
 
@@ -55,7 +58,8 @@ def convert_tokens(file: Path, work: Path) -> None:
     tensors = {tensor.name: tensor for tensor in reader.tensors}
     embeddings = _embeddings(tensors["token_embd.weight"])
     norm = np.array(tensors["output_norm.weight"].data, dtype=np.float32)
-    save_file({**embeddings, "norm": norm}, work / token_table.FILE)
+    with _written(work):
+        save_file({**embeddings, "norm": norm}, work / token_table.FILE)
     vocabulary, width = embeddings["embed_tokens"].shape
     config = {
         "model_type": "llama",
@@ -67,7 +71,22 @@ def convert_tokens(file: Path, work: Path) -> None:
     (work / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     names = ("tokens", "merges", "token_type")
     tokenizer = _byte_level_bpe(*(value(f"tokenizer.ggml.{name}") for name in names))
-    tokenizer.save(str(work / "tokenizer.json"))
+    (work / "tokenizer.json").write_text(tokenizer.to_str(pretty=True))
+
+
+@contextmanager
+def _written(work: Path) -> Iterator[None]:
+    """A full disk as one line: safetensors has an error of its own, whatever the system said.
+
+    Raises:
+        AstrosearchError: if the block cannot write.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        raise AstrosearchError(f"cannot write weights in {work.parent} ({error})") from error
 
 
 def _embeddings(tensor: Any) -> dict[str, NDArray[Any]]:
