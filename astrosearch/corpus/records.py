@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from astrosearch.errors import IdentifierError, RecordError
 from astrosearch.papers import Paper, month_of_id, parse_id
-from astrosearch.text.authors import split_authors
+from astrosearch.text.authors import agrees, name_from_parts, split_authors, tidy
 
 LONGEST_TEXT = 100_000
 """Characters of a title or an abstract. arXiv's have at most 6,000; the limit bounds the time that
@@ -34,6 +34,7 @@ _WITHDRAWN = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_SPACE = re.compile(r"[\t-\r\x85]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -104,14 +105,14 @@ def _own(
 ) -> Paper:
     authors, categories = fields.get("authors") or [], fields.get("categories") or []
     if isinstance(authors, str):
-        authors = split_authors(_fold(authors))
+        authors = split_authors(authors)
     if isinstance(categories, str):
         categories = categories.split()
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=tuple(_fold(name) for name in authors),
+        authors=tuple(tidy(name) for name in authors),
         categories=tuple(name.strip() for name in categories),
         published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
         updated=_iso_date(fields, "updated", paper_id),
@@ -129,12 +130,11 @@ def _kaggle(
     first = _created(versions[0], paper_id) if versions else None
     if versions and version is None:
         version = _whole_number(str(versions[-1].get("version", "")).lstrip("v"))
-    parsed = fields.get("authors_parsed")
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=_names_from_parts(parsed) if parsed else split_authors(_text(fields, "authors")),
+        authors=_authors(fields.get("authors_parsed"), _text(fields, "authors")),
         categories=tuple(_text(fields, "categories").split()),
         published=first or updated or month_of_id(paper_id),
         updated=updated,
@@ -143,17 +143,22 @@ def _kaggle(
     )
 
 
+def _authors(parsed: object, text: str) -> tuple[str, ...]:
+    """The names of `authors_parsed`, unless it is of another list; else those of `authors`."""
+    if not parsed:
+        return split_authors(text)
+    names = _names_from_parts(parsed)
+    return names if names and (not text or agrees(names, text)) else split_authors(text)
+
+
 def _names_from_parts(parsed: object) -> tuple[str, ...]:
     """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
     if not isinstance(parsed, list) or not all(
         isinstance(parts, list) and all(isinstance(part, str) for part in parts) for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
-    names = []
-    for parts in parsed:
-        last, given, suffix = [*parts, "", "", ""][:3]
-        names.append(f"{given} {last} {suffix}" if suffix else f"{given} {last}")
-    return tuple(filter(None, map(_fold, names)))
+    names = (name_from_parts(*map(tidy, [*parts, "", "", ""][:3])) for parts in parsed)
+    return tuple(filter(None, names))
 
 
 def _is_withdrawn(text: str) -> bool:
@@ -164,7 +169,7 @@ def _fold(text: str) -> str:
     """White space folded, control characters gone: they could take over a terminal."""
     if text.isprintable() and "  " not in text:
         return text.strip()
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return " ".join(_CONTROL.sub("", _SPACE.sub(" ", text)).split())
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 
 from astrosearch.papers import Paper
-from astrosearch.text.authors import GROUP, family_name, split_name
+from astrosearch.text.authors import GROUP, family_name, is_et_al, split_name
 from astrosearch.text.tables import LETTERS
 from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
@@ -55,7 +55,7 @@ def entry(paper: Paper) -> str:
     }
     """
     fields = {
-        "author": "{" + " and ".join(_author(name) for name in paper.authors) + "}",
+        "author": "{" + _authors(paper.authors) + "}",
         "title": "{{" + _safe(paper.title) + "}}",
         "year": f"{{{paper.published.year}}}",
         "month": _MONTHS[paper.published.month - 1],
@@ -69,22 +69,32 @@ def entry(paper: Paper) -> str:
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
+def _authors(names: tuple[str, ...]) -> str:
+    """All names; BibTeX's own word for more of them, `others`, is the last."""
+    authors = [_author(name) for name in names if not is_et_al(name)]
+    if len(authors) < len(names):
+        authors.append("others")
+    return " and ".join(authors)
+
+
 def _author(name: str) -> str:
-    if name.rstrip(".") == "et al":
-        return "others"  # BibTeX's own word for them
-    given, family, suffix = split_name(name)
-    given, family = _safe(given), _safe(family)
+    parts = split_name(name)
+    given, family = _safe(parts.given), _safe(parts.surname)
     if not given:
         return f"{{{family}}}" if " " in family else family
     if re.search(r"(?i)\band\b", f"{given} {family}"):  # would read as two authors
         return f"{{{given} {family}}}"
-    if suffix:
-        return f"{family}, {suffix}, {given}"
-    # BibTeX takes lower-case particles for part of the family name, others not.
-    first_word = family.split(" ")[0]
-    if "," in name or (first_word != family and not first_word.islower()):
+    if parts.suffix:
+        return f"{family}, {_safe(parts.suffix)}, {given}"
+    # BibTeX takes lower-case particles for part of the family name, and no other word before
+    # the last.
+    if " " in parts.family or "," in name or not _is_lower(parts.particle):
         return f"{family}, {given}"
     return f"{given} {family}"
+
+
+def _is_lower(particle: str) -> bool:
+    return not particle or particle.replace("'", "").islower()
 
 
 def _doi(doi: str) -> str:
