@@ -174,7 +174,9 @@ def normal_category(text: str) -> str:
     archive, dot, rest = text.strip().partition(".")
     if not re.fullmatch(r"[A-Za-z-]+", archive) or not re.fullmatch(r"[A-Za-z-]*", rest):
         raise InputError(f"{text!r} is not a category: write one, as astro-ph or astro-ph.GA")
-    return archive.lower() + (dot and rest and "." + (rest.upper() if len(rest) == 2 else rest))
+    return archive.lower() + (
+        dot and rest and "." + (rest.upper() if len(rest) == 2 else rest.lower())
+    )
 
 
 def in_category(categories: tuple[str, ...], wanted: str, *, primary_only: bool = False) -> bool:

@@ -10,7 +10,7 @@ import unicodedata
 
 from astrosearch.papers import Paper
 from astrosearch.text.authors import GROUP, family_name, is_et_al, split_name
-from astrosearch.text.tables import LETTERS
+from astrosearch.text.tables import GREEK, LETTERS, RELATIONS
 from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
@@ -103,9 +103,16 @@ def _doi(doi: str) -> str:
     return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
 
 
+# Symbols that LaTeX takes in formulas only, and titles have outside of them.
+_MATHEMATICAL = {*RELATIONS, *GREEK.values()} - {"lt", "gt", "omicron"} | frozenset(
+    """varepsilon vartheta varphi Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+        times cdot infty odot oplus rightarrow leftarrow leftrightarrow to propto partial nabla
+        mp neq ne star""".split()
+)
 _OUTSIDE = re.compile(
-    r"""(?P<kept> \\. | \$[^$]*\$ )
-      | (?P<script> [_^] (?: \{[^{}$]*\} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
+    rf"""(?P<relation> \\(?:{"|".join(sorted(_MATHEMATICAL))})(?![A-Za-z]) )
+      | (?P<kept> \\. | \$[^$]*\$ )
+      | (?P<script> [_^] (?: \{{[^{{}}$]*\}} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
                           | [A-Za-z*](?![A-Za-z0-9]) | [-+](?!\w) ) )
       | (?P<raised> \^[A-Za-z]+ )
       | (?P<sign> [_^] )""",
@@ -139,6 +146,7 @@ def _safe(text: str) -> str:
     text = " ".join(one_line(text).split())
     if is_overgrown(text):
         return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
+    text = re.sub(r"(?<!\\)\\[()[\]]|\$\$", lambda match: "$", text)  # other signs of formulas
     text = re.sub(r"\^{2,}", "^", text)  # ^^5c is a backslash
     text = _MACRO.sub(_harmless, paired(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
@@ -157,6 +165,8 @@ def _harmless(match: re.Match[str]) -> str:
 
 
 def _in_a_formula(match: re.Match[str]) -> str:
+    if match["relation"]:
+        return f"${match[0]}$"
     if match["kept"]:
         return match["kept"]
     if match["sign"]:
