@@ -189,7 +189,7 @@ def normal_category(text: str) -> str:
         raise InputError(f"{text!r} is not a category: write one, as astro-ph or astro-ph.GA")
     if not (dot and subject):
         return archive.lower()
-    return f"{archive.lower()}.{subject.upper() if len(subject) == 2 else subject}"
+    return f"{archive.lower()}.{subject.upper() if len(subject) == 2 else subject.lower()}"
 
 
 def in_category(categories: tuple[str, ...], category: str, *, primary_only: bool = False) -> bool:

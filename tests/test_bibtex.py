@@ -73,6 +73,7 @@ def test_every_field_comes_back_from_a_parser() -> None:
     ("title", "kept"),
     [
         (r"H$_2$O and $\Lambda$CDM at $10^{-3}$", r"H$_2$O and $\Lambda$CDM at $10^{-3}$"),
+        (r"Dust at z \leq 3 and \(R_x\), $$R$$", r"Dust at z $\leq$ 3 and $R_x$, $R$"),
         (r"{\it Gaia} and T\'eglas", r"{\it Gaia} and T\'eglas"),
         ("50% of A & B, #1", r"50\% of A \& B, \#1"),
         (r"50\% of A \& B, \#1", r"50\% of A \& B, \#1"),
@@ -177,3 +178,10 @@ def test_a_paper_without_authors_has_no_author_field() -> None:
 )
 def test_family_names_keep_their_particles(name: str, family: str) -> None:
     assert family_name(name) == family
+
+
+def test_names_of_known_parts_keep_them() -> None:
+    paper = a_paper(authors=("Rivas Soler, Eva", "et al.", "Lamp Team", "C. de la Torre Ruiz"))
+    assert "author = {Rivas Soler, Eva and {Lamp Team} and de la Torre Ruiz, C. and others}" in (
+        entry(paper)
+    )

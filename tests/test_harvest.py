@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -28,7 +29,7 @@ from click.testing import CliRunner
 from astrosearch import __version__
 from astrosearch.cli import main
 from astrosearch.corpus.harvest import Checkpoint, Etiquette, harvest
-from astrosearch.corpus.oai import HarvestRequest
+from astrosearch.corpus.oai import HarvestRequest, _page, _parsed
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
@@ -937,3 +938,22 @@ def test_unusable_arguments_are_exit_code_two(
     assert result.exit_code == 2
     assert told in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("harm", [b"&#x1;", b"\xff\xfe", b"&nosuch;", b"<i>"])
+def test_a_record_that_is_not_xml_costs_itself_alone(harm: bytes) -> None:
+    ids = [f"2401.0000{number}" for number in (1, 2, 3)]
+    body = document(f"<ListRecords>{''.join(map(record, ids))}</ListRecords>")
+    page = _page(
+        _parsed(body.replace(b"On object 2401.00002", b"On " + harm)),
+        HarvestRequest(date(2024, 1, 1)),
+        None,
+    )
+    assert [paper.id for paper in page.papers] == [ids[0], ids[2]]
+    assert [(bad.id, bad.reason) for bad in page.refused] == [(ids[1], "broken XML")]
+
+
+def test_a_page_that_was_cut_off_is_asked_for_again() -> None:
+    body = document(f"<ListRecords>{record('2401.00001')}</ListRecords>")
+    with pytest.raises(ET.ParseError):
+        _parsed(body[:-40])

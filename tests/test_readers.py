@@ -73,12 +73,20 @@ def test_a_kaggle_record_becomes_a_paper() -> None:
     assert paper.text == "The final spin of holes\nWe revisit the problem."
 
 
-def test_the_date_is_of_the_first_version_else_of_the_update_else_of_the_month() -> None:
+def test_the_date_is_of_the_first_version_else_of_the_month_of_the_id() -> None:
     dated = record(
         id="1406.0001", versions=[{"version": "v1", "created": "Mon, 2 Jun 2014 01:02:03 GMT"}]
     )
     assert paper_from_record(dated).published == date(2014, 6, 2)
-    assert paper_from_record({**dated, "versions": []}).published == date(2016, 5, 7)
+    assert paper_from_record({**dated, "versions": []}).published == date(2014, 6, 1)
+    fresh = {**dated, "versions": [], "update_date": "2014-06-09"}
+    assert paper_from_record(fresh).published == date(2014, 6, 9)
+    turned = [
+        {"version": "v2", "created": "Mon, 7 Sep 2015 01:02:03 GMT"},
+        {"version": "v1", "created": "Mon, 2 Jun 2014 01:02:03 GMT"},
+    ]
+    paper = paper_from_record({**dated, "versions": turned})
+    assert (paper.published, paper.version) == (date(2014, 6, 2), 2)
     undated = {**dated, "versions": [], "update_date": None}
     assert paper_from_record(undated).published == date(2014, 6, 1)
 
@@ -321,7 +329,11 @@ def test_dates_and_limit_select(tmp_path: Path) -> None:
     path = tmp_path / "dated.json"
     path.write_text(
         "\n".join(
-            kaggle_line(n, versions=[], update_date=f"20{10 + n:02}-06-15") for n in range(10)
+            kaggle_line(
+                n,
+                versions=[{"version": "v1", "created": f"Fri, 15 Jun 20{10 + n:02} 00:00:00 GMT"}],
+            )
+            for n in range(10)
         )
     )
     selection = Selection(since=date(2012, 6, 15), until=date(2015, 6, 15))
@@ -358,3 +370,50 @@ def test_the_real_records_are_all_papers(tmp_path: Path) -> None:
     papers, intake, _ = take(real, tmp_path, Selection(limit=3000))
     assert len(papers) == 3000
     assert intake.refused.total() == 0
+
+
+def test_short_dates_of_own_records_are_dates() -> None:
+    own = {"id": "1803.00001", "title": "T", "abstract": "A.", "authors": []}
+    for text, day in (
+        ("2016", date(2016, 1, 1)),
+        ("2018", date(2018, 3, 1)),
+        ("2018-05", date(2018, 5, 1)),
+        ("2018-05-00", date(2018, 5, 1)),
+    ):
+        assert paper_from_record({**own, "published": text}).published == day
+
+
+def test_categories_are_parted_by_any_usual_sign_and_spelt_as_arxiv_does() -> None:
+    for text in ("astro-ph.ga|HEP-PH", "astro-ph.GA, hep-ph", "ASTRO-PH.GA; hep-ph,"):
+        assert paper_from_record(record(categories=text)).categories == ("astro-ph.GA", "hep-ph")
+
+
+def test_markup_of_other_services_becomes_text_and_tex() -> None:
+    formula = "<mml:math><mml:msub><mml:mi>M</mml:mi><mml:mn>20</mml:mn></mml:msub></mml:math>"
+    title = f"Gas &amp;amp; <i>Gaia</i>: <inline-formula>{formula}</inline-formula>, CO<sub>2</sub>"
+    paper = paper_from_record(record(title=title, abstract="At z &lt; 6 and x<y, y > 3."))
+    assert paper.title == "Gas & Gaia: $M_{20}$, CO$_2$"
+    assert paper.abstract == "At z < 6 and x<y, y > 3."
+
+
+@pytest.mark.parametrize(
+    ("comments", "withdrawn"),
+    [
+        ("RETRACTED", True),
+        ("arXiv admin note: this paper has been withdrawn by arXiv administrators", True),
+        ("We have withdrawn this manuscript", True),
+        ("8 pages, 2 figures; withdrawn because of a wrong sign", True),
+        ("The article is being withdrawn", True),
+        ("Withdrawn from Nature, now in MNRAS", False),
+        ("An earlier version was withdrawn", False),
+        ("Replaces arXiv:1001.0001, which has been withdrawn", False),
+        ("The claim of Lamp et al. was retracted", False),
+        ("This paper has not been withdrawn", False),
+    ],
+)
+def test_a_paper_is_withdrawn_if_it_says_so_of_itself(comments: str, withdrawn: bool) -> None:
+    if withdrawn:
+        with pytest.raises(RecordError, match="was withdrawn"):
+            paper_from_record(record(comments=comments))
+    else:
+        assert paper_from_record(record(comments=comments)).id

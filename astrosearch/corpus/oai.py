@@ -6,6 +6,7 @@ last *changed*, not by the day the paper appeared. The format asked for, `arXivR
 version of a paper.
 """
 
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from datetime import date
@@ -27,6 +28,11 @@ _XML = {
 # Control characters that XML forbids and old abstracts contain: one of them would make its page
 # unreadable for ever.
 _FORBIDDEN = bytes(set(range(0x20)) - {0x09, 0x0A, 0x0D})
+
+
+_ROOT_TAG = re.compile(rb"<(OAI-PMH)\b[^<>]*>")
+_RECORD = re.compile(rb"<record>.*?</record>", re.DOTALL)
+_IDENTIFIER = re.compile(rb"<identifier>[\x21-\x25\x27-\x3b\x3d\x3f-\x7e]{1,100}</identifier>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ def _answer(client: httpx2.Client, request: HarvestRequest, token: str | None) -
     body = response.content.translate(None, delete=_FORBIDDEN)
     kind = response.headers.get("Content-Type", "no content type")
     try:
-        root = ET.fromstring(body)
+        root = _parsed(body)
     except ET.ParseError as error:
         if "html" not in kind and b"<html" not in body[:1000].lower():
             raise PassingError(f"sent broken XML ({error})") from None
@@ -152,6 +158,32 @@ def _answer(client: httpx2.Client, request: HarvestRequest, token: str | None) -
         f"{host} answered with something other than OAI-PMH ({kind}): is {base_url} the right "
         "address, and is no login page or proxy in between?"
     )
+
+
+def _parsed(body: bytes) -> ET.Element:
+    """A page; of a record that is not XML only the identifier is left, and a mark.
+
+    Raises:
+        ET.ParseError: if the page is not XML otherwise: it was cut off, say.
+    """
+    try:
+        return ET.fromstring(body)
+    except ET.ParseError:
+        root_tag = _ROOT_TAG.search(body)
+        if root_tag is None:
+            raise
+    opening, closing = root_tag[0], b"</" + root_tag[1] + b">"
+
+    def without_content(match: re.Match[bytes]) -> bytes:
+        try:
+            ET.fromstring(opening + match[0] + closing)
+        except ET.ParseError:
+            name = _IDENTIFIER.search(match[0])
+            header = name[0] if name else b""
+            return b"<record><header>" + header + b"</header><broken/></record>"
+        return match[0]
+
+    return ET.fromstring(_RECORD.sub(without_content, body))
 
 
 def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
@@ -208,6 +240,8 @@ def _paper(arxiv_id: str, record: ET.Element) -> Paper:
     """
     if record.find("header[@status='deleted']", _XML) is not None:
         raise RecordError("deleted", f"{arxiv_id} was deleted by arXiv")
+    if record.find("broken", _XML) is not None:
+        raise RecordError("broken XML", f"{arxiv_id or 'a record'} is not XML")
     fields: dict[str, object] = {
         element.tag.rpartition("}")[2]: element.text
         for element in record.iterfind("metadata/raw:arXivRaw/*", _XML)

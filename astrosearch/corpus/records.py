@@ -14,26 +14,20 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, cast
 
-from astrosearch.errors import IdentifierError, RecordError
-from astrosearch.papers import Paper, month_of_id, parse_id
-from astrosearch.text.authors import split_authors
+from astrosearch.corpus.withdrawal import is_withdrawn
+from astrosearch.errors import IdentifierError, InputError, RecordError
+from astrosearch.papers import Paper, month_of_id, normal_category, parse_id
+from astrosearch.text.authors import agrees, name_from_parts, split_authors, tidy
+from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
 """Characters of a title or an abstract. arXiv's have at most 6,000; the limit bounds the time that
 any work on a paper takes."""
 
-_WITHDRAWN = re.compile(
-    r"""^\W*(?:
-        (?:this|the|our)\s+(?:\w+\s+){0,3}?(?:is|was|has\s+been|have\s+been|had\s+been|is\s+being)
-            \s+(?:\w+\s+)?withdrawn
-      | the\s+authors?\s+(?:has|have)\s+withdrawn\s+th
-      | (?:paper|article|manuscript|submission|preprint)?\s*withdrawn\b
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
+_SPACE = re.compile(r"[\t-\r\x85]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -59,15 +53,15 @@ def paper_from_record(record: object) -> Paper:
         paper_id, version = parse_id(arxiv_id)
     except IdentifierError as error:
         raise RecordError("bad id", str(error)) from None
-    abstract = _text(fields, "abstract")
+    abstract = _fold(without_markup(_text(fields, "abstract")))
     if not abstract:
         raise RecordError("no abstract", f"{paper_id} has no abstract")
-    title = _text(fields, "title")
+    title = _fold(without_markup(_text(fields, "title")))
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
         raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
-    if _is_withdrawn(abstract) or _is_withdrawn(_text(fields, "comments")):
+    if is_withdrawn(_text(fields, "comments"), abstract):
         raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (
         "published" in fields
@@ -104,15 +98,15 @@ def _own(
 ) -> Paper:
     authors, categories = fields.get("authors") or [], fields.get("categories") or []
     if isinstance(authors, str):
-        authors = split_authors(_fold(authors))
+        authors = split_authors(authors)
     if isinstance(categories, str):
-        categories = categories.split()
+        categories = [categories]
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=tuple(_fold(name) for name in authors),
-        categories=tuple(name.strip() for name in categories),
+        authors=tuple(tidy(name) for name in authors),
+        categories=_categories(" ".join(categories)),
         published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
         updated=_iso_date(fields, "updated", paper_id),
         doi=_text(fields, "doi") or None,
@@ -126,21 +120,58 @@ def _kaggle(
 ) -> Paper:
     versions = fields.get("versions") or []
     updated = _iso_date(fields, "update_date", paper_id)
-    first = _created(versions[0], paper_id) if versions else None
     if versions and version is None:
-        version = _whole_number(str(versions[-1].get("version", "")).lstrip("v"))
-    parsed = fields.get("authors_parsed")
+        version = max(map(_number_of_version, versions)) or None
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=_names_from_parts(parsed) if parsed else split_authors(_text(fields, "authors")),
-        categories=tuple(_text(fields, "categories").split()),
-        published=first or updated or month_of_id(paper_id),
+        authors=_authors(fields.get("authors_parsed"), _text(fields, "authors")),
+        categories=_categories(_text(fields, "categories")),
+        published=_published(versions, updated, paper_id),
         updated=updated,
         doi=_text(fields, "doi").split(" ")[0] or None,
         version=version,
     )
+
+
+def _categories(text: str) -> tuple[str, ...]:
+    """Categories between blanks, commas, semicolons or bars, as arXiv spells them."""
+    return tuple(dict.fromkeys(map(_category, filter(None, re.split(r"[\s,;|]+", text)))))
+
+
+@lru_cache(maxsize=1024)
+def _category(text: str) -> str:
+    try:
+        return normal_category(text)
+    except InputError:
+        return text
+
+
+def _published(versions: list[Any], updated: date | None, paper_id: str) -> date:
+    """Day of the first version. Without it the id knows the month; the record may have changed
+    years later."""
+    month = month_of_id(paper_id)
+    days = {_number_of_version(version): _created(version, paper_id) for version in versions}
+    dated = {number: day for number, day in days.items() if day}
+    if dated and min(dated) <= 1:
+        return dated[min(dated)]
+    for day in (*dated.values(), updated):
+        if day and (day.year, day.month) == (month.year, month.month):
+            return day
+    return month
+
+
+def _number_of_version(version: Mapping[str, Any]) -> int:
+    return _whole_number(str(version.get("version", "")).lstrip("vV")) or 0
+
+
+def _authors(parsed: object, text: str) -> tuple[str, ...]:
+    """The names of `authors_parsed`, unless it is of another list; else those of `authors`."""
+    if not parsed:
+        return split_authors(text)
+    names = _names_from_parts(parsed)
+    return names if names and (not text or agrees(names, text)) else split_authors(text)
 
 
 def _names_from_parts(parsed: object) -> tuple[str, ...]:
@@ -149,22 +180,15 @@ def _names_from_parts(parsed: object) -> tuple[str, ...]:
         isinstance(parts, list) and all(isinstance(part, str) for part in parts) for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
-    names = []
-    for parts in parsed:
-        last, given, suffix = [*parts, "", "", ""][:3]
-        names.append(f"{given} {last} {suffix}" if suffix else f"{given} {last}")
-    return tuple(filter(None, map(_fold, names)))
-
-
-def _is_withdrawn(text: str) -> bool:
-    return "ithdrawn" in text and _WITHDRAWN.match(text) is not None
+    names = (name_from_parts(*map(tidy, [*parts, "", "", ""][:3])) for parts in parsed)
+    return tuple(filter(None, names))
 
 
 def _fold(text: str) -> str:
     """White space folded, control characters gone: they could take over a terminal."""
     if text.isprintable() and "  " not in text:
         return text.strip()
-    return " ".join(_CONTROL.sub(" ", text).split())
+    return " ".join(_CONTROL.sub("", _SPACE.sub(" ", text)).split())
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
@@ -177,13 +201,23 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 
 def _iso_date(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
-    value = _text(fields, name)
-    if not value:
+    value = fields.get(name)
+    text = str(value) if type(value) is int else _text(fields, name)
+    if not text:
         return None
     try:
-        return date.fromisoformat(value[:10])
+        return date.fromisoformat(text[:10])
     except ValueError:
-        raise RecordError("bad field", f"{paper_id}: {name} {value!r} is not a date") from None
+        pass
+    short = _SHORT_DATE.fullmatch(text)
+    if short is None or not 0 <= int(short[2] or 0) <= 12 or not int(short[1]):
+        raise RecordError("bad field", f"{paper_id}: {name} {text!r} is not a date")
+    year, month = int(short[1]), int(short[2] or 0)
+    issued = month_of_id(paper_id)
+    return issued if not month and year == issued.year else date(year, month or 1, 1)
+
+
+_SHORT_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-00)?)?", re.ASCII)
 
 
 def _created(version: Mapping[str, Any], paper_id: str) -> date | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from astrosearch.papers import Paper
+from astrosearch.text.authors import display_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def paper_record(paper: Paper) -> dict[str, object]:
     return {
         "id": paper.id,
         "title": paper.title,
-        "authors": list(paper.authors),
+        "authors": [display_name(name) for name in paper.authors],
         "categories": list(paper.categories),
         "published": paper.published.isoformat(),
         "year": paper.published.year,

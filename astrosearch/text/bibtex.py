@@ -1,17 +1,16 @@
 r"""Papers as BibTeX.
 
-An entry is read by BibTeX and then by LaTeX. BibTeX counts braces, even those that mean something
-else to TeX, and LaTeX stops at a stray `_` or `%`, which are common in arXiv's titles. So a title
-keeps its TeX, characters that would break the entry or the document are escaped, and macros that
-could do harm are disarmed.
+An entry has to survive what reads it next: BibTeX counts braces, even those that mean something
+else to TeX, and LaTeX stops at a `_` or `%`, which arXiv's titles carry freely. So a title keeps
+its TeX, what would break the entry or the document is escaped, and no macro can act.
 """
 
 import re
 import unicodedata
 
 from astrosearch.papers import Paper
-from astrosearch.text.authors import GROUP, family_name, split_name
-from astrosearch.text.tables import LETTERS
+from astrosearch.text.authors import GROUP, family_name, is_et_al, split_name
+from astrosearch.text.tables import GREEK, LETTERS, RELATIONS
 from astrosearch.text.tex import is_overgrown, one_line, paired, to_unicode, without_ties
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
@@ -26,8 +25,8 @@ _ASCII = str.maketrans(
 def key(paper: Paper) -> str:
     """The citation key: first author, year, identifier, in ASCII.
 
-    It depends on this paper alone, and no two papers have the same key. So files written on
-    different days can be joined.
+    It depends on this paper alone, and no two papers share one, so files written on different
+    days can be joined.
 
     >>> key(Paper("astro-ph/0601001", "", "", ("Łucja Nowak",), (), date(2006, 1, 1)))
     'nowak2006_astro-ph-0601001'
@@ -56,7 +55,7 @@ def entry(paper: Paper) -> str:
     }
     """
     fields = {
-        "author": "{" + " and ".join(_author(name) for name in paper.authors) + "}",
+        "author": "{" + _authors(paper.authors) + "}",
         "title": "{{" + _safe(paper.title) + "}}",
         "year": f"{{{paper.published.year}}}",
         "month": _MONTHS[paper.published.month - 1],
@@ -70,33 +69,50 @@ def entry(paper: Paper) -> str:
     return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
 
 
+def _authors(names: tuple[str, ...]) -> str:
+    """All names; BibTeX's own word for more of them, `others`, is the last."""
+    authors = [_author(name) for name in names if not is_et_al(name)]
+    if len(authors) < len(names):
+        authors.append("others")
+    return " and ".join(authors)
+
+
 def _author(name: str) -> str:
-    if name.rstrip(".") == "et al":
-        return "others"  # BibTeX's own word for them
-    given, family, suffix = split_name(name)
-    given, family = _safe(given), _safe(family)
+    parts = split_name(name)
+    given, family = _safe(parts.given), _safe(parts.surname)
     if not given:
         return f"{{{family}}}" if " " in family else family
     if re.search(r"(?i)\band\b", f"{given} {family}"):  # would read as two authors
         return f"{{{given} {family}}}"
-    if suffix:
-        return f"{family}, {suffix}, {given}"
-    # BibTeX takes particles for part of the family name only if they are in lower case.
-    first_word = family.split(" ")[0]
-    if "," in name or (first_word != family and not first_word.islower()):
+    if parts.suffix:
+        return f"{family}, {_safe(parts.suffix)}, {given}"
+    # BibTeX takes lower-case particles for part of the family name, and no other word before
+    # the last.
+    if " " in parts.family or "," in name or not _is_lower(parts.particle):
         return f"{family}, {given}"
     return f"{given} {family}"
 
 
+def _is_lower(particle: str) -> bool:
+    return not particle or particle.replace("'", "").islower()
+
+
 def _doi(doi: str) -> str:
-    """A DOI for a hyperlink, with braces and backslashes percent-encoded."""
+    """A DOI as hyperlinks take it; braces would end the field."""
     bare = re.sub(r"\\([_%#&])", r"\1", one_line(doi).replace(" ", ""))
     return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
 
 
+# Symbols that LaTeX takes in formulas only, and titles have outside of them.
+_MATHEMATICAL = {*RELATIONS, *GREEK.values()} - {"lt", "gt", "omicron"} | frozenset(
+    """varepsilon vartheta varphi Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega
+        times cdot infty odot oplus rightarrow leftarrow leftrightarrow to propto partial nabla
+        mp neq ne star""".split()
+)
 _OUTSIDE = re.compile(
-    r"""(?P<unchanged> \\. | \$[^$]*\$ )
-      | (?P<script> [_^] (?: \{[^{}$]*\} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
+    rf"""(?P<relation> \\(?:{"|".join(sorted(_MATHEMATICAL))})(?![A-Za-z]) )
+      | (?P<kept> \\. | \$[^$]*\$ )
+      | (?P<script> [_^] (?: \{{[^{{}}$]*\}} | \\[A-Za-z]+ | [-+−]?\d+(?:\.\d+)?
                           | [A-Za-z*](?![A-Za-z0-9]) | [-+](?!\w) ) )
       | (?P<raised> \^[A-Za-z]+ )
       | (?P<sign> [_^] )""",
@@ -104,8 +120,8 @@ _OUTSIDE = re.compile(
 )
 
 
-# Macros that read or write files, start programs, define macros, or end a document. LaTeX would
-# execute them, and no title needs them.
+# What reads or writes files, starts programs, defines macros, or ends a document. No title needs
+# them, and LaTeX would obey.
 _FORBIDDEN = frozenset(
     """AtBeginDocument AtEndDocument DeclareRobustCommand IfFileExists InputIfFileExists LoadClass
     RequirePackage ShellEscape VerbatimInput aftergroup afterassignment batchmode begin bibliography
@@ -122,7 +138,7 @@ _BACKSLASHED = re.compile(r"\\(.)([{}])?", re.DOTALL)
 
 
 def _safe(text: str) -> str:
-    r"""The same TeX, changed so that it cannot break a field or a document.
+    r"""The same TeX, without what would break a field or a document.
 
     >>> _safe("50% of A_BC & {x at 10^{-3}")
     '50\\% of A\\_BC \\& x at 10$^{-3}$'
@@ -130,27 +146,29 @@ def _safe(text: str) -> str:
     text = " ".join(one_line(text).split())
     if is_overgrown(text):
         return " ".join(re.sub(r"[\\{}$&#%_^~\"]", " ", text).split())
+    text = re.sub(r"(?<!\\)\\[()[\]]|\$\$", lambda match: "$", text)  # other signs of formulas
     text = re.sub(r"\^{2,}", "^", text)  # ^^5c is a backslash
     text = _MACRO.sub(_harmless, paired(text))
     text = without_ties(text, tie="~", about=r"$\sim$")
     text = _OUTSIDE.sub(_in_a_formula, text)
-    text = re.sub(r"(\\.)|([%&#])", lambda sign: sign[1] or f"\\{sign[2]}", text, flags=re.DOTALL)
+    text = re.sub(r"(\\.)|([%&#])", lambda m: m[1] or f"\\{m[2]}", text, flags=re.DOTALL)
     spell_out = not _braces_balance(text)
     text = _BACKSLASHED.sub(lambda match: _with_brace(match, spell_out), text)
-    # After a backslash, some readers take the closing brace for text, and the field does not end.
+    # Some readers take a brace behind a backslash for text, and the field would not end.
     return text.strip().rstrip("\\ ")
 
 
 def _harmless(match: re.Match[str]) -> str:
-    """A macro as it is; of a forbidden one only the name, without its backslash."""
+    """A macro, or the name of one that a title must not call."""
     name = match[1].strip("@")
     return name if name in _FORBIDDEN else match[0]
 
 
 def _in_a_formula(match: re.Match[str]) -> str:
-    """A script outside a formula, put into one; a stray `_` or `^`, escaped."""
-    if match["unchanged"]:
-        return match["unchanged"]
+    if match["relation"]:
+        return f"${match[0]}$"
+    if match["kept"]:
+        return match["kept"]
     if match["sign"]:
         return r"\_" if match["sign"] == "_" else r"\textasciicircum{}"
     sign, body = match[0][0], match[0][1:]
@@ -158,7 +176,7 @@ def _in_a_formula(match: re.Match[str]) -> str:
 
 
 def _braces_balance(text: str) -> bool:
-    """Whether braces pair up for BibTeX, which ignores a backslash before a brace."""
+    """Whether braces pair up for BibTeX, to which a backslash before one means nothing."""
     depth = 0
     for sign in text:
         depth += (sign == "{") - (sign == "}")
@@ -168,10 +186,10 @@ def _braces_balance(text: str) -> bool:
 
 
 def _with_brace(match: re.Match[str], spell_out: bool) -> str:
-    r"""A backslash and what follows it. `\{` is spelt out if braces do not balance, and `\\}` is
-    separated by a space, because some readers would take its brace for text."""
+    r"""A backslash and what follows it: `\{` is spelt out where braces do not balance, and `\\}` is
+    parted, because some readers would take its brace for text."""
     sign, brace = match[1], match[2] or ""
     if sign in "{}":
-        macro = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
-        return (macro if spell_out else match[0][:2]) + brace
+        spelt = r"\ensuremath{\lbrace}" if sign == "{" else r"\ensuremath{\rbrace}"
+        return (spelt if spell_out else match[0][:2]) + brace
     return match[0][:2] + (f" {brace}" if brace and sign == "\\" else brace)

@@ -18,7 +18,7 @@ from astrosearch.cli.console import notify, on_terminal, write
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
 from astrosearch.text import bibtex
-from astrosearch.text.authors import family_name
+from astrosearch.text.authors import display_name, family_name
 from astrosearch.text.tex import one_line, to_unicode
 
 WIDE = 120
@@ -266,7 +266,7 @@ def _wrapped(text: str, hang: int = 0) -> list[str]:
 
 
 def _facts(paper: Paper) -> list[tuple[str, str]]:
-    names = [_readable(name) for name in paper.authors]
+    names = [_readable(display_name(name)) for name in paper.authors]
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
     facts = [
         ("authors", shown),
@@ -321,7 +321,7 @@ def _write_csv(hits: Sequence[Hit]) -> None:
     writer = None
     for hit in hits:
         record = hit.as_record()
-        record["authors"] = "; ".join(hit.paper.authors)
+        record["authors"] = "; ".join(map(display_name, hit.paper.authors))
         record["categories"] = " ".join(hit.paper.categories)
         if writer is None:
             writer = csv.DictWriter(sys.stdout, list(record))
