@@ -37,8 +37,8 @@ def load_encoder(spec: EncoderSpec, reporter: Reporter = SILENT, **options: Any)
 
 def load_query_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encoder:
     """The same encoder for a few short texts: without torch, whose import takes seconds, if the
-    model is a plain LLaMA. For a service nobody is asked to agree: a query of a few dozen words
-    costs less than a thousandth of a cent."""
+    model is a plain LLaMA. For a service nobody is asked to agree, but told where the question
+    goes: a query of a few dozen words costs less than a thousandth of a cent."""
     if spec.is_service:
         return _service_encoder(spec, reporter, ask=False)
     known, folder, adapter = _resolve(spec, reporter)

@@ -3,6 +3,7 @@
 The key is never printed, not even where a server quotes it.
 """
 
+import json
 import os
 import re
 from urllib.parse import urlsplit
@@ -25,8 +26,18 @@ def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
     Raises:
         SetupError: if there is no key.
     """
+    address()
     base = os.environ.get(ADDRESS) or DEFAULT_ADDRESS
-    return openai.OpenAI(api_key=key(model), base_url=base, max_retries=retries, timeout=timeout)
+    return openai.OpenAI(
+        api_key=key(model),
+        base_url=base,
+        max_retries=retries,
+        # A redirect would take key or texts to where nobody agreed to send them.
+        http_client=openai.DefaultHttpxClient(
+            base_url=base, timeout=timeout, follow_redirects=False
+        ),
+        timeout=timeout,
+    )
 
 
 def key(model: str) -> str:
@@ -48,7 +59,13 @@ def address() -> str:
     Raises:
         SetupError: if `OPENAI_BASE_URL` is not an address.
     """
-    parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
+    try:
+        parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
+        _ = parts.port
+    except ValueError as error:  # as `http://[::1`, or port 99999
+        raise SetupError(
+            f"{ADDRESS} is not an address ({error}): write it as {DEFAULT_ADDRESS}"
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SetupError(f"{ADDRESS} is not an address: write it as {DEFAULT_ADDRESS}")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
@@ -60,10 +77,17 @@ def host() -> str:
 
 def reason(error: openai.APIStatusError) -> str:
     """What the server said, in one line."""
+    return whole_reason(error)[:300] or "no reason given"
+
+
+def whole_reason(error: openai.APIStatusError) -> str:
+    """What the server said: `{"error": {"message": …}}` as OpenAI does, or a list of details."""
     body = error.body
-    message = body.get("message") if isinstance(body, dict) else body
+    message = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+    if isinstance(message, (list, dict)):
+        message = json.dumps(message)
     text = message if isinstance(message, str) else error.response.reason_phrase
-    return without_key(" ".join(text.split())[:300]) or "no reason given"
+    return without_key(" ".join(text.split())[:2_000])
 
 
 def check_admitted(error: openai.APIStatusError) -> None:
@@ -97,5 +121,6 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
 def without_key(text: str) -> str:
     """A server may quote the key, or a part of it."""
     value = os.environ.get(KEY, "").strip()
-    text = text.replace(value, f"${KEY}") if value else text
-    return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text)
+    if value:
+        text = re.sub(re.escape(value), lambda _: f"${KEY}", text, flags=re.IGNORECASE)
+    return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text, flags=re.IGNORECASE)
