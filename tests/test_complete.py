@@ -673,7 +673,7 @@ def test_ctrl_c_shows_and_checks_what_is_written_so_far(home_index: Path) -> Non
     command = [sys.executable, "-m", "astrosearch", "complete", BEGINNING, "-k", "1"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*command, "--model", "openai:slow"],
+        [*command, "--model", "openai:slow", "--yes"],
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,
