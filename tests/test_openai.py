@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch.encoders import registry
+from astrosearch.encoders import openai_service, registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.openai import OpenAIEncoder, RetryPolicy
@@ -604,6 +604,27 @@ class TestOtherServers:
         with pytest.raises(AstrosearchError, match="307"):
             make().encode(["a"])
         assert len(service.asked) == 1
+
+    def test_an_answer_that_has_no_end_is_not_read_whole(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent = 0
+
+        def endless(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            nonlocal sent
+            to.close_connection = True
+            to.send_response(200)
+            to.end_headers()
+            for chunk in range(100):
+                to.wfile.write(b" " * 10**6)
+                sent = (chunk + 1) * 10**6
+
+        monkeypatch.setattr(openai_service, "LONGEST_ANSWER", 5 * 10**6)
+        service.fault = endless
+        with pytest.raises(AstrosearchError, match="answers with more than 5 MB"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+        assert sent < 50 * 10**6
 
     @pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/v1"])
     def test_an_address_that_cannot_be_read_is_a_line(

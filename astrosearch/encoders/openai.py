@@ -345,6 +345,8 @@ class OpenAIEncoder(Billable):
         except openai.APITimeoutError:
             raise _Failed(f"no answer within {self._policy.timeout:g} s") from None
         except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, AstrosearchError):
+                raise error.__cause__ from None
             cause = service.without_key(f"{error.__cause__ or error}")
             raise _Failed(cause or "connection lost") from None
         except UnreadableAnswer as error:

@@ -6,8 +6,10 @@ The key is never printed, not even where a server quotes it.
 import json
 import os
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 from astrosearch.errors import AstrosearchError, SetupError
@@ -15,6 +17,9 @@ from astrosearch.errors import AstrosearchError, SetupError
 KEY = "OPENAI_API_KEY"
 ADDRESS = "OPENAI_BASE_URL"
 DEFAULT_ADDRESS = "https://api.openai.com/v1"
+
+LONGEST_ANSWER = 200 * 10**6
+"""Bytes: 2,048 vectors of 3,072 dimensions, each number of them in 24 characters, are 151 MB."""
 
 
 def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
@@ -34,10 +39,39 @@ def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
         max_retries=retries,
         # A redirect would take key or texts to where nobody agreed to send them.
         http_client=openai.DefaultHttpxClient(
-            base_url=base, timeout=timeout, follow_redirects=False
+            base_url=base,
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"response": [_bound]},
         ),
         timeout=timeout,
     )
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    """An answer's bytes, as far as an answer can be long."""
+
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = LONGEST_ANSWER
+        for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                raise AstrosearchError(
+                    f"{host()} answers with more than {LONGEST_ANSWER // 10**6:,} MB, which is no "
+                    "answer; nothing of it is kept"
+                )
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _bound(response: httpx2.Response) -> None:
+    if isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = _BoundedStream(response.stream)
 
 
 def key(model: str) -> str:
@@ -114,6 +148,8 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
         return AstrosearchError(f"{host()} gave no answer: {error.status_code}: {reason(error)}")
     if isinstance(error, openai.APITimeoutError):
         return AstrosearchError(f"{host()} gave no answer within {timeout:g} s")
+    if isinstance(error.__cause__, AstrosearchError):
+        return error.__cause__
     cause = without_key(" ".join(str(error.__cause__ or error.message).split())[:300])
     return AstrosearchError(f"{host()} gave no answer: {cause or 'connection lost'}")
 
