@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -672,7 +673,7 @@ def test_ctrl_c_shows_and_checks_what_is_written_so_far(home_index: Path) -> Non
     command = [sys.executable, "-m", "astrosearch", "complete", BEGINNING, "-k", "1"]
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [*command, "--model", "openai:slow"],
+        [*command, "--model", "openai:slow", "--yes"],
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=subprocess.PIPE,
@@ -768,3 +769,27 @@ def test_the_perplexity_is_that_of_the_ending_alone(babbler: Path) -> None:
     wanted = -sum(float(scores[place - 1, text[place]]) for place in (4, 5, 6))
     assert found.total[0] == pytest.approx(wanted, rel=1e-4)
     assert found.tokens.tolist() == [3]
+
+
+def test_an_adapter_whose_weights_are_named_otherwise_is_refused(
+    babbler: Path, babbler_adapter: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = tmp_path / "renamed"
+    shutil.copytree(babbler_adapter, folder)
+    file = folder / "adapter_model.safetensors"
+    weights = load_file(file)
+    assert load_language_model(str(babbler), SILENT, adapter=str(folder), device="cpu")
+    save_file({name.replace("layers.0", "h.0"): w for name, w in weights.items()}, file)
+    line = r"4 of its weights are missing .*; 4 of its weights belong to no part of this base"
+    with pytest.raises(InputError, match=line):
+        load_language_model(str(babbler), SILENT, adapter=str(folder), device="cpu")
+    save_file({name: w for name, w in weights.items() if "layers.0" not in name}, file)
+    with pytest.raises(InputError, match=r"4 of its weights are missing"):
+        load_language_model(str(babbler), SILENT, adapter=str(folder), device="cpu")
+    config = json.loads((folder / "adapter_config.json").read_bytes())
+    config["base_model_name_or_path"] = "meta-llama/Llama-2-7b-hf"
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"made for the base meta-llama/Llama-2-7b-hf, this base"):
+        load_language_model(str(babbler), SILENT, adapter=str(folder), device="cpu")

@@ -367,7 +367,7 @@ def test_it_begins_from_a_language_models_adapter(
     options = _options(tiny_llama, tmp_path / "embed")
     few = ("--max-pairs", 16, "--learning-rate", 1e-9)  # one step that changes next to nothing
     run("train", "contrast", source, *options, *few, "--adapter", language)
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load_file, save_file
 
     begun = load_file(language / "adapter_model.safetensors")
     made = load_torch(tmp_path / "embed" / "adapter_model.safetensors")
@@ -387,6 +387,14 @@ def test_it_begins_from_a_language_models_adapter(
         code=2,
     )
     assert "has rank 4, more than this run's rank of 2" in result.stderr
+    del begun[name.format("model.")]
+    begun["base_model.model.model.h.1.mlp.up_proj.lora_B.weight"] = scaled
+    save_file(begun, language / "adapter_model.safetensors")
+    wrong = _options(tiny_llama, tmp_path / "e3")
+    result = run("train", "contrast", source, *wrong, "--adapter", language, code=2)
+    assert "1 of its weights are missing" in result.stderr
+    assert "layers.1.mlp.up_proj.lora_B" in result.stderr
+    assert "1 of its weights belong to no part of this base, as" in result.stderr
 
 
 def test_it_begins_where_an_embedding_adapter_ends(

@@ -1,13 +1,16 @@
 """Text to vectors: the paper's pooling, whatever a text is batched with."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
+from astrosearch.encoders.adapters import check_base
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.devices import fast_dtype
 from astrosearch.encoders.head import load_whitening, transforms
@@ -284,8 +287,95 @@ def test_an_adapter_of_another_base_is_refused_in_a_line(tiny_llama: Path, tmp_p
     config = LoraConfig(r=4, target_modules=["q_proj"])
     get_peft_model(LlamaModel.from_pretrained(wide), config).save_pretrained(tmp_path / "adapter")
     spec = EncoderSpec(str(tiny_llama), adapter=str(tmp_path / "adapter"))
-    with pytest.raises(InputError, match="adapter cannot be loaded: "):
+    with pytest.raises(InputError, match=r"made for the base .*/wide, this base is .*/tiny-llama"):
         load_encoder(spec, SILENT, device="cpu", dtype="float32")
+
+
+def _adapter(base: Path, folder: Path, change: dict[str, str] | None = None) -> Path:
+    """LoRA for all queries and values of a base.
+
+    Args:
+        change: parts of the weights' names to what they are replaced by; a weight whose part has
+            nothing to be replaced by is left out.
+    """
+    from peft import LoraConfig, get_peft_model
+    from safetensors.numpy import load_file, save_file
+    from transformers import LlamaModel
+
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    get_peft_model(LlamaModel.from_pretrained(base), config).save_pretrained(folder)
+    file = folder / "adapter_model.safetensors"
+    weights = load_file(file)
+    for old, new in (change or {}).items():
+        weights = {
+            name.replace(old, new): weight
+            for name, weight in weights.items()
+            if new or old not in name
+        }
+    save_file(weights, file)
+    return folder
+
+
+@pytest.mark.parametrize("load", [load_encoder, load_query_encoder])
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"layers.": "h."}, r"16 .* missing that .*; 16 of its weights belong to no part"),
+        ({".self_attn": ".attention"}, r"16 .* missing that .*; 16 of its weights belong to no"),
+        ({"layers.1.": ""}, r"4 of its weights are missing .*layers\.1\.self_attn\.q_proj"),
+        ({"layers.0.": "layers.9."}, r"missing .*layers\.0.*; 4 .* no part .*layers\.9\."),
+        ({"layers.3.": "layers.4."}, r"missing .*layers\.3.*; 4 .* no part .*layers\.4\."),
+    ],
+)
+def test_an_adapter_that_fits_in_part_is_refused_with_both_facts(
+    tiny_llama: Path, tmp_path: Path, load: Any, change: dict[str, str], line: str
+) -> None:
+    spec = EncoderSpec(str(tiny_llama), adapter=str(_adapter(tiny_llama, tmp_path, change)))
+    # Without torch a matrix is counted once, with it as its two parts.
+    either = line.replace("16 ", "(16|8) ").replace("4 ", "(4|2) ")
+    with pytest.raises(InputError, match=either):
+        load(spec, SILENT)
+
+
+def test_an_adapters_weights_for_layers_that_are_not_run_are_left_out(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    adapter = str(_adapter(tiny_llama, tmp_path))
+    spec = EncoderSpec(str(tiny_llama), adapter=adapter, layers=2)
+    vectors = load_encoder(spec, SILENT, device="cpu", dtype="float32").encode(TEXTS)
+    assert np.allclose(load_query_encoder(spec, SILENT).encode(TEXTS), vectors, atol=1e-5)
+    beyond = {"layers.2.": "layers.7."}
+    spec = EncoderSpec(
+        str(tiny_llama), adapter=str(_adapter(tiny_llama, tmp_path / "b", beyond)), layers=2
+    )
+    for load in (load_encoder, load_query_encoder):
+        with pytest.raises(InputError, match=r"belong to no part of this base, as .*layers\.7"):
+            load(spec, SILENT)
+
+
+def test_an_adapter_of_another_width_is_refused_with_both(tiny_llama: Path, tmp_path: Path) -> None:
+    wide = make_llama(tmp_path / "wide/tiny-llama", seed=0, width=128)
+    spec = EncoderSpec(str(tiny_llama), adapter=str(_adapter(wide, tmp_path / "adapter")))
+    for load in (load_encoder, load_query_encoder):
+        with pytest.raises(InputError, match=r"q_proj.* of shape \(.*128\), .* asks for \(.*64\)"):
+            load(spec, SILENT)
+
+
+def test_an_adapters_base_is_the_same_in_another_folder_or_by_its_hub_id(tmp_path: Path) -> None:
+    def check(named: str, base: str) -> None:
+        (tmp_path / "adapter_config.json").write_text(
+            json.dumps({"base_model_name_or_path": named})
+        )
+        check_base(tmp_path, "mine", base, "0123")
+
+    check("/data/Llama-2-7b-hf/", "meta-llama/Llama-2-7b-hf")
+    check("HuggingFaceTB/SmolLM2-135M-Instruct", "smollm2-135m")
+    check("meta-llama/Llama-2-7b-hf", "llama-2-7b")
+    check("universeTBD/astrollama", "astrollama")
+    check("", "anything")
+    for named, base in (("astrollama", "llama-2-7b"), ("a/b", "smollm2-135m")):
+        with pytest.raises(InputError, match=f"mine was made for the base {named}, .* is {base}"):
+            check(named, base)
 
 
 def test_a_folder_whose_weights_are_missing_is_refused_in_a_line(

@@ -30,7 +30,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch.encoders import registry
+from astrosearch.encoders import openai_service, registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.openai import OpenAIEncoder, RetryPolicy
@@ -527,6 +527,120 @@ def of_first(value: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+class TestOtherServers:
+    """Servers that speak OpenAI's language in part."""
+
+    def test_one_that_takes_no_base64_is_asked_for_numbers(self, service: Service) -> None:
+        def fault(service: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+            if service.bodies[-1]["encoding_format"] == "base64":
+                status(400, "encoding_format must be 'float'")(service, to, texts)
+            else:
+                send(to, answer(texts, floats=True))
+
+        service.fault = fault
+        payer = Payer()
+        encoder = make(reporter=payer)
+        np.testing.assert_allclose(encoder.encode(["a"])[0], unit("a"), atol=1e-6)
+        encoder.encode(["b"])
+        formats = [body["encoding_format"] for body in service.bodies]
+        assert formats == ["base64", "float", "float"]
+        assert sum("takes no base64" in line for line in payer.lines) == 1
+
+    @pytest.mark.parametrize(
+        ("most", "code", "message"),
+        [
+            (
+                10,
+                400,
+                "<400> batch size is invalid, it should not be larger than 10.: input.contents",
+            ),
+            (32, 422, "batch size {} > maximum allowed batch size 32"),
+            (32, 413, "Too many inputs: {}. Maximum is 32 items"),
+        ],
+    )
+    def test_one_that_takes_few_texts_is_sent_few(
+        self, service: Service, cache: Path, most: int, code: int, message: str
+    ) -> None:
+        def fault(service: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+            refused = status(code, message.format(len(texts)))
+            (refused if len(texts) > most else good)(service, to, texts)
+
+        service.fault = fault
+        texts = [f"text {number}" for number in range(75)]
+        encoder = make()
+        vectors = encoder.encode(texts)
+        np.testing.assert_allclose(vectors, np.stack(list(map(unit, texts))), atol=1e-6)
+        assert [len(some) for some in service.asked].count(75) == 1
+        assert max(len(some) for some in service.asked[1:]) == most
+        assert kept(cache) == 75
+        asked = len(service.asked)
+        encoder.encode([f"more {number}" for number in range(most)])
+        assert len(service.asked) == asked + 1
+
+    def test_texts_that_are_too_long_are_not_too_many(self, service: Service) -> None:
+        service.fault = status(400, "maximum context length is 512 tokens, input 3 has 600 tokens")
+        with pytest.raises(AstrosearchError, match="512 tokens"):
+            make().encode(["a", "b", "c"])
+        assert len(service.asked) == 1
+
+    def test_numbers_of_64_bits_are_recognised_and_refused(
+        self, service: Service, cache: Path
+    ) -> None:
+        def in_64(vector: list[float]) -> str:
+            return base64.b64encode(struct.pack(f"<{len(vector)}d", *vector)).decode()
+
+        line = r"{} bytes holds {} numbers of 64 bits"
+        service.fault = changed(of_first(in_64([0.6, 0.8] + [0.0] * 6)))
+        with pytest.raises(AstrosearchError, match=line.format(64, 8)):
+            make().encode(["a"])
+        service.fault = changed(of_first(in_64([2.0] * 1536)))
+        with pytest.raises(AstrosearchError, match=line.format("12,288", "1,536")):
+            make("text-embedding-3-small").encode(["a"])
+        assert kept(cache) == 0
+
+    def test_a_redirect_is_not_followed(self, service: Service) -> None:
+        elsewhere = service.url.replace("127.0.0.1", "localhost") + "/embeddings"
+        service.fault = status(307, "moved", Location=elsewhere)
+        with pytest.raises(AstrosearchError, match="307"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    def test_an_answer_that_has_no_end_is_not_read_whole(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sent = 0
+
+        def endless(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            nonlocal sent
+            to.close_connection = True
+            to.send_response(200)
+            to.end_headers()
+            for chunk in range(100):
+                to.wfile.write(b" " * 10**6)
+                sent = (chunk + 1) * 10**6
+
+        monkeypatch.setattr(openai_service, "LONGEST_ANSWER", 5 * 10**6)
+        service.fault = endless
+        with pytest.raises(AstrosearchError, match="answers with more than 5 MB"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+        assert sent < 50 * 10**6
+
+    @pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/v1"])
+    def test_an_address_that_cannot_be_read_is_a_line(
+        self, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", address)
+        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address"):
+            make()
+
+    def test_a_key_quoted_in_capitals_is_not_shown(self, service: Service) -> None:
+        service.fault = status(400, f"Bad key {SECRET.upper()}")
+        with pytest.raises(AstrosearchError) as caught:
+            make().encode(["a"])
+        assert SECRET[3:].lower() not in str(caught.value).lower()
+
+
 class TestWrongAnswers:
     @pytest.mark.parametrize(
         ("change", "line"),
@@ -794,7 +908,7 @@ class TestCommandLine:
 
         answered = run("query", "gas", "-k", 3, "--format", "ids", "--mode", "dense")
         assert len(answered.stdout.split()) == 3
-        assert not answered.stderr
+        assert answered.stderr.startswith("Sending the question to 127.0.0.1")
         assert service.asked[1:] == [["gas"]]
         run("query", "gas", "--mode", "dense")
         assert len(service.asked) == 2

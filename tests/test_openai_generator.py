@@ -13,6 +13,7 @@ import pytest
 from astrosearch.completion.generators.base import GenerationStats, GeneratorSpec, Sampling
 from astrosearch.completion.generators.loading import load_generator
 from astrosearch.errors import AstrosearchError, SetupError
+from astrosearch.report import SILENT
 from tests.conftest import Run
 from tests.reporters import Lines
 
@@ -136,9 +137,21 @@ def test_its_text_is_checked_like_any_other(
     service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
-    command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
+    command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding", "--yes")
     record = json.loads(run(*command, "--format", "json").stdout)
     [done] = record["completions"]
     assert [done["text"][n["start"] : n["end"]] for n in done["numbers"]] == ["50 kpc", "99"]
     service.faults.append(400)
     assert "gave no answer: 400" in run(*command, code=1).stderr
+
+
+def test_nothing_is_sent_without_consent(
+    service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
+) -> None:
+    run("index", "--corpus", snapshot, "--encoder", tiny_llama)
+    command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
+    assert "not sent without consent: about" in run(*command, code=2).stderr
+    generator = load_generator(GeneratorSpec("openai:gpt-4o"), SILENT)
+    with pytest.raises(AstrosearchError, match=r"nothing was sent to 127\.0\.0\.1"):
+        list(generator.generate("We map", [], Sampling(), GenerationStats()))
+    assert not service.bodies

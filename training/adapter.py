@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from astrosearch import __version__
-from astrosearch.completion.language_model import TRAINED_ON
+from astrosearch.encoders.adapters import TRAINED_ON
 from astrosearch.encoders.hugging_face import quiet_transformers
 from training.lm.abstracts import Prepared
 from training.log import Log

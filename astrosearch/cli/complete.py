@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal, notify
-from astrosearch.cli.options import Command, filter_options, index_option, seed_option
+from astrosearch.cli.options import (
+    Command,
+    consent_option,
+    filter_options,
+    index_option,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from astrosearch.completion.generators.base import GeneratorSpec
@@ -114,6 +120,7 @@ def _old_spelling(old: str, new: str, **how: Any) -> Callable[[Command], Command
     show_default=True,
     help="How the output is written.",
 )
+@consent_option
 @index_option
 def complete(
     text: tuple[str, ...],
@@ -135,6 +142,7 @@ def complete(
     device: str | None,
     dtype: str | None,
     output: str,
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -167,7 +175,7 @@ def complete(
 
     own = GeneratorSpec(model or DEFAULT_GENERATOR, adapter, quantize or "none", device, dtype)
     others = tuple(_other(own, name) for name in (*against, *old_versus))
-    reporter = Terminal()
+    reporter = Terminal(yes=yes)
     with open_index(index_name, reporter=reporter) as searcher:
         exclude: tuple[str, ...] = ()
         if paper_id is not None:

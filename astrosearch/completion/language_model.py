@@ -8,17 +8,15 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+from astrosearch.encoders.adapters import attach, check_base
 from astrosearch.encoders.devices import fast_dtype, pick_device
-from astrosearch.encoders.hugging_face import load_model, loading, read_object, readable
+from astrosearch.encoders.hugging_face import load_model
 from astrosearch.encoders.tokenizer import load_tokenizer, special_id
 from astrosearch.encoders.weights.locate import locate, locate_adapter
 from astrosearch.errors import InputError, SetupError
 from astrosearch.report import Reporter
 
 Quantize = Literal["4bit", "8bit", "none"]
-
-TRAINED_ON = "training.json"
-"""Beside an adapter of ours: what it was trained from and how (`training.settings`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +107,11 @@ def attach_adapter(model: Any, base: str, revision: str, adapter: str, reporter:
     """A base model with an adapter around it, frozen.
 
     Raises:
-        InputError: if the adapter was made for another base.
+        InputError: if the adapter was made for another base, or does not fit this one.
     """
-    from peft import PeftModel
-
     folder, _ = locate_adapter(adapter, reporter)
-    record = folder / TRAINED_ON
-    if record.exists():
-        trained = read_object(record)
-        with readable(record):
-            theirs, named = trained["base_revision"], trained["settings"]["base"]
-        if theirs != revision:
-            raise InputError(
-                f"adapter {adapter} was trained on {named} of revision "
-                f"{theirs}, this base is {base} of revision {revision}; use "
-                "the base it was trained on"
-            )
-    with loading(folder):
-        return PeftModel.from_pretrained(model, folder)
+    check_base(folder, adapter, base, revision)
+    return attach(model, folder, base)
 
 
 def _quantization(quantize: Quantize, compute: torch.dtype) -> BitsAndBytesConfig:

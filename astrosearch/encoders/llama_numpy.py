@@ -71,7 +71,6 @@ class LlamaEncoder:
             self._weights = map_safetensors(folder / "model.safetensors")
         self._prefix = "model." if "model.norm.weight" in self._weights else ""
         self._head = head
-        self._lora: dict[str, LowRank] = read_lora(adapter) if adapter else {}
         layers: int = self._config["num_hidden_layers"]
         self._layers = layers if spec.layers is None else spec.layers
         if self._layers > layers:
@@ -85,6 +84,14 @@ class LlamaEncoder:
                     f"{folder} cannot be loaded: model.safetensors has no {name} of width "
                     f"{width}, which its config.json describes"
                 )
+        self._lora = self._read_lora(adapter, layers) if adapter else {}
+
+    def _read_lora(self, adapter: Path, layers: int) -> dict[str, LowRank]:
+        names = ["embed_tokens", *(f"layers.{i}.{name}" for i in range(layers) for name in _LAYER)]
+        used = {"embed_tokens", *names[1 : 1 + self._layers * len(_LAYER)]}
+        matrices = {name: self._weight(name).shape for name in names if name in used}
+        cut = {*names, "lm_head"} - used
+        return read_lora(adapter, self.spec.model, matrices, cut.__contains__)
 
     @property
     def dimension(self) -> int:

@@ -39,7 +39,8 @@ def load_query_encoder(spec: EncoderSpec, reporter: Reporter = SILENT) -> Encode
     """The encoder of a spec, for a few short texts.
 
     A plain LLaMA runs without torch, whose import takes seconds. A service is used without
-    approval: a query of a few dozen words costs less than a thousandth of a cent.
+    approval, but the user is told where the query goes: a few dozen words cost less than a
+    thousandth of a cent.
 
     Raises:
         ModelMissing: if the weights are not on this machine and cannot be fetched.

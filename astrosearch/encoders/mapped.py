@@ -6,13 +6,16 @@ The format is an 8-byte header length, a JSON header, the bytes
 """
 
 import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.encoders.adapters import check_shape, check_weights
 from astrosearch.encoders.hugging_face import read_object, readable
+from astrosearch.errors import InputError
 
 Array = NDArray[np.float32]
 
@@ -43,6 +46,17 @@ def map_safetensors(file: Path) -> dict[str, NDArray[Any]]:
     return tensors
 
 
+def shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of a safetensors file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    with readable(file):
+        header, _ = _header(_mapped(file))
+        return {name: tuple(entry["shape"]) for name, entry in header.items()}
+
+
 def floats(array: NDArray[Any]) -> Array:
     """float32 of a tensor as `map_safetensors` gives it; bytes are float8."""
     return _FLOAT8[array] if array.dtype == np.uint8 else array.astype(np.float32)
@@ -66,11 +80,20 @@ class LowRank(NamedTuple):
         return np.asarray((states @ self.down.T) @ self.up.T, dtype=np.float32)
 
 
-def read_lora(folder: Path) -> dict[str, LowRank]:
+def read_lora(
+    folder: Path, base: str, matrices: Mapping[str, tuple[int, ...]], cut: Callable[[str], bool]
+) -> dict[str, LowRank]:
     """What an adapter's folder adds to each matrix of a model, by the matrix's name.
 
+    Args:
+        base: its name.
+        matrices: the shapes, (out, in), of those that are used of the model, by name, as
+            `layers.0.mlp.up_proj`; of the embeddings, (vocabulary, width).
+        cut: whether a matrix is in the model and not used.
+
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, or its weights are not those that its configuration calls
+            for on these matrices.
     """
     with readable(folder):
         config = read_object(folder / "adapter_config.json")
@@ -86,20 +109,39 @@ def read_lora(folder: Path) -> dict[str, LowRank]:
                     up = floats(arrays[name.replace("_A", "_B")]) * scale
                     down = down if kind == "lora_embedding_A" else floats(down)
                     lora[name.removesuffix(f".{kind}{suffix}")] = LowRank(down, up)
-        return lora
+    called_for = {name for name in matrices if _is_target(name, config["target_modules"])}
+    lora = {name: added for name, added in lora.items() if not cut(name)}
+    check_weights(
+        folder, base, missing=called_for - lora.keys(), unexpected=lora.keys() - called_for
+    )
+    if not lora:
+        raise InputError(f"adapter {folder} does not fit {base}: it changes no part that is used")
+    for name, added in lora.items():
+        shape = len(added.up), added.down.shape[1]
+        check_shape(
+            folder, base, name, shape[::-1] if name == "embed_tokens" else shape, matrices[name]
+        )
+    return lora
+
+
+def _is_target(name: str, targets: Iterable[str]) -> bool:
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def can_read_lora(folder: Path) -> bool:
     """Whether an adapter is plain LoRA, of dtypes that numpy or this module has."""
     config = read_object(folder / "adapter_config.json")
-    beyond = "use_dora use_rslora rank_pattern alpha_pattern modules_to_save".split()
+    beyond = """use_dora use_rslora rank_pattern alpha_pattern modules_to_save lora_bias
+        layers_to_transform exclude_modules target_parameters trainable_token_indices""".split()
     if config.get("peft_type") != "LORA" or config.get("bias", "none") != "none":
+        return False
+    if not isinstance(config.get("target_modules"), list):  # a pattern, or a word for all of them
         return False
     if any(config.get(name) for name in beyond):
         return False
     with readable(folder):
         header, _ = _header(_mapped(folder / "adapter_model.safetensors"))
-        return all(entry["dtype"] in _DTYPES for entry in header.values())
+        return all(entry["dtype"] in _DTYPES and ".lora_" in name for name, entry in header.items())
 
 
 def _mapped(file: Path) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ longest has 5,459 bytes.
 """
 
 import random
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -104,6 +105,10 @@ class _Failed(Exception):
         """Seconds that the server wants to be left alone."""
 
 
+class _TooManyTexts(Exception):
+    """A request of more texts than the server takes at once."""
+
+
 class _Stopped(Exception):
     """A request that was not sent again because another one failed for good."""
 
@@ -136,6 +141,11 @@ class OpenAIEncoder(Billable):
         self._policy = policy
         self._address = service.address()
         self._dimension = DIMENSIONS.get(self._model)
+        self._texts_a_request = TEXTS_A_REQUEST
+        self._is_announced = False
+        self._changing = threading.Lock()
+        self._in_base64 = True
+        """Whether vectors are asked for as base64, a third of the bytes of decimal numbers."""
         self._approved = 0
         """Tokens that were agreed to and not spent yet."""
 
@@ -230,6 +240,9 @@ class OpenAIEncoder(Billable):
         estimate = CostEstimate(self._model, host, len(costs), tokens, cut)
         if self._ask and not self._reporter.confirm(estimate):
             raise AstrosearchError(f"nothing was sent to {host}")
+        if not self._ask and not self._is_announced:
+            self._reporter.notify(f"Sending the question to {host} for {self._model}")
+            self._is_announced = True
         self._approved += tokens
         if cut:
             self._reporter.notify(
@@ -265,6 +278,9 @@ class OpenAIEncoder(Billable):
                         cache.write(answered)
                         vectors |= answered
                         spent += tokens
+                except _TooManyTexts:
+                    for part in _parts(batch, self._texts_a_request):
+                        waiting[pool.submit(self._answer, client, part, stop)] = part
                 except _Stopped:
                     continue
                 except BaseException as error:
@@ -287,6 +303,8 @@ class OpenAIEncoder(Billable):
             for attempt in range(1, self._policy.tries + 1):
                 if stop.is_set():
                     raise _Stopped
+                if len(texts) > self._texts_a_request:
+                    raise _TooManyTexts
                 try:
                     return self._attempt(client, texts)
                 except _Failed as failed:
@@ -307,13 +325,16 @@ class OpenAIEncoder(Billable):
             _Failed: if it may be repeated.
             AstrosearchError: if it may not.
         """
+        in_base64 = self._in_base64
         try:
             answer = client.embeddings.with_raw_response.create(
-                model=self._model, input=texts, encoding_format="base64"
+                model=self._model, input=texts, encoding_format="base64" if in_base64 else "float"
             )
-            vectors, tokens = read_answer(answer.content, len(texts))
+            vectors, tokens = read_answer(answer.content, len(texts), self._dimension)
         except openai.APIStatusError as error:
             service.check_admitted(error)
+            if self._is_met(error, len(texts), in_base64=in_base64):
+                return self._attempt(client, texts)
             reason = f"{error.status_code}: {service.reason(error)}"
             passing = error.status_code in (408, 409, 429) or error.status_code >= 500
             if not passing or error.code == "insufficient_quota":
@@ -324,6 +345,8 @@ class OpenAIEncoder(Billable):
         except openai.APITimeoutError:
             raise _Failed(f"no answer within {self._policy.timeout:g} s") from None
         except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, AstrosearchError):
+                raise error.__cause__ from None
             cause = service.without_key(f"{error.__cause__ or error}")
             raise _Failed(cause or "connection lost") from None
         except UnreadableAnswer as error:
@@ -336,6 +359,34 @@ class OpenAIEncoder(Billable):
         return EncodedTexts(
             vectors, sum(map(estimated_tokens, texts)) if tokens is None else tokens
         )
+
+    def _is_met(self, error: openai.APIStatusError, count: int, *, in_base64: bool) -> bool:
+        """Whether the server refused the form of the request, and takes the one that is used from
+        now on.
+
+        Raises:
+            _TooManyTexts: if it takes fewer texts at once.
+        """
+        if error.status_code not in (400, 413, 422):
+            return False
+        reason = service.whole_reason(error)
+        if in_base64 and _OF_ENCODING.search(reason):
+            with self._changing:
+                if self._in_base64:
+                    self._in_base64 = False
+                    self._reporter.notify(f"{service.host()} takes no base64: asking for numbers")
+            return True
+        if count > 1 and _OF_COUNT.search(reason) and not _OF_LENGTH.search(reason):
+            numbers = [
+                int(digits) for digits in re.findall(r"(?<![\w.])\d{1,4}(?![\w.]*\d)", reason)
+            ]
+            most = max((number for number in numbers if 0 < number < count), default=count // 2)
+            with self._changing:
+                if most < self._texts_a_request:
+                    self._texts_a_request = most
+                    self._reporter.notify(f"{service.host()} takes {most:,} texts at once")
+            raise _TooManyTexts
+        return False
 
     def _given_up(self, reason: str) -> AstrosearchError:
         return AstrosearchError(
@@ -354,6 +405,25 @@ class OpenAIEncoder(Billable):
 
     def _cache(self) -> AbstractContextManager[VectorCache]:
         return VectorCache.open(self._file, self._address, self._model)
+
+
+_OF_ENCODING = re.compile(r"encoding.?format|base64", re.IGNORECASE)
+_OF_LENGTH = re.compile(r"\btokens?\b|context|character", re.IGNORECASE)
+_OF_COUNT = re.compile(
+    r"batch|(?:max|limit|at most|no more than|less than|larger|exceed|too many|too long).*"
+    r"(?:input|item|element|text|array|list|size)|"
+    r"(?:input|item|element|text|array|list).*(?:max|limit|at most|no more than|exceed|too many)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How servers say that a request has too many texts: `batch size is invalid, it should not be
+larger than 10`, `Batch size 64 > maximum allowed batch size 32`."""
+
+
+def _parts(batch: _Batch, most: int) -> Iterator[_Batch]:
+    """A batch cut into some of so many texts at most."""
+    texts = iter(batch.texts.items())
+    while part := dict(islice(texts, most)):
+        yield _Batch(part, sum(len(text.encode()) for text in part.values()))
 
 
 def _batches(texts: Mapping[TextHash, _Text]) -> Iterator[_Batch]:

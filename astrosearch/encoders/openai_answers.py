@@ -21,8 +21,13 @@ class WrongAnswer(Exception):
     """An answer that can be read and must not be used."""
 
 
-def read_answer(content: bytes, count: int) -> tuple[Vectors, int | None]:
+def read_answer(
+    content: bytes, count: int, dimension: int | None = None
+) -> tuple[Vectors, int | None]:
     """The vectors of an answer to `count` texts, and the tokens it says they had.
+
+    Args:
+        dimension: of the vectors, if it is known.
 
     Returns:
         (count, d) float32, in the order of the texts.
@@ -42,7 +47,7 @@ def read_answer(content: bytes, count: int) -> tuple[Vectors, int | None]:
         index = entry.get("index")
         if type(index) is not int or not 0 <= index < count or index in rows:
             raise WrongAnswer(f"the indices of its {count:,} vectors are not 0 to {count - 1:,}")
-        rows[index] = _read_vector(entry.get("embedding"))
+        rows[index] = _read_vector(entry.get("embedding"), dimension)
     if len(sizes := {len(row) for row in rows.values()}) > 1:
         raise WrongAnswer(f"its vectors have {' and '.join(map(str, sorted(sizes)))} dimensions")
     vectors = np.stack([rows[index] for index in range(count)])
@@ -69,11 +74,17 @@ def _parsed(content: bytes) -> dict[str, Any]:
     return answer
 
 
-def _read_vector(form: object) -> Vectors:
+def _read_vector(form: object, dimension: int | None) -> Vectors:
     """A list of numbers, or base64 of little-endian float32."""
     try:
         if isinstance(form, str):
-            vector = np.frombuffer(base64.b64decode(form, validate=True), "<f4").astype(np.float32)
+            content = base64.b64decode(form, validate=True)
+            if _is_float64(content, dimension):
+                raise WrongAnswer(
+                    f"a vector of {len(content):,} bytes holds {len(content) // 8:,} numbers of "
+                    "64 bits, 32 are expected in base64"
+                )
+            vector = np.frombuffer(content, "<f4").astype(np.float32)
         else:
             with np.errstate(over="ignore"):  # too large becomes infinite, which is refused
                 vector = np.array(form, dtype=np.float32)
@@ -82,3 +93,13 @@ def _read_vector(form: object) -> Vectors:
     if vector.ndim != 1 or not len(vector):
         raise WrongAnswer("what should be a vector is not one")
     return vector
+
+
+def _is_float64(content: bytes, dimension: int | None) -> bool:
+    """Whether base64 holds numbers of 64 bits: twice as long as the vector is, or, where its
+    dimension is not known, a vector of length 1 if read so, which no float32 vector is."""
+    if dimension is not None or len(content) % 8:
+        return dimension is not None and len(content) == 8 * dimension
+    with np.errstate(all="ignore"):
+        length = np.linalg.norm(np.frombuffer(content, "<f8"))
+    return bool(abs(length - 1) < 1e-3)

@@ -3,10 +3,13 @@
 The key is never printed, not even where a server quotes it.
 """
 
+import json
 import os
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 
 from astrosearch.errors import AstrosearchError, SetupError
@@ -14,6 +17,9 @@ from astrosearch.errors import AstrosearchError, SetupError
 KEY = "OPENAI_API_KEY"
 ADDRESS = "OPENAI_BASE_URL"
 DEFAULT_ADDRESS = "https://api.openai.com/v1"
+
+LONGEST_ANSWER = 200 * 10**6
+"""Bytes: 2,048 vectors of 3,072 dimensions, each number of them in 24 characters, are 151 MB."""
 
 
 def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
@@ -25,8 +31,47 @@ def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
     Raises:
         SetupError: if there is no key.
     """
+    address()
     base = os.environ.get(ADDRESS) or DEFAULT_ADDRESS
-    return openai.OpenAI(api_key=key(model), base_url=base, max_retries=retries, timeout=timeout)
+    return openai.OpenAI(
+        api_key=key(model),
+        base_url=base,
+        max_retries=retries,
+        # A redirect would take key or texts to where nobody agreed to send them.
+        http_client=openai.DefaultHttpxClient(
+            base_url=base,
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"response": [_bound]},
+        ),
+        timeout=timeout,
+    )
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    """An answer's bytes, as far as an answer can be long."""
+
+    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = LONGEST_ANSWER
+        for chunk in self._stream:
+            left -= len(chunk)
+            if left < 0:
+                raise AstrosearchError(
+                    f"{host()} answers with more than {LONGEST_ANSWER // 10**6:,} MB, which is no "
+                    "answer; nothing of it is kept"
+                )
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _bound(response: httpx2.Response) -> None:
+    if isinstance(response.stream, httpx2.SyncByteStream):
+        response.stream = _BoundedStream(response.stream)
 
 
 def key(model: str) -> str:
@@ -48,7 +93,13 @@ def address() -> str:
     Raises:
         SetupError: if `OPENAI_BASE_URL` is not an address.
     """
-    parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
+    try:
+        parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
+        _ = parts.port
+    except ValueError as error:  # as `http://[::1`, or port 99999
+        raise SetupError(
+            f"{ADDRESS} is not an address ({error}): write it as {DEFAULT_ADDRESS}"
+        ) from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise SetupError(f"{ADDRESS} is not an address: write it as {DEFAULT_ADDRESS}")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
@@ -60,10 +111,17 @@ def host() -> str:
 
 def reason(error: openai.APIStatusError) -> str:
     """What the server said, in one line."""
+    return whole_reason(error)[:300] or "no reason given"
+
+
+def whole_reason(error: openai.APIStatusError) -> str:
+    """What the server said: `{"error": {"message": …}}` as OpenAI does, or a list of details."""
     body = error.body
-    message = body.get("message") if isinstance(body, dict) else body
+    message = body.get("message") or body.get("detail") if isinstance(body, dict) else body
+    if isinstance(message, (list, dict)):
+        message = json.dumps(message)
     text = message if isinstance(message, str) else error.response.reason_phrase
-    return without_key(" ".join(text.split())[:300]) or "no reason given"
+    return without_key(" ".join(text.split())[:2_000])
 
 
 def check_admitted(error: openai.APIStatusError) -> None:
@@ -90,6 +148,8 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
         return AstrosearchError(f"{host()} gave no answer: {error.status_code}: {reason(error)}")
     if isinstance(error, openai.APITimeoutError):
         return AstrosearchError(f"{host()} gave no answer within {timeout:g} s")
+    if isinstance(error.__cause__, AstrosearchError):
+        return error.__cause__
     cause = without_key(" ".join(str(error.__cause__ or error.message).split())[:300])
     return AstrosearchError(f"{host()} gave no answer: {cause or 'connection lost'}")
 
@@ -97,5 +157,6 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
 def without_key(text: str) -> str:
     """A server may quote the key, or a part of it."""
     value = os.environ.get(KEY, "").strip()
-    text = text.replace(value, f"${KEY}") if value else text
-    return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text)
+    if value:
+        text = re.sub(re.escape(value), lambda _: f"${KEY}", text, flags=re.IGNORECASE)
+    return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text, flags=re.IGNORECASE)

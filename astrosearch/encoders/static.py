@@ -19,6 +19,11 @@ from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import InputError
 
+
+def _is_in_a_layer(name: str) -> bool:
+    return name.startswith(("layers.", "lm_head"))
+
+
 DIMENSIONS = 128
 """Of a token's vector, at most: the first of those that the encoder was trained to end at
 (`training/EXPERIMENTS.md`). They find as much as all 512 do."""
@@ -44,7 +49,11 @@ class StaticEncoder(LateInteraction):
         self.spec = spec
         self._tokenizer = Tokens(folder, spec.pooling, spec.max_tokens, spec.normalization)
         self._table = TokenTable(folder)
-        self._added = read_lora(adapter).get("embed_tokens") if adapter else None
+        self._added = None
+        if adapter:
+            matrices = {"embed_tokens": (len(self._table), self._table.width)}
+            added = read_lora(adapter, spec.model, matrices, _is_in_a_layer)
+            self._added = added["embed_tokens"]
         self._head = head.linear
         self._weights = head.token_weights
         self._token_head = LinearHead(head.linear.mean, head.linear.projection[:, :DIMENSIONS])

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
+from astrosearch.encoders.adapters import WEIGHTS, attach
 from astrosearch.encoders.base import EncodedTexts, EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.devices import fast_dtype, pick_device
 from astrosearch.encoders.head import NO_HEAD, EncoderHead
-from astrosearch.encoders.hugging_face import load_model, loading, read_object
+from astrosearch.encoders.hugging_face import load_model, loading
+from astrosearch.encoders.mapped import shapes
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError, InputError
@@ -219,6 +221,7 @@ def load_body(
     """
     with loading(folder):
         config = AutoConfig.from_pretrained(folder)
+    all_layers = getattr(config, "num_hidden_layers", None)
     if spec.layers is not None:
         if spec.layers > config.num_hidden_layers:
             raise InputError(
@@ -243,8 +246,8 @@ def load_body(
     whole = adapter is not None and _is_of_language_model(adapter)
     model = load_model(AutoModelForCausalLM if whole else AutoModel, folder, **options)
     if adapter is not None:
-        with loading(adapter):
-            model = _with_adapter(model, adapter)
+        cut_from = None if spec.layers is None else all_layers
+        model = attach(model, adapter, spec.model, cut_from=cut_from).merge_and_unload()
     if whole:
         model = model.get_decoder()
     if spec.quantize is None:
@@ -266,11 +269,7 @@ CAUSAL = frozenset(
 
 def _is_of_language_model(adapter: Path) -> bool:
     """Whether an adapter was trained around a model with its head: its weights are named so."""
-    config = read_object(adapter / "adapter_config.json")
-    return bool(config.get("task_type") == "CAUSAL_LM")
-
-
-def _with_adapter(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return any(
+        name.startswith(("base_model.model.model.", "base_model.model.lm_head."))
+        for name in shapes(adapter / WEIGHTS)
+    )

@@ -32,6 +32,38 @@ _COMMON = frozenset(
     SNe SNR SNRs SPH SSFR UV WD WDs WIMP XRB YSO YSOs ΛCDM LCDM FUV EUV PAH PAHs PN PNe RV LOS DLA
     DLAs CR CRs TOV EoS GW GWs EW EM CNO AD""".split()
 )
+_FIELD_NAMES = {
+    "2MASS": "Two Micron All Sky Survey",
+    "ALMA": "Atacama Large Millimeter Array",
+    "APEX": "Atacama Pathfinder Experiment",
+    "CFHT": "Canada-France-Hawaii Telescope",
+    "DES": "Dark Energy Survey",
+    "DESI": "Dark Energy Spectroscopic Instrument",
+    "EHT": "Event Horizon Telescope",
+    "GBT": "Green Bank Telescope",
+    "GMRT": "Giant Metrewave Radio Telescope",
+    "HST": "Hubble Space Telescope",
+    "Hubble": "Hubble Space Telescope",
+    "HUDF": "Hubble Ultra Deep Field",
+    "JCMT": "James Clerk Maxwell Telescope",
+    "JWST": "James Webb Space Telescope",
+    "LHC": "Large Hadron Collider",
+    "LMC": "Large Magellanic Cloud",
+    "LOFAR": "Low Frequency Array",
+    "LSST": "Large Synoptic Survey Telescope",
+    "SDSS": "Sloan Digital Sky Survey",
+    "SKA": "Square Kilometre Array",
+    "SMC": "Small Magellanic Cloud",
+    "SPT": "South Pole Telescope",
+    "TESS": "Transiting Exoplanet Survey Satellite",
+    "VLA": "Very Large Array",
+    "VLBA": "Very Long Baseline Array",
+    "VLT": "Very Large Telescope",
+    "WISE": "Wide-field Infrared Survey Explorer",
+    "WMAP": "Wilkinson Microwave Anisotropy Probe",
+    "ZTF": "Zwicky Transient Facility",
+}
+"""What the whole field knows."""
 _WORD = r"[A-Z][a-zé']+"
 _NAME = re.compile(
     # J1234+5678, B1937+21, with or without what stands before
@@ -40,6 +72,8 @@ _NAME = re.compile(
     rf"|(?<![\w-])(?:{'|'.join(map(re.escape, _CATALOGUES))})[ -]?[0-9][\w.+-]*(?<![.+-])"
     # 47 Tuc, 30 Doradus
     rf"|(?<![\w.])[0-9]{{1,3}} (?:{'|'.join(_SKIES.split())})\b"
+    # what is abbreviated, also at the beginning of a sentence
+    rf"|(?<![\w-])(?:{'|'.join(name for name in _FIELD_NAMES.values() if ' ' in name)})(?!\w)"
     # surveys, telescopes, instruments, with a release: SDSS DR7
     rf"|(?<![\w-])(?:{'|'.join(map(re.escape, sorted(_SURVEYS, key=len, reverse=True)))})"
     r"(?![\w])(?:[ -](?:DR|EDR)?[0-9IVX]+[A-Za-z]?\b(?![.,]?[0-9]))?"
@@ -55,8 +89,22 @@ _NAME = re.compile(
 def names(plain: str) -> Iterator[tuple[int, int]]:
     """Where the names of a text without TeX begin and end."""
     for match in _NAME.finditer(plain):
-        if match[0] not in _COMMON and match[0] not in SPELLINGS:
+        if (
+            match[0] not in _COMMON
+            and match[0] not in SPELLINGS
+            and not _is_raised_unit(match[0], plain[: match.start()])
+        ):
             yield match.span()
+
+
+def _is_raised_unit(name: str, before: str) -> bool:
+    """Whether what looks like a name is a unit with its power: the `s-1` of `10 km s-1`."""
+    unit = name.rstrip("0123456789").rstrip("-")
+    power = name[len(unit) :]
+    if unit not in SPELLINGS or len(power.lstrip("-")) != 1:
+        return False
+    *_, last = before.split() or [""]
+    return last.rstrip("-0123456789") in SPELLINGS or last[-1:].isdigit()
 
 
 def name_key(name: str) -> str:
@@ -69,40 +117,8 @@ def name_key(name: str) -> str:
     return "".join(sign for sign in apart if sign.isalnum())
 
 
-ACRONYMS = {
-    name_key(acronym): name_key(name)
-    for acronym, name in {
-        "2MASS": "Two Micron All Sky Survey",
-        "ALMA": "Atacama Large Millimeter Array",
-        "APEX": "Atacama Pathfinder Experiment",
-        "CFHT": "Canada-France-Hawaii Telescope",
-        "DES": "Dark Energy Survey",
-        "DESI": "Dark Energy Spectroscopic Instrument",
-        "EHT": "Event Horizon Telescope",
-        "GBT": "Green Bank Telescope",
-        "GMRT": "Giant Metrewave Radio Telescope",
-        "HST": "Hubble",
-        "HUDF": "Hubble Ultra Deep Field",
-        "JCMT": "James Clerk Maxwell Telescope",
-        "JWST": "James Webb Space Telescope",
-        "LHC": "Large Hadron Collider",
-        "LMC": "Large Magellanic Cloud",
-        "LOFAR": "Low Frequency Array",
-        "LSST": "Large Synoptic Survey Telescope",
-        "SDSS": "Sloan Digital Sky Survey",
-        "SKA": "Square Kilometre Array",
-        "SMC": "Small Magellanic Cloud",
-        "SPT": "South Pole Telescope",
-        "TESS": "Transiting Exoplanet Survey Satellite",
-        "VLA": "Very Large Array",
-        "VLBA": "Very Long Baseline Array",
-        "VLT": "Very Large Telescope",
-        "WISE": "Wide-field Infrared Survey Explorer",
-        "WMAP": "Wilkinson Microwave Anisotropy Probe",
-        "ZTF": "Zwicky Transient Facility",
-    }.items()
-}
-"""What the whole field knows, as keys of names. (`Hubble Space Telescope` is read as Hubble.)"""
+ACRONYMS = {name_key(acronym): name_key(name) for acronym, name in _FIELD_NAMES.items()}
+"""What the whole field knows, as keys of names."""
 
 _IN_BRACKETS = re.compile(r" \(([A-Z][A-Za-z]*[A-Z])s?\)")
 _LONGEST_NAME = 120

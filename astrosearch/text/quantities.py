@@ -38,17 +38,39 @@ class Mention:
     """As `km s-1`, the same for all its spellings; `z` for a redshift; empty for none."""
     error: str = ""
     """Its error, or those up and down; empty for none."""
+    range_unit: str = ""
+    """Of a number without a unit that begins a range: the unit behind the range, as of 5 in
+    `5-10 kpc`."""
+    counts: bool = False
+    """Whether it says how many there are of what the next word names: `87 clouds`."""
 
     def agrees_with(self, other: "Mention") -> bool:
-        """Whether both say the same: of numbers the value, and unit and error where both have
-        them; of names the letters and digits, or those of what the field abbreviates so."""
+        """Whether both say the same: of numbers the value, the unit and the error; of names the
+        letters and digits, or those of what the field abbreviates so.
+
+        A number without unit or error agrees with one that has them, but neither a share with what
+        is none, nor a count or a year with a measured value, nor a year with a count.
+        """
         if self.kind != other.kind:
             return False
         if self.kind == "name":
             return same_name(self.value, other.value)
         if not self.unit or not other.unit:
-            return self.value == other.value and _agree(self.error, other.error)
+            return (
+                self.value == other.value
+                and self._may_lack_unit(other)
+                and _agree(self.error, other.error)
+            )
         return self.amount() == other.amount() and _agree(self._errors(), other._errors())
+
+    def _may_lack_unit(self, other: "Mention") -> bool:
+        """Whether two numbers of one value, of which one has no unit at least, can be one."""
+        if not self.unit and not other.unit:
+            return self.counts == other.counts or not _is_year(self.value)
+        bare, measured = (other, self) if self.unit else (self, other)
+        if bare.range_unit:
+            return bare.range_unit == measured.unit
+        return not (bare.counts or measured.unit == "%" or _is_year(bare.value))
 
     def amount(self) -> Amount:
         """How much a number with a unit is."""
@@ -58,6 +80,11 @@ class Mention:
     def _errors(self) -> tuple[Fraction, ...]:
         factor = dimension_of(self.unit)[1]
         return tuple(Fraction(error) * factor for error in self.error.split())
+
+
+def _is_year(value: str) -> bool:
+    """Whether a number without a unit may be a year of our era's astronomy."""
+    return len(value) == 4 and value.isdigit() and 1600 <= int(value) < 2100
 
 
 def _agree(error: object, other: object) -> bool:
@@ -189,7 +216,8 @@ _NUMBER = re.compile(
     r"(?P<symbol>(?<![A-Za-z])(?:z|redshifts?(?: of)?) ?[~<>=]* ?(?=[-0-9.]))?"
     r"(?P<sign>(?<![0-9A-Za-z)\]^_])[-+](?=[0-9.]))?(?<![0-9.^_])"
     rf"(?:{_POWER.format('alone')}|(?P<digits>{_DIGITS})"
-    rf"(?:[eE](?P<e>[-+]?[0-9]{{1,2}})(?![0-9.])| ?(?:×|x|\*) ?{_POWER.format('power')})?)"
+    rf"(?:(?:[eE]|[dD](?=[-+][0-9]{{2}}))(?P<e>[-+]?[0-9]{{1,3}})(?![0-9]|\.[0-9])"
+    rf"| ?(?:×|x|\*) ?{_POWER.format('power')})?)"
     rf"(?![0-9])(?P<error>{_ERROR})?"
 )
 _MULTIPLES = {"hundred": 100, "thousand": 1_000, "million": 10**6, "billion": 10**9}
@@ -235,7 +263,30 @@ def _numbers(plain: str) -> Iterator[Mention]:
         unit, end = _unit(plain, end)
         if plain[end : end + 1].isalpha() or plain[end : end + 1].isdigit():
             continue  # 2MASS, 3D: a name
-        yield Mention("number", match.start(), end, _plain(value), unit, error)
+        range_unit = ""
+        if not unit and (rest := _RANGE.match(plain, end)):
+            range_unit, _ = _unit(plain, rest.end())
+        counts = not unit and not range_unit and _counts(plain, end, _plain(value))
+        yield Mention("number", match.start(), end, _plain(value), unit, error, range_unit, counts)
+
+
+_RANGE = re.compile(
+    rf"(?: ?--? ?| (?:to|and|or) |, ?(?:and )?)(?:{_DIGITS}(?: ?(?:×|x) ?10 ?\^ ?-?[0-9]+)?)"
+)
+_NEXT_WORD = re.compile(r"[ -]([a-z]{3,})(?![\w])")
+_NO_NOUNS = frozenset(
+    """about after against and are around because been before below between but can during each for
+    from had has have here how its just may more most near nor not off onto our out over per since
+    some such than that the their then there these they this those through times thus under until
+    upon using was were when where which while who will with within without yet""".split()
+)
+
+
+def _counts(plain: str, end: int, value: str) -> bool:
+    word = _NEXT_WORD.match(plain, end)
+    if word is None or word[1] in _NO_NOUNS:
+        return False
+    return word[1].endswith("s") or not _is_year(value)
 
 
 def _spelt(plain: str) -> Iterator[Mention]:
@@ -249,7 +300,8 @@ def _spelt(plain: str) -> Iterator[Mention]:
         for multiple in re.findall("[a-z]+", match["multiples"].lower()):
             value *= _MULTIPLES[multiple]
         unit, end = _unit(plain, match.end())
-        yield Mention("number", match.start(), end, _plain(value), unit)
+        counts = not unit and _counts(plain, end, _plain(value))
+        yield Mention("number", match.start(), end, _plain(value), unit, counts=counts)
 
 
 def _decimal(digits: str) -> Decimal:
@@ -332,9 +384,9 @@ class AllowedValues:
                 written = _squeezed(text[mention.start : mention.end])
                 self._digits.update(_RUN.findall(written))
                 self._may_begin(written)
-                if mention.unit:
+                if mention.kind == "number":
                     amount = mention.amount()
-                    digits = _significant(written)
+                    digits = _significant(written, mention.value)
                     self._precision[amount] = max(digits, self._precision[amount])
                     for conversion in _conversions(mention, digits):
                         self._may_begin(conversion)
@@ -390,13 +442,13 @@ class AllowedValues:
 
     def _has_digits(self, mention: Mention, written: str) -> bool:
         """Whether a known number was given with the digits written, or with as many in another
-        unit."""
+        form or unit."""
         if self._digits.issuperset(_RUN.findall(written)):
             return True
         return (
-            mention.unit != ""
+            mention.kind == "number"
             and not mention.error
-            and _significant(written) <= self._precision[mention.amount()]
+            and _significant(written, mention.value) <= self._precision[mention.amount()]
         )
 
     def _may_begin(self, written: str) -> None:
@@ -419,11 +471,11 @@ def _introduced(texts: Sequence[str]) -> dict[str, str]:
     return {acronym: name for acronym, name in acronyms.items() if acronym not in of_two}
 
 
-def _significant(written: str) -> int:
+def _significant(written: str, value: str) -> int:
     """How many digits of a number say something: 500 has one, 0.50 has two."""
     run = _RUN.search(written)
     if run is None:  # in words
-        return 1
+        return max(1, sum(map(str.isdigit, value.partition("E")[0].strip("-0."))))
     digits = run[0].lstrip("0.") if "." in run[0] else run[0].strip("0")
     return max(1, sum(map(str.isdigit, digits)))
 
@@ -439,7 +491,7 @@ def _conversions(mention: Mention, digits: int) -> Iterator[str]:
         if other is unit or not Fraction(1, 1000) <= abs(value) < 10**6:
             continue
         number = f"{float(value):.10f}".rstrip("0").rstrip(".")
-        if Fraction(number) == value and _significant(number) <= digits:
+        if Fraction(number) == value and _significant(number, number) <= digits:
             for spelling in other.spellings:
                 yield _squeezed(number + spelling)
 

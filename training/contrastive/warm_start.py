@@ -1,6 +1,7 @@
 """A run that begins from the weights of an adapter: of a language model or of an encoder."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,18 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file
 
+from astrosearch.encoders.adapters import (
+    CONFIG,
+    WEIGHTS,
+    check_base,
+    check_shape,
+    check_weights,
+    without_cut_layers,
+)
 from astrosearch.encoders.head import HEAD, LinearHead
-from astrosearch.encoders.hugging_face import read_object
+from astrosearch.encoders.hugging_face import read_object, readable
 from astrosearch.encoders.registry import adapter_spec
-from astrosearch.encoders.weights.locate import locate_adapter
+from astrosearch.encoders.weights.locate import locate, locate_adapter
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from training.settings import ContrastSettings
@@ -29,29 +38,49 @@ def load_adapter(
     Raises:
         InputError: if the adapter does not fit this run.
     """
-    folder, _ = locate_adapter(settings.adapter or "", reporter)
-    weights = load_file(folder / "adapter_model.safetensors")
-    config = read_object(folder / "adapter_config.json")
+    adapter = settings.adapter or ""
+    folder, _ = locate_adapter(adapter, reporter)
+    base_folder, revision = locate(settings.base, reporter)
+    check_base(folder, adapter, settings.base, revision)
+    with readable(folder):
+        weights = {
+            _parameter_name(name): weight for name, weight in load_file(folder / WEIGHTS).items()
+        }
+    config = read_object(folder / CONFIG)
     parameters = dict(body.named_parameters())
-    copied = 0
-    for name, weight in weights.items():
-        inner = _parameter_name(name)
-        if inner not in parameters:
-            continue
-        parameter = parameters[inner].data
+    all_layers = read_object(base_folder / "config.json").get("num_hidden_layers", 0)
+    check_weights(
+        folder,
+        settings.base,
+        missing=_called_for(config, parameters) - weights.keys(),
+        unexpected=without_cut_layers(
+            (name for name in weights.keys() - parameters.keys() if ".lm_head." not in name),
+            body.config.num_hidden_layers,
+            all_layers,
+        ),
+    )
+    if weights.keys().isdisjoint(parameters):
+        raise InputError(f"adapter {adapter} has no weights for {settings.base}")
+    for name in weights.keys() & parameters.keys():
+        weight, parameter = weights[name], parameters[name].data
         rows, columns = weight.shape
+        down = re.search(r"\.lora_(embedding_)?A", name)
+        check_shape(
+            folder,
+            settings.base,
+            name,
+            (columns if down else rows,),
+            (parameter.shape[1 if down else 0],),
+        )
         if rows > parameter.shape[0] or columns > parameter.shape[1]:
             raise InputError(
-                f"adapter {settings.adapter} has rank {config['r']}, more than this run's rank of "
+                f"adapter {adapter} has rank {config['r']}, more than this run's rank of "
                 f"{settings.rank}"
             )
-        if re.search(r"\.lora_(embedding_)?B", name):
+        if not down:
             weight = weight.float() * (config["lora_alpha"] / config["r"])
         # One of the two matrices begins as zeros, so beyond the adapter's rank the product is 0.
         parameter[:rows, :columns] = weight
-        copied += 1
-    if not copied:
-        raise InputError(f"adapter {settings.adapter} has no weights for {settings.base}")
     if not (folder / HEAD).exists():
         return {}
     normalization = adapter_spec(folder).normalization
@@ -61,6 +90,21 @@ def load_adapter(
             f"not {settings.normalization}"
         )
     return {name: array.astype(np.float32) for name, array in load_arrays(folder / HEAD).items()}
+
+
+def _called_for(config: dict[str, Any], parameters: Iterable[str]) -> set[str]:
+    """The LoRA matrices of a run that an adapter's configuration calls for, too."""
+    targets = config.get("target_modules") or ()
+    if isinstance(targets, str):  # a pattern, as PEFT reads it
+        pattern = re.compile(targets if targets != "all-linear" else ".*_proj")
+    else:
+        pattern = re.compile(rf"(?:.*\.)?(?:{'|'.join(map(re.escape, targets))})")
+    return {
+        name
+        for name in parameters
+        if ".lora_" in name
+        and pattern.fullmatch(name.partition(".lora_")[0].removeprefix("base_model.model."))
+    }
 
 
 def _parameter_name(name: str) -> str:

@@ -41,6 +41,8 @@ class OpenAIGenerator:
         self.name = OPENAI + model
         self._model = model
         self._reporter = reporter
+        self._has_consent = False
+        """Whether the reporter has agreed to what is sent; it is asked once."""
 
     def count_fitting(self, beginning: str, abstracts: Sequence[str], max_new_tokens: int) -> int:
         size = len(beginning.encode()) + BYTES_A_TOKEN * max_new_tokens
@@ -68,7 +70,8 @@ class OpenAIGenerator:
         Raises:
             InputError: if `allowed` is given: the service's decoder cannot be constrained.
             SetupError: if the service does not accept the key.
-            AstrosearchError: if the service still fails after its retries.
+            AstrosearchError: if the reporter does not agree that text is sent to the service, or
+                the service still fails after its retries.
         """
         if allowed is not None:
             raise InputError(
@@ -82,9 +85,12 @@ class OpenAIGenerator:
         prompt = "\n\n".join([*sources, f"Beginning: {beginning}"])
         task = TASK + (GROUNDED if sources else "")
         tokens = len((task + prompt).encode()) // BYTES_A_TOKEN
-        self._reporter.notify(
-            f"Sending about {tokens:,} tokens to {service.host()} for {self.name}"
-        )
+        job = f"about {tokens:,} tokens to {service.host()} for {self.name}"
+        if self._has_consent:
+            self._reporter.notify(f"Sending {job}")
+        elif not self._reporter.confirm(job):
+            raise AstrosearchError(f"nothing was sent to {service.host()}")
+        self._has_consent = True
         try:
             with (
                 service.client(self.name, timeout=TIMEOUT, retries=RETRIES) as client,

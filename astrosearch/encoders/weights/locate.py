@@ -9,6 +9,7 @@ from pathlib import Path
 
 from astrosearch import atomic
 from astrosearch.atomic import file_sha256
+from astrosearch.encoders.adapters import check_base
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.hugging_face import readable, refuse_pickles
 from astrosearch.encoders.mapped import can_read_lora
@@ -90,6 +91,10 @@ def resolve(spec: EncoderSpec, reporter: Reporter) -> tuple[EncoderSpec, Path, P
     """Find a spec's weights: the spec with its revision, the model's folder, the adapter's.
 
     Where the token table is all that is used of a model, the folder need not hold more.
+
+    Raises:
+        ModelMissing: if weights are not here and cannot be had from here.
+        InputError: if the adapter was made for another base.
     """
     adapter_folder, adapter_revision = None, ""
     if spec.adapter:
@@ -100,7 +105,8 @@ def resolve(spec: EncoderSpec, reporter: Reporter) -> tuple[EncoderSpec, Path, P
         folder, revision = wheel.token_table(model, reporter), model.sha256[:DIGITS]
     else:
         folder, revision = locate(spec.model, reporter)
-    if spec.adapter:
+    if spec.adapter and adapter_folder:
+        check_base(adapter_folder, spec.adapter, spec.model, revision)
         revision += "+" + adapter_revision
     return replace(spec, revision=revision), folder, adapter_folder
 
