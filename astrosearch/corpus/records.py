@@ -31,6 +31,14 @@ _SPACE = re.compile(r"[\t-\r\x85]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+class WithdrawnError(RecordError):
+    """A record of a withdrawn paper, which ends the earlier records of that paper."""
+
+    def __init__(self, paper: Paper) -> None:
+        super().__init__("withdrawn", f"{paper.id} was withdrawn")
+        self.paper = paper
+
+
 def paper_from_record(record: object) -> Paper:
     """Read a record in either form; ours is recognised by its lists, or its date `published`.
 
@@ -61,8 +69,6 @@ def paper_from_record(record: object) -> Paper:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
         raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
-    if is_withdrawn(_text(fields, "comments"), abstract):
-        raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (
         "published" in fields
         or isinstance(fields.get("authors"), list)
@@ -70,9 +76,12 @@ def paper_from_record(record: object) -> Paper:
     )
     read = _own if is_own else _kaggle
     try:
-        return read(fields, paper_id, version, title, abstract)
+        paper = read(fields, paper_id, version, title, abstract)
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise RecordError("bad field", f"{paper_id}: a field has an odd value ({error})") from None
+    if is_withdrawn(_text(fields, "comments"), abstract) or fields.get("withdrawn") is True:
+        raise WithdrawnError(paper)
+    return paper
 
 
 def record_from_paper(paper: Paper) -> dict[str, object]:
