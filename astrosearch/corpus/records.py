@@ -84,8 +84,11 @@ def paper_from_record(record: object) -> Paper:
     return paper
 
 
-def record_from_paper(paper: Paper) -> dict[str, object]:
-    """The own record of a paper, ready for JSON; `paper_from_record` reads it back unchanged."""
+def record_from_paper(paper: Paper, *, withdrawn: bool = False) -> dict[str, object]:
+    """The own record of a paper, ready for JSON; `paper_from_record` reads it back unchanged.
+
+    A `withdrawn` one is refused there, and takes earlier records of the paper with it.
+    """
     record: dict[str, object] = {
         "id": paper.id,
         "title": paper.title,
@@ -97,6 +100,8 @@ def record_from_paper(paper: Paper) -> dict[str, object]:
         "doi": paper.doi,
         "version": paper.version,
     }
+    if withdrawn:
+        record["withdrawn"] = True
     if paper.is_summary:
         record["is_summary"] = True
     return record
@@ -118,7 +123,7 @@ def _own(
         categories=_categories(" ".join(categories)),
         published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
         updated=_iso_date(fields, "updated", paper_id),
-        doi=_text(fields, "doi") or None,
+        doi=_doi(_text(fields, "doi")),
         version=version or _whole_number(fields.get("version")),
         is_summary=fields.get("is_summary") is True,
     )
@@ -139,9 +144,17 @@ def _kaggle(
         categories=_categories(_text(fields, "categories")),
         published=_published(versions, updated, paper_id),
         updated=updated,
-        doi=_text(fields, "doi").split(" ")[0] or None,
+        doi=_doi(_text(fields, "doi").split(" ")[0]),
         version=version,
     )
+
+
+_BEFORE_A_DOI = re.compile(r"^(?:(?:https?://)?(?:dx\.|www\.)?doi\.org/|doi:\s*)+", re.IGNORECASE)
+
+
+def _doi(text: str) -> str | None:
+    """A DOI without the address that leads to it."""
+    return _BEFORE_A_DOI.sub("", text) or None
 
 
 def _categories(text: str) -> tuple[str, ...]:
