@@ -100,6 +100,8 @@ def record_from_paper(paper: Paper, *, withdrawn: bool = False) -> dict[str, obj
         "doi": paper.doi,
         "version": paper.version,
     }
+    if paper.journal_ref:
+        record["journal_ref"] = paper.journal_ref
     if withdrawn:
         record["withdrawn"] = True
     if paper.is_summary:
@@ -126,6 +128,7 @@ def _own(
         doi=_doi(_text(fields, "doi")),
         version=version or _whole_number(fields.get("version")),
         is_summary=fields.get("is_summary") is True,
+        journal_ref=_text(fields, "journal_ref") or _text(fields, "journal-ref") or None,
     )
 
 
@@ -146,6 +149,7 @@ def _kaggle(
         updated=updated,
         doi=_doi(_text(fields, "doi").split(" ")[0]),
         version=version,
+        journal_ref=_text(fields, "journal-ref") or None,
     )
 
 

@@ -114,7 +114,7 @@ class CorpusWriter:
     def _insert(self, row: int, paper: Paper) -> bool:
         """Whether the row was written: it is not if the paper is here already."""
         cursor = self._db.execute(
-            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row,
                 paper.id,
@@ -129,6 +129,7 @@ class CorpusWriter:
                 paper.is_summary,
                 author_words(paper.authors),
                 text_hash(paper.text),
+                paper.journal_ref,
             ),
         )
         return cursor.rowcount == 1
