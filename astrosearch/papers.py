@@ -149,6 +149,8 @@ class Paper:
     """Number of the version that title and abstract were taken from."""
     is_summary: bool = False
     """True if `abstract` is a summary that was not written by the authors."""
+    journal_ref: str | None = None
+    """Where it was published, as the authors write it: `ApJ 912, 1 (2021)`."""
 
     @property
     def text(self) -> str:

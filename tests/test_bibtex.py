@@ -1,5 +1,7 @@
 """BibTeX entries: what another program reads out of them."""
 
+import re
+from dataclasses import replace
 from datetime import date
 
 import bibtexparser
@@ -185,3 +187,22 @@ def test_names_of_known_parts_keep_them() -> None:
     assert "author = {Rivas Soler, Eva and {Lamp Team} and de la Torre Ruiz, C. and others}" in (
         entry(paper)
     )
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["ApJ 912, 17-25 (2021)", "Phys. Rev. D 97 (2018) 043007", "MNRAS, 480, 22, 2018"],
+)
+def test_a_journal_reference_makes_an_article(reference: str) -> None:
+    paper = replace(a_paper(), journal_ref=reference)
+    (read,) = bibtexparser.parse_string(entry(paper)).entries
+    fields = {field.key: field.value for field in read.fields}
+    assert read.entry_type == "article"
+    words = re.findall(r"\w+", f"{fields['journal']} {fields['volume']} {fields['pages']}")
+    assert sorted([*words, fields["year"]]) == sorted(re.findall(r"\w+", reference))
+
+
+def test_a_reference_that_is_not_understood_is_a_note() -> None:
+    text = entry(replace(a_paper(), journal_ref="Proc. of a meeting on lamps"))
+    assert text.startswith("@misc")
+    assert "note = {Proc. of a meeting on lamps}" in text

@@ -143,3 +143,22 @@ def test_what_a_killed_import_left_is_gone_after_the_next(
         assert "another process" in run("corpus", "import", snapshot, "--out", out, code=1).stderr
     run("corpus", "import", snapshot, "--out", out)
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_later_withdrawal_takes_the_earlier_paper_out_of_any_file(
+    run: Run, tmp_path: Path
+) -> None:
+    def line(n: int, version: int, **fields: object) -> str:
+        day = f"Mon, 02 May 20{10 + version} 00:00:00 GMT"
+        versions = [{"version": f"v{version}", "created": day}]
+        return kaggle_line(n, versions=versions, update_date=f"20{10 + version}-05-02", **fields)
+
+    gone = {"comments": "This paper has been withdrawn"}
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text(
+        "\n".join([line(0, 1), line(1, 1), line(2, 3), line(3, 2, **gone), line(4, 1)])
+    )
+    second.write_text("\n".join([line(1, 2, **gone), line(2, 2, **gone), line(3, 1), line(5, 1)]))
+    out = tmp_path / "out.jsonl"
+    run("corpus", "import", first, second, "--out", out)
+    assert [record["id"][-4:] for record in read(out)] == ["0000", "0002", "0004", "0005"]  # type: ignore[index]

@@ -30,7 +30,7 @@ from astrosearch import __version__
 from astrosearch.cli import main
 from astrosearch.corpus.harvest import Checkpoint, Etiquette, harvest
 from astrosearch.corpus.oai import HarvestRequest, _page, _parsed
-from astrosearch.corpus.records import paper_from_record
+from astrosearch.corpus.records import WithdrawnError, paper_from_record, record_from_paper
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.papers import Paper
 from astrosearch.retry_after import retry_after
@@ -335,7 +335,8 @@ def test_records_that_are_no_papers_are_refused_with_the_reason(
     )
     out = tmp_path / "january.jsonl"
     done, _, _ = run(service, out)
-    assert ids(out) == ["2401.00001"]
+    # The withdrawn ones stay, marked, to end the earlier records of other files.
+    assert ids(out) == ["2401.00001", "2401.00002", "2401.00003"]
     assert done.refused == {
         "withdrawn": 2,
         "no abstract": 1,
@@ -957,3 +958,13 @@ def test_a_page_that_was_cut_off_is_asked_for_again() -> None:
     body = document(f"<ListRecords>{record('2401.00001')}</ListRecords>")
     with pytest.raises(ET.ParseError):
         _parsed(body[:-40])
+
+
+def test_a_withdrawn_record_of_a_page_stays_known() -> None:
+    comments = "This paper has been withdrawn by the author"
+    body = document(f"<ListRecords>{record('2401.00001', comments=comments)}</ListRecords>")
+    page = _page(_parsed(body), HarvestRequest(date(2024, 1, 1)), None)
+    assert page.papers == []
+    (paper,) = page.withdrawn
+    with pytest.raises(WithdrawnError, match="was withdrawn"):
+        paper_from_record(record_from_paper(paper, withdrawn=True))

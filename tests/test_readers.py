@@ -417,3 +417,8 @@ def test_a_paper_is_withdrawn_if_it_says_so_of_itself(comments: str, withdrawn: 
             paper_from_record(record(comments=comments))
     else:
         assert paper_from_record(record(comments=comments)).id
+
+
+def test_a_doi_that_is_given_as_an_address_is_a_doi() -> None:
+    for doi in ("https://doi.org/10.1000/1", "http://dx.doi.org/10.1000/1", "doi:10.1000/1"):
+        assert paper_from_record(record(doi=doi)).doi == "10.1000/1"

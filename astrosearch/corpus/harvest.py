@@ -185,6 +185,7 @@ class _Harvest:
     def _kept(self, page: Page, before: Checkpoint) -> Checkpoint:
         """Put a page into the files."""
         papers = [orjson.dumps(record_from_paper(paper)) for paper in page.papers]
+        gone = [orjson.dumps(record_from_paper(paper, withdrawn=True)) for paper in page.withdrawn]
         refused = [orjson.dumps(record) for record in page.refused]
         checkpoint = Checkpoint(
             pages=before.pages + 1,
@@ -192,7 +193,7 @@ class _Harvest:
             refused=Counter(before.refused) + Counter(record.reason for record in page.refused),
             token=page.token,
             expires=page.expires,
-            partial_bytes=_append(self._partial, before.partial_bytes, papers),
+            partial_bytes=_append(self._partial, before.partial_bytes, papers + gone),
             rejected_bytes=_append(self._rejected, before.rejected_bytes, refused),
         )
         _save(self._state, self._request, checkpoint)

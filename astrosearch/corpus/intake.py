@@ -13,7 +13,7 @@ import orjson
 
 from astrosearch.corpus.filters import check_days
 from astrosearch.corpus.json_lines import json_lines, parsed
-from astrosearch.corpus.records import paper_from_record
+from astrosearch.corpus.records import WithdrawnError, paper_from_record
 from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
@@ -130,11 +130,12 @@ def read_papers(
     selection: Selection,
     intake: Intake,
     refuse: Callable[[Refusal], None],
+    withdraw: Callable[[Paper], None] = lambda paper: None,
 ) -> Iterator[tuple[Paper, str, int]]:
     """Stream the selected papers of some files: (paper, file, line number).
 
-    `intake` is kept up to date on the way; `limit` and `sample` are left to the caller, because
-    only the caller knows which papers were duplicates.
+    `intake` is kept up to date on the way, and `withdraw` gets the withdrawn papers. `limit` and
+    `sample` are left to the caller, because only the caller knows which papers were duplicates.
 
     Raises:
         CorpusError: if a file is not a corpus, or nearly all lines at its beginning are refused.
@@ -158,6 +159,8 @@ def read_papers(
             try:
                 paper = paper_from_record(parsed(line))
             except RecordError as error:
+                if isinstance(error, WithdrawnError):
+                    withdraw(error.paper)
                 refused[error.reason] += 1
                 intake.refused[error.reason] += 1
                 refuse(Refusal(name, number, error.reason, str(error)))
@@ -201,7 +204,7 @@ def import_papers(
             if intake.refused.total() <= MOST_LISTED:
                 stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse):
+        for paper, file, line in read_papers(sources, selection, intake, refuse, writer.withdraw):
             lost = writer.add(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1

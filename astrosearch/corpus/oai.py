@@ -8,12 +8,12 @@ version of a paper.
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import httpx2
 
-from astrosearch.corpus.records import paper_from_record
+from astrosearch.corpus.records import WithdrawnError, paper_from_record
 from astrosearch.errors import AstrosearchError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper
 from astrosearch.retry_after import retry_after
@@ -104,6 +104,8 @@ class Page:
     """When `token` ceases to be valid, as 2024-02-01T00:00:00Z; None if unknown."""
     list_size: int | None = None
     """Records of the whole list, as far as the service says it."""
+    withdrawn: list[Paper] = field(default_factory=list)
+    """Those of the refused that were withdrawn: earlier records of them are to go."""
 
 
 class TokenExpired(AstrosearchError):
@@ -195,21 +197,24 @@ def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
         raise AstrosearchError(f"{request.host} answered with neither records nor an error")
     papers: list[Paper] = []
     refused: list[RefusedRecord] = []
+    withdrawn: list[Paper] = []
     for record in records.iterfind("record", _XML):
         oai_id = record.findtext("header/identifier", "", _XML).strip()
         arxiv_id = oai_id.removeprefix("oai:arXiv.org:")
         try:
             papers.append(_paper(arxiv_id, record))
         except RecordError as refusal:
+            if isinstance(refusal, WithdrawnError):
+                withdrawn.append(refusal.paper)
             refused.append(RefusedRecord(arxiv_id, refusal.reason, str(refusal)))
     following = records.find("resumptionToken", _XML)
     if following is None or not (text := (following.text or "").strip()):
-        return Page(papers, refused)
+        return Page(papers, refused, withdrawn=withdrawn)
     # The protocol's name of the attribute, and the one arXiv gives it.
     expires = following.get("expirationDate") or following.get("expires")
     size = following.get("completeListSize", "")
     list_size = int(size) if size.isascii() and size.isdecimal() and len(size) < 10 else None
-    return Page(papers, refused, text, expires, list_size)
+    return Page(papers, refused, text, expires, list_size, withdrawn)
 
 
 def _page_of_error(error: ET.Element, request: HarvestRequest, token: str | None) -> Page:

@@ -31,6 +31,14 @@ _SPACE = re.compile(r"[\t-\r\x85]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
+class WithdrawnError(RecordError):
+    """A record of a withdrawn paper, which ends the earlier records of that paper."""
+
+    def __init__(self, paper: Paper) -> None:
+        super().__init__("withdrawn", f"{paper.id} was withdrawn")
+        self.paper = paper
+
+
 def paper_from_record(record: object) -> Paper:
     """Read a record in either form; ours is recognised by its lists, or its date `published`.
 
@@ -61,8 +69,6 @@ def paper_from_record(record: object) -> Paper:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
         raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
-    if is_withdrawn(_text(fields, "comments"), abstract):
-        raise RecordError("withdrawn", f"{paper_id} was withdrawn")
     is_own = (
         "published" in fields
         or isinstance(fields.get("authors"), list)
@@ -70,13 +76,19 @@ def paper_from_record(record: object) -> Paper:
     )
     read = _own if is_own else _kaggle
     try:
-        return read(fields, paper_id, version, title, abstract)
+        paper = read(fields, paper_id, version, title, abstract)
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise RecordError("bad field", f"{paper_id}: a field has an odd value ({error})") from None
+    if is_withdrawn(_text(fields, "comments"), abstract) or fields.get("withdrawn") is True:
+        raise WithdrawnError(paper)
+    return paper
 
 
-def record_from_paper(paper: Paper) -> dict[str, object]:
-    """The own record of a paper, ready for JSON; `paper_from_record` reads it back unchanged."""
+def record_from_paper(paper: Paper, *, withdrawn: bool = False) -> dict[str, object]:
+    """The own record of a paper, ready for JSON; `paper_from_record` reads it back unchanged.
+
+    A `withdrawn` one is refused there, and takes earlier records of the paper with it.
+    """
     record: dict[str, object] = {
         "id": paper.id,
         "title": paper.title,
@@ -88,6 +100,10 @@ def record_from_paper(paper: Paper) -> dict[str, object]:
         "doi": paper.doi,
         "version": paper.version,
     }
+    if paper.journal_ref:
+        record["journal_ref"] = paper.journal_ref
+    if withdrawn:
+        record["withdrawn"] = True
     if paper.is_summary:
         record["is_summary"] = True
     return record
@@ -109,9 +125,10 @@ def _own(
         categories=_categories(" ".join(categories)),
         published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
         updated=_iso_date(fields, "updated", paper_id),
-        doi=_text(fields, "doi") or None,
+        doi=_doi(_text(fields, "doi")),
         version=version or _whole_number(fields.get("version")),
         is_summary=fields.get("is_summary") is True,
+        journal_ref=_text(fields, "journal_ref") or _text(fields, "journal-ref") or None,
     )
 
 
@@ -130,9 +147,18 @@ def _kaggle(
         categories=_categories(_text(fields, "categories")),
         published=_published(versions, updated, paper_id),
         updated=updated,
-        doi=_text(fields, "doi").split(" ")[0] or None,
+        doi=_doi(_text(fields, "doi").split(" ")[0]),
         version=version,
+        journal_ref=_text(fields, "journal-ref") or None,
     )
+
+
+_BEFORE_A_DOI = re.compile(r"^(?:(?:https?://)?(?:dx\.|www\.)?doi\.org/|doi:\s*)+", re.IGNORECASE)
+
+
+def _doi(text: str) -> str | None:
+    """A DOI without the address that leads to it."""
+    return _BEFORE_A_DOI.sub("", text) or None
 
 
 def _categories(text: str) -> tuple[str, ...]:

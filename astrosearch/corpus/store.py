@@ -34,7 +34,8 @@ CREATE TABLE papers (
     version INTEGER,
     is_summary INTEGER NOT NULL,
     author_words TEXT NOT NULL,
-    text_sha256 BLOB NOT NULL
+    text_sha256 BLOB NOT NULL,
+    journal_ref TEXT
 )
 """
 FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
@@ -65,6 +66,8 @@ class Corpus:
         try:
             with self._connection() as db:
                 columns = {name for _, name, *_ in db.execute("PRAGMA table_info(papers)")}
+                # Indexes of earlier versions lack it.
+                self._fields = FIELDS + (", journal_ref" if "journal_ref" in columns else "")
                 if not columns >= _COLUMNS:
                     raise IndexDamaged(f"{path} is not a table of papers", remedy="build-again")
                 # Rows are numbered from 0 without a gap; counting them would read them all.
@@ -80,7 +83,7 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Paper]:
         """All papers in row order, streamed."""
-        query = f"SELECT {FIELDS} FROM papers ORDER BY row"
+        query = f"SELECT {self._fields} FROM papers ORDER BY row"
         with self._connection() as db, closing(db.execute(query)) as rows:
             for fields in rows:
                 yield self._paper(fields)
@@ -100,7 +103,7 @@ class Corpus:
         papers = {}
         for block in _blocks(rows):
             marks = ",".join("?" * len(block))
-            query = f"SELECT row, {FIELDS} FROM papers WHERE row IN ({marks})"
+            query = f"SELECT row, {self._fields} FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
                 for row, *fields in db.execute(query, block):
                     papers[row] = self._paper(fields)
@@ -247,14 +250,15 @@ class Corpus:
 
 
 def paper_from_fields(fields: Sequence[object]) -> Paper:
-    """The paper of a row's `FIELDS`.
+    """The paper of a row's `FIELDS`, and its `journal_ref` behind them where the table has it.
 
     Raises:
         ValueError, TypeError: if the fields are not as they were written.
     """
     paper_id, title, abstract, authors, categories, published, updated, doi, version, summary = (
-        fields
+        fields[:10]
     )
+    journal_ref = fields[10] if len(fields) > 10 else None
     names = orjson.loads(str(authors))
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise TypeError("the authors are not a list of names")
@@ -269,6 +273,7 @@ def paper_from_fields(fields: Sequence[object]) -> Paper:
         doi=str(doi) if doi else None,
         version=version if isinstance(version, int) else None,
         is_summary=bool(summary),
+        journal_ref=str(journal_ref) if journal_ref else None,
     )
 
 

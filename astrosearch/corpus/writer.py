@@ -29,6 +29,7 @@ class CorpusWriter:
         self._sample = sample
         self._seed = seed
         self._largest: list[tuple[int, int]] = []  # heap of (-draw, row), for the reservoir
+        self._withdrawn: dict[str, tuple[int, date]] = {}
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
@@ -75,10 +76,33 @@ class CorpusWriter:
         self._replace(row, paper)
         return present
 
+    def withdraw(self, paper: Paper) -> None:
+        """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
+        before = self._withdrawn.get(paper.id)
+        self._withdrawn[paper.id] = max(_recency(paper), before or _recency(paper))
+
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
+        self._take_out_withdrawn()
         self._db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
         self._db.execute("COMMIT")
+
+    def _take_out_withdrawn(self) -> None:
+        gaps: list[int] = []
+        for paper_id, recency in self._withdrawn.items():
+            row = self._db.execute(
+                f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
+            ).fetchone()
+            if row and _recency(paper_from_fields(row[1:])) <= recency:
+                self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
+                gaps.append(row[0])
+        # Rows stay in order and without a gap: each moves down by the gaps before it.
+        gaps.sort()
+        for shift, gap in enumerate(gaps, start=1):
+            end = gaps[shift] if shift < len(gaps) else self.count
+            for row in range(gap + 1, end):
+                self._db.execute("UPDATE papers SET row = ? WHERE row = ?", (row - shift, row))
+        self.count -= len(gaps)
 
     def close(self) -> None:
         self._db.close()
@@ -90,7 +114,7 @@ class CorpusWriter:
     def _insert(self, row: int, paper: Paper) -> bool:
         """Whether the row was written: it is not if the paper is here already."""
         cursor = self._db.execute(
-            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row,
                 paper.id,
@@ -105,6 +129,7 @@ class CorpusWriter:
                 paper.is_summary,
                 author_words(paper.authors),
                 text_hash(paper.text),
+                paper.journal_ref,
             ),
         )
         return cursor.rowcount == 1

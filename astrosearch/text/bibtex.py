@@ -57,8 +57,7 @@ def entry(paper: Paper) -> str:
     fields = {
         "author": "{" + _authors(paper.authors) + "}",
         "title": "{{" + _safe(paper.title) + "}}",
-        "year": f"{{{paper.published.year}}}",
-        "month": _MONTHS[paper.published.month - 1],
+        **_published_in(paper),
         "eprint": f"{{{paper.id}}}",
         "archivePrefix": "{arXiv}",
         "primaryClass": f"{{{_safe(paper.categories[0])}}}" if paper.categories else "",
@@ -66,7 +65,39 @@ def entry(paper: Paper) -> str:
         "url": f"{{{paper.url}}}",
     }
     lines = [f"  {name} = {value}," for name, value in fields.items() if value not in ("", "{}")]
-    return "\n".join([f"@misc{{{key(paper)},", *lines, "}"])
+    kind = "article" if "journal" in fields else "misc"
+    return "\n".join([f"@{kind}{{{key(paper)},", *lines, "}"])
+
+
+# ApJ 912, 1 (2021); Phys. Rev. D 97 (2018) 043007; MNRAS, 480, 2, 2018
+_REFERENCE = re.compile(
+    r"""(?P<journal>[^\W\d][^\d,;:()]*?(?:\s[A-D])?)[\s,.]*\s(?:vol(?:ume)?\.?\s*)?(?P<volume>[A-Z]?\d+)
+        (?:[\s,]*\((?P<year>\d{4})\))?
+        (?:[\s,:]*(?:pp?\.\s*)?(?P<pages>[A-Z]?\d+(?:\s*-+\s*[A-Z]?\d+)?))?
+        (?:[\s,]*\(?(?P<last_year>\d{4})\)?)?\.?""",
+    re.VERBOSE,
+)
+
+
+def _published_in(paper: Paper) -> dict[str, str]:
+    """The year, and what a journal reference tells; one that is not understood is a note."""
+    fields = {
+        "year": f"{{{paper.published.year}}}",
+        "month": _MONTHS[paper.published.month - 1],
+    }
+    if not paper.journal_ref:
+        return fields
+    match = _REFERENCE.fullmatch(" ".join(paper.journal_ref[:200].split()))
+    year = match and (match["year"] or match["last_year"])
+    if match is None or not year:
+        return fields | {"note": f"{{{_safe(paper.journal_ref)}}}"}
+    if year != str(paper.published.year):
+        fields = {"year": f"{{{year}}}"}
+    return fields | {
+        "journal": f"{{{_safe(match['journal'])}}}",
+        "volume": f"{{{match['volume']}}}",
+        "pages": f"{{{re.sub(r' *-+ *', '--', match['pages'] or '')}}}",
+    }
 
 
 def _authors(names: tuple[str, ...]) -> str:

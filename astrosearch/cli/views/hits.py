@@ -273,6 +273,7 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
         ("id", paper.id + (f"v{paper.version}" if paper.version else "")),
         ("date", paper.published.isoformat()),
         ("categories", _categories(paper)),
+        ("journal", _readable(paper.journal_ref or "")),
         ("doi", one_line(paper.doi or "")),
         ("url", paper.url),
     ]
