@@ -485,3 +485,11 @@ LINES = [
     "  ",
     "3.5kpc 1,000 light-years in the",
 ]
+
+
+@pytest.mark.parametrize("change", [{"max_tokens": 0}, {"max_tokens": -5}, {"layers": -1}])
+def test_an_encoder_of_no_tokens_or_fewer_layers_than_none_is_refused(
+    change: dict[str, object],
+) -> None:
+    with pytest.raises(IndexDamaged, match="the encoder cannot read"):
+        EncoderSpec.from_record(EncoderSpec("minilm").as_record() | change)

@@ -94,6 +94,10 @@ class EncoderSpec:
             value = getattr(spec, name)
             if type(value) not in kinds or (choices and value not in choices):
                 raise IndexDamaged(f"the encoder's {name} cannot be {str(value)[:40]!r}")
+        if spec.max_tokens < 1 or (spec.layers is not None and spec.layers < 0):
+            raise IndexDamaged(
+                f"the encoder cannot read {spec.max_tokens:,} tokens with {spec.layers} layers"
+            )
         return spec
 
     def text_of(self, paper: Paper) -> str:
