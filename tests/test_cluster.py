@@ -122,7 +122,7 @@ def test_a_cluster_that_cannot_be_used_is_one_line(
     pytest.importorskip("ray", reason=REASON)
     given = ("index", "x", "--corpus", snapshot, "--encoder")
     service = run(*given, "openai:text-embedding-3-small", "--engine", "ray", code=2)
-    assert "runs at its service; leave --engine ray out" in service.stderr
+    assert "runs at its service: leave --engine ray out" in service.stderr
     ray = (*given, tiny_llama, "--layers", 0, "--engine", "ray", "--address")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
