@@ -340,6 +340,15 @@ def test_numbers_names_and_sentences_are_placed_in_the_text_and_looked_up() -> N
     assert done.stats.stopped == "end"
 
 
+def test_subscripts_in_a_source_are_not_taken_for_words() -> None:
+    sources = [_source(1, r"Gas of 5 M$_{\odot}$ is stripped from the Quimby cloud.")]
+    checker = GroundingChecker(
+        LetterEncoder(), Thresholds(0.85, 0.5), r"A mass of 2 M$_{\odot}$ is", sources
+    )
+    found = checker.check(" in the Quimby cloud.").mentions
+    assert [(checked.in_beginning, checked.sources) for checked in found] == [(False, [0])]
+
+
 def test_a_sentence_with_an_invented_name_is_related_in_part_only() -> None:
     done = _completed(
         "We study gas.",

@@ -446,7 +446,7 @@ def expand_abbreviations(terms: list[str]) -> list[list[str]]:
 @lru_cache(maxsize=1 << 17)
 def stem(word: str) -> str:
     """The stem of a lower-case word, British and American spelling alike."""
-    if word[0].isdigit():
+    if not word or word[0].isdigit():
         return word
     for pattern, replacement in _SPELLINGS:
         word = pattern.sub(replacement, word)
