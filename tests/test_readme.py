@@ -16,10 +16,6 @@ import click
 import pytest
 
 from astrosearch.cli import main
-from astrosearch.encoders import registry
-from astrosearch.encoders.weights import locate
-from astrosearch.errors import ModelMissing
-from astrosearch.report import SILENT
 from tests.conftest import Run
 
 ROOT = Path(__file__).parents[1]
@@ -55,14 +51,6 @@ def shell_commands(text: str) -> Iterator[list[str]]:
                     words = shlex.split(command, comments=True)
                     ends = [place for place, word in enumerate(words) if word in ("|", ">", "<")]
                     yield words[1 : min(ends, default=None)]
-
-
-@pytest.fixture(scope="module")
-def default_model() -> None:
-    try:
-        locate.resolve(registry.encoder_spec(registry.DEFAULT_ENCODER), SILENT)
-    except ModelMissing as error:
-        pytest.skip(f"the default model is not on this machine: {error}")
 
 
 @pytest.fixture
