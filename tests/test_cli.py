@@ -57,6 +57,16 @@ class TestAnswers:
         assert all(f"eprint = {{{one}}}" in ask("bibtex") for one in ids)
         assert [line.split("\t")[2] for line in ask("table").splitlines()] == ids
 
+    @pytest.mark.parametrize("option", ["--abstracts", "--explain"])
+    @pytest.mark.parametrize("form", ["ids", "bibtex"])
+    def test_an_option_that_a_format_has_no_place_for_is_said_to_have_no_effect(
+        self, run: Run, form: str, option: str
+    ) -> None:
+        result = run("query", "gas", "--format", form, option)
+        assert f"{option} has no effect with --format {form}" in result.stderr
+        assert result.stdout == run("query", "gas", "--format", form).stdout
+        assert "no effect" not in run("query", "gas", "--format", "json", option).stderr
+
     def test_the_query_may_come_from_standard_input(self, run: Run) -> None:
         piped = run("query", "-", "--format", "ids", stdin="gas in\n a stream\n")
         assert piped.stdout == run("query", "gas in a stream", "--format", "ids").stdout

@@ -436,6 +436,7 @@ def test_what_cannot_be_compared_is_a_line(run: Run, searcher: Searcher, tmp_pat
         (("--text", "a", "--text", " "), "is empty"),
         ((one, two, "--plot", tmp_path / "x.png"), "need --sample"),
         (("--sample", 9, "--disagreements", 3), "add --against minilm"),
+        (("--sample", 9, "--pool", 20), "--pool has no effect with --sample"),
         (("--sample", 9, "--plot", tmp_path / "x.gif"), "name of a figure has to end in .png"),
         (("--sample", 9, "--plot", tmp_path / "no" / "x.png"), "cannot be written"),
         ((one, "nonsense"), "nonsense"),

@@ -759,10 +759,18 @@ def test_what_grounding_is_worth_is_measured_on_both_models(
     assert known_only["tokens_blocked"] > 0
     assert json.loads(run(*asked, "--json").stdout) == record
     assert "perplexity of the true ending" in run(*asked).stdout
-    for more in (("--task", "title"), ("--against", "paper"), ("--save", tmp_path / "x")):
+    others = (
+        ("--task", "title"),
+        ("--against", "paper"),
+        ("--save", tmp_path / "x"),
+        ("--pool", 9),
+    )
+    for more in (*others, ("--topics", source)):
         assert "cannot be combined" in run(*asked, *more, code=2).stderr
     assert "together" in run(*asked[:-2], code=2).stderr
-    assert "belong to --task completion" in run("eval", "--continued", 3, code=2).stderr
+    for option in ("--continued", "--sources"):
+        assert "belong to --task completion" in run("eval", option, 3, code=2).stderr
+    assert "--sentences needs --id" in run("complete", "gas", "--sentences", 2, code=2).stderr
 
 
 def test_the_perplexity_is_that_of_the_ending_alone(babbler: Path) -> None:

@@ -104,7 +104,10 @@ def test_a_sample_is_chosen_by_the_seed(run: Run, snapshot: Path, tmp_path: Path
     assert len(chosen) == 20
     assert sample("two.jsonl") == chosen
     assert sample("three.jsonl", "--seed", 1) != chosen
-    run("corpus", "import", snapshot, "--out", tmp_path / "four.jsonl", "--limit", 3)
+    command = ("corpus", "import", snapshot, "--out", tmp_path / "four.jsonl")
+    assert "--seed needs --sample" in run(*command, "--seed", 1, code=2).stderr
+    assert "--primary-only needs --category" in run(*command, "--primary-only", code=2).stderr
+    run(*command, "--limit", 3)
     assert [record["id"] for record in read(tmp_path / "four.jsonl")] == [
         "1001.0000",
         "1102.0001",

@@ -82,6 +82,8 @@ def compare(
     _check_ids(ids)
     if sample is None and (disagreements or plot):
         raise click.UsageError("--disagreements and --plot need --sample N")
+    if sample is not None and pool is not None:
+        raise click.UsageError("--pool has no effect with --sample, whose papers are the pool")
     against = against or _default_encoders()
     if disagreements and not against:
         raise click.UsageError("--disagreements are between encoders: add --against minilm")

@@ -13,6 +13,7 @@ from astrosearch.cli.options import (
     filter_options,
     index_option,
     seed_option,
+    was_given,
 )
 
 if TYPE_CHECKING:
@@ -149,9 +150,9 @@ def complete(
     """Continue TEXT, the beginning of an abstract.
 
     With - for TEXT, the beginning is read from standard input. The papers nearest to it are given
-    to the model as sources. Each sentence that the model writes
-    is shown with the sources related to it, and each number and name is looked up in the beginning
-    and the sources. What it writes is generated text, not a result.
+    to the model as sources. Each sentence that the model writes is shown with the sources related
+    to it, and each number and name is looked up in the beginning and the sources. What it writes is
+    generated text, not a result.
 
     \b
     astrosearch complete "The Magellanic Stream is"
@@ -162,6 +163,8 @@ def complete(
         raise click.UsageError("give a TEXT, - for standard input, or --id ID")
     if adapter and not model:
         raise click.UsageError("--adapter needs --model")
+    if was_given("sentences") and paper_id is None:
+        raise click.UsageError("--sentences needs --id ID")
     beginning = sys.stdin.read() if text == ("-",) else " ".join(text)
     beginning = beginning.encode(errors="replace").decode()
     if paper_id is None and not beginning.strip():

@@ -13,6 +13,7 @@ from astrosearch.cli.options import (
     format_option,
     index_argument,
     seed_option,
+    was_given,
 )
 
 if TYPE_CHECKING:
@@ -165,8 +166,10 @@ def _retrieval_tasks(tasks: tuple[str, ...], options: dict[str, Any]) -> tuple[s
         UsageError: if options contradict each other.
     """
     judgements = options["judgements"]
-    if options["model"] or options["adapter"] or options["continued"]:
-        raise click.UsageError("--model, --adapter and --continued belong to --task completion")
+    if options["model"] or options["adapter"] or options["continued"] or was_given("sources"):
+        raise click.UsageError(
+            "--model, --adapter, --sources and --continued belong to --task completion"
+        )
     if judgements is None and "judgements" in tasks:
         raise click.UsageError("--task judgements needs --judgements FILE")
     if judgements is not None and tasks and "judgements" not in tasks:
@@ -195,11 +198,11 @@ def _encoders(
 def _evaluate_completion(
     index_name: str | None, tasks: tuple[str, ...], output: str, options: dict[str, Any]
 ) -> None:
-    retrieval_only = ("judgements", "against", "save", "gate")
-    if set(tasks) != {"completion"} or any(options[name] for name in retrieval_only):
+    retrieval_only = ("judgements", "topics", "pool", "against", "save", "gate")
+    if set(tasks) != {"completion"} or any(map(was_given, retrieval_only)):
         raise click.UsageError(
-            "--task completion cannot be combined with another --task, --judgements, --against, "
-            "--save or --gate"
+            "--task completion cannot be combined with another --task, --judgements, --topics, "
+            "--pool, --against, --save or --gate"
         )
     model, adapter = options["model"], options["adapter"]
     if (model is None) != (adapter is None):

@@ -9,6 +9,7 @@ A command whose subject is an index, as `astrosearch indexes info NAME`, has `in
 instead: NAME and --index NAME both work. A renamed option stays understood by `old_spelling`.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -162,7 +163,10 @@ def index_option(command: Command) -> Command:
     )(command)
 
 
-_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
+def was_given(name: str) -> bool:
+    """Whether a parameter is on the command line, not left at its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source == click.core.ParameterSource.COMMANDLINE
 
 
 def index_argument(command: Command) -> Command:
@@ -189,7 +193,7 @@ def _index_argument(
 
     def merge(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
         option = ctx.meta[INDEX]
-        if value and option and ctx.get_parameter_source("index_option") == _COMMAND_LINE:
+        if value and option and was_given("index_option"):
             raise click.UsageError(f"two indexes are named, {value} and {option}; name one")
         if required and not (value or option) and not ctx.resilient_parsing:
             raise click.MissingParameter(ctx=ctx, param=param)
@@ -263,6 +267,16 @@ def date_options(command: Command) -> Command:
 
 def selection_options(command: Command) -> Command:
     """The fields of `corpus.intake.Selection`, and `strict`."""
+
+    @functools.wraps(command)
+    def checked(**options: Any) -> Any:
+        if options["primary_only"] and options["category"] is None:
+            raise click.UsageError("--primary-only needs --category")
+        if was_given("seed") and options["sample"] is None:
+            raise click.UsageError("--seed needs --sample")
+        return command(**options)
+
+    decorated: Command = checked
     for decorate in (
         click.option(
             "--strict", is_flag=True, help="Stop at the first line that cannot be read as a paper."
@@ -280,8 +294,8 @@ def selection_options(command: Command) -> Command:
             help="Only papers of this category or archive, as astro-ph.GA or astro-ph.",
         ),
     ):
-        command = decorate(command)
-    return command
+        decorated = decorate(decorated)
+    return decorated
 
 
 def filter_options(command: Command) -> Command:

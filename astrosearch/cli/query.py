@@ -188,12 +188,15 @@ class AnswerStyle(NamedTuple):
 def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
     """Write hits to standard output. Below summaries, say that they are not the abstracts."""
     from astrosearch.cli.views.hits import write_hits
-    from astrosearch.corpus import sampler
 
     footer = []
+    for option in ("abstracts", "explain"):
+        if style.format in ("bibtex", "ids") and getattr(style, option):
+            footer.append(f"--{option} has no effect with --format {style.format}")
     if any(hit.paper.is_summary for hit in hits):
-        footer = [
+        footer.append(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "
-            f"abstracts themselves: {sampler.THE_REAL_THING}"
-        ]
+            "abstracts themselves: astrosearch index astro "
+            "--corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
+        )
     write_hits(hits, footer=footer, query=query, index=index, **style._asdict())

@@ -49,7 +49,7 @@ def write_hits(
         format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
             becomes tab-separated lines: rank, match, id, year, first author, title,
             categories; with `explain` the signals too; with `abstracts` the abstract.
-        explain: show the numbers behind the order in a table; the other formats always have them.
+        explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
     """
     match format:
         case "json":

@@ -6,11 +6,6 @@ from pathlib import Path
 NAME = "sampler"
 """The index that `astrosearch index` builds without arguments."""
 
-THE_REAL_THING = (
-    "astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
-)
-"""The command that indexes the abstracts themselves, from the Kaggle snapshot."""
-
 
 def path() -> Path:
     """papers.jsonl, in the own JSON Lines format of `astrosearch.corpus.intake`."""
