@@ -20,7 +20,8 @@ from typing import Any, cast
 from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
 from astrosearch.papers import Paper, month_of_id, normal_category, parse_id
-from astrosearch.text.authors import agrees, name_from_parts, split_authors, tidy
+from astrosearch.text.author_lists import agrees, split_authors
+from astrosearch.text.authors import name_from_parts, tidy
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
