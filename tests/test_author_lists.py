@@ -6,6 +6,8 @@ from astrosearch.text.author_lists import split_authors
 from astrosearch.text.authors import split_name
 
 FAMILY_FIRST = [
+    ("Okafor, J. Nia", "J. Nia <Okafor>"),
+    ("Ruksana, O. P. M. Aslem", "<Ruksana>; O. P. M. <Aslem>"),
     ("Sorel, Mathis", "Mathis <Sorel>"),
     ("Sorel, M.", "M. <Sorel>"),
     ("Sorel, Mathis B.", "Mathis B. <Sorel>"),
@@ -67,6 +69,7 @@ FAMILY_FIRST = [
     ("Παπάς, Ν., Κώτση, Ε.", "Ν. <Παπάς>; Ε. <Κώτση>"),
 ]
 PLAIN = [
+    ("Dr., Nia Okafor, Tor Lind", "Nia <Okafor>; Tor <Lind>"),
     ("A. Berg", "A. <Berg>"),
     ("A. Berg, B. Doe and C. Roe", "A. <Berg>; B. <Doe>; C. <Roe>"),
     ("A. Berg, B. Doe, and C. Roe", "A. <Berg>; B. <Doe>; C. <Roe>"),
@@ -123,6 +126,12 @@ ET_AL = [
     ("D. Byrne (1), A. Berg (2), et al. ((1) Lamp, (2) Torch)", "D. <Byrne>; A. <Berg>; <et al.>"),
 ]
 PARTICLES = [
+    ("Marci, Orsola De, Alem, Isa, Akra, S.", "Orsola [De] <Marci>; Isa <Alem>; S. <Akra>"),
+    (
+        "Roux, O. Le; Vries, Bram De; Silva, A. Da",
+        "O. [Le] <Roux>; Bram [De] <Vries>; A. [Da] <Silva>",
+    ),
+    ("ud-Din, A., d'Avella, L., Poe, S.", "A. <ud-Din>; L. <d'Avella>; S. <Poe>"),
     (
         "C. de la Torre Ruiz, R. de la Torre Ruiz",
         "C. [de la] <Torre Ruiz>; R. [de la] <Torre Ruiz>",
@@ -165,6 +174,14 @@ PARTICLES = [
     ("Vincent van Dogh Jr.", "Vincent [van] <Dogh> Jr."),
 ]
 INITIALS_BEHIND = [
+    ("Petrenko O. V., Bondar I. S., Yanko V. G", "O. V. <Petrenko>; I. S. <Bondar>; V. G <Yanko>"),
+    ("Trishna V, Rakeem K S, N. Okafor", "V <Trishna>; K S <Rakeem>; N. <Okafor>"),
+    ("Vijay Balagop V, N. Okafor", "Vijay <Balagop V>; N. <Okafor>"),
+    ("Nia A. Olvera M., N. Okafor", "Nia A. <Olvera M.>; N. <Okafor>"),
+    ("Meena Kumar Biswas. M, Ravi Naidoo. A", "Meena Kumar <Biswas M>; Ravi <Naidoo A>"),
+    ("Wei E, Vivi U, Clara Do Ó", "Wei <E>; Vivi <U>; Clara [Do] <Ó>"),
+    ("Nia Okafor, Vijay Balagop V", "Nia <Okafor>; Vijay <Balagop V>"),
+    ("Alex Okafor, B. B. K", "Alex <Okafor>; B. B. <K>"),
     ("Petrenko O. V., Bondar I. S.", "O. V. <Petrenko>; I. S. <Bondar>"),
     (
         "Petrenko O.V., Bondar I.S., Kozak-Lys P.Q.",
@@ -229,6 +246,11 @@ INSTITUTIONS = [
     ("N. Okafor, European Space Agency", "N. <Okafor>; <European Space Agency>"),
 ]
 ADDRESSES = [
+    (
+        "Nia Okafor, Tor Lind, Eva Poe and Institute of Dust , Dusttown, Italy)",
+        "Nia <Okafor>; Tor <Lind>; Eva <Poe>",
+    ),
+    ("Nia F. Okafor University of Dust, Gas Observatory, Laboratory for Ice)", "Nia F. <Okafor>"),
     ("N. Okafor, Department of Physics, University of Dust, Dusttown, Italy", "N. <Okafor>"),
     (
         "N. Okafor, T. Lind, Department of Physics, University of Dust, Dusttown 12345, Italy",

@@ -158,6 +158,7 @@ _ASTRONOMY_AND = re.compile(  # Institute of Physics and Astronomy; Lamp and Tor
         (?:collaborations|teams|consortia|surveys|projects)\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_STOP_BEFORE_INITIAL = re.compile(r"(?<=[^\W\d_]{4})\.(?= [^\W\d_a-z](?:,|$))")  # Biswal. M
 _RUN_TOGETHER = re.compile(r"(?<![^\W\d_])([^\W\d_a-z][a-z]?\.)(?=[^\W\d_a-z][^\W\d_]{2})")
 _ADDRESS_OF_MAIL = re.compile(r"[^\s,;<>()]+@[^\s,;<>()]+")
 _LOOSE_HYPHEN = re.compile(
@@ -192,6 +193,7 @@ def _cleaned(text: str) -> str:
         text = _ASTRONOMY_AND.sub(_protected, text)
     if " -" in text:
         text = _LOOSE_HYPHEN.sub("", text)
+    text = _STOP_BEFORE_INITIAL.sub("", text)
     return _RUN_TOGETHER.sub(r"\1 ", _UNTIED.sub(" ", text))
 
 
@@ -233,8 +235,7 @@ _ADDRESS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _BEGINS_ADDRESS = re.compile(
-    r"""d[eé]part|dipart|dept|schools?$|facult|laboratoi|observatoi|osservat|institut[^e]|institute$
-        |istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)""",
+    r"""d[eé]part|dipart|dept|schools?$|facult|laboratoi|observatoi|osservat|institut[^e]|istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OF_ADDRESSES = re.compile(
@@ -251,10 +252,13 @@ def _without_affiliation(text: str) -> str:
     pieces = text.split(" , ")
     for i, piece in enumerate(pieces):
         address = _ADDRESS.search(piece)
-        if address or piece.endswith(")"):
+        if i and (address or piece.endswith(")")):
             name = _first_name(piece.partition(",")[0].split())
             is_last = address is None or len(name) < address.start()
             return " , ".join([*pieces[:i], name]) if is_last and name else text
+        if address:
+            names, comma, last = piece[: address.end()].rpartition(", ")
+            return names + comma + _first_name(last.split())
     return text
 
 
@@ -269,6 +273,7 @@ def _first_name(words: list[str]) -> str:
     for i, word in enumerate(words[: end + 2]):
         if (
             _BEGINS_ADDRESS.match(word)
+            or (i <= end and _ADDRESS.match(word))
             or (i >= end and re.match(r"[A-Z]{3}", word))
             or (i >= end and not has_initials and _OF_ADDRESSES.match(word))
         ):
@@ -335,7 +340,7 @@ _SEPARATOR = re.compile(
     re.VERBOSE,
 )
 _LETTERLESS = re.compile(r"[\W\d_]*")
-_DEGREES = frozenset("phd ph.d md m.d msc m.sc".split())
+_NOTHING = frozenset("phd ph.d md m.d msc m.sc dr prof and und by the".split())
 _FOR = re.compile(
     r"(?:^|\s)(?:for|on\s+behalf\s+of|representing|(?:in\s+collaboration\s+)?with)\s+"
     r"(?:all\s+(?:of\s+)?)?(?:the\s+)?",
@@ -395,11 +400,7 @@ def _without_suffix(name: str) -> tuple[str, str]:
 def _is_nothing(name: str) -> bool:
     if len(name) > 5 and name[0].isalpha():
         return False
-    return (
-        bool(_LETTERLESS.fullmatch(name))
-        or name.lower().rstrip(".") in _DEGREES
-        or name.lower() in ("and", "und", "by", "the")
-    )
+    return bool(_LETTERLESS.fullmatch(name)) or name.lower().rstrip(".") in _NOTHING
 
 
 def _kind(sign: str) -> str:
@@ -423,8 +424,12 @@ def _names(parts: list[_Part]) -> list[str]:
     persons = list(filter(None, words_of))
     bare = len(persons) > 1 and all(map(_has_bare_initials_last, persons))
     firsts = [initials_from(words, bare=bare) for words in words_of]
-    initials_last = [first < len(words) for first, words in zip(firsts, words_of, strict=True)]
-    family_first = 2 * sum(initials_last) > len(parts)
+    surnames = [
+        words[:first] for first, words in zip(firsts, words_of, strict=True) if first < len(words)
+    ]
+    family_first = 2 * len(surnames) > len(parts) and any(
+        " " not in without_particles(surname)[1] for surname in surnames
+    )
     names = []
     for part, words, first in zip(parts, words_of, firsts, strict=True):
         if first == len(words):
@@ -488,13 +493,20 @@ def _pairs(parts: list[_Part]) -> list[str] | None:
     names, strengths = _paired(parts)
     strong, weak = strengths.count(1), strengths.count(-1)
     lone = strengths.count(None)
-    if (
-        strengths == [0] and len(parts) == 2 and parts[1].text.count(" ") < 3
-    ):  # "Okafor, J. Robert" alone
-        return names
+    if len(parts) == 2 and len(names) == 1:
+        return names if _is_lone_pair(*parts) else None
     if not strong or strong < 2 * weak or lone > max(1, strong // 3) or (lone == strong == 1):
         return None
     return names
+
+
+def _is_lone_pair(part: _Part, after: _Part) -> bool:
+    """Whether the only two parts of a list are a pair: `Okafor, J. Robert`, not `Anna Berg, V`."""
+    family, given = part.text, after.text
+    if _strength(family, given) == 1:
+        # "Anna Berg, B. B. K" names two, one of them with a family name of one letter.
+        return " " not in family or "." not in given or given.endswith(".")
+    return " " not in family and given.count(" ") < 3
 
 
 def _may_be_half(part: _Part) -> bool:
@@ -561,9 +573,8 @@ def _may_be_pair(part: _Part, after: _Part) -> bool:
     family, given = part.text, after.text
     if after.separator != "," or _is_alone(given):
         return False
-    last = family.rpartition(" ")[2]
     return (
-        last[:1] != last[:1].lower()  # Chinese has no capitals
+        family != family.lower()  # Chinese has no capitals
         and family.count(" ") < 5
         and given.count(" ") < 5
         and not any(map(is_initial, family.split()))

@@ -56,6 +56,10 @@ _PARTICLES = frozenset(
 # ... and these before a last word, with a capital too.
 _CAPITAL_PARTICLES = _PARTICLES - {"ben", "bin", "in", "op", "te", "ten"} | {"mac", "mc"}
 _ANY_PARTICLES = _CAPITAL_PARTICLES | _PARTICLES
+_NOT_GIVEN = frozenset("De Del Della Di Dal Dalla Le Von".split())
+"""Particles that do not end given names."""
+_SHORT_FAMILIES = frozenset("EOUÓ")
+"""Single letters that are family names: Weinan E."""
 _OF_GIVEN_NAMES = frozenset(
     """angeles carmen cassia concepcion dolores fatima guadalupe jesus lluc lourdes mar mercedes
     nieves pilar rosario socorro valle dios""".split()
@@ -136,6 +140,9 @@ def split_name(name: str) -> Name:
     suffix = words.pop() if len(words) > 1 and is_suffix(words[-1]) else ""
     if initials := len(words) - initials_from(words):
         return _with_initials_last(words, initials, suffix)
+    if initials := _initials_of_family(words):  # "Nia A. Olvera M."
+        start = len(words) - initials - 1
+        return Name(" ".join(words[:start]), "", " ".join(words[start:]), suffix)
     start = _surname_start(words)
     particle, family = without_particles(words[start:])
     return Name(" ".join(words[:start]), particle, family, suffix)
@@ -154,9 +161,27 @@ def _from_commas(name: str) -> Name:
         family = f"{given.pop()} {family}"
     # "Berg, Anna van der" is how some lists sort by the family name proper.
     first = len(given)
-    while not particle and first > 1 and given[first - 1] in _PARTICLES:
+    while not particle and first > 1 and _is_particle_behind(given, first - 1):
         first -= 1
     return Name(" ".join(given[:first]), particle or " ".join(given[first:]), family, suffix)
+
+
+def _initials_of_family(words: list[str]) -> int:
+    """How many initials stand behind a surname that has others in front of it."""
+    initials = 0
+    while initials < len(words) and is_initial(words[-initials - 1]):
+        initials += 1
+    is_short_family = initials == 1 and words[-1] in _SHORT_FAMILIES
+    return initials if len(words) - initials > 1 and not is_short_family else 0
+
+
+def _is_particle_behind(given: list[str], i: int) -> bool:
+    """Whether a particle of the family name stands behind given names: `Berg, A. Van`."""
+    word = given[i]
+    return word in _PARTICLES or (
+        word.lower() in _CAPITAL_PARTICLES
+        and (word in _NOT_GIVEN or all(map(is_initial, given[:i])))
+    )
 
 
 def _with_initials_last(words: list[str], initials: int, suffix: str) -> Name:
@@ -286,18 +311,16 @@ def is_suffix(word: str) -> bool:
 
 
 def initials_from(words: list[str], *, bare: bool = False) -> int:
-    """Where the initials at the end of a name begin; `bare` ones have no full stops."""
+    """Where the initials at the end of a name begin; `bare` ones may be like `NK`."""
     first = len(words)
-    if not words or (not bare and "." not in words[-1]):
-        return first
     while first > 0 and (
-        (is_initial(words[first - 1]) and "." in words[first - 1])
-        or (bare and _BARE_INITIALS.fullmatch(words[first - 1]))
+        is_initial(words[first - 1]) or (bare and _BARE_INITIALS.fullmatch(words[first - 1]))
     ):
         first -= 1
     # "J. A." and "M. Olvera J." are cut short, "Dobrova D. V." is whole.
     whole = first > 0 and not any(is_initial(word) for word in words[:first])
-    return first if whole else len(words)
+    is_short_family = first == len(words) - 1 and words[first] in _SHORT_FAMILIES
+    return first if whole and not is_short_family else len(words)
 
 
 # --- folded forms ---
