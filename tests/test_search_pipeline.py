@@ -1,5 +1,7 @@
 """The pipeline on papers written out by hand: candidates, signals, ranks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ class FivePapers:
         angles = np.radians([80, 10, 30, 50, 70])
         self._vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
         self._bm25 = np.array([9.0, 0.0, 2.0, 0.0, 5.0])
+        self._names = ["lee", "lee", "hofmann", "hofmann", "wu"]
         self.computed: list[list[int]] = []
 
     def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
@@ -37,6 +40,15 @@ class FivePapers:
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         raise AssertionError("nothing here compares tokens")
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return sum(word == name for name in self._names) if "authors" in fields else 0
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        return np.flatnonzero([[name] in names for name in self._names])
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        return [("A. First", f"B. {self._names[row].title()}") for row in rows.tolist()]
 
     @staticmethod
     def _best(scores: Column, k: int, allowed: Rows | None) -> tuple[Column, Rows]:

@@ -27,6 +27,9 @@ class Weights:
     """In the first pass; BM25 counts the rest where both are known."""
     token_match: float = 0.7
     """In the second pass; the score of the first counts the rest."""
+    author_match: float = 0.6
+    """Beside all other signals, where the query names an author: enough that a paper of an author
+    who is named for certain comes before every other."""
     rerank_depth: int = 16
     """Papers, the best of the first pass, that go through the second. For a query of a few words 40
     would find a little more, and take too long."""
@@ -55,7 +58,7 @@ def rank(
     if not compared and not {"cosine", "bm25"} <= signals.columns.keys():
         return _rank_by_one(papers, candidates)
     scores = first_pass(signals, papers.background, weights)
-    order = np.lexsort((signals.rows, -scores))
+    order = np.lexsort((signals.rows, -with_authors(scores, signals, weights)))
     candidates, scores = candidates.take(order), scores[order]
     if compared and len(order):
         head = candidates.signals.rows[: weights.rerank_depth]
@@ -63,8 +66,9 @@ def rank(
         column[: len(head)] = token_match(query, papers, head)
         candidates.signals.columns["token_match"] = column
         scores = second_pass(scores, column, weights)
-        order = np.lexsort((candidates.signals.rows, -scores))
-        candidates, scores = candidates.take(order), scores[order]
+    scores = with_authors(scores, candidates.signals, weights)
+    order = np.lexsort((candidates.signals.rows, -scores))
+    candidates, scores = candidates.take(order), scores[order]
     return Ranking(scores, np.clip(scores, 0, 1), candidates)
 
 
@@ -114,6 +118,14 @@ def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) ->
     if best > 0:
         late = late / best
     return (1 - weights.token_match) * scores + weights.token_match * late
+
+
+def with_authors(scores: Column, signals: SignalTable, weights: Weights = WEIGHTS) -> Column:
+    """(n,) weighted mean of scores and `author_match`; the scores as they are without it."""
+    if "author_match" not in signals.columns:
+        return scores
+    share = weights.author_match
+    return (1 - share) * scores + share * signals.columns["author_match"]
 
 
 def scaled(values: Column, chance: float, best: float) -> Column:

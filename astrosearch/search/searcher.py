@@ -302,6 +302,7 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
                 cosine=signals.get("cosine"),
                 bm25=signals.get("bm25"),
                 token_match=signals.get("token_match"),
+                author_match=signals.get("author_match"),
             )
         )
     return hits

@@ -3,8 +3,9 @@
 A new signal is a function here, a name in `Signal`, and a weight in `ranker.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,13 @@ from numpy.typing import NDArray
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
 
+if TYPE_CHECKING:
+    from astrosearch.search.author_names import AuthorName
+
 Rows = NDArray[np.int64]
 Column = NDArray[np.float64]
 
-Signal = Literal["cosine", "bm25", "token_match"]
+Signal = Literal["cosine", "bm25", "token_match", "author_match"]
 
 
 class Papers(Protocol):
@@ -47,6 +51,18 @@ class Papers(Protocol):
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         """The papers of (n,) rows as the tokens that an encoder sees in them."""
+        ...
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        """How many papers have a word in one of `fields`, of title, abstract and authors."""
+        ...
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        """Rows, ascending, of the papers among whose authors' names stand all words of a name."""
+        ...
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        """The names of the authors of (n,) rows."""
         ...
 
 
@@ -85,3 +101,21 @@ def token_match(query: EncodedQuery, papers: Papers, rows: Rows) -> Column:
     documents = papers.weighted_tokens(query.encoder, rows)
     scores = [query.encoder.late_interaction_scores(text, documents) for text in query.tokens]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+
+
+FIRST_AUTHOR, OTHER_AUTHOR = 1.0, 0.9
+"""What a match with a name counts, by the author's place in the list."""
+
+
+def author_match(
+    names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]], rows: Rows
+) -> Column:
+    """(n,) how far the authors of papers are those that a query names, from 0 to 1: the mean over
+    the names."""
+    column = np.zeros(len(rows))
+    for place, paper_authors in enumerate(authors):
+        for name in names:
+            matching = [number for number, one in enumerate(paper_authors) if name.matches(one)]
+            if matching:
+                column[place] += name.certainty * (OTHER_AUTHOR if matching[0] else FIRST_AUTHOR)
+    return column / max(len(names), 1)
