@@ -243,6 +243,11 @@ class LexicalIndex:
                 for field in fields
             )
 
+    def knows(self, text: str) -> bool:
+        """Whether a paper has a word of a text, function words aside if it has others."""
+        terms, _ = self._clauses(text, tuple(FIELDS))
+        return bool(terms)
+
     def rows_with_authors(self, names: Sequence[Sequence[str]]) -> NDArray[np.int64]:
         """Rows, ascending, of the papers that have all words of one of `names` among their
         authors'."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.text.authors import author_words
 
 if TYPE_CHECKING:
     from astrosearch.search.author_names import AuthorName
@@ -114,8 +115,14 @@ def author_match(
     the names."""
     column = np.zeros(len(rows))
     for place, paper_authors in enumerate(authors):
+        lines = author_words(paper_authors).split("\n")
         for name in names:
-            matching = [number for number, one in enumerate(paper_authors) if name.matches(one)]
-            if matching:
-                column[place] += name.certainty * (OTHER_AUTHOR if matching[0] else FIRST_AUTHOR)
+            matching = (
+                number
+                for number, (line, author) in enumerate(zip(lines, paper_authors, strict=False))
+                if all(f" {word} " in line for word in name.whole_words) and name.matches(author)
+            )
+            first = next(matching, None)
+            if first is not None:
+                column[place] += name.certainty * (OTHER_AUTHOR if first else FIRST_AUTHOR)
     return column / max(len(names), 1)
