@@ -152,9 +152,7 @@ def named(run: Run, tmp_path: Path, tiny_llama: Path) -> list[str]:
             number,
             **({"authors": authors[number]} if number in authors else {}),
             doi=f"10.1000/Paper.{number}",
-            versions=[
-                {"version": "v1", "created": f"Fri, 06 May {1990 + number % 50} 00:00:00 GMT"}
-            ],
+            versions=[{"version": "v1", "created": days[number % 50]}],
         )
         for number in range(60)
     ]
