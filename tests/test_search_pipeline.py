@@ -7,6 +7,7 @@ import pytest
 
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.search.author_names import AuthorName, named_authors
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.ranker import rank
 from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows
@@ -42,7 +43,7 @@ class FivePapers:
         raise AssertionError("nothing here compares tokens")
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
-        return sum(word == name for name in self._names) if "authors" in fields else 0
+        return sum(word.lower() == name for name in self._names) if "authors" in fields else 0
 
     def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
         return np.flatnonzero([[name] in names for name in self._names])
@@ -87,6 +88,40 @@ def test_papers_that_ask_are_left_out_and_do_not_cost_a_place() -> None:
     assert found.signals.rows.tolist() == [2, 3, 4]
     assert found.dense_ranks.tolist() == [1, 2, 0]
     assert found.lexical_ranks.tolist() == [2, 0, 1]
+
+
+def test_papers_of_an_author_who_is_named_are_candidates() -> None:
+    asked = EncodedQuery("Hofmann", ASKED.vector)
+    found = find_candidates(FivePapers(), asked, depth=1)
+    # Row 3 has no word of the query in the search by words, so only row 2 is added.
+    assert found.signals.rows.tolist() == [0, 1, 2]
+    assert found.signals.columns["author_match"].tolist() == [0, 0, 0.9]
+    assert "author_match" not in find_candidates(FivePapers(), ASKED, 1).signals.columns
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Hofmann", [("hofmann",)]),
+        ("hofmann & Wu 2016", [("hofmann",), ("wu",)]),
+        ("papers by Hofmann on dust", [("hofmann",)]),
+        ("dust (Hofmann et al. 2016)", [("hofmann",)]),
+        ("Hofmann dust", [("hofmann",)]),
+        ("dust in a stream", []),
+        ("on the dust of one galaxy and of another with more gas Hofmann", []),
+        ("", []),
+    ],
+)
+def test_a_name_is_told_by_the_papers(text: str, names: list[tuple[str, ...]]) -> None:
+    assert [name.words for name in named_authors(FivePapers(), text)] == names
+
+
+def test_a_name_matches_the_family_name_with_given_names_or_initials() -> None:
+    author = "Selma E. de Mink"
+    for words in (("mink",), ("de", "mink"), ("selma", "mink"), ("mink", "s"), ("mink", "s", "e")):
+        assert AuthorName(words, 1.0).matches(author), words
+    for words in (("selma",), ("de",), ("mink", "anna"), ("mink", "x"), ("min",)):
+        assert not AuthorName(words, 1.0).matches(author), words
 
 
 def test_a_filter_leaves_only_its_rows() -> None:

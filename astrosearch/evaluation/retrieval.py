@@ -212,7 +212,7 @@ class _DocumentsOfQuery:
 
     def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
         words = self._documents.words
-        rows = words.with_authors(names)
+        rows: Rows = words.with_authors(names)
         return rows[rows != words.task.queries[self._number].place]
 
     def authors(self, rows: Rows) -> list[tuple[str, ...]]:
