@@ -204,7 +204,7 @@ def test_an_identifier_finds_its_paper_and_those_like_it(run: Run, named: list[s
 
 
 def test_filters_alone_list_the_newest_papers(run: Run, named: list[str]) -> None:
-    years = [hit["year"] for hit in asked(run, "cat:gr-qc")]
+    years = [int(str(hit["year"])) for hit in asked(run, "cat:gr-qc")]
     assert years == sorted(years, reverse=True)
     assert ids(run, "--category", "gr-qc") == ids(run, "cat:gr-qc")
     assert "a filter" in run("query", code=2).stderr

@@ -212,8 +212,9 @@ class _DocumentsOfQuery:
 
     def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
         words = self._documents.words
-        rows: Rows = words.with_authors(names)
-        return rows[rows != words.task.queries[self._number].place]
+        rows = words.with_authors(names)
+        others: Rows = rows[rows != words.task.queries[self._number].place]
+        return others
 
     def authors(self, rows: Rows) -> list[tuple[str, ...]]:
         return self._documents.authors(rows)
