@@ -21,17 +21,22 @@ OLD_ARCHIVES = frozenset(
 
 _WRAPPING = re.compile(
     r"""^(?:
-        https?://(?:[\w-]+\.)*arxiv\.org/(?:abs|pdf|html|format|ps|src|e-print|list)/
-      | (?:[\w-]+\.)*arxiv\.org/(?:abs|pdf|html|format|ps|src|e-print)/
+        (?:https?://)?(?:[\w-]+\.)*(?:ar[x5]iv|alphaxiv)\.(?:labs\.arxiv\.)?org/
+        (?:abs|pdf|html|format|ps|src|e-print|list)/
+      | (?:https?://)?huggingface\.co/papers/
+      | (?:abs|pdf)/
       | (?:https?://(?:dx\.)?doi\.org/|doi:\s*)?10\.48550/arxiv\.
       | oai:arxiv\.org:
-      | arxiv:\s*
+      | arxiv(?::\s*|\s+)
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
 _NEW = re.compile(r"^(\d\d)(\d\d)\.(\d{4,5})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII)
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_STAMP = re.compile(r"\s*\[[a-zA-Z][\w.-]*\](?:\s+\d{1,2}\s+\w{3}\s+\d{4})?$")
+"""`[astro-ph.IM]` and the day behind an identifier, as on the margin of a paper."""
 _OLD = re.compile(
-    r"^([a-z-]+)(?:\.[a-z]{2})?/(\d\d)(\d\d)(\d{3})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII
+    r"^([a-z-]+)(?:\.[a-z-]{2,})?/(\d\d)(\d\d)(\d{3})(?:v(\d{1,4}))?$", re.IGNORECASE | re.ASCII
 )
 
 
@@ -54,6 +59,12 @@ class ArxivId(NamedTuple):
     version: int | None
 
 
+def without_wrapping(text: str) -> str:
+    """An identifier or address without invisible signs, brackets, quotes and stops around it."""
+    bare = _INVISIBLE.sub("", text).strip().rstrip(".,;:!?")
+    return _STAMP.sub("", bare).strip(" \t\n()[]<>{}\"'“”‘’`").rstrip(".,;:!?")
+
+
 def parse_id(text: str) -> ArxivId:
     """Normalise any common way to write an arXiv identifier.
 
@@ -73,7 +84,9 @@ def parse_id(text: str) -> ArxivId:
         )
     if not _NEW.match(bare):  # nearly all are in this form, and need no unwrapping
         bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
-        bare = _WRAPPING.sub("", bare)
+        bare = without_wrapping(bare)
+        while (shorter := _WRAPPING.sub("", bare)) != bare:  # "abs/arXiv:2309.06126"
+            bare = shorter
         bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
         bare = re.sub(r"\.pdf$", "", bare, flags=re.IGNORECASE)
 

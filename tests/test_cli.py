@@ -91,13 +91,13 @@ class TestAnswers:
         assert json.loads(piped) == answers[3]
         run("query", "gas", "--batch", questions, code=2)
 
-        questions.write_text("gas\n\nyear:soon dust\nauthor:lee\ndust\n")
+        questions.write_text("gas\n\nyear:soon dust\nauthor:nobody\n2301.12345\ndust\n")
         lines = run("query", "--batch", questions, "-k", 1).stdout.splitlines()
         records = [json.loads(line) for line in lines]
-        assert [len(record["hits"]) for record in records] == [1, 0, 0, 0, 1]
+        assert [len(record["hits"]) for record in records] == [1, 0, 0, 0, 0, 1]
         assert "year:soon is not a year" in records[2]["error"]
-        assert "only filters" in records[3]["error"]
-        assert "error" not in records[0]
+        assert "arXiv identifier" in records[4]["error"]
+        assert [number for number, record in enumerate(records) if "error" in record] == [2, 4]
 
     def test_filters_leave_k_answers_whenever_there_are_k(self, run: Run) -> None:
         def ask(*filters: object) -> list[dict[str, object]]:
@@ -409,14 +409,6 @@ class TestSlips:
         assert said.startswith("astrosearch: ")
         assert fact in said
         assert said.endswith((" --help", "?", "-k 5"))
-
-    @pytest.mark.usefixtures("built")
-    def test_an_identifier_as_a_query_is_answered_with_the_commands_that_take_it(
-        self, run: Run
-    ) -> None:
-        said = run("query", f"https://arxiv.org/abs/{FIRST}v1").stderr
-        assert f"astrosearch show {FIRST}. Papers like it: astrosearch similar {FIRST}" in said
-        assert "identifier" not in run("query", "gas of 1001").stderr
 
     def test_two_texts_in_the_place_of_identifiers_are_told_their_option(self, run: Run) -> None:
         said = run("compare", "gas in a stream", "dust", code=2).stderr

@@ -25,6 +25,14 @@ from astrosearch.papers import ArxivId, in_category, month_of_id, normal_categor
         ("oai:arXiv.org:astro-ph/0601001", ArxivId("astro-ph/0601001", None)),
         ("astro-ph.GA/0601001", ArxivId("astro-ph/0601001", None)),
         ("Hep-Th/9901001", ArxivId("hep-th/9901001", None)),
+        ("[2309.06126].", ArxivId("2309.06126", None)),
+        ("\u200b2309.06126\ufeff", ArxivId("2309.06126", None)),
+        ("physics.space-ph/0601001", ArxivId("physics/0601001", None)),
+        ("abs/arXiv:2309.06126v1", ArxivId("2309.06126", 1)),
+        ("arXiv 2309.06126", ArxivId("2309.06126", None)),
+        ("arXiv:2309.06126v1 [astro-ph.IM] 12 Sep 2023", ArxivId("2309.06126", 1)),
+        ("https://ar5iv.labs.arxiv.org/html/2309.06126", ArxivId("2309.06126", None)),
+        ("https://huggingface.co/papers/2309.06126", ArxivId("2309.06126", None)),
     ],
 )
 def test_every_common_form_is_normalised(text: str, expected: ArxivId) -> None:

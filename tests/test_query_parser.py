@@ -8,6 +8,8 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
 from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
 
+IN_TITLE = RequiredPhrase("dust", ("title",))
+
 
 @pytest.mark.parametrize(
     ("typed", "expected"),
@@ -59,6 +61,25 @@ from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
             "dust year:2015–2020",
             ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
         ),
+        ("author: Lee dust", ParsedQuery("dust", (), (Filters(author="Lee"),))),
+        ("au:Lee ti:dust", ParsedQuery("dust", (IN_TITLE,), (Filters(author="Lee"),))),
+        ("title: dust", ParsedQuery("dust", (IN_TITLE,))),
+        ("author:van Dyk spin", ParsedQuery("spin", (), (Filters(author="van Dyk"),))),
+        (
+            "title:(dust gas)",
+            ParsedQuery("dust gas", (IN_TITLE, RequiredPhrase("gas", ("title",)))),
+        ),
+        (
+            "author:(Lee; Wu)",
+            ParsedQuery("", (), (Filters(author="Lee"), Filters(author="Wu"))),
+        ),
+        ("author:lee", ParsedQuery("", (), (Filters(author="lee"),))),
+        ("dust -gas", ParsedQuery("dust", excluded=(RequiredPhrase("gas"),))),
+        ("dust NOT gas", ParsedQuery("dust", excluded=(RequiredPhrase("gas"),))),
+        ('dust -"cold gas"', ParsedQuery("dust", excluded=(RequiredPhrase("cold gas"),))),
+        ("dust -title:dust", ParsedQuery("dust", excluded=(IN_TITLE,))),
+        ("dust -author:Lee", ParsedQuery("dust", excluded=(Filters(author="Lee"),))),
+        ("dust AND gas", ParsedQuery("dust gas")),
         (
             "dust author:lee author:wu",
             ParsedQuery("dust", (), (Filters(author="lee"), Filters(author="wu"))),
@@ -78,8 +99,11 @@ def test_a_query_is_understood(typed: str, expected: ParsedQuery) -> None:
         'title:"unclosed words',
         'a 5" aperture and a 3" slit',
         "foo:bar",
-        "title: dust",
         "subtitle:dust",
+        "The Heliophysical Year: 2007",
+        "[Fe/H] of -1 and X -ray gas",
+        "DUST NOT GAS AND -ICE",
+        " ".join(["pasted"] * 30) + " -word NOT gas",
         '"$\\sim$" dust',
         "abs:$\\rm dust$",
         'author:""',
@@ -104,9 +128,54 @@ def test_what_is_no_condition_is_plain_words(typed: str) -> None:
         ("dust year:0000", "year:0000 is not a year"),
         ("dust cat:7", "'7' is not a category"),
         ("dust author:F", "'F' does not name an author"),
-        ("author:hofmann year:2016", "only filters: add words"),
     ],
 )
 def test_a_filter_that_says_nothing_is_one_line(typed: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         parse(typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "arxiv_id"),
+    [
+        ("2306.01003", "arXiv identifier", "2306.01003"),
+        ("https://arxiv.org/abs/2306.01003v2", "arXiv identifier", "2306.01003"),
+        ("(arXiv:2306.01003).", "arXiv identifier", "2306.01003"),
+        ("2306.\u200b01003", "arXiv identifier", "2306.01003"),
+        ("doi:10.48550/arXiv.2306.01003", "arXiv identifier", "2306.01003"),
+        ("https://doi.org/10.3847/2041-8213/ab1234", "DOI", None),
+        ("2023arXiv230601003N", "bibcode", "2306.01003"),
+        ("2012arXiv1204.1234K", "bibcode", "1204.1234"),
+        ("1994astro.ph..1008M", "bibcode", "astro-ph/9401008"),
+        ("1998hep.ph...11234K", "bibcode", "hep-ph/9811234"),
+        (
+            "https://ui.adsabs.harvard.edu/abs/2023arXiv230601003N/abstract",
+            "bibcode",
+            "2306.01003",
+        ),
+        ("2015ApJ...798..100X", "bibcode", None),
+    ],
+)
+def test_an_identifier_alone_is_told(typed: str, kind: str, arxiv_id: str | None) -> None:
+    identifier = parse(typed).identifier
+    assert identifier is not None
+    assert (identifier.kind, identifier.arxiv_id) == (kind, arxiv_id)
+
+
+@pytest.mark.parametrize("typed", ["1215.6701", "dust 2306.01003", "10.5 kpc", "spectroscopicals"])
+def test_other_numbers_and_words_are_no_identifiers(typed: str) -> None:
+    assert parse(typed).identifier is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "note"),
+    [
+        ("dust OR gas", "OR has no meaning here"),
+        ("keyword:dust gas", "keyword: has no meaning here"),
+        ("doi:nonsense", "nonsense is taken for a word"),
+        ("dust author:Ries*", "the * of Ries* has no meaning here"),
+    ],
+)
+def test_what_has_no_meaning_here_is_said(typed: str, note: str) -> None:
+    [said] = parse(typed).notes
+    assert note in said

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from astrosearch.search.candidates import Candidates
-from astrosearch.search.ranker import WEIGHTS, Weights, first_pass, rank, scaled, second_pass
+from astrosearch.search.ranker import (
+    WEIGHTS,
+    Weights,
+    first_pass,
+    rank,
+    scaled,
+    second_pass,
+    with_authors,
+)
 from astrosearch.search.signals import EncodedQuery, Papers, Signal, SignalTable
 from tests.test_search_pipeline import FivePapers
 
@@ -42,6 +50,20 @@ def test_where_nothing_is_nearer_than_chance_the_nearest_is_still_first() -> Non
     signals = table([2, 5, 8], cosine=[0.3, 0.2, 0.1], bm25=[0.0, 0.0, 0.0])
     assert order(signals, background=0.6) == [2, 5, 8]
     assert scaled(np.array([0.3, 0.2]), 0.6, 0.3) == pytest.approx([0.0, -0.1])
+
+
+def test_papers_of_an_author_who_is_named_for_certain_come_first() -> None:
+    signals = table([2, 5, 8], cosine=[1.0, 0.1, 0.0], bm25=[9.0, 1.0, 0.0])
+    assert order(signals) == [2, 5, 8]
+    signals.columns["author_match"] = np.array([0.0, 0.0, 0.9])
+    assert order(signals) == [8, 2, 5]
+    signals.columns["author_match"] = np.array([1.0, 0.9, 0.0])
+    assert order(signals) == [2, 5, 8]
+
+
+def test_without_author_match_the_scores_are_as_they_are() -> None:
+    scores = np.array([1.0, 0.5])
+    np.testing.assert_array_equal(with_authors(scores, table([1, 2])), scores)
 
 
 def test_the_second_pass_adds_the_likeness_where_tokens_were_compared() -> None:

@@ -117,14 +117,115 @@ def test_filters_hold_in_every_mode(run: Run, built: Path, mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "text",
-    ['"', "z: 7", "the of and", "🙂", "[ \\ ( AND OR NOT", "Hubble's constant: a", "foo:bar"],
+    "text", ["z: 7", "the of and", "[ \\ ( AND OR NOT", "Hubble's constant: a", "foo:bar"]
 )
 def test_odd_queries_break_nothing(run: Run, built: Path, mode: Mode, text: str) -> None:
     lines = run("query", "--batch", "-", "--mode", mode, stdin=text + "\n").stdout.splitlines()
     assert [json.loads(line)["query"] for line in lines] == [text]
     if mode != "lexical":
         assert len(json.loads(lines[0])["hits"]) == 10
+
+
+@pytest.mark.usefixtures("built")
+@pytest.mark.parametrize("odd", ['"', "🙂", "!!! ???"])
+def test_a_query_without_a_word_has_no_answer(run: Run, odd: str) -> None:
+    for mode in MODES:
+        result = run("query", odd, "--mode", mode, code=4)
+        assert "has a word of" in result.stderr
+        assert result.stdout == ""
+
+
+@pytest.mark.usefixtures("built")
+def test_it_is_said_that_no_paper_has_a_word_of_the_query(run: Run) -> None:
+    assert "No paper has a word of 'xyzzy'" in run("query", "xyzzy").stderr
+    assert "No paper" not in run("query", "xyzzy gas").stderr
+
+
+@pytest.fixture
+def named(run: Run, tmp_path: Path, tiny_llama: Path) -> list[str]:
+    """An index in which paper 30 is by Quimby and Mendez, 31 by van Zyl, 32 by Quimby; its ids."""
+    authors = {30: "Carla Mendez, Zoe Quimby", 31: "Ann van Zyl", 32: "Zoe Quimby"}
+    days = [f"Fri, 06 May {year} 00:00:00 GMT" for year in range(1990, 2040)]
+    lines = [
+        kaggle_line(
+            number,
+            **({"authors": authors[number]} if number in authors else {}),
+            doi=f"10.1000/Paper.{number}",
+            versions=[{"version": "v1", "created": days[number % 50]}],
+        )
+        for number in range(60)
+    ]
+    source = tmp_path / "named.json"
+    source.write_text("\n".join(lines))
+    run("index", "--corpus", source, "--encoder", tiny_llama)
+    return [str(json.loads(line)["id"]) for line in lines]
+
+
+def ids(run: Run, *arguments: object) -> list[str]:
+    return list(run("query", *arguments, "--format", "ids").stdout.split())
+
+
+def test_papers_of_an_author_that_a_query_names_come_first(run: Run, named: list[str]) -> None:
+    first, second = named[32], named[30]
+    for query in ("Quimby", "quimby", "Zoe Quimby", "Quimby, Z.", "Quimby 2020", "Quimby et al."):
+        assert ids(run, query)[:2] == [first, second], query
+    for query in ("papers by Quimby on gas", "gas by Zoe Quimby", "gas Quimby"):
+        assert set(ids(run, query)[:2]) == {first, second}, query
+    assert ids(run, "Quimby & Mendez")[0] == second
+    assert ids(run, "papers by van Zyl")[0] == named[31]
+    assert query_hits(run, "Quimby")[0]["author_match"] == 1
+    assert query_hits(run, "gas in a stream")[0]["author_match"] is None
+    assert query_hits(run, "Zoe")[0]["author_match"] is None
+
+
+def test_a_query_that_names_nobody_is_answered_as_without_names(run: Run, named: list[str]) -> None:
+    long = "gas in a stream of dust around the cold halo of a galaxy Quimby"
+    assert query_hits(run, long)[0]["author_match"] is None
+    assert ids(run, "author:Quimby", "-k", 9) == [named[32], named[30]]
+
+
+def test_an_identifier_finds_its_paper_and_those_like_it(run: Run, named: list[str]) -> None:
+    paper = named[30]
+    near = list(run("similar", paper, "-k", 9, "--format", "ids").stdout.split())
+    for query in (paper, f"https://arxiv.org/abs/{paper}v3", "doi:10.1000/paper.30"):
+        assert ids(run, query) == [paper, *near]
+        assert ids(run, query, "-k", 1) == [paper]
+    said = {
+        "2306.99999": "2306.99999 is an arXiv identifier, but",
+        "10.1000/none": "10.1000/none is a DOI, but no paper of index main",
+        "2015ApJ...798..100X": "is a bibcode, but no paper of index main",
+    }
+    for query, words in said.items():
+        assert words in run("query", query, code=4).stderr
+    lines = run("query", "--batch", "-", stdin=f"2306.99999\n{paper}\n").stdout.splitlines()
+    assert "is an arXiv identifier" in json.loads(lines[0])["error"]
+    assert json.loads(lines[1])["hits"][0]["id"] == paper
+
+
+def test_filters_alone_list_the_newest_papers(run: Run, named: list[str]) -> None:
+    years = [int(str(hit["year"])) for hit in query_hits(run, "cat:gr-qc")]
+    assert years == sorted(years, reverse=True)
+    assert ids(run, "--category", "gr-qc") == ids(run, "cat:gr-qc")
+    assert "a filter" in run("query", code=2).stderr
+    assert "not author" in run("query", "author:Quimby -author:Quimby", code=4).stderr
+
+
+def test_what_is_excluded_is_not_in_the_answer(run: Run, named: list[str]) -> None:
+    without = ids(run, "gas -author:Quimby", "-k", 60)
+    assert set(named) - set(without) == {named[30], named[32]}
+    with_word = set(ids(run, 'gas "number"', "-k", 60))
+    assert with_word == set(named)
+    assert "none of the 60 papers" in run("query", "gas -number", code=4).stderr
+
+
+@pytest.mark.usefixtures("named")
+def test_an_answer_can_be_sorted_by_date(run: Run) -> None:
+    best = query_hits(run, "gas in a stream")
+    dated = query_hits(run, "gas in a stream", "--sort", "date")
+    years = [int(str(hit["year"])) for hit in dated]
+    assert years == sorted(years, reverse=True)
+    assert sorted(int(str(hit["rank"])) for hit in dated) == list(range(1, 11))
+    assert {hit["id"] for hit in dated} == {hit["id"] for hit in best}
 
 
 def test_lexical_mode_needs_no_model(

@@ -1,10 +1,13 @@
 """Candidates, signals and ranks of five papers written out by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.search.author_names import AuthorName, named_authors
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.ranker import rank
 from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows
@@ -18,6 +21,7 @@ class FivePapers:
         angles = np.radians([80, 10, 30, 50, 70])
         self._vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
         self._bm25 = np.array([9.0, 0.0, 2.0, 0.0, 5.0])
+        self._names = ["lee", "lee", "hofmann", "hofmann", "wu"]
         self.computed: list[list[int]] = []
 
     def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
@@ -37,6 +41,15 @@ class FivePapers:
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         raise AssertionError("nothing here compares tokens")
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return sum(word.lower() == name for name in self._names) if "authors" in fields else 0
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        return np.flatnonzero([[name] in names for name in self._names])
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        return [("A. First", f"B. {self._names[row].title()}") for row in rows.tolist()]
 
     @staticmethod
     def _best(scores: Column, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
@@ -75,6 +88,40 @@ def test_papers_of_the_query_are_left_out_and_others_take_their_places() -> None
     assert candidates.signals.rows.tolist() == [2, 3, 4]
     assert candidates.dense_ranks.tolist() == [1, 2, 0]
     assert candidates.lexical_ranks.tolist() == [2, 0, 1]
+
+
+def test_papers_of_an_author_who_is_named_are_candidates() -> None:
+    query = EncodedQuery("Hofmann", QUERY.vector)
+    candidates = find_candidates(FivePapers(), query, depth=1)
+    # Row 3 has no word of the query in the search by words, so only row 2 is added.
+    assert candidates.signals.rows.tolist() == [0, 1, 2]
+    assert candidates.signals.columns["author_match"].tolist() == [0, 0, 0.9]
+    assert "author_match" not in find_candidates(FivePapers(), QUERY, 1).signals.columns
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Hofmann", [("hofmann",)]),
+        ("hofmann & Wu 2016", [("hofmann",), ("wu",)]),
+        ("papers by Hofmann on dust", [("hofmann",)]),
+        ("dust (Hofmann et al. 2016)", [("hofmann",)]),
+        ("Hofmann dust", [("hofmann",)]),
+        ("dust in a stream", []),
+        ("on the dust of one galaxy and of another with more gas Hofmann", []),
+        ("", []),
+    ],
+)
+def test_a_name_is_told_by_the_papers(text: str, names: list[tuple[str, ...]]) -> None:
+    assert [name.words for name in named_authors(FivePapers(), text)] == names
+
+
+def test_a_name_matches_the_family_name_with_given_names_or_initials() -> None:
+    author = "Selma E. de Mink"
+    for words in (("mink",), ("de", "mink"), ("selma", "mink"), ("mink", "s"), ("mink", "s", "e")):
+        assert AuthorName(words, 1.0).matches(author), words
+    for words in (("selma",), ("de",), ("mink", "anna"), ("mink", "x"), ("min",)):
+        assert not AuthorName(words, 1.0).matches(author), words
 
 
 def test_a_filter_leaves_only_its_rows() -> None:

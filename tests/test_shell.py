@@ -69,6 +69,16 @@ class TestDownAPipe:
             assert line.startswith("astrosearch: ")
             assert fact in line
 
+    def test_a_filter_that_cannot_hold_is_refused_when_it_is_set(self, run: Run) -> None:
+        lines = ["/since 2010", "/until 2005", "/author F", "/category 7", "gas"]
+        result = run("shell", "--format", "ids", stdin="\n".join(lines), code=2)
+        said = result.stderr.splitlines()
+        assert "2010-01-01, is later than the last" in said[0]
+        assert "does not name an author" in said[1]
+        assert "is not a category" in said[2]
+        assert len(said) == 3
+        assert result.stdout == run("query", "gas", "--since", 2010, "--format", "ids").stdout
+
     def test_another_index_is_asked_from_then_on(
         self, run: Run, snapshot: Path, tiny_llama: Path
     ) -> None:

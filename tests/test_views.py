@@ -239,6 +239,7 @@ FIRST = {
     "cosine": 0.4,
     "bm25": None,
     "token_match": None,
+    "author_match": None,
     "dense_rank": 2,
     "lexical_rank": None,
     "id": "2401.00001",
@@ -273,7 +274,8 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     render.write_hits([Hit(1, 0.5, paper)], format="csv", query=None, index="main")
     out = capsys.readouterr().out
     assert out.startswith(
-        "rank,match,score,cosine,bm25,token_match,dense_rank,lexical_rank,id,title,authors,categories,"
+        "rank,match,score,cosine,bm25,token_match,author_match,dense_rank,"
+        "lexical_rank,id,title,authors,categories,"
     )
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["title"] == 'A "quoted", comma-ridden title'
@@ -360,7 +362,8 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
     record = json.loads(capsys.readouterr().out)
     assert record == {name: FIRST[name] for name in record}
     assert set(FIRST) - set(record) == {
-        *("rank", "match", "score", "cosine", "bm25", "token_match", "dense_rank", "lexical_rank")
+        *("rank", "match", "score", "cosine", "bm25", "token_match", "author_match"),
+        *("dense_rank", "lexical_rank"),
     }
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")

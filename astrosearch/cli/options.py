@@ -310,6 +310,16 @@ def filter_options(command: Command) -> Command:
     return command
 
 
+def sort_option(command: Command) -> Command:
+    return click.option(
+        "--sort",
+        type=click.Choice(["match", "date"]),
+        default="match",
+        show_default=True,
+        help="The order of the papers found: the best first, or the newest first.",
+    )(command)
+
+
 def answer_options(command: Command) -> Command:
     for decorate in (
         click.option(

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from astrosearch.cli.console import Terminal, notify, write
-from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
+from astrosearch.cli.console import Terminal, write
+from astrosearch.cli.options import (
+    answer_options,
+    filter_options,
+    index_option,
+    mode_option,
+    sort_option,
+)
 
 if TYPE_CHECKING:
     from astrosearch.search.hits import Hit
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     help="Answer the queries of a file, one on each line; write one JSON object for each.",
 )
 @mode_option
+@sort_option
 @answer_options
 @filter_options
 @index_option
@@ -32,6 +39,7 @@ def query(
     text: tuple[str, ...],
     batch: Path | None,
     mode: "Mode",
+    sort: str,
     k: int,
     output: str,
     abstracts: bool,
@@ -44,25 +52,32 @@ def query(
     With - for TEXT, the query is read from standard input. Words in "quotes" must stand side by
     side in the title or the abstract; words after title: or abs: must stand in that field. Endings
     are ignored: galaxies matches galaxy. author:, cat: and year: are filters: year:2016,
-    year:2015-2020, year:2015-.
+    year:2015-2020, year:2015-. A minus sign or NOT excludes: -word, -author:name.
+
+    Papers of an author that TEXT names come first. An arXiv identifier, a DOI or a bibcode finds
+    that paper, and papers like it. Filters without TEXT list the newest papers that pass.
 
     \b
     astrosearch query "magellanic stream"
     astrosearch query "gas stripped from a dwarf" --since 2010 --author putman
     astrosearch query 'title:"tidal tails" dwarf author:hofmann year:2015-2020'
     astrosearch query "NGC 1068" --mode lexical
+    astrosearch query "papers by Madhusudhan on atmospheres"
+    astrosearch query 2309.06126
+    astrosearch query author:hofmann -k 20
     pbpaste | astrosearch query - --format bibtex
     astrosearch query --batch questions.txt > answers.jsonl
     """
-    if (batch is None) == (not text):
-        raise click.UsageError("give a TEXT, - for standard input, or --batch FILE")
-    if batch is not None and (output != "table" or abstracts or explain):
+    has_filters = any(value is not None for value in filters.values())
+    if text if batch is not None else not (text or has_filters):
+        raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
+    if batch is not None and (output != "table" or abstracts or explain or sort != "match"):
         raise click.UsageError(
-            "--batch writes JSON lines: leave --format, --abstracts and --explain out"
+            "--batch writes JSON lines: leave --format, --sort, --abstracts and --explain out"
         )
     typed = sys.stdin.read() if text == ("-",) else " ".join(text)
     typed = typed.encode(errors="replace").decode()  # bytes that are not UTF-8 become ?
-    if batch is None and not typed.strip():
+    if text and not typed.strip():
         raise click.UsageError("the query is empty")
 
     from astrosearch.corpus.filters import Filters
@@ -79,9 +94,9 @@ def query(
         hits = searcher.query(parsed or typed, k, option_filters, mode)
         if not hits:
             raise searcher.why_empty(parsed, option_filters)
+    hits = in_order(hits, sort)
     style = AnswerStyle(output, abstracts, explain)
     write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
-    _notify_identifier(typed)
 
 
 @click.command()
@@ -118,19 +133,11 @@ def similar(
     write_answer(hits, style, query=" ".join(normal), index=searcher.name)
 
 
-def _notify_identifier(text: str) -> None:
-    """Say which command takes an identifier, where a query is one: its digits are no words."""
-    from contextlib import suppress
-
-    from astrosearch.errors import IdentifierError
-    from astrosearch.papers import parse_id
-
-    with suppress(IdentifierError):
-        paper_id = parse_id(text).id
-        notify(
-            f"The query is an arXiv identifier. That paper: astrosearch show {paper_id}. "
-            f"Papers like it: astrosearch similar {paper_id}"
-        )
+def in_order(hits: "list[Hit]", sort: str) -> "list[Hit]":
+    """Hits as `--sort` has them; each keeps its rank."""
+    if sort == "date":
+        return sorted(hits, key=lambda hit: hit.paper.published, reverse=True)
+    return hits
 
 
 def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
@@ -149,8 +156,8 @@ def _answers(
     texts: list[str], answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]"
 ) -> Iterator[dict[str, Any]]:
     """The JSON object of each text; all texts are encoded together."""
-    from astrosearch.errors import InputError
-    from astrosearch.search.query_parser import parse
+    from astrosearch.errors import InputError, NothingFound
+    from astrosearch.search.query_parser import ParsedQuery, parse
 
     queries: dict[int, ParsedQuery] = {}
     errors: dict[int, str] = {}
@@ -159,9 +166,18 @@ def _answers(
             queries[place] = parse(text)
         except InputError as error:
             errors[place] = str(error)
-    places = [place for place, query in queries.items() if query.text]
+    nothing = ParsedQuery("")
+    places = [
+        place for place, query in queries.items() if query != nothing and not query.identifier
+    ]
     answers = answer([queries[place] for place in places]) if places else []
     hits_of = dict(zip(places, answers, strict=True))
+    for place, query in queries.items():
+        if query.identifier:
+            try:
+                [hits_of[place]] = answer([query])
+            except NothingFound as error:
+                errors[place] = str(error)
     for place, text in enumerate(texts):
         hits = [hit.as_record() for hit in hits_of.get(place, ())]
         record: dict[str, Any] = {"query": text, "hits": hits}

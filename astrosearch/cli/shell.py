@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal, notify
-from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
+from astrosearch.cli.options import (
+    answer_options,
+    filter_options,
+    index_option,
+    mode_option,
+    sort_option,
+)
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
@@ -21,7 +27,7 @@ REMEMBERED = 1_000
 
 HELP = """\
 Type a query as for `astrosearch query`: words, "words side by side", title:,
-abs:, author:, year:, cat:. A line that begins with a slash is a command:
+abs:, author:, year:, cat:, -word. A line that begins with a slash is a command:
 
   /open N          show paper N of the last answer, with its abstract
   /show ID         show any paper of the index
@@ -39,6 +45,7 @@ BARE = ("help", "quit", "exit")
 
 @click.command()
 @mode_option
+@sort_option
 @answer_options
 @filter_options
 @index_option
@@ -197,25 +204,36 @@ class Shell:
         return self._hits[int(name) - 1].paper.id
 
     def _set(self, option: click.Option, value: str) -> None:
-        name = str(option.name)
+        """
+        Raises:
+            click.UsageError, InputError: if the option cannot have this value, or the filters
+                cannot hold with it; the settings are then as before.
+        """
+        name, settings = str(option.name), dict(self._settings)
         if value:
-            self._settings[name] = option.type_cast_value(self._ctx, value)
+            settings[name] = option.type_cast_value(self._ctx, value)
         elif option.is_flag:
-            self._settings[name] = not self._settings[name]
+            settings[name] = not settings[name]
         else:
-            self._settings[name] = self._defaults[name]
+            settings[name] = self._defaults[name]
+        _filters_of(settings)
+        self._settings = settings
 
     def _filters(self) -> "Filters":
-        from astrosearch.corpus.filters import Filters
-
-        return Filters(**{name: self._settings[name] for name in Filters.__slots__})
+        return _filters_of(self._settings)
 
     def _answer(self, hits: "list[Hit]", query: str) -> None:
-        from astrosearch.cli.query import AnswerStyle, write_answer
+        from astrosearch.cli.query import AnswerStyle, in_order, write_answer
 
-        self._hits = hits
+        self._hits = hits = in_order(hits, self._settings["sort"])
         style = AnswerStyle(*(self._settings[name] for name in ("output", "abstracts", "explain")))
         write_answer(hits, style, query=query, index=self.searcher.name)
+
+
+def _filters_of(settings: dict[str, Any]) -> "Filters":
+    from astrosearch.corpus.filters import Filters
+
+    return Filters(**{name: settings[name] for name in Filters.__slots__})
 
 
 def _converse(session: Shell) -> int:

@@ -129,6 +129,31 @@ class Corpus:
             raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers{hint}")
         return int(row[0])
 
+    def row_of_doi(self, doi: str) -> int | None:
+        """The first row of a DOI, in any case; None if no paper has it. Reads the whole table."""
+        query = "SELECT min(row) FROM papers WHERE instr(' ' || lower(doi) || ' ', ?)"
+        with self._connection() as db:
+            (row,) = db.execute(query, (f" {doi.lower()} ",)).fetchone()
+        return None if row is None else int(row)
+
+    def newest(self, k: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """The `k` newest papers by the day of their first version, newest first; of one day the
+        last row first.
+
+        Args:
+            rows: those that count; None for all.
+        """
+        wanted = None if rows is None else set(rows.tolist())
+        newest: list[int] = []
+        query = "SELECT row FROM papers ORDER BY published DESC, row DESC"
+        with self._connection() as db, closing(db.execute(query)) as dated:
+            for (row,) in dated:
+                if len(newest) == k:
+                    break
+                if wanted is None or row in wanted:
+                    newest.append(row)
+        return np.array(newest, dtype=np.int64)
+
     def _spelled_like(self, paper_id: str) -> list[str]:
         """Up to three ids that share half of an id and are near to it as a whole."""
         half = len(paper_id) // 2

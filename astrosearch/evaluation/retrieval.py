@@ -97,14 +97,30 @@ def evaluate(
 class _WordedTask:
     """A task, with a lexical index of its documents and the best of them for each query."""
 
-    def __init__(self, task: Task, lexical: LexicalIndex) -> None:
+    def __init__(self, task: Task, lexical: LexicalIndex, index: Index) -> None:
         self.task = task
+        self._index = index
         self._lexical = lexical
         self.best = [self._best(query) for query in task.queries]
 
     def bm25(self, text: str, rows: Rows) -> Column:
         scores = self._lexical.scores(text, rows, fields=self.task.searched)
         return scores.astype(np.float64)
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return self._lexical.frequency(word, fields)
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        return self._lexical.rows_with_authors(names)
+
+    def authors(self, places: Rows) -> list[tuple[str, ...]]:
+        papers = self._index.corpus.papers(self.task.rows[places].tolist())
+        return [paper.authors for paper in papers]
+
+    def best_of(self, text: str, k: int, rows: Rows) -> tuple[Column, Rows]:
+        """The `k` best of (n,) rows."""
+        scores, best = self._lexical.search(text, k, rows, fields=self.task.searched)
+        return scores.astype(np.float64), best
 
     def _best(self, query: Query) -> tuple[Column, Rows]:
         # One more, since the query's own paper may be among them.
@@ -123,7 +139,7 @@ def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"))
+        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
 
 
 class _Documents:
@@ -154,6 +170,9 @@ class _Documents:
     def of_query(self, number: int) -> "_DocumentsOfQuery":
         return _DocumentsOfQuery(self, number)
 
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        return self.words.authors(rows)
+
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         for place in rows.tolist():
             if place not in self._tokens:
@@ -178,7 +197,8 @@ class _DocumentsOfQuery:
         return self.cosines(vector, rows), rows
 
     def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        return self._documents.words.best[self._number]
+        words = self._documents.words
+        return words.best[self._number] if allowed is None else words.best_of(text, k, allowed)
 
     def cosines(self, vector: Vectors, rows: Rows) -> Column:
         # The cosines of equal texts may differ in their last bits: rounding makes them ties.
@@ -189,6 +209,18 @@ class _DocumentsOfQuery:
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         return self._documents.weighted_tokens(encoder, rows)
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return self._documents.words.frequency(word, fields)
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        words = self._documents.words
+        rows = words.with_authors(names)
+        others: Rows = rows[rows != words.task.queries[self._number].place]
+        return others
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        return self._documents.authors(rows)
 
 
 def _rankings(documents: _Documents, *, dense: bool) -> list[Ranking]:

@@ -233,6 +233,34 @@ class LexicalIndex:
         hits = self._hits(_Q.const_score_query(any_of_them, 1.0), len(self))
         return np.sort(self._rows(hits))
 
+    def frequency(self, text: str, fields: Sequence[str]) -> int:
+        """How many papers have the words of a text in one of `fields`; for several words or fields
+        a bound that is not too low."""
+        terms = analyze(text).terms
+        with self._sound():
+            return sum(
+                min((self._searcher.doc_freq(field, term) for term in terms), default=0)
+                for field in fields
+            )
+
+    def knows(self, text: str) -> bool:
+        """Whether a paper has a word of a text, function words aside if it has others."""
+        terms, _ = self._clauses(text, tuple(FIELDS))
+        return bool(terms)
+
+    def rows_with_authors(self, names: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        """Rows, ascending, of the papers that have all words of one of `names` among their
+        authors'."""
+        rows = [np.zeros(0, np.int64)]
+        for words in names:
+            terms = [term for word in words for term in analyze(word).terms]
+            if terms:
+                all_of_them = _Q.boolean_query(
+                    [(_MUST, _Q.term_query(self._schema, "authors", term)) for term in terms]
+                )
+                rows.append(self._rows(self._hits(_Q.const_score_query(all_of_them, 1), len(self))))
+        return np.unique(np.concatenate(rows))
+
     def _clauses(
         self, question: str, fields: Sequence[str]
     ) -> tuple[list[tantivy.Query], list[tantivy.Query]]:

@@ -1,12 +1,20 @@
 """Candidates: the papers that are ranked for a query, found by vectors and by words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.search.signals import Column, EncodedQuery, Papers, Rows, SignalTable
+from astrosearch.search.author_names import AuthorName, named_authors
+from astrosearch.search.signals import (
+    Column,
+    EncodedQuery,
+    Papers,
+    Rows,
+    SignalTable,
+    author_match,
+)
 
 
 @dataclass(frozen=True)
@@ -14,7 +22,8 @@ class Candidates:
     """(n,) candidates with their first signals, and their ranks in each search."""
 
     signals: SignalTable
-    """`cosine` if the query has a vector, `bm25` if it has words; each for all rows."""
+    """`cosine` if the query has a vector, `bm25` if it has words, `author_match` if it names an
+    author of these papers; each for all rows."""
     dense_ranks: NDArray[np.int64]
     """(n,), 1 for the nearest vector; 0 if the dense search did not find the paper."""
     lexical_ranks: NDArray[np.int64]
@@ -34,7 +43,8 @@ def find_candidates(
     allowed: Rows | None = None,
     without: Rows | None = None,
 ) -> Candidates:
-    """The `depth` best papers by vectors, and as many by words; rows ascending.
+    """The `depth` best papers by vectors, as many by words, and where the query names authors, as
+    many of their papers; rows ascending.
 
     Args:
         allowed: (m,) rows that may be found, ascending; None for all.
@@ -49,6 +59,10 @@ def find_candidates(
         lexical, bm25 = _without(*papers.best_words(query.words, k, allowed), without, depth)
     # Not union1d, which imports numpy.ma: 9 ms of a cold query.
     rows = np.sort(np.concatenate([dense, lexical[np.isin(lexical, dense, invert=True)]]))
+    authors: Column | None = None
+    # Words alone have the names of authors among them already.
+    if query.words is not None and query.vector is not None:
+        rows, authors = _with_named_authors(papers, query.words, rows, depth, allowed, without)
     signals = SignalTable(rows)
     if query.vector is not None:
         vector = query.vector
@@ -60,7 +74,39 @@ def find_candidates(
         signals.columns["bm25"] = _completed(
             rows, lexical, bm25, lambda missing: papers.bm25(words, missing)
         )
+    if authors is not None:
+        signals.columns["author_match"] = authors
     return Candidates(signals, _ranks(rows, dense), _ranks(rows, lexical))
+
+
+def _with_named_authors(
+    papers: Papers,
+    text: str,
+    rows: Rows,
+    depth: int,
+    allowed: Rows | None,
+    without: Rows | None,
+) -> tuple[Rows, Column | None]:
+    """Candidates and the best papers of authors that a query names, with their `author_match`; the
+    candidates alone and None if it names no author of an allowed paper."""
+    names = named_authors(papers, text)
+    if not names:
+        return rows, None
+    bearing = papers.with_authors([name.whole_words for name in names])
+    if allowed is not None:
+        bearing = np.intersect1d(bearing, allowed)
+    if without is not None:
+        bearing = np.setdiff1d(bearing, without)
+    _, best = papers.best_words(text, depth, bearing)
+    best = best[_author_match(papers, names, best) > 0]
+    if not len(best):
+        return rows, None
+    rows = np.sort(np.concatenate([rows, best[np.isin(best, rows, invert=True)]]))
+    return rows, _author_match(papers, names, rows)
+
+
+def _author_match(papers: Papers, names: Sequence[AuthorName], rows: Rows) -> Column:
+    return author_match(names, papers.authors(rows), rows)
 
 
 def _without(scores: Column, rows: Rows, without: Rows | None, depth: int) -> tuple[Rows, Column]:

@@ -30,6 +30,8 @@ class Hit:
     """BM25 of the query's words; None in dense mode."""
     token_match: float | None = None
     """Late-interaction score, from -1 to 1; None if tokens were not compared."""
+    author_match: float | None = None
+    """How well the authors match those that the query names, from 0 to 1; None if it names none."""
 
     def as_record(self) -> dict[str, object]:
         """The hit for JSON. Texts keep their TeX."""
@@ -40,6 +42,7 @@ class Hit:
             "cosine": _rounded(self.cosine),
             "bm25": _rounded(self.bm25),
             "token_match": _rounded(self.token_match),
+            "author_match": _rounded(self.author_match),
             "dense_rank": self.dense_rank,
             "lexical_rank": self.lexical_rank,
             **paper_record(self.paper),

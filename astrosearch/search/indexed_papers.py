@@ -1,5 +1,7 @@
 """The papers of a local index, in the form that the ranker needs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
@@ -42,6 +44,15 @@ class IndexedPapers:
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         spec = self._index.manifest.encoder
         return encoder.weighted_tokens([spec.text_of(paper) for paper in self.papers(rows)])
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return self._index.lexical.frequency(word, fields)
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        return self._index.lexical.rows_with_authors(names)
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        return [paper.authors for paper in self.papers(rows)]
 
     def papers(self, rows: Rows) -> list[Paper]:
         """The papers of (n,) rows, in the same order."""

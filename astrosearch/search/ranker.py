@@ -28,6 +28,9 @@ class Weights:
     """Weight of the cosine in the first pass; BM25 has the rest of 1 where both are known."""
     token_match: float = 0.7
     """Weight of the token match in the second pass; the first pass's score has the rest of 1."""
+    author_match: float = 0.6
+    """Weight of the author match where the query names an author; the score of all other signals
+    has the rest of 1. It is high enough that an author named for certain comes first."""
     rerank_depth: int = 16
     """How many of the first pass's best papers go through the second. For queries of a few words
     40 would give slightly better hits, but take too long."""
@@ -56,7 +59,7 @@ def rank(
     if not compared and not {"cosine", "bm25"} <= signals.columns.keys():
         return _rank_by_one(papers, candidates)
     scores = first_pass(signals, papers.background, weights)
-    order = np.lexsort((signals.rows, -scores))
+    order = np.lexsort((signals.rows, -with_authors(scores, signals, weights)))
     candidates, scores = candidates.take(order), scores[order]
     if compared and len(order):
         head = candidates.signals.rows[: weights.rerank_depth]
@@ -64,8 +67,9 @@ def rank(
         column[: len(head)] = token_match(query, papers, head)
         candidates.signals.columns["token_match"] = column
         scores = second_pass(scores, column, weights)
-        order = np.lexsort((candidates.signals.rows, -scores))
-        candidates, scores = candidates.take(order), scores[order]
+    scores = with_authors(scores, candidates.signals, weights)
+    order = np.lexsort((candidates.signals.rows, -scores))
+    candidates, scores = candidates.take(order), scores[order]
     return Ranking(scores, np.clip(scores, 0, 1), candidates)
 
 
@@ -115,6 +119,14 @@ def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) ->
     if best > 0:
         late = late / best
     return (1 - weights.token_match) * scores + weights.token_match * late
+
+
+def with_authors(scores: Column, signals: SignalTable, weights: Weights = WEIGHTS) -> Column:
+    """(n,) weighted mean of scores and `author_match`; the scores as they are without it."""
+    if "author_match" not in signals.columns:
+        return scores
+    share = weights.author_match
+    return (1 - share) * scores + share * signals.columns["author_match"]
 
 
 def scaled(values: Column, chance: float, best: float) -> Column:

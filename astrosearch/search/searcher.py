@@ -25,10 +25,12 @@ from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.hits import Hit
+from astrosearch.search.identifiers import Identifier
 from astrosearch.search.indexed_papers import IndexedPapers
-from astrosearch.search.query_parser import ParsedQuery, parse
+from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
 from astrosearch.search.ranker import WEIGHTS, Ranking, rank
 from astrosearch.search.signals import EncodedQuery, Rows
+from astrosearch.text.analysis import analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
@@ -97,6 +99,9 @@ class Searcher:
     ) -> list[Hit]:
         """The `k` papers that fit a text best, best first; an empty list if none does.
 
+        A text that is an identifier gives that paper and those like it. A text of filters alone
+        gives the newest papers that pass.
+
         Args:
             text: a string is parsed by `query_parser.parse`; in `ParsedQuery(text)` all text is
                 free words.
@@ -104,6 +109,7 @@ class Searcher:
 
         Raises:
             InputError: if a filter in the text cannot be read.
+            NothingFound: if the text is an identifier that is not in the index.
             ModelMissing: if the encoder's weights are not on this machine and cannot be fetched.
         """
         return self.query_batch([text], k, filters, mode)[0]
@@ -117,18 +123,94 @@ class Searcher:
     ) -> list[list[Hit]]:
         """The hits of several texts, as `query` gives them. The texts are encoded together."""
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
+        ranked = [query for query in parsed if query.identifier is None and query.text]
+        for query in parsed:
+            for note in query.notes:
+                self._reporter.notify(note)
+        answers = iter(self._ranked(ranked, k, filters or Filters(), mode) if ranked else ())
+        return [
+            self._of_identifier(query.identifier, k, filters)
+            if query.identifier
+            else next(answers)
+            if query.text
+            else self._newest(query, k, filters or Filters())
+            for query in parsed
+        ]
+
+    def _ranked(
+        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
+    ) -> list[list[Hit]]:
+        """The answers to queries that have words to rank by."""
         depth = max(DEPTH, k) if mode == "hybrid" else k
 
         def answer(index: Index, encoder: Encoder | None) -> list[list[Hit]]:
-            matching = index.corpus.rows_matching(filters or Filters())
+            matching = index.corpus.rows_matching(filters)
             return [
                 _hits(index, encoded, k, depth, _allowed(index, query, matching))
+                if self._says_something(index, query, encoded)
+                else []
                 for query, encoded in zip(
-                    parsed, encode_queries(encoder, parsed, mode), strict=True
+                    queries, encode_queries(encoder, queries, mode), strict=True
                 )
             ]
 
         return self._ask(answer, with_encoder=mode != "lexical")
+
+    def _says_something(self, index: Index, query: ParsedQuery, encoded: EncodedQuery) -> bool:
+        """Whether a query has anything to go by. That no paper has one of its words is said: what
+        is nearest then may have little to do with it."""
+        if encoded.vector is None:
+            return True
+        if not _is_readable(query.text, encoded):
+            return False
+        if encoded.words is not None and not index.lexical.knows(query.text):
+            self._reporter.notify(
+                f"No paper has a word of {_shortened(query.text)!r}: these are the nearest by "
+                "meaning, which may be far"
+            )
+        return True
+
+    def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
+        """The newest papers that pass the filters of a query without words."""
+        if not (query.filters or query.excluded or filters != Filters()):
+            return []
+
+        def answer(index: Index, _: Encoder | None) -> list[Hit]:
+            allowed = _allowed(index, query, index.corpus.rows_matching(filters))
+            papers = index.corpus.papers(index.corpus.newest(k, allowed).tolist())
+            return [
+                Hit(rank=place, score=1.0, paper=paper, match=100)
+                for place, paper in enumerate(papers, start=1)
+            ]
+
+        return self._ask(answer, with_encoder=False)
+
+    def _of_identifier(self, identifier: Identifier, k: int, filters: Filters | None) -> list[Hit]:
+        """The paper of an identifier, and those like it.
+
+        Raises:
+            NothingFound: if it is not in the index.
+        """
+
+        def answer(index: Index, _: Encoder | None) -> Paper:
+            row: int | None = None
+            if identifier.kind == "DOI":
+                row = index.corpus.row_of_doi(identifier.text)
+            if identifier.arxiv_id:
+                try:
+                    row = index.corpus.row_of(identifier.arxiv_id)
+                except NothingFound as error:
+                    raise NothingFound(f"{identifier}, but {error}") from None
+            if row is None:
+                raise NothingFound(
+                    f"{identifier}, but no paper of index {index.folder.name} is known to have it"
+                )
+            return index.corpus.papers([row])[0]
+
+        paper = self._ask(answer, with_encoder=False)
+        first = Hit(rank=1, score=1.0, paper=paper, match=100)
+        others = self.similar([paper.id], k - 1, filters) if k > 1 else []
+        return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
     def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
         """The `k` papers nearest to one paper, or to the mean of several, without these papers.
@@ -308,6 +390,7 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
                 cosine=signals.get("cosine"),
                 bm25=signals.get("bm25"),
                 token_match=signals.get("token_match"),
+                author_match=signals.get("author_match"),
             )
         )
     return hits
@@ -323,7 +406,27 @@ def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | N
     for rows in matching:
         if rows is not None:
             allowed = rows if allowed is None else np.intersect1d(allowed, rows)
+    for excluded in query.excluded:
+        if isinstance(excluded, RequiredPhrase):
+            rows = index.lexical.rows_matching_phrase(excluded.words, excluded.fields)
+        else:
+            rows = index.corpus.rows_matching(excluded)
+        if rows is not None:
+            allowed = np.arange(len(index)) if allowed is None else allowed
+            allowed = np.setdiff1d(allowed, rows)
     return allowed
+
+
+def _is_readable(text: str, encoded: EncodedQuery) -> bool:
+    """Whether an encoder could read anything in a text. One with a table of tokens reads a foreign
+    script letter by letter, which tells it nothing."""
+    if encoded.encoder is None:
+        return any(map(str.isalnum, text))
+    return any(term.isascii() for term in analyze(text).terms)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
@@ -333,13 +436,15 @@ def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> Not
         if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
             return NothingFound(f"{none_of} has {phrase}")
     description = _described((filters, *(query.filters if query else ())))
+    if query and query.excluded:
+        description = ", ".join(filter(None, [description, *map(_excluded, query.excluded)]))
     required = " and ".join(map(str, phrases))
     if description:
         first, last = index.corpus.span()
         reason = f"{none_of} ({first} to {last}) passes the filters ({description})"
         if required:
             reason += f" and has {required}"
-        elif query and _passes_any(index, query, filters):
+        elif query and query.text and _passes_any(index, query, filters):
             reason += f" and has a word of {query.text!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:
@@ -357,6 +462,11 @@ def _described(filter_list: Sequence[Filters]) -> str:
         for name in ("author", "category", "since", "until")
         if (value := getattr(filters, name)) is not None
     )
+
+
+def _excluded(term: RequiredPhrase | Filters) -> str:
+    """`not author Riess`, `not "gas"`"""
+    return f"not {term if isinstance(term, RequiredPhrase) else _described([term])}"
 
 
 def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:

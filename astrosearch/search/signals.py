@@ -3,14 +3,19 @@
 A new signal is a function here, a name in `Signal`, and a weight in `ranker.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
+from astrosearch.text.authors import author_words
+
+if TYPE_CHECKING:
+    from astrosearch.search.author_names import AuthorName
 
 Rows = NDArray[np.int64]
 """(n,) numbers of papers in a set."""
@@ -18,7 +23,7 @@ Rows = NDArray[np.int64]
 Column = NDArray[np.float64]
 """(n,) a number for each row."""
 
-Signal = Literal["cosine", "bm25", "token_match"]
+Signal = Literal["cosine", "bm25", "token_match", "author_match"]
 
 
 class Papers(Protocol):
@@ -50,6 +55,18 @@ class Papers(Protocol):
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
         """The encoder's weighted tokens of the papers of (n,) rows."""
+        ...
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        """How many papers have a word in one of `fields`, of title, abstract and authors."""
+        ...
+
+    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
+        """Rows, ascending, of the papers among whose authors' names stand all words of a name."""
+        ...
+
+    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
+        """The names of the authors of (n,) rows."""
         ...
 
 
@@ -89,3 +106,27 @@ def token_match(query: EncodedQuery, papers: Papers, rows: Rows) -> Column:
     documents = papers.weighted_tokens(query.encoder, rows)
     scores = [query.encoder.late_interaction_scores(text, documents) for text in query.tokens]
     return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+
+
+FIRST_AUTHOR, OTHER_AUTHOR = 1.0, 0.9
+"""What a match with a name counts, by the author's place in the list."""
+
+
+def author_match(
+    names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]], rows: Rows
+) -> Column:
+    """(n,) how far the authors of papers are those that a query names, from 0 to 1: the mean over
+    the names."""
+    column = np.zeros(len(rows))
+    for place, paper_authors in enumerate(authors):
+        lines = author_words(paper_authors).split("\n")
+        for name in names:
+            matching = (
+                number
+                for number, (line, author) in enumerate(zip(lines, paper_authors, strict=False))
+                if all(f" {word} " in line for word in name.whole_words) and name.matches(author)
+            )
+            first = next(matching, None)
+            if first is not None:
+                column[place] += name.certainty * (OTHER_AUTHOR if first else FIRST_AUTHOR)
+    return column / max(len(names), 1)

@@ -187,11 +187,13 @@ def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
 
 
 def _explanation(hit: Hit) -> dict[str, str]:
+    author = {} if hit.author_match is None else {"author": _signal(hit.author_match, 2)}
     return {
         "score": f"{hit.score:.3f}",
         "cosine": _signal(hit.cosine),
         "BM25": _signal(hit.bm25, 1),
         "tokens": _signal(hit.token_match),
+        **author,
         "by meaning": f"{hit.dense_rank or ''}",
         "by words": f"{hit.lexical_rank or ''}",
     }

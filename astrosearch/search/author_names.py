@@ -1,0 +1,145 @@
+"""Which authors a query names: `papers by Hofmann on dust`, `Hofmann et al. 2016`, `hofmann`.
+
+A word counts as a name if it occurs among the authors of the index and less often, or never, in
+titles and abstracts. Most queries name nobody, and finding that out must take microseconds: long
+queries are skipped, and for the others a few counts are read.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from astrosearch.search.signals import Papers
+from astrosearch.text.analysis import STOP_WORDS
+from astrosearch.text.authors import family_name, name_words
+
+LONGEST_QUERY = 12
+"""Words of a query in which names are looked for; a longer one is a title or an abstract."""
+
+LONGEST_NAME = 4
+"""Words of a name."""
+
+LIKELY = 0.5
+"""Certainty of a word that could be a name, where nothing else in the query says that it is."""
+
+_INTRODUCED = frozenset(
+    """paper papers article articles publication publications preprint preprints written
+    authored""".split()
+)
+"""Words before `by` that make what follows it a name."""
+
+_EDGES = ".,;:!?()[]{}\"'“”‘’`"
+_YEAR = re.compile(r"(?:18|19|20)\d\d[a-z]?")
+
+
+class AuthorName(NamedTuple):
+    """A name in a query."""
+
+    words: tuple[str, ...]
+    """As `name_words` writes them: family name, perhaps given names and initials."""
+    certainty: float
+    """From 0 to 1; 1 where the query leaves no doubt that this is a name."""
+
+    @property
+    def whole_words(self) -> list[str]:
+        """Those that are not initials."""
+        return [word for word in self.words if len(word) > 1]
+
+    def matches(self, author: str) -> bool:
+        """Whether this is the name of an author, or a part of it with a family name."""
+        words, family = name_words(author), family_name(author).split()
+        families = {word for part in family if not part.islower() for word in name_words(part)}
+        initials = {word[0] for word in words}
+        return not families.isdisjoint(self.words) and all(
+            word in words or (len(word) == 1 and word in initials) for word in self.words
+        )
+
+
+def named_authors(papers: Papers, text: str) -> list[AuthorName]:
+    """The names in a query, none twice; mostly none."""
+    pieces = [piece.strip(_EDGES).removesuffix("'s").removesuffix("’s") for piece in text.split()]
+    pieces = [piece for piece in pieces if piece]
+    if not 0 < len(pieces) <= LONGEST_QUERY:
+        return []
+    return (
+        _of_names_alone(papers, pieces)
+        or _introduced(papers, pieces)
+        or [
+            AuthorName(tuple(name_words(piece)), LIKELY)
+            for piece in dict.fromkeys(pieces)
+            if len(piece) > 2
+            and piece.lower() not in STOP_WORDS
+            and _borne(papers, piece)
+            and not _written(papers, piece)
+        ]
+    )
+
+
+def _of_names_alone(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
+    """The names of a query that has nothing else but years: `Hofmann & Lee 2016`, `F. Hofmann`."""
+    groups: list[list[str]] = [[]]
+    for piece in pieces:
+        if piece.lower() in ("and", "&"):
+            groups.append([])
+        elif not _YEAR.fullmatch(piece) and piece.lower() not in ("et", "al"):
+            groups[-1].append(piece)
+    names = [name for group in groups if (name := _as_name(papers, group))]
+    return names if len(names) == len(groups) else []
+
+
+def _as_name(papers: Papers, pieces: Sequence[str]) -> AuthorName | None:
+    name = AuthorName(tuple(name_words(" ".join(pieces))), 1.0)
+    whole = name.whole_words
+    if not 0 < len(whole) <= LONGEST_NAME or not all(_borne(papers, word) for word in whole):
+        return None
+    if not any(_mostly_borne(papers, word) for word in whole):
+        return None
+    return name if len(papers.with_authors([whole])) else None
+
+
+def _introduced(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
+    """Names behind a `by` or in front of an `et al.`."""
+    lower = [piece.lower() for piece in pieces]
+    names = []
+    for place, word in enumerate(lower):
+        if word == "by":
+            is_introduced = place > 0 and lower[place - 1] in _INTRODUCED
+            name = _longest_name(papers, pieces[place + 1 :], is_introduced=is_introduced)
+            names += [name] if name else []
+        elif word == "et" and place and lower[place + 1 : place + 2] == ["al"]:
+            family = tuple(name_words(pieces[place - 1]))
+            if family and _borne(papers, pieces[place - 1]):
+                names.append(AuthorName(family, 1.0))
+    return list(dict.fromkeys(names))
+
+
+def _longest_name(
+    papers: Papers, pieces: Sequence[str], *, is_introduced: bool
+) -> AuthorName | None:
+    """The name that a text begins with."""
+    count = 0
+    while count < min(len(pieces), LONGEST_NAME) and pieces[count].lower() not in STOP_WORDS:
+        count += 1
+    for end in range(count, 0, -1):
+        name = AuthorName(tuple(name_words(" ".join(pieces[:end]))), 1.0)
+        whole = name.whole_words
+        if (
+            whole
+            and all(_borne(papers, word) for word in whole)
+            and (is_introduced or any(_mostly_borne(papers, word) for word in whole))
+            and len(papers.with_authors([whole]))
+        ):
+            return name
+    return None
+
+
+def _borne(papers: Papers, word: str) -> int:
+    return papers.frequency(word, ("authors",))
+
+
+def _written(papers: Papers, word: str) -> int:
+    return papers.frequency(word, ("title", "abstract"))
+
+
+def _mostly_borne(papers: Papers, word: str) -> bool:
+    return _borne(papers, word) > _written(papers, word)
