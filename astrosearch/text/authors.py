@@ -8,7 +8,7 @@ that, else with commas as BibTeX has them (`Mac Lean, Mordecai`). `split_name` t
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from astrosearch.text.tables import ACCENT_LETTERS, COMBINING_ACCENTS, LETTERS
@@ -44,8 +44,8 @@ _OF_GROUPS = re.compile("|".join(map(re.escape, GROUP_STEMS)))
 ET_AL = "et al."
 """The name that says that there are more authors."""
 
-_SUFFIXES = frozenset("jr sr ii iii iv".split())
-_OF_FAMILIES = frozenset("filho neto netto júnior junior sobrinho".split())
+SUFFIXES = frozenset("jr sr ii iii iv".split())
+OF_FAMILIES = frozenset("filho neto netto júnior junior sobrinho".split())
 """What stands behind a family name in Portuguese and belongs to it."""
 _TITLES = re.compile(r"^(?:(?:Dr|Prof)(?:\.\s*|\s+))+(?=\S)")
 # These begin a family name in lower case, wherever they stand behind a given name ...
@@ -55,7 +55,8 @@ _PARTICLES = frozenset(
 )
 # ... and these before a last word, with a capital too.
 _CAPITAL_PARTICLES = _PARTICLES - {"ben", "bin", "in", "op", "te", "ten"} | {"mac", "mc"}
-_ANY_PARTICLES = _CAPITAL_PARTICLES | _PARTICLES
+PARTICLES = _CAPITAL_PARTICLES | _PARTICLES
+"""All of them, in lower case."""
 _NOT_GIVEN = frozenset("De Del Della Di Dal Dalla Le Von".split())
 """Particles that do not end given names."""
 _SHORT_FAMILIES = frozenset("EOUÓ")
@@ -155,9 +156,12 @@ def _from_commas(name: str) -> Name:
         suffix = rest.pop(1 if is_suffix(rest[1]) else 0)
     elif is_suffix(rest[0]):
         return split_name(f"{family} {rest[0]}")
-    particle, family = without_particles(family.split())
+    words = family.split()
+    if len(words) > 1 and is_suffix(words[-1]) and not suffix:  # "Okafor Jr., Nia"
+        suffix = words.pop()
+    particle, family = without_particles(words)
     given = " ".join(rest).split()
-    if family.lower() in _OF_FAMILIES and len(given) > 1 and not is_initial(given[-1]):
+    if family.lower() in OF_FAMILIES and len(given) > 1 and not is_initial(given[-1]):
         family = f"{given.pop()} {family}"
     # "Berg, Anna van der" is how some lists sort by the family name proper.
     first = len(given)
@@ -206,7 +210,7 @@ def _surname_start(words: list[str]) -> int:
         if words[i] in ("y", "i", "e") and i > 1:  # Ramón y Cajal, Costa e Silva
             start = i - 1
             break
-    if start > 1 and words[start].lower() in _OF_FAMILIES and not is_initial(words[start - 1]):
+    if start > 1 and words[start].lower() in OF_FAMILIES and not is_initial(words[start - 1]):
         start -= 1
     while start > 1 and words[start - 1].lower() in _CAPITAL_PARTICLES:
         start -= 1
@@ -227,7 +231,7 @@ def _goes_on_in_given_names(words: list[str], i: int) -> bool:
 def without_particles(words: list[str]) -> tuple[str, str]:
     """The particles that a surname begins with, and the rest of it."""
     first = 0
-    while first < len(words) - 1 and words[first].lower() in _ANY_PARTICLES:
+    while first < len(words) - 1 and words[first].lower() in PARTICLES:
         first += 1
     return " ".join(words[:first]), " ".join(words[first:])
 
@@ -307,7 +311,7 @@ def is_bare_initials(word: str) -> bool:
 
 def is_suffix(word: str) -> bool:
     """Whether a word stands behind a family name: `Jr.`, `III`."""
-    return word[:1].isupper() and word.rstrip(".").lower() in _SUFFIXES
+    return word[:1].isupper() and word.rstrip(".").lower() in SUFFIXES
 
 
 def initials_from(words: list[str], *, bare: bool = False) -> int:
@@ -346,9 +350,11 @@ _TEX_ACCENTS = re.compile(
 )
 _BARE_LETTERS = str.maketrans(
     LETTERS
+    | {"ð": "d", "þ": "th"}
     | dict.fromkeys(COMBINING_ACCENTS, "")
     | {sign: " " for sign in map(chr, range(128)) if not sign.isalnum() and sign != "\n"}
-    | dict.fromkeys(map(chr, range(0x2010, 0x2020)), " ")  # dashes and quotation marks
+    # dashes, quotation marks, what is written for apostrophes, dots
+    | dict.fromkeys(map(chr, (*range(0x2010, 0x2020), *range(0x2B9, 0x2BF), 0x2212, 0xB7)), " ")
 )
 
 
@@ -359,28 +365,3 @@ def name_words(name: str) -> list[str]:
     ['teglas', 'b']
     """
     return author_words([name.encode(errors="replace").decode()]).split()
-
-
-def names_author(lines: str, wanted: Sequence[str]) -> bool:
-    """Whether a line of `author_words` is the name of the author who has the wanted words."""
-    return any(_is_name(wanted, line.split()) for line in lines.split("\n"))
-
-
-def _is_name(wanted: Sequence[str], name: list[str]) -> bool:
-    """Whether each wanted word has a word of the name to itself: the same, or an initial of it."""
-    if not any(word in name for word in wanted if len(word) > 1):
-        return False
-    shortened = []
-    for word in wanted:
-        if word in name:
-            name.remove(word)
-        else:
-            shortened.append(word)
-    for word in shortened:
-        for other in name:
-            if min(len(word), len(other)) == 1 and word[0] == other[0]:
-                name.remove(other)
-                break
-        else:
-            return False
-    return True
