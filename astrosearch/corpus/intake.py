@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from astrosearch.corpus.filters import check_days
-from astrosearch.corpus.json_lines import json_lines, parsed
+from astrosearch.corpus.json_lines import json_records, parsed
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
 from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
@@ -146,7 +146,7 @@ def read_papers(
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
         refused: Counter[str] = Counter()
-        for tried, (number, line) in enumerate(json_lines(source)):
+        for tried, (number, line) in enumerate(json_records(source)):
             if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
                 raise CorpusError(
                     f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
