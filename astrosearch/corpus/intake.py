@@ -108,6 +108,8 @@ class Intake:
     """Lines by the reason of their refusal."""
     first_refused: list[Refusal] = field(default_factory=list)
     """`FIRST_REFUSED` of them at most."""
+    withdrawn: list[Paper] = field(default_factory=list)
+    """Of the selection, for `record_from_paper` to mark: earlier records of them are to go."""
 
     def summary(self) -> str:
         parts = [f"{self.lines:,} lines read"]
@@ -142,7 +144,7 @@ def read_papers(
     """
     # Most lines of arXiv end here: one that does not contain the category's name needs no parsing.
     # One that is cut short is left to the parser, which refuses it.
-    wanted = (selection.category or "").encode()
+    wanted = (selection.category or "").lower().encode()
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
         refused: Counter[str] = Counter()
@@ -153,7 +155,7 @@ def read_papers(
                     f"lines are not papers ({_reasons(refused)})"
                 )
             intake.lines += 1
-            if wanted not in line and line.endswith((b"}", b"}\r")):
+            if wanted not in line.lower() and line.endswith((b"}", b"}\r")):
                 intake.not_selected += 1
                 continue
             try:
@@ -214,6 +216,7 @@ def import_papers(
             if selection.limit is not None and writer.count >= selection.limit:
                 break
         writer.finish()
+        intake.withdrawn = [paper for paper in writer.withdrawn if selection.takes(paper)]
     if writer.count == 0:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:

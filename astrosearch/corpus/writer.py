@@ -29,7 +29,7 @@ class CorpusWriter:
         self._sample = sample
         self._seed = seed
         self._largest: list[tuple[int, int]] = []  # heap of (-draw, row), for the reservoir
-        self._withdrawn: dict[str, tuple[int, date]] = {}
+        self._withdrawn: dict[str, Paper] = {}
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
@@ -47,9 +47,7 @@ class CorpusWriter:
 
     def _draw(self, paper: Paper, sample: int) -> Paper | None:
         """`add` with the table as a reservoir."""
-        draw = int.from_bytes(
-            hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
-        )
+        draw = self._draw_of(paper)
         if self.count < sample:
             if not self._insert(self.count, paper):
                 return self._settle(paper)
@@ -65,6 +63,10 @@ class CorpusWriter:
         heapq.heapreplace(self._largest, (-draw, row))
         return None
 
+    def _draw_of(self, paper: Paper) -> int:
+        text = f"{self._seed}:{paper.id}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
     def _settle(self, paper: Paper) -> Paper:
         """Keep the later of two records of one paper; returns the other."""
         row, *fields = self._db.execute(
@@ -78,8 +80,18 @@ class CorpusWriter:
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        before = self._withdrawn.get(paper.id)
-        self._withdrawn[paper.id] = max(_recency(paper), before or _recency(paper))
+        before = self._withdrawn.get(paper.id, paper)
+        self._withdrawn[paper.id] = max(before, paper, key=_recency)
+
+    @property
+    def withdrawn(self) -> list[Paper]:
+        """The withdrawn papers that no later record brought back, once the file is whole; of a
+        sample those that would be in it."""
+        papers = list(self._withdrawn.values())
+        if self._sample is None or len(self._largest) < self._sample:
+            return papers
+        largest = -self._largest[0][0]
+        return [paper for paper in papers if self._draw_of(paper) <= largest]
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -89,13 +101,17 @@ class CorpusWriter:
 
     def _take_out_withdrawn(self) -> None:
         gaps: list[int] = []
-        for paper_id, recency in self._withdrawn.items():
+        for paper in [*self._withdrawn.values()]:
             row = self._db.execute(
-                f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
+                f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
             ).fetchone()
-            if row and _recency(paper_from_fields(row[1:])) <= recency:
+            if row is None:
+                continue
+            if _ends(paper, paper_from_fields(row[1:])):
                 self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
                 gaps.append(row[0])
+            else:
+                del self._withdrawn[paper.id]
         # Rows stay in order and without a gap: each moves down by the gaps before it.
         gaps.sort()
         for shift, gap in enumerate(gaps, start=1):
@@ -133,6 +149,16 @@ class CorpusWriter:
             ),
         )
         return cursor.rowcount == 1
+
+
+def _ends(withdrawn: Paper, paper: Paper) -> bool:
+    """Whether a withdrawal is not older than a record of the paper; it is taken for the newer one
+    where nothing tells."""
+    if withdrawn.version and paper.version:
+        return _recency(withdrawn) >= _recency(paper)
+    if withdrawn.updated and paper.updated:
+        return withdrawn.updated >= paper.updated
+    return True
 
 
 def _recency(paper: Paper) -> tuple[int, date]:
