@@ -219,7 +219,7 @@ def test_marks_of_what_was_withdrawn_are_selected_like_papers(run: Run, tmp_path
 def test_a_withdrawal_without_a_version_or_a_day_ends_the_paper_too(
     run: Run, tmp_path: Path, paper: dict[str, object], mark: dict[str, object], stays: bool
 ) -> None:
-    least = {"id": "2401.00001", "title": "T", "abstract": "A."}
+    least: dict[str, object] = {"id": "2401.00001", "title": "T", "abstract": "A."}
     other = {**least, "id": "2401.00002"}
     file = write(
         tmp_path / "file.jsonl", {**least, **paper}, {**least, **mark, "withdrawn": True}, other

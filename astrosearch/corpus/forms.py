@@ -24,7 +24,7 @@ class Form(NamedTuple):
     names: tuple[str, ...]
     """Keys of what a record without an arXiv identifier can be named by."""
     mapped: Callable[[Fields], dict[str, Any]]
-    """A record's values under our names; None where there is none."""
+    """A record's values under our names, in place of what it has there; None if it has none."""
 
 
 def own_fields(fields: Fields) -> Fields:
@@ -40,8 +40,8 @@ def own_fields(fields: Fields) -> Fields:
     """
     for form in FORMS:
         if not form.keys.isdisjoint(fields):
-            mapped = {name: value for name, value in form.mapped(fields).items() if value}
-            if "id" not in mapped:
+            mapped = form.mapped(fields)
+            if not mapped["id"]:
                 name = next((fields[key] for key in form.names if fields.get(key)), "no name")
                 raise RecordError(
                     "no arXiv id",
@@ -66,7 +66,8 @@ def _of_ads(fields: Fields) -> dict[str, Any]:
         "comments": "; ".join(_texts(fields.get("comments") or fields.get("comment"))),
         "issued": _first_text(fields, "pubdate", "date"),
         "doi": _doi(_texts(fields.get("doi"))),
-        "journal_ref": _journal_ref(name, _number(fields.get("volume")), pages, year),
+        "journal_ref": fields.get("journal_ref")
+        or _journal_ref(name, _number(fields.get("volume")), pages, year),
     }
 
 
@@ -112,7 +113,8 @@ def _of_semantic_scholar(fields: Fields) -> dict[str, Any]:
         "id": explicit or _arxiv_id(lower.get("id"), lower.get("paper_id"), doi, copy),
         "issued": lower.get("publicationdate"),
         "doi": _doi(doi),
-        "journal_ref": _journal_ref(name, volume, pages, _number(lower.get("year"))),
+        "journal_ref": lower.get("journal_ref")
+        or _journal_ref(name, volume, pages, _number(lower.get("year"))),
     }
 
 

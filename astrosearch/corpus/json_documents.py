@@ -12,10 +12,10 @@ LISTS = frozenset((b"docs", b"data", b"entries", b"entry", b"papers", b"results"
 """Names under which answers hold their records: `{"response": {"docs": [...]}}` of ADS,
 `{"data": [...]}` of Semantic Scholar."""
 
-LONGEST_STRING = 2**24
+LONGEST_STRING = 2**22
 """Bytes of a text within a document; the whole of it is in memory."""
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}"]', re.DOTALL)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[][{}"]', re.DOTALL)
 _ARRAY = re.compile(rb"\[\s*(?:[][{]|null\b|$)")
 _OBJECT_ON_LINES = re.compile(
     rb"""\{(?:[^\n]*[,{])?[ \t\r]*\n\s*" | \{[^\n]*\[[ \t\r]*\n\s*["{[]""", re.VERBOSE
@@ -70,6 +70,7 @@ class _Reader:
         self._level = 0  # brackets around it
         self._brackets: list[bytes] = []
         self._name = b""  # the last string, which is the key of what begins behind it
+        self._is_paper = False  # whether the outermost object has a title
         self._line = 1
         self._counted = 0  # lines are counted up to here
 
@@ -90,6 +91,7 @@ class _Reader:
                 return
             if sign[:1] == b'"':
                 self._name = sign[1:-1]
+                self._is_paper |= self._name == b"title" and self._brackets == [b"{"]
             elif sign in (b"{", b"["):
                 self._open(sign, token.start())
             else:
@@ -104,10 +106,16 @@ class _Reader:
         if bracket == b"{":
             if self._begin is None and (not around or around[-1] == _LIST_OF_RECORDS):
                 self._begin, self._level = position, len(around)
-        elif not around or (self._name in LISTS and around in ([b"{"], [b"{", b"{"])):
+                self._is_paper = False
+        elif not around or self._is_answer():
             # What was taken for a record is the answer of a service.
             bracket, self._begin, self.is_in_a_list = _LIST_OF_RECORDS, None, True
         around.append(bracket)
+
+    def _is_answer(self) -> bool:
+        """Whether the list that begins is that of a service's answer, and not one of a paper."""
+        nested = self._brackets in ([b"{"], [b"{", b"{"])
+        return nested and self._name in LISTS and not self._is_paper
 
     def cut(self, longest: int) -> Iterator[tuple[int, bytes]]:
         """The beginning of a record that has become too long; the rest of it is skipped."""

@@ -179,9 +179,12 @@ def doi_in(text: str) -> str | None:
 def _categories(value: object) -> tuple[str, ...]:
     """Categories between blanks, commas, semicolons or bars, as arXiv spells them; those of the
     ACM and the MSC (`J.2`, `85A40 (Primary)`), which have digits, are left out."""
-    text = value if isinstance(value, str) else " ".join(cast(list[str], value or []))
+    if isinstance(value, Mapping):
+        raise TypeError("categories is an object")
+    items = [value] if isinstance(value, str) else filter(None, cast(list[str], value or []))
+    text = " ".join(items)
     text = _RANK.sub(" ", _fold(text))
-    names = _IN_BRACKETS.findall(text) or re.split(r"[\s,;|/()\[\]'\"]+", text)
+    names = _IN_BRACKETS.findall(text) or re.split(r"(?:[\s,;|/&·()\[\]'\"]|\band\b)+", text)
     return tuple(dict.fromkeys(_category(name) for name in names if not _NOT_ARXIV.search(name)))
 
 
@@ -275,11 +278,13 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 
 def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
     value = fields.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if type(value) is int and value >= _FIRST_SECOND:
         seconds = value if value < 1000 * _FIRST_SECOND else value // 1000
         return datetime.fromtimestamp(seconds, UTC).date()
     text = str(value) if type(value) is int else _text(fields, name)
-    if not text:
+    if not text or text.startswith("0000"):  # 0000-00-00 is how databases write no date
         return None
     day = _read_day(text, paper_id)
     if day is None:
@@ -289,6 +294,9 @@ def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
 
 _FIRST_SECOND = 5 * 10**8
 """Since 1970, in 1985: numbers from here on are seconds, or milliseconds as pandas writes them."""
+_IN_WORDS = re.compile(
+    r"(?:(\d{1,2})\s+)?([A-Z][a-z]{2})[a-z]*\.?\s+(?:(\d{1,2}),?\s+)?(\d{4})", re.ASCII
+)
 _NUMBERS = re.compile(
     r"(\d{4})(?:([-/.])(\d{1,2})(?:\2(\d{1,2}))?)?(?:[T ]\d\d?:.*|[T ]?Z?)", re.ASCII
 )
@@ -296,13 +304,17 @@ _NUMBERS = re.compile(
 
 def _read_day(text: str, paper_id: str) -> date | None:
     """2016-05-06, with a time or without; 2016-5, 2016-05-00 and 2016, whose first day is taken;
-    Fri, 6 May 2016 10:00:00 GMT. None if a text is not a date."""
+    6 May 2016, May 6, 2016 and May 2016; Fri, 6 May 2016 10:00:00 GMT. None if a text is not a
+    date."""
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
         pass
     match = _NUMBERS.fullmatch(text)
+    words = _IN_WORDS.fullmatch(text)
     try:
+        if words and words[2] in _MONTHS:
+            return date(int(words[4]), _MONTHS[words[2]], int(words[1] or words[3] or 1))
         if match is None:
             return parsedate_to_datetime(text).date()
         year, month, day = (int(match[group] or 0) for group in (1, 3, 4))

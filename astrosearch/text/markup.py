@@ -7,6 +7,7 @@ Authors write averages in the same signs: a `<B>` or `<z>` that nothing closes i
 import html
 import re
 import xml.etree.ElementTree as ET
+from html.entities import html5
 from typing import NamedTuple
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -14,7 +15,7 @@ _NAMED_ENTITY = re.compile(r"&(?!lt;|gt;|amp;|quot;|apos;)[A-Za-z][A-Za-z0-9]{1,
 _TAG = re.compile(
     r"<(?P<close>/?)(?:\w{1,9}:)?(?P<name>[A-Za-z][\w-]{0,29})(?P<attributes>(?:\s[^<>]{0,999})?/?)>"
 )
-_NOT_TEXT = re.compile(r"<!--.{0,999}?-->|<\?xml[^<>]{0,999}\?>|<!\[CDATA\[|\]\]>", re.DOTALL)
+_NOT_TEXT = re.compile(r"<!--.{0,499}?-->|<\?xml[^<>]{0,999}\?>|<!\[CDATA\[|\]\]>", re.DOTALL)
 
 _BREAKS = frozenset("br div h1 h2 h3 h4 hr li ol p sec section title ul".split())
 """They part words; the others are in the midst of one."""
@@ -34,11 +35,18 @@ def without_markup(text: str) -> str:
     if "<" in text:
         text = _without_tags(text)
     if "&" in text and _ENTITY.search(text):
-        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
-        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)  # &amp;lt;
+        text = _ENTITY.sub(_character, text)
+        text = _ENTITY.sub(_character, text)  # &amp;lt;
         if "<" in text:
             text = _without_tags(text)
     return text
+
+
+def _character(entity: re.Match[str]) -> str:
+    """`&alpha;` to α; what only looks like an entity stays."""
+    if entity[0][1] == "#":
+        return html.unescape(entity[0])
+    return html5.get(entity[0][1:], entity[0])  # html.unescape would make ¬hing; of &nothing;
 
 
 class _Element(NamedTuple):
@@ -58,7 +66,8 @@ class _Element(NamedTuple):
 
 
 def _without_tags(text: str) -> str:
-    text = _NOT_TEXT.sub("", text)
+    if "<!" in text or "<?" in text:
+        text = _NOT_TEXT.sub("", text)
     elements = [_Element("", "", 0, False, False, [], [])]
     end = dollars = 0
     for match in _TAG.finditer(text):
@@ -83,6 +92,8 @@ def _without_tags(text: str) -> str:
 
 
 _SENTENCE_ENDS = ("", *".!?:;)>")
+_LONGEST_FORMULA = 20_000
+"""Characters of MathML."""
 _DEEPEST = 50
 """Elements within one another; further tags are left out."""
 
@@ -101,7 +112,7 @@ def _close(elements: list[_Element], name: str, text: str, end: int) -> None:
         case "tex-math":
             body = _formula(body)
             elements[-1].formulas.append(body)
-        case "math":
+        case "math" if end - element.start < _LONGEST_FORMULA:
             body = _formula(_tex_of_mathml(text[element.start : end]))
         case "alternatives":
             # Forms of one formula: TeX if it is among them.
@@ -146,7 +157,7 @@ def _formula(tex: str) -> str:
 
 
 def _tex_of_mathml(source: str) -> str:
-    source = _NAMED_ENTITY.sub(lambda name: html.unescape(name[0]), source)
+    source = _NAMED_ENTITY.sub(_character, source)
     source = re.sub(r"(</?)[A-Za-z]+:", r"\1", source)
     source = re.sub(r"\s[\w-]+:[\w-]+\s*=\s*(?:\"[^\"]*\"|'[^']*')", "", source)
     try:
