@@ -14,7 +14,7 @@ import orjson
 from astrosearch.corpus.filters import check_days
 from astrosearch.corpus.json_lines import json_records, parsed
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
-from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.corpus.writer import CorpusWriter, withdrawal
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
 
@@ -193,6 +193,7 @@ def import_papers(
         NothingFound: if no paper is selected.
     """
     intake = Intake()
+    withdrawn: dict[str, Paper] = {}
     writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
     with closing(writer), rejected.open("wb") as stream:
 
@@ -206,7 +207,12 @@ def import_papers(
             if intake.refused.total() <= MOST_LISTED:
                 stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse, writer.withdraw):
+        def withdraw(paper: Paper) -> None:
+            writer.withdraw(paper)
+            before = withdrawn.get(paper.id, paper)
+            withdrawn[paper.id] = max(before, paper, key=withdrawal)
+
+        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw):
             lost = writer.add(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1
@@ -216,7 +222,11 @@ def import_papers(
             if selection.limit is not None and writer.count >= selection.limit:
                 break
         writer.finish()
-        intake.withdrawn = [paper for paper in writer.withdrawn if selection.takes(paper)]
+    intake.withdrawn = [
+        paper
+        for paper in withdrawn.values()
+        if selection.takes(paper) and writer.has_mark(paper.id)
+    ]
     if writer.count == 0:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:

@@ -29,7 +29,7 @@ class CorpusWriter:
         self._sample = sample
         self._seed = seed
         self._largest: list[tuple[int, int]] = []  # heap of (-draw, row), for the reservoir
-        self._withdrawn: dict[str, Paper] = {}
+        self._withdrawn: dict[str, tuple[int, date]] = {}
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
@@ -47,7 +47,7 @@ class CorpusWriter:
 
     def _draw(self, paper: Paper, sample: int) -> Paper | None:
         """`add` with the table as a reservoir."""
-        draw = self._draw_of(paper)
+        draw = self._draw_of(paper.id)
         if self.count < sample:
             if not self._insert(self.count, paper):
                 return self._settle(paper)
@@ -63,8 +63,8 @@ class CorpusWriter:
         heapq.heapreplace(self._largest, (-draw, row))
         return None
 
-    def _draw_of(self, paper: Paper) -> int:
-        text = f"{self._seed}:{paper.id}".encode()
+    def _draw_of(self, paper_id: str) -> int:
+        text = f"{self._seed}:{paper_id}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
     def _settle(self, paper: Paper) -> Paper:
@@ -80,18 +80,16 @@ class CorpusWriter:
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        before = self._withdrawn.get(paper.id, paper)
-        self._withdrawn[paper.id] = max(before, paper, key=_recency)
+        mark = withdrawal(paper)
+        self._withdrawn[paper.id] = max(mark, self._withdrawn.get(paper.id, mark))
 
-    @property
-    def withdrawn(self) -> list[Paper]:
-        """The withdrawn papers that no later record brought back, once the file is whole; of a
-        sample those that would be in it."""
-        papers = list(self._withdrawn.values())
-        if self._sample is None or len(self._largest) < self._sample:
-            return papers
-        largest = -self._largest[0][0]
-        return [paper for paper in papers if self._draw_of(paper) <= largest]
+    def has_mark(self, paper_id: str) -> bool:
+        """Whether a paper was withdrawn and no later record brought it back, once the file is
+        whole; of a sample only if the paper would be in it."""
+        if paper_id not in self._withdrawn:
+            return False
+        is_sampled = self._sample is not None and len(self._largest) == self._sample
+        return not is_sampled or self._draw_of(paper_id) <= -self._largest[0][0]
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -101,17 +99,15 @@ class CorpusWriter:
 
     def _take_out_withdrawn(self) -> None:
         gaps: list[int] = []
-        for paper in [*self._withdrawn.values()]:
+        for paper_id, mark in [*self._withdrawn.items()]:
             row = self._db.execute(
-                f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
+                f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
             ).fetchone()
-            if row is None:
-                continue
-            if _ends(paper, paper_from_fields(row[1:])):
+            if row and not ends(mark, paper_from_fields(row[1:])):
+                del self._withdrawn[paper_id]
+            elif row:
                 self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
                 gaps.append(row[0])
-            else:
-                del self._withdrawn[paper.id]
         # Rows stay in order and without a gap: each moves down by the gaps before it.
         gaps.sort()
         for shift, gap in enumerate(gaps, start=1):
@@ -151,14 +147,16 @@ class CorpusWriter:
         return cursor.rowcount == 1
 
 
-def _ends(withdrawn: Paper, paper: Paper) -> bool:
-    """Whether a withdrawal is not older than a record of the paper; it is taken for the newer one
-    where nothing tells."""
-    if withdrawn.version and paper.version:
-        return _recency(withdrawn) >= _recency(paper)
-    if withdrawn.updated and paper.updated:
-        return withdrawn.updated >= paper.updated
-    return True
+def withdrawal(paper: Paper) -> tuple[int, date]:
+    """Version and day of a withdrawal; 0 and the last of days where they are not known."""
+    return paper.version or 0, paper.updated or (paper.published if paper.version else date.max)
+
+
+def ends(withdrawal: tuple[int, date], paper: Paper) -> bool:
+    """Whether a withdrawal is not older than a record of its paper: by version if both have one,
+    else by day."""
+    version, day = _recency(paper)
+    return withdrawal >= (version, day) if withdrawal[0] and version else withdrawal[1] >= day
 
 
 def _recency(paper: Paper) -> tuple[int, date]:
