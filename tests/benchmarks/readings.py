@@ -65,9 +65,9 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="a checkout of the other version")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    from astrosearch.corpus.json_lines import json_lines
+    from astrosearch.corpus.json_lines import json_records
 
-    raw = [json.loads(line) for _, line in json_lines(arguments.file)]
+    raw = [json.loads(line) for _, line in json_records(arguments.file)]
     here = Path(__file__).parents[2]
     before, after = (readings(arguments.file, version) for version in (arguments.other, here))
     counts: Counter[str] = Counter()
