@@ -65,6 +65,7 @@ _PREFIXES = {
     "abstract": "abs",
     "author": "author",
     "au": "author",
+    "first_author": "first_author",
     "cat": "cat",
     "year": "year",
     "doi": "identifier",
@@ -82,17 +83,23 @@ _NOT_KNOWN = frozenset(
 
 _VALUE = r"""["“”](?P<quoted>[^"“”]*[^\W_][^"“”]*)["“”](?=$|[\s.,;:!?)\]])"""
 _SEVERAL = r"\((?P<several>[^()]*[^\W_][^()]*)\)(?=$|[\s.,;:!?)\]])"
-_PARTICLES = r"(?:(?:da|de|del|della|den|der|di|dos|du|la|le|ten|ter|van|von)[ ]+(?=\w))*"
+_PARTICLES = r"""\^?(?:(?:af|al|da|dal|dalla|de|del|della|den|der|di|dos|du|el|in(?=[ ]'t)|la|las|le
+    |los|mac|mc|st\.?|'t|ten|ter|van|von|zu|zur)[ ]+(?=['\w]))*"""
+_GIVEN = r"(?:,[ ]+(?-i:[A-Z]\.?(?:(?:[ -]{1,2}|(?<=\.))[A-Z]\.?)*)(?![\w.'’]))?"
+"""Initials behind a family name, as in `author:Lee, Y.-S.`"""
 _BARE = r"""[^\s"“”(]*[^\W_][^\s"“”]*?(?=[,;)\]]*(?!\S))"""
 _TERM = re.compile(
     rf"""(?<![^\s(\[])
         (?P<not> -(?=[^\W\d_"“”]|["“”]) | (?-i:NOT)\s+ )?
-        (?: (?P<prefix> (?P<author>author|au) | {"|".join(_PREFIXES)} ) : (?P<gap>[ ]*) )?
+        (?: (?P<prefix> (?P<author>(?:first_)?author|au) | {"|".join(_PREFIXES)} )
+            : (?P<gap>[ ]*) )?
         (?: {_VALUE}
           | (?(prefix){_SEVERAL}|(?!))
-          | (?P<bare> (?(author){_PARTICLES}) (?(prefix){_BARE}|(?(not){_BARE}|(?!))) ) )""",
+          | (?P<bare> (?(author){_PARTICLES}) (?(prefix){_BARE}|(?(not){_BARE}|(?!)))
+              (?(author){_GIVEN}) ) )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_CARET = re.compile(r"(?<!\S)(-?(?:author|au):[ ]*)\^[\"“]", re.IGNORECASE)
 _PIECE = re.compile(r"""["“”]([^"“”]*)["“”]|(\S+)""")
 _FIELD = re.compile(r"(?<!\S)-?(\w+):(?=\S)")
 _AROUND_FILTERS = "()[],;"
@@ -123,7 +130,7 @@ class _Reader:
     """Takes the terms out of one query."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = _CARET.sub(r'\1"^', text)
         # Where all is in capitals, so are the words that would be operators.
         self._has_operators = len(text.split()) <= LONGEST_TYPED and text != text.upper()
         self._conditions: list[RequiredPhrase] = []
@@ -175,17 +182,18 @@ class _Reader:
 
     def _is_prefix(self, term: re.Match[str], field: str) -> bool:
         """`author: Lee` is a prefix, `The Heliophysical Year: 2007` is not."""
-        if not term["gap"] or field in ("author", "identifier"):
+        if not term["gap"] or field in ("author", "first_author", "identifier"):
             return True
         return str(term["prefix"]).islower() or not self._text[: term.start()].strip()
 
     def _term(self, field: str, words: str) -> RequiredPhrase | Filters | None:
         """What a field must hold; None if the words are none."""
         match field:
-            case "author":
+            case "author" | "first_author":
                 if words.endswith("*"):
                     self._notes.append(f"the * of {words} has no meaning here: names are whole")
-                return Filters(author=words)
+                first = "^" if field == "first_author" and not words.startswith("^") else ""
+                return Filters(author=first + words)
             case "cat":
                 return Filters(category=words)
             case "year":
@@ -206,7 +214,7 @@ def _values(term: re.Match[str], field: str) -> list[str]:
     """The words of a term: those of brackets each for itself, names of authors but by commas."""
     if term["several"] is None:
         return [" ".join((term["quoted"] or term["bare"]).split())]
-    if field == "author":
+    if field in ("author", "first_author"):
         return [words.strip(' "“”') for words in re.split(r";|\bAND\b", term["several"])]
     pieces = (quoted or bare for quoted, bare in _PIECE.findall(term["several"]))
     return [" ".join(piece.split()) for piece in pieces if piece not in ("AND", "OR")]
