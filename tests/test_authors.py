@@ -26,6 +26,7 @@ from astrosearch.text.authors import (
         ("Petrenko O. V.", Name("O. V.", "", "Petrenko", "")),
         ("Lamp Collaboration", Name("", "", "Lamp Collaboration", "")),
         ("et al.", Name("", "", "et al.", "")),
+        ("Anna van de", Name("Anna", "van", "de", "")),
     ],
 )
 def test_a_name_has_parts(name: str, parts: Name) -> None:

@@ -223,7 +223,7 @@ def _surname_start(words: list[str]) -> int:
 
 def _goes_on_in_given_names(words: list[str], i: int) -> bool:
     """Whether the particle at `i` is one of given names, as in María del Carmen Sánchez."""
-    while i < len(words) and words[i] in _PARTICLES:
+    while i < len(words) - 1 and words[i] in _PARTICLES:
         i += 1
     given = i < len(words) - 1 and " ".join(name_words(words[i])) in _OF_GIVEN_NAMES
     return given or is_initial(words[i])  # Caio B. de S. Nascimento
