@@ -158,7 +158,6 @@ def _corpus(
         return sources, selection
     if name == sampler.NAME:
         return [sampler.path()], selection
-    paths.recover(folder)
     if not (folder / paths.MANIFEST).exists():
         raise click.UsageError(
             f"there is no index {name!r} yet: name the files of its papers with --corpus FILE"
@@ -268,4 +267,4 @@ def _refusals(report: "BuildReport") -> Iterator[str]:
     if total > len(first):
         yield "…"
     if first and report.changed:
-        yield f"all {total:,}: {report.folder / 'rejected.jsonl'}"
+        yield f"all {total:,}: {report.rejected}"

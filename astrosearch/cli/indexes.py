@@ -135,7 +135,8 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         f"{name} {value}" for name, value in corpus.selection.items() if value not in (None, False)
     )
     refused = sum(corpus.refused.values())
-    recall = "" if manifest.recall is None else f"; recall@10 {manifest.recall:.3f}"
+    largest = manifest.largest
+    recall = "" if largest.recall is None else f"; recall@10 {largest.recall:.3f}"
     facts = {
         "index": folder.name,
         "papers": f"{manifest.count:,}",
@@ -148,7 +149,7 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         "selection": selection or "all papers",
         "encoder": str(manifest.encoder),
         "vectors": f"{manifest.count:,} of {manifest.dimension} dimensions",
-        "search": f"{manifest.factory} (faiss.index_factory){recall}",
+        "search": f"{largest.factory} (faiss.index_factory){recall}",
     }
     mean, spread = manifest.background.mean, manifest.background.spread
     if mean is not None and spread is not None:

@@ -19,15 +19,12 @@ def show(ids: tuple[str, ...], output: str, index_name: str | None) -> None:
     astrosearch show 2503.14368 astro-ph/9401008 --format bibtex
     astrosearch show https://arxiv.org/abs/astro-ph/9401008v1
     """
-    from contextlib import closing
-
     from astrosearch import paths
     from astrosearch.cli.views.hits import write_papers
-    from astrosearch.corpus.store import Corpus
-    from astrosearch.index.manifest import PAPERS
+    from astrosearch.index.papers import open_papers
     from astrosearch.papers import parse_id
 
     names = dict.fromkeys(parse_id(text).id for text in ids)
-    with closing(Corpus(paths.existing_index(index_name) / PAPERS)) as corpus:
+    with open_papers(paths.existing_index(index_name)) as corpus:
         papers = corpus.papers([corpus.row_of(name) for name in names])
     write_papers(papers, format=output)

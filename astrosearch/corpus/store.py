@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus import filters as sql
 from astrosearch.corpus.filters import Filters
-from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, NothingFound
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.papers import Paper, TextHash
 
 SCHEMA = """
@@ -36,7 +35,8 @@ CREATE TABLE papers (
     author_words TEXT NOT NULL,
     text_sha256 BLOB NOT NULL,
     journal_ref TEXT
-)
+);
+CREATE TABLE withdrawn (id TEXT PRIMARY KEY, version INTEGER NOT NULL, day TEXT NOT NULL)
 """
 FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
 """The columns of a `Paper`, in the order that `paper_from_fields` takes."""
@@ -62,7 +62,6 @@ class Corpus:
         self._path = path
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
-        self._file: tuple[int, int] | None = None
         try:
             with self._connection() as db:
                 columns = {name for _, name, *_ in db.execute("PRAGMA table_info(papers)")}
@@ -83,10 +82,15 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Paper]:
         """All papers in row order, streamed."""
-        query = f"SELECT {self._fields} FROM papers ORDER BY row"
+        for _, paper in self.numbered():
+            yield paper
+
+    def numbered(self) -> Iterator[tuple[int, Paper]]:
+        """All papers with their rows, in row order, streamed."""
+        query = f"SELECT row, {self._fields} FROM papers ORDER BY row"
         with self._connection() as db, closing(db.execute(query)) as rows:
-            for fields in rows:
-                yield self._paper(fields)
+            for row, *fields in rows:
+                yield row, self._paper(fields)
 
     def close(self) -> None:
         """Close all connections; one that is still in use is closed by its thread."""
@@ -116,52 +120,53 @@ class Corpus:
         for block in _blocks(rows):
             yield from self.papers(block)
 
-    def row_of(self, paper_id: str) -> int:
-        """
-        Raises:
-            NothingFound: if the paper is not in this corpus; it names those spelled much like it.
-        """
+    def find(self, paper_id: str) -> int | None:
+        """The row of a paper; None if it is not in this file."""
         with self._connection() as db:
             row = db.execute("SELECT row FROM papers WHERE id = ?", (paper_id,)).fetchone()
-        if row is None:
-            near = self._spelled_like(paper_id)
-            hint = f"; spelled much like it: {', '.join(near)}" if near else ""
-            raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers{hint}")
-        return int(row[0])
+        return None if row is None else int(row[0])
 
-    def row_of_doi(self, doi: str) -> int | None:
-        """The first row of a DOI, in any case; None if no paper has it. Reads the whole table."""
-        query = "SELECT min(row) FROM papers WHERE instr(' ' || lower(doi) || ' ', ?)"
+    def rows_of_doi(self, doi: str) -> list[int]:
+        """The rows of a DOI, in any case, ascending. Reads the whole table."""
+        query = "SELECT row FROM papers WHERE instr(' ' || lower(doi) || ' ', ?) ORDER BY row"
         with self._connection() as db:
-            (row,) = db.execute(query, (f" {doi.lower()} ",)).fetchone()
-        return None if row is None else int(row)
+            return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
 
-    def newest(self, k: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """The `k` newest papers by the day of their first version, newest first; of one day the
-        last row first.
+    def newest(self, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
+        """The `k` newest papers by the day of their first version, YYYY-MM-DD, and their rows;
+        newest first, of one day the last row first.
 
         Args:
             rows: those that count; None for all.
         """
-        wanted = None if rows is None else set(rows.tolist())
-        newest: list[int] = []
-        query = "SELECT row FROM papers ORDER BY published DESC, row DESC"
+        counting = None if rows is None else set(rows.tolist())
+        newest: list[tuple[str, int]] = []
+        query = "SELECT published, row FROM papers ORDER BY published DESC, row DESC"
         with self._connection() as db, closing(db.execute(query)) as dated:
-            for (row,) in dated:
+            for day, row in dated:
                 if len(newest) == k:
                     break
-                if wanted is None or row in wanted:
-                    newest.append(row)
-        return np.array(newest, dtype=np.int64)
+                if counting is None or row in counting:
+                    newest.append((day, row))
+        return newest
 
-    def _spelled_like(self, paper_id: str) -> list[str]:
-        """Up to three ids that share half of an id and are near to it as a whole."""
+    def ids_sharing_half(self, paper_id: str) -> list[str]:
+        """Ids that begin or end as an id does, with half of its letters."""
         half = len(paper_id) // 2
         query = "SELECT id FROM papers WHERE id LIKE ? OR id LIKE ?"
         halves = (f"{paper_id[:half]}%", f"%{paper_id[half:]}")
         with self._connection() as db:
-            ids = [candidate for (candidate,) in db.execute(query, halves)]
-        return get_close_matches(paper_id, ids, n=3, cutoff=0.85)
+            return [candidate for (candidate,) in db.execute(query, halves)]
+
+    def withdrawn(self) -> dict[str, tuple[int, str]]:
+        """The papers whose withdrawal this file records: its version and its day by id."""
+        with self._connection() as db:
+            if not db.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'withdrawn'"
+            ).fetchone():  # files of earlier versions lack the table
+                return {}
+            marks = db.execute("SELECT id, version, day FROM withdrawn")
+            return {paper_id: (version, day) for paper_id, version, day in marks}
 
     def text_hashes(self, rows: NDArray[np.int64]) -> list[TextHash]:
         query = "SELECT text_sha256 FROM papers WHERE row = ?"
@@ -202,12 +207,13 @@ class Corpus:
         return np.sort(np.array(rows, dtype=np.int64))
 
     def digest(self) -> str:
-        """sha256 over every field of every paper, in row order."""
-        digest = hashlib.sha256()
+        """64 hexadecimal digits that stand for every field of every paper: the sum of their
+        sha256, modulo 2^256, so that the order of rows does not count."""
+        total = 0
         with self._connection() as db:
-            for fields in db.execute(f"SELECT {FIELDS} FROM papers ORDER BY row"):
-                digest.update(orjson.dumps(fields))
-        return digest.hexdigest()
+            for fields in db.execute(f"SELECT {self._fields} FROM papers"):
+                total += int.from_bytes(hashlib.sha256(orjson.dumps(fields)).digest())
+        return f"{total % 2**256:064x}"
 
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""
@@ -243,18 +249,12 @@ class Corpus:
         try:
             # Whichever thread takes it: but only one at a time.
             connection = sqlite3.connect(_read_only(self._path), uri=True, check_same_thread=False)
-            status = self._path.stat()
-        except (sqlite3.OperationalError, FileNotFoundError) as error:
+        except sqlite3.OperationalError as error:
             if self._path.exists() and not os.access(self._path, os.R_OK):
                 raise AstrosearchError(f"{self._path} cannot be read: Permission denied") from None
             raise IndexDamaged(
                 f"{self._path} cannot be opened ({error})", remedy="build-again"
             ) from None
-        file = status.st_dev, status.st_ino
-        if self._file not in (None, file):
-            connection.close()
-            raise IndexBusy(f"{self._path} was replaced by another build: open the index again")
-        self._file = file
         sql.register(connection)
         return connection
 

@@ -71,7 +71,7 @@ class CorpusWriter:
             f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
         present = paper_from_fields(fields)
-        if _recency(paper) <= _recency(present):
+        if recency(paper) <= recency(present):
             return paper
         self._replace(row, paper)
         return present
@@ -79,7 +79,7 @@ class CorpusWriter:
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
         before = self._withdrawn.get(paper.id)
-        self._withdrawn[paper.id] = max(_recency(paper), before or _recency(paper))
+        self._withdrawn[paper.id] = max(recency(paper), before or recency(paper))
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -88,12 +88,18 @@ class CorpusWriter:
         self._db.execute("COMMIT")
 
     def _take_out_withdrawn(self) -> None:
+        """Leave out the withdrawn papers, and keep a mark for each: an earlier record of it that
+        comes with a later update must not bring it back."""
         gaps: list[int] = []
-        for paper_id, recency in self._withdrawn.items():
+        for paper_id, (version, day) in self._withdrawn.items():
             row = self._db.execute(
                 f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
             ).fetchone()
-            if row and _recency(paper_from_fields(row[1:])) <= recency:
+            if row and recency(paper_from_fields(row[1:])) > (version, day):
+                continue
+            mark = (paper_id, version, day.isoformat())
+            self._db.execute("INSERT INTO withdrawn VALUES (?, ?, ?)", mark)
+            if row:
                 self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
                 gaps.append(row[0])
         # Rows stay in order and without a gap: each moves down by the gaps before it.
@@ -135,5 +141,6 @@ class CorpusWriter:
         return cursor.rowcount == 1
 
 
-def _recency(paper: Paper) -> tuple[int, date]:
+def recency(paper: Paper) -> tuple[int, date]:
+    """What is larger for the later of two records of a paper."""
     return paper.version or 0, paper.updated or paper.published

@@ -1,8 +1,8 @@
 """Building an index so that a kill at any moment costs little.
 
 A build works in `.NAME.partial`. Vectors are encoded in shards, each a file that is written whole
-or not at all; the next build takes up every shard with a text that it needs. At the end the folder
-is renamed into place.
+or not at all; the next build takes up every shard with a text that it needs. At the end a segment
+with all papers and a folder of words are moved into the index, and manifest.json is replaced.
 """
 
 import shutil
@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__, atomic, paths
+from astrosearch import __version__, paths
 from astrosearch.corpus.intake import Intake, Selection, import_papers
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import IndexDamaged
 from astrosearch.index import vector_index
+from astrosearch.index.background import VectorSum, background
 from astrosearch.index.folder import SHARDS, locked, partial_folder, writing
 from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.manifest import (
@@ -30,9 +31,10 @@ from astrosearch.index.manifest import (
     VECTORS,
     WORDS,
     AnnConfig,
-    Background,
     CorpusRecord,
+    FileRecord,
     Manifest,
+    Segment,
     describe_files,
 )
 from astrosearch.index.reader import Index
@@ -44,10 +46,14 @@ from astrosearch.index.shards import (
     ShardStore,
     encode,
 )
+from astrosearch.index.snapshot import collect_garbage, next_number, publish
 from astrosearch.index.tune import build_ann, merged
 from astrosearch.index.vector_index import AUTO, RECALL
-from astrosearch.index.vectors import new_vectors, random_pair_cosines
+from astrosearch.index.vectors import new_vectors
 from astrosearch.report import SILENT, Reporter
+
+SEGMENT = "segment"
+"""The folder in a partial folder that becomes a segment."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,8 @@ class BuildReport:
     """Spent in the encoder."""
     changed: bool
     """False if the index was up to date already and stayed as it was."""
+    rejected: Path | None = None
+    """The file that lists the refused lines; None if the index stayed as it was."""
 
 
 def build(
@@ -108,11 +116,13 @@ def build(
     with ExitStack() as stack:
         stack.enter_context(locked(folder))
         partial = stack.enter_context(partial_folder(folder))
+        work = partial / SEGMENT
         with writing(partial):
+            work.mkdir()
             intake = import_papers(
-                sources, selection, partial / PAPERS, partial / REJECTED, strict=strict
+                sources, selection, work / PAPERS, work / REJECTED, strict=strict
             )
-        corpus = stack.enter_context(closing(Corpus(partial / PAPERS)))
+        corpus = stack.enter_context(closing(Corpus(work / PAPERS)))
         record = _corpus_record(sources, selection, corpus, intake)
         previous = _previous(folder, reporter)
         if previous:
@@ -138,9 +148,8 @@ def build(
                 config.index_type, len(corpus), previous.manifest.dimension, config.memory
             )
         stats = _write_vectors(partial, corpus, spec, load, engine, previous, reporter)
-        manifest = _finish(partial, corpus, spec, record, config, reporter)
-        with writing(partial):
-            atomic.replace_folder(partial, folder, paths.replaced_folder(folder))
+        manifest = _finish(folder, partial, corpus, spec, record, config, reporter)
+        shutil.rmtree(partial, ignore_errors=True)
     return BuildReport(
         folder,
         manifest.count,
@@ -150,6 +159,7 @@ def build(
         stats.tokens,
         stats.seconds,
         changed=True,
+        rejected=folder / manifest.segments[0].path(REJECTED),
     )
 
 
@@ -201,21 +211,38 @@ def _write_vectors(
     nothing = np.zeros(0, dtype=np.int64)
     shared = (nothing, nothing)
     if previous:
-        shared = corpus.rows_with_texts_of(previous.folder / PAPERS)
+        shared = rows_with_same_text(corpus, previous)
     store = ShardStore(partial, spec)
     plan = EncodePlan.make(corpus, shared, store)
     local = LocalEngine(load, corpus)
     if spec.is_service and len(plan.missing):
         local.request_approval(spec, plan.missing)
-    stats = encode(plan, store, corpus, spec, engine or local, partial / PAPERS, reporter)
+    papers = partial / SEGMENT / PAPERS
+    stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
     dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
     with writing(partial):
-        vectors = new_vectors(partial / VECTORS, (len(corpus), dimension))
+        vectors = new_vectors(partial / SEGMENT / VECTORS, (len(corpus), dimension))
         plan.gather(vectors, previous.vectors if previous else None, store)
     return stats
 
 
+def rows_with_same_text(
+    corpus: Corpus, index: Index
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a corpus whose text a paper of an index has, too: ascending, and the rows there. A
+    dead row has a vector as good as any."""
+    ours: list[NDArray[np.int64]] = []
+    theirs: list[NDArray[np.int64]] = []
+    for part in index.corpus.paths():
+        here, there = corpus.rows_with_texts_of(part.path)
+        ours.append(here)
+        theirs.append(there + part.first)
+    rows, places = np.unique(np.concatenate(ours), return_index=True)
+    return rows, np.concatenate(theirs)[places]
+
+
 def _finish(
+    folder: Path,
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
@@ -223,48 +250,70 @@ def _finish(
     config: AnnConfig,
     reporter: Reporter,
 ) -> Manifest:
-    """Write what is left, the manifest last."""
-    vectors: NDArray[np.float16] = np.load(partial / VECTORS, mmap_mode="r")
-    ann = build_ann(partial, vectors, config, reporter)
+    """Write what is left, and make it the index."""
+    work = partial / SEGMENT
+    vectors: NDArray[np.float16] = np.load(work / VECTORS, mmap_mode="r")
+    ann = build_ann(work, vectors, config, reporter)
     with writing(partial):
-        words = _write_words(partial / WORDS, corpus)
-        names = [PAPERS, VECTORS, *([ann.file] if ann.file else []), REJECTED, *words]
+        write_words(partial / WORDS, corpus)
+        total = VectorSum.of(vectors)
+        folder.mkdir(exist_ok=True)
+        collect_garbage(folder)
+        number = next_number(folder)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        segment = Segment(
+            folder=f"segment-{number}",
+            first=0,
+            rows=len(corpus),
+            factory=ann.factory,
+            parameters=ann.parameters,
+            recall=ann.recall,
+            source=", ".join(record.sources),
+            until=now,
+        )
         manifest = Manifest(
             count=len(corpus),
             dimension=vectors.shape[1],
             encoder=spec,
             corpus=record,
-            background=_background(vectors),
+            background=background(vectors, total),
             ann_config=config,
-            factory=ann.factory,
-            parameters=ann.parameters,
-            recall=ann.recall,
-            built=datetime.now(UTC).isoformat(timespec="seconds"),
+            segments=(segment,),
+            words=f"{WORDS}-{number}",
+            built=now,
             tool=__version__,
-            files=describe_files(partial, names),
+            files={
+                **moved(work, folder / segment.folder),
+                **moved(partial / WORDS, folder / f"{WORDS}-{number}"),
+            },
+            vector_sum=total.encode(),
+            snapshot=number,
         )
+        publish(folder, manifest, [segment.folder, manifest.words])
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
-        manifest.write(partial)
+    collect_garbage(folder)
     return manifest
 
 
-def _write_words(folder: Path, corpus: Corpus) -> list[str]:
-    """Write the words of all papers; returns the files' names as the manifest has them."""
+def moved(work: Path, target: Path) -> dict[str, FileRecord]:
+    """Move a finished folder into the index; its files, as the manifest has them.
+
+    Raises:
+        OSError: if it cannot be moved.
+    """
+    work.rename(target)
+    names = sorted(file.name for file in target.iterdir() if file.suffix != ".lock")
+    files = describe_files(target, names)
+    return {f"{target.name}/{name}": record for name, record in files.items()}
+
+
+def write_words(folder: Path, corpus: Corpus) -> None:
+    """Write the words of all papers.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
     writer = LexicalIndexWriter(folder)
     for row, paper in enumerate(corpus):
         writer.add(row, paper.title, paper.abstract, paper.authors)
     writer.finish()
-    return sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
-
-
-def _background(vectors: NDArray[np.float16]) -> Background:
-    if len(vectors) < 2:
-        return Background()
-    cosines = random_pair_cosines(vectors)
-    percentiles = np.percentile(cosines, range(101))
-    return Background(
-        pairs=len(cosines),
-        mean=round(float(cosines.mean()), 4),
-        spread=round(float(cosines.std()), 4),
-        percentiles=tuple(round(float(cosine), 4) for cosine in percentiles),
-    )

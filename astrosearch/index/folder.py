@@ -7,6 +7,7 @@ from pathlib import Path
 
 from astrosearch import atomic, paths
 from astrosearch.errors import IndexBusy, InputError
+from astrosearch.index.snapshot import is_unfinished
 
 SHARDS = "shards"
 """The folder in a partial folder that holds vectors, a folder for each encoder."""
@@ -59,15 +60,11 @@ def partial_folder(folder: Path) -> Iterator[Path]:
 
 
 def _check_place(folder: Path) -> None:
-    paths.recover(folder)
     if folder.is_symlink():
         raise InputError(
             f"{folder} is a link: nothing is built in its place; remove it, or choose another name"
         )
-    is_index = (folder / paths.MANIFEST).exists()
-    if is_index:  # a process that died before it deleted the previous one left it there
-        shutil.rmtree(paths.replaced_folder(folder), ignore_errors=True)
-    elif folder.exists():
+    if folder.exists() and not (folder / paths.MANIFEST).exists() and not is_unfinished(folder):
         raise InputError(
             f"{folder} exists and is not an index (it has no {paths.MANIFEST}): remove it, or "
             "choose another name"
@@ -93,5 +90,5 @@ def remove(folder: Path) -> None:
         OSError: if it cannot be deleted.
     """
     with locked(folder):
-        for path in (folder, paths.partial_folder(folder), paths.replaced_folder(folder)):
+        for path in (folder, paths.partial_folder(folder)):
             atomic.remove(path)

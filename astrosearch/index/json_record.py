@@ -101,6 +101,14 @@ class JsonRecord:
             raise self._error(field, value, "a list")
         return value
 
+    def rows(self, field: str) -> tuple[int, ...]:
+        """A list of whole numbers from 0."""
+        values = self.list(field)
+        for value in values:
+            if type(value) is not int or value < 0:
+                raise self._error(field, value, "a list of whole numbers")
+        return tuple(values)
+
     def texts(self, field: str, default: Any = _REQUIRED) -> tuple[str, ...]:
         values = self.list(field, default)
         for value in values:

@@ -11,6 +11,7 @@ as long.
 
 import mmap
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
@@ -20,10 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import orjson
 import tantivy
 from numpy.typing import NDArray
 
 from astrosearch.errors import AstrosearchError, IndexDamaged
+from astrosearch.index.deleted_words import DeletedWords
 from astrosearch.text.analysis import STOP_WORDS, analyze, expand_abbreviations
 
 FIELDS = {"title": 1.0, "abstract": 1.0, "authors": 0.7}
@@ -79,22 +82,48 @@ def _schema() -> tantivy.Schema:
 
 
 class LexicalIndexWriter:
-    """Fills a new words folder, in memory that does not grow with the number of papers."""
+    """Fills a words folder, in memory that does not grow with the number of papers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, earlier: Path | None = None) -> None:
         """
+        Args:
+            folder: a new one.
+            earlier: a words folder whose papers the new one has, too. Its files are shared, not
+                copied, where the file system can; nothing of it is changed.
+
         Raises:
             OSError: if the folder exists already, or cannot be written.
             AstrosearchError: if the process may not take as much memory as the writer needs.
         """
-        memory = _writer_memory()
+        memory = _writer_memory() if earlier is None else LEAST_MEMORY
         folder.mkdir()
         self._schema = _schema()
         self._folder = folder
+        self._deleted = DeletedWords()
+        if earlier is not None:
+            _share(earlier, folder)
+            self._deleted = DeletedWords.read(folder)
         with _as_os_error():
-            self._writer = tantivy.Index(self._schema, str(folder), reuse=False).writer(
-                memory, num_threads=1
-            )
+            index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
+            self._searcher = index.searcher()
+            self._segments = _segments(folder) if earlier is not None else []
+            self._writer = index.writer(memory, num_threads=1)
+
+    def delete(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
+        """Take out a paper of the earlier folder, with the texts it was added with.
+
+        Raises:
+            OSError: if the disk is full, mostly.
+            IndexDamaged: if no paper has this row.
+        """
+        with _as_os_error():
+            hits = self._searcher.search(_Q.term_query(self._schema, "row", row), 1).hits
+            if not hits:
+                raise IndexDamaged(f"{self._folder} lacks row {row}", remedy="build-again")
+            segment = self._segments[hits[0][1].segment_ord]
+            self._writer.delete_documents_by_term("row", row)
+        terms = {field: _terms(text) for field, text in _texts(title, abstract, authors)}
+        self._deleted.add(segment, terms)
 
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Take in one paper.
@@ -103,15 +132,8 @@ class LexicalIndexWriter:
             OSError: if the disk is full, mostly.
         """
         fields: dict[str, object] = {"row": row}
-        # Commas keep the last word of one name from joining with the first of the next.
-        for field, text in (
-            ("title", title),
-            ("abstract", abstract),
-            ("authors", ", ".join(authors)),
-        ):
-            terms, compounds = analyze(text)
-            # Compounds come last, so that a phrase matches only what the text has side by side.
-            fields[field] = " ".join(terms + compounds)
+        for field, text in _texts(title, abstract, authors):
+            fields[field] = " ".join(_terms(text))
         document = tantivy.Document.from_dict(fields, self._schema)
         with _as_os_error():
             self._writer.add_document(document)
@@ -125,26 +147,66 @@ class LexicalIndexWriter:
         with _as_os_error():
             self._writer.commit()
             self._writer.wait_merging_threads()
+        self._deleted.write(self._folder, _segments(self._folder))
         for lock in self._folder.glob(".*.lock"):
             lock.unlink()
         for file in self._folder.iterdir():
             file.chmod(0o644)  # the engine lets only the user read some
 
 
+def _texts(
+    title: str, abstract: str, authors: Sequence[str]
+) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """The text of each field."""
+    # Commas keep the last word of one name from joining with the first of the next.
+    return ("title", title), ("abstract", abstract), ("authors", ", ".join(authors))
+
+
+def _terms(text: str) -> list[str]:
+    """The terms of a field, as the engine gets them."""
+    terms, compounds = analyze(text)
+    # Compounds come last, so that a phrase matches only what the text has side by side.
+    return terms + compounds
+
+
+def _segments(folder: Path) -> list[str]:
+    """The ids of the engine's segments, in its order."""
+    meta = orjson.loads((folder / "meta.json").read_bytes())
+    return [str(segment["segment_id"]) for segment in meta["segments"]]
+
+
+def _share(earlier: Path, folder: Path) -> None:
+    """Put all files of a folder into another one too, as links if that can be. The engine replaces
+    files, and never writes into one that is there."""
+    for file in earlier.iterdir():
+        if file.suffix == ".lock":
+            continue
+        try:
+            os.link(file, folder / file.name)
+        except OSError:
+            shutil.copyfile(file, folder / file.name)
+
+
 class LexicalIndex:
     """A words folder, open for searching by several threads at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rows: int | None = None) -> None:
         """
+        Args:
+            rows: one more than the last row, if papers were deleted; by default the number of
+                papers.
+
         Raises:
             IndexDamaged: if it is not a words folder.
         """
         self._folder = folder
+        self._deleted = DeletedWords.read(folder)
         with self._sound(), _lockable(folder) as place:
             index = tantivy.Index.open(str(place))
             index.config_reader("manual")
             self._searcher = index.searcher()
             self._schema = index.schema
+        self._row_count = len(self) if rows is None else rows
 
     @contextmanager
     def _sound(self) -> Iterator[None]:
@@ -205,8 +267,8 @@ class LexicalIndex:
         Raises:
             IndexError: if there is no such row.
         """
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self):,}")
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._row_count:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {self._row_count:,}")
         terms, pairs = self._clauses(question, fields)
         if not terms or not len(rows):
             return np.zeros(len(rows), np.float32)
@@ -239,8 +301,7 @@ class LexicalIndex:
         terms = analyze(text).terms
         with self._sound():
             return sum(
-                min((self._searcher.doc_freq(field, term) for term in terms), default=0)
-                for field in fields
+                min((self._frequency(field, term) for term in terms), default=0) for field in fields
             )
 
     def knows(self, text: str) -> bool:
@@ -287,20 +348,42 @@ class LexicalIndex:
         frequencies = []
         for term, count in counts.items():
             with self._sound():
-                papers = {field: self._searcher.doc_freq(field, term) for field in fields}
+                papers = {field: self._frequency(field, term) for field in fields}
             if most := max(papers.values()):
                 frequencies.append((most, term, count, papers))
         frequencies.sort(key=lambda frequency: frequency[:2])
         return {
-            (term, field): FIELDS[field] * count * self._idf(most) / self._idf(papers[field])
+            (term, field): FIELDS[field]
+            * count
+            * self._idf(most)
+            / self._engine_idf(field, term, papers[field])
             for most, term, count, papers in frequencies[:MAX_TERMS]
             for field in fields
             if papers[field]
         }
 
+    def _frequency(self, field: str, term: str) -> int:
+        """How many papers have a term in a field. The engine counts deleted ones, too."""
+        return int(self._searcher.doc_freq(field, term)) - self._deleted.count(field, term)
+
     def _idf(self, papers: int) -> float:
-        """The engine's weight of a term that `papers` papers hold."""
+        """The weight of a term that `papers` papers have (Robertson and Zaragoza 2009)."""
         return log(1 + (len(self) - papers + 0.5) / (papers + 0.5))
+
+    def _engine_idf(self, field: str, term: str, papers: int) -> float:
+        """The weight that the engine gives a term that `papers` papers have: by the same formula,
+        with the deleted papers among all and among those."""
+        counted = papers + self._deleted.count(field, term)
+        total = len(self) + self._deleted.papers
+        return log(1 + (total - counted + 0.5) / (counted + 0.5))
+
+    def _pair_weight(self, field: str, pair: tuple[str, str]) -> float:
+        """The weight of a pair in relation to the engine's, which is the sum of its terms'."""
+        if not self._deleted.papers:
+            return 1.0
+        papers = {term: self._frequency(field, term) for term in pair}
+        ours = sum(self._idf(papers[term]) for term in pair)
+        return ours / sum(self._engine_idf(field, term, papers[term]) for term in pair)
 
     def _pairs(
         self, words: list[str], wanted: Set[tuple[str, str]], fields: Sequence[str]
@@ -316,7 +399,8 @@ class LexicalIndex:
         }
         return [
             _Q.boost_query(
-                self._phrase(field, [(0, left), (distance, right)]), PAIRS * FIELDS[field]
+                self._phrase(field, [(0, left), (distance, right)]),
+                PAIRS * FIELDS[field] * self._pair_weight(field, (left, right)),
             )
             for left, right, distance in sorted(pairs)
             for field in fields
@@ -352,7 +436,7 @@ class LexicalIndex:
             return self._run(terms, k)
         if len(allowed) <= FEW:
             return self._run([self._only(allowed), *terms], k)
-        mask = np.zeros(len(self), dtype=bool)
+        mask = np.zeros(self._row_count, dtype=bool)
         mask[allowed] = True
         count = int(k * 1.5 * len(self) / len(allowed))
         while True:

@@ -21,6 +21,7 @@ from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError
 from astrosearch.index.folder import SHARDS, writing
+from astrosearch.index.segments import SegmentedVectors
 from astrosearch.index.vectors import release
 from astrosearch.report import Reporter
 
@@ -146,7 +147,7 @@ class EncodePlan:
     def gather(
         self,
         vectors: "np.memmap[Any, np.dtype[np.float16]]",
-        previous: NDArray[np.float16] | None,
+        previous: SegmentedVectors | None,
         store: ShardStore,
     ) -> None:
         """Fill all rows of a new vectors.npy.
@@ -162,7 +163,6 @@ class EncodePlan:
                 block = slice(start, start + BLOCK)
                 vectors[ours[block]] = previous[theirs[block]]
                 release(vectors)
-                release(previous)
         for shard_hashes, shard_vectors in store:
             place, text = _positions(self.hashes, shard_hashes)
             vectors[self.rows[text]] = shard_vectors[place]
