@@ -28,7 +28,7 @@ from astrosearch.index.vectors import map_vectors
 if TYPE_CHECKING:
     from astrosearch.index.lexical_index import LexicalIndex
 
-_CHECKED = (".fast", ".fieldnorm", ".del", "/meta.json")
+_CHECKED = (".fast", ".fieldnorm", "/meta.json", "/deleted.json")
 """Ends of the names of small files of words whose sha256 is checked at opening: of a damaged one
 the engine prints pages to stderr, or scores wrongly without a word."""
 
@@ -174,7 +174,7 @@ class Index:
                 f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
                 remedy="build-again",
             )
-        lexical = LexicalIndex(folder, self.manifest.rows)
+        lexical = LexicalIndex(folder, self.dead)
         if len(lexical) != len(self):
             raise IndexDamaged(
                 f"{folder} has the words of {len(lexical):,} papers, the manifest says "

@@ -106,7 +106,8 @@ class SegmentedVectorIndex:
             count = min(self._rows, 2 * count)
         # Dead rows go to the end; the order of the others stays.
         order = np.argsort(~is_hit, axis=1, kind="stable")[:, :k]
-        scores, rows = (np.take_along_axis(array, order, axis=1) for array in (scores, rows))
+        scores = np.take_along_axis(scores, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
         is_hit = np.take_along_axis(is_hit, order, axis=1)
         return np.where(is_hit, scores, -np.inf), np.where(is_hit, rows, -1)
 

@@ -9,6 +9,7 @@ files that no remaining snapshot names.
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,12 +44,12 @@ class Hold:
 
     def __init__(self, manifest: Manifest, descriptor: int | None) -> None:
         self.manifest = manifest
-        self._descriptor = descriptor
+        # One that is dropped without `release` holds nothing either.
+        self._close = None if descriptor is None else weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._close is not None:
+            self._close()
 
 
 def hold_current(folder: Path) -> Hold:
