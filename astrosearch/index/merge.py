@@ -20,9 +20,10 @@ from astrosearch.index.folder import locked, partial_folder, writing
 from astrosearch.index.manifest import FORMAT, PAPERS, VECTORS, WORDS, Manifest, Segment
 from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
+from astrosearch.index.token_store import TokenWriter
 from astrosearch.index.tune import build_ann
 from astrosearch.index.vector_index import EXACT_BYTES
-from astrosearch.index.vectors import new_vectors
+from astrosearch.index.vectors import new_vectors, release
 from astrosearch.report import SILENT, Reporter
 
 MOST_SEGMENTS = 50
@@ -92,7 +93,7 @@ def fold(folder: Path, partial: Path, start: int, *, reporter: Reporter = SILENT
             work.mkdir()
             parts = index.corpus.paths()[start:]
             merge_files(work / PAPERS, parts, index.dead, dense=leave_out)
-            vectors = _write_vectors(work / VECTORS, index, rows)
+            vectors = _write_vectors(work, index, rows)
         segment = Segment(
             folder=SEGMENT,
             first=0 if start == 0 else int(rows[0]),
@@ -116,12 +117,19 @@ def fold(folder: Path, partial: Path, start: int, *, reporter: Reporter = SILENT
     return merged
 
 
-def _write_vectors(path: Path, index: Index, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-    vectors = new_vectors(path, (len(rows), index.manifest.dimension))
-    for begin in range(0, len(rows), BLOCK):
-        vectors[begin : begin + BLOCK] = index.vectors[rows[begin : begin + BLOCK]]
+def _write_vectors(work: Path, index: Index, rows: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Write the vectors and tokens of some rows; returns the vectors, mapped."""
+    vectors = new_vectors(work / VECTORS, (len(rows), index.manifest.dimension))
+    with closing(TokenWriter(work, len(rows))) as tokens:
+        for begin in range(0, len(rows), BLOCK):
+            block = rows[begin : begin + BLOCK]
+            vectors[begin : begin + BLOCK] = index.vectors[block]
+            if index.tokens:
+                tokens.add(range(begin, begin + len(block)), index.tokens.bags(block))
+            release(vectors)
+        tokens.finish()
     vectors.flush()
-    written: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    written: NDArray[np.float16] = np.load(work / VECTORS, mmap_mode="r")
     return written
 
 

@@ -15,7 +15,7 @@ from astrosearch.corpus.store import Corpus
 from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.index.background import VectorSum
-from astrosearch.index.build import SEGMENT, moved
+from astrosearch.index.build import SEGMENT, gather, moved
 from astrosearch.index.folder import writing
 from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.manifest import (
@@ -37,7 +37,6 @@ from astrosearch.index.shards import (
     encode,
 )
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
-from astrosearch.index.vectors import new_vectors
 from astrosearch.report import SILENT, Reporter
 
 Rows = NDArray[np.int64]
@@ -182,10 +181,7 @@ def _write_vectors(
         local.request_approval(spec, plan.missing)
     papers = partial / SEGMENT / PAPERS
     stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
-    with writing(partial):
-        shape = len(corpus), index.manifest.dimension
-        vectors = new_vectors(partial / SEGMENT / VECTORS, shape)
-        plan.gather(vectors, index.vectors, store)
+    gather(partial, corpus, spec, plan, store, index, index.manifest.dimension, load)
     return stats
 
 
