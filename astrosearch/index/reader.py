@@ -28,7 +28,7 @@ from astrosearch.index.vectors import map_vectors
 if TYPE_CHECKING:
     from astrosearch.index.lexical_index import LexicalIndex
 
-_CHECKED = (".fast", ".fieldnorm", ".del", "/meta.json")
+_CHECKED = (".fast", ".fieldnorm", ".del", "/meta.json", "/deleted.json")
 """Ends of the names of small files of words whose sha256 is checked at opening: of a damaged one
 the engine prints pages to stderr, or scores wrongly without a word."""
 

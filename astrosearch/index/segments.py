@@ -106,9 +106,10 @@ class SegmentedVectorIndex:
             count = min(self._rows, 2 * count)
         # Dead rows go to the end; the order of the others stays.
         order = np.argsort(~is_hit, axis=1, kind="stable")[:, :k]
-        scores, rows = (np.take_along_axis(array, order, axis=1) for array in (scores, rows))
+        scores = np.take_along_axis(scores, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
         is_hit = np.take_along_axis(is_hit, order, axis=1)
-        return np.where(is_hit, scores, -np.inf), np.where(is_hit, rows, -1)
+        return _padded(np.where(is_hit, scores, -np.inf), np.where(is_hit, rows, -1), k)
 
     def _search(self, queries: Vectors, k: int, allowed: Rows | None) -> tuple[Vectors, Rows]:
         """The nearest rows, dead ones among them."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from astrosearch.atomic import flush_tree, remove
+from astrosearch.atomic import flush_tree, remove, whole_file
 from astrosearch.errors import IndexDamaged
 from astrosearch.index.manifest import OLD_FORMAT, Manifest, format_of
 from astrosearch.paths import MANIFEST
@@ -28,10 +28,15 @@ OLD_READERS = 3600
 hold no lock."""
 
 _SNAPSHOT = re.compile(r"snapshot-(\d{1,12})\.json")
-_OWN = re.compile(
-    r"(?:segment|words)(?:-\d{1,12})?|.*\.faiss|papers\.sqlite|vectors\.npy|rejected\.jsonl"
+_NEW = re.compile(
+    r"(?:segment|words)-\d{1,12}|\.(?:snapshot-\d{1,12}|manifest)\.json\.\d+\.tmp", re.ASCII
 )
-"""Names in an index folder that are ours to delete."""
+"""Names, beside those of snapshots, that a change adds to an index folder."""
+_OWN = re.compile(
+    rf"{_NEW.pattern}|words|.*\.faiss(?:\.tmp)?|papers\.sqlite|vectors\.npy|rejected\.jsonl",
+    re.ASCII,
+)
+"""Names in the folder of an index that are ours to delete, those of format 2 among them."""
 
 
 def snapshot_file(folder: Path, number: int) -> Path:
@@ -103,7 +108,7 @@ def next_number(folder: Path) -> int:
 def is_unfinished(folder: Path) -> bool:
     """Whether a folder has nothing but what a build that was killed left there."""
     return all(
-        _OWN.fullmatch(path.name) or _SNAPSHOT.fullmatch(path.name) for path in folder.iterdir()
+        _NEW.fullmatch(path.name) or _SNAPSHOT.fullmatch(path.name) for path in folder.iterdir()
     )
 
 
@@ -118,11 +123,19 @@ def publish(folder: Path, manifest: Manifest, fresh: Iterable[str]) -> None:
     """
     for name in fresh:
         flush_tree(folder / name)
-    if format_of(folder) == OLD_FORMAT:
+    if _is_of_old_format(folder):
         # For its readers, which may open its words later.
-        Manifest.read_file(folder / MANIFEST).write(snapshot_file(folder, 0))
+        with whole_file(snapshot_file(folder, 0)) as stream:
+            stream.write((folder / MANIFEST).read_bytes())
     manifest.write(snapshot_file(folder, manifest.snapshot))
     manifest.write(folder / MANIFEST)
+
+
+def _is_of_old_format(folder: Path) -> bool:
+    try:
+        return format_of(folder) == OLD_FORMAT
+    except IndexDamaged:
+        return False
 
 
 def collect_garbage(folder: Path) -> None:
@@ -130,6 +143,8 @@ def collect_garbage(folder: Path) -> None:
     may do this. What cannot be deleted stays for the next time."""
     current: int | None = None
     named: set[str] = set()
+    if not folder.is_dir():
+        return
     if (folder / MANIFEST).exists():
         try:
             manifest = Manifest.read_file(folder / MANIFEST)
@@ -144,7 +159,7 @@ def collect_garbage(folder: Path) -> None:
             if is_unheld:
                 with suppress(OSError):
                     file.unlink()
-                continue
+                    continue
         with suppress(IndexDamaged):
             named |= _names(Manifest.read_file(file))
     for path in folder.iterdir():
@@ -169,7 +184,11 @@ def _unheld(file: Path) -> Iterator[bool]:
     if file.name == snapshot_file(file.parent, 0).name:
         yield time.time() - file.stat().st_mtime > OLD_READERS
         return
-    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:  # of another user
+        yield False
+        return
     try:
         yield _is_unlocked(descriptor)
     finally:
