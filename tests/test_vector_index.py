@@ -254,8 +254,9 @@ def test_two_do_not_tune_one_index(built: Path) -> None:
 @pytest.mark.slow
 def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built: Path) -> None:
     """Killed at many moments, each time from the index as it then is, to and fro."""
-    question = Index(built).vector(3)[None]
-    expected = Index(built).search(question, 10)[0][0]
+    with Index(built) as index:
+        question = index.vector(3)[None]
+        expected = index.search(question, 10)[0][0]
     start = time.monotonic()
     command = [
         sys.executable,
@@ -277,10 +278,10 @@ def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built
         time.sleep(whole * (0.5 + part % 8 / 12 + part / 500))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        index = Index(built)
-        assert not index.manifest.verify(built)
-        np.testing.assert_allclose(index.search(question, 10)[0][0], expected, atol=1e-3)
-        kinds.add(index.manifest.ann_config.index_type)
+        with Index(built) as index:
+            assert not index.manifest.verify(built)
+            np.testing.assert_allclose(index.search(question, 10)[0][0], expected, atol=1e-3)
+            kinds.add(index.manifest.ann_config.index_type)
     run("indexes", "tune", "main", "--kind", "sq8")
     assert len(list(built.rglob("*.faiss*"))) == 1  # what was left behind is gone
 

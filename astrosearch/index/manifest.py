@@ -394,15 +394,20 @@ class Manifest:
             stream.write(content.replace(NO_DIGEST.encode(), digest))
 
     def verify(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of some files, or of all and the manifest itself, whose content is not what the
-        manifest says, by sha256."""
+        """Those of some files, or of all, the manifest and its copy under the snapshot's number,
+        whose content is not what the manifest says, by sha256."""
         changed = [
             name
             for name in (self.files if names is None else names)
             if not (folder / name).exists() or file_sha256(folder / name) != self.files[name].sha256
         ]
-        if names is None and not _is_as_written((folder / MANIFEST).read_bytes()):
-            changed.append(MANIFEST)
+        if names is None:
+            own = [MANIFEST, f"snapshot-{self.snapshot}.json"]
+            changed += [
+                name
+                for name in own
+                if (folder / name).is_file() and not _is_as_written((folder / name).read_bytes())
+            ]
         return changed
 
 
@@ -506,7 +511,10 @@ def _can_be_a_path(text: str) -> bool:
 
 def _is_as_written(content: bytes) -> bool:
     """Whether a manifest has the digest that it states; those of earlier versions state none."""
-    digest = json.loads(content).get(DIGEST)
+    try:
+        digest = json.loads(content).get(DIGEST)
+    except (ValueError, AttributeError):
+        return False
     if digest is None:
         return DIGEST.encode() not in content
     blank = content.replace(str(digest).encode(), NO_DIGEST.encode())

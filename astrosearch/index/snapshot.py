@@ -9,6 +9,7 @@ files that no remaining snapshot names.
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,10 @@ try:
     import fcntl
 except ModuleNotFoundError:  # Windows: a file that is open cannot be deleted there
     fcntl = None  # type: ignore[assignment]
+
+_READ = os.O_RDONLY | getattr(
+    os, "O_NONBLOCK", 0
+)  # a pipe in the place of a file would be waited for
 
 OLD_READERS = 3600
 """Seconds for which the files of an index of format 2 are kept after its first change: its readers
@@ -44,16 +49,17 @@ def snapshot_file(folder: Path, number: int) -> Path:
 
 
 class Hold:
-    """A snapshot that is being read: its files stay until `release`."""
+    """A snapshot that is being read: its files stay until `release`, or until this is dropped."""
 
     def __init__(self, manifest: Manifest, descriptor: int | None) -> None:
         self.manifest = manifest
-        self._descriptor = descriptor
+        self._close = None
+        if descriptor is not None:
+            self._close = weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+        if self._close:
+            self._close()
 
 
 def hold_current(folder: Path) -> Hold:
@@ -76,11 +82,25 @@ def hold_current(folder: Path) -> Hold:
             return hold
 
 
+@contextmanager
+def holding(folder: Path) -> Iterator[Manifest]:
+    """The current snapshot, whose files stay while the block runs.
+
+    Raises:
+        IndexDamaged: as `Manifest.read`.
+    """
+    hold = hold_current(folder)
+    try:
+        yield hold.manifest
+    finally:
+        hold.release()
+
+
 def _locked(file: Path) -> int | None:
     """A descriptor of a file, with a shared lock; None if it is not there, or was deleted before
     the lock was held."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(file, _READ)
     except OSError:
         return None
     if fcntl is not None:
@@ -185,7 +205,7 @@ def _unheld(file: Path) -> Iterator[bool]:
         yield time.time() - file.stat().st_mtime > OLD_READERS
         return
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(file, _READ)
     except OSError:  # of another user
         yield False
         return
