@@ -333,7 +333,7 @@ class TestVectors:
     ) -> None:
         service.fault = changed(lambda body: body["data"].reverse(), floats=floats)
         texts = [f"text {number}" for number in range(50)] + ["text 3", "α Centauri"]
-        vectors, tokens = make().encode_counted(texts)
+        vectors, tokens, _ = make().encode_counted(texts)
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(vectors, [unit(text) for text in texts], atol=1e-6)
         assert sorted(service.texts) == sorted(set(texts))  # what comes twice is sent once
@@ -704,7 +704,7 @@ class TestCache:
     def test_a_second_run_sends_nothing(self, service: Service) -> None:
         texts = [f"text {number}" for number in range(1_200)]
         first = make().encode(texts)
-        vectors, tokens = make().encode_counted(texts[::-1])
+        vectors, tokens, _ = make().encode_counted(texts[::-1])
         np.testing.assert_array_equal(vectors, first[::-1])
         assert len(service.asked) == 1
         assert tokens == 0

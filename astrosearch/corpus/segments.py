@@ -5,18 +5,17 @@ nothing finds it any more.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.corpus.store import Corpus
+from astrosearch.corpus.store import Corpus, Match, Part
+from astrosearch.corpus.writer import recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 
@@ -24,17 +23,6 @@ Rows = NDArray[np.int64]
 
 _BLOCK = 500
 """Papers of a stream that are read at a time."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """A file of papers and its rows."""
-
-    path: Path
-    first: int
-    """The row of the index that row 0 of the file is."""
-    rows: int
-    """How many rows it has, dead ones among them."""
 
 
 class SegmentedCorpus:
@@ -166,7 +154,7 @@ class SegmentedCorpus:
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""
         spans = [self._corpus(number).span() for number in range(len(self._parts))]
-        return min(first for first, _ in spans), max(last for _, last in spans)
+        return min(first for first, _ in spans if first), max(last for _, last in spans)
 
     def withdrawn(self) -> dict[str, tuple[int, str]]:
         """The papers that were withdrawn: version and day of the withdrawal by id."""
@@ -175,6 +163,33 @@ class SegmentedCorpus:
             for paper_id, mark in self._corpus(number).withdrawn().items():
                 marks[paper_id] = max(mark, marks.get(paper_id, mark))
         return marks
+
+    def matches(self, papers: Corpus) -> Iterator[tuple[int, Match]]:
+        """The papers that another file has, too, by id: each with the first row of its part."""
+        for part in self._parts:
+            for match in papers.matches(part.path):
+                if part.first + match.other_row not in self._dead_set:
+                    yield part.first, match
+
+    def rows_without(self, papers: Corpus) -> Rows:
+        """Rows, ascending, of the papers that another file does not have, by id."""
+        rows = [
+            self._corpus(number).rows_without(papers.path) + part.first
+            for number, part in enumerate(self._parts)
+        ]
+        return np.setdiff1d(np.concatenate(rows), self._dead, assume_unique=True)
+
+    def rows_withdrawn_by(self, marks: Mapping[str, tuple[int, str]]) -> Rows:
+        """Rows, ascending, of the papers that marks of withdrawal take out: version and day by id;
+        a record that is later than the mark stays."""
+        rows = []
+        for paper_id, mark in marks.items():
+            row = self.find(paper_id)
+            if row is not None:
+                [paper] = self.papers([row])
+                version, day = recency(paper)
+                rows += [row] if (version, day.isoformat()) <= mark else []
+        return np.array(sorted(rows), dtype=np.int64)
 
     def paths(self) -> list[Part]:
         """The files, in the order of their rows."""

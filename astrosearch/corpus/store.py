@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import date
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -42,9 +43,36 @@ FIELDS = "id, title, abstract, authors, categories, published, updated, doi, ver
 """The columns of a `Paper`, in the order that `paper_from_fields` takes."""
 
 _COLUMNS = {*FIELDS.split(", "), "row", "author_words", "text_sha256"}
+_COMPARED = " AND ".join(f"ours.{name} IS theirs.{name}" for name in FIELDS.split(", "))
+_RECENCY = "ifnull({0}.version, 0), ifnull({0}.updated, {0}.published)"
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _BLOCK = 500
 """Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
+
+
+class Part(NamedTuple):
+    """A file of papers and its rows in an index."""
+
+    path: Path
+    first: int
+    """The row of the index that row 0 of the file is."""
+    rows: int
+    """How many rows it has, dead ones among them."""
+
+
+class Match(NamedTuple):
+    """A paper that two files have."""
+
+    row: int
+    """In this file."""
+    other_row: int
+    is_same: bool
+    """Whether all fields are equal."""
+    has_same_text: bool
+    """Whether title and abstract are equal."""
+    other_recency: tuple[int, str]
+    """Version and day of the other file's record."""
 
 
 class Corpus:
@@ -64,7 +92,7 @@ class Corpus:
         self._closed = False
         try:
             with self._connection() as db:
-                columns = {name for _, name, *_ in db.execute("PRAGMA table_info(papers)")}
+                columns = _columns(db, "main")
                 # Indexes of earlier versions lack it.
                 self._fields = FIELDS + (", journal_ref" if "journal_ref" in columns else "")
                 if not columns >= _COLUMNS:
@@ -76,6 +104,10 @@ class Corpus:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def path(self) -> Path:
+        return self._path
 
     def __len__(self) -> int:
         return int(self._count)
@@ -187,13 +219,50 @@ class Corpus:
             GROUP BY ours.row ORDER BY ours.row
             """
         with self._connection() as db:
-            db.execute("ATTACH ? AS other", (_read_only(other),))
+            db.execute("ATTACH ? AS other", (read_only(other),))
             try:
                 pairs = db.execute(query).fetchall()
             finally:
                 db.execute("DETACH other")
         both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return both[:, 0], both[:, 1]
+
+    def matches(self, other: Path) -> list[Match]:
+        """The papers that are in another papers.sqlite too, by id, in the order of our rows."""
+        query = f"""
+            SELECT ours.row, theirs.row, {_COMPARED}, ours.text_sha256 = theirs.text_sha256,
+                {_RECENCY.format("theirs")}
+            FROM papers AS ours JOIN other.papers AS theirs USING (id) ORDER BY ours.row
+            """
+        with self._connection() as db:
+            db.execute("ATTACH ? AS other", (read_only(other),))
+            try:
+                if "journal_ref" in _columns(db, "other") & _columns(db, "main"):
+                    query = query.replace(
+                        _COMPARED, f"{_COMPARED} AND ours.journal_ref IS theirs.journal_ref"
+                    )
+                return [
+                    Match(row, their_row, bool(is_same), bool(has_same_text), (version, day))
+                    for row, their_row, is_same, has_same_text, version, day in db.execute(query)
+                ]
+            finally:
+                db.execute("DETACH other")
+
+    def recency(self) -> list[tuple[int, str]]:
+        """Version and day of each row's record, what is larger for the later of two of a paper."""
+        query = f"SELECT {_RECENCY.format('papers')} FROM papers ORDER BY row"
+        with self._connection() as db:
+            return list(db.execute(query))
+
+    def rows_without(self, other: Path) -> NDArray[np.int64]:
+        """Rows, ascending, of the papers that another papers.sqlite does not have, by id."""
+        query = "SELECT row FROM papers WHERE id NOT IN (SELECT id FROM other.papers) ORDER BY row"
+        with self._connection() as db:
+            db.execute("ATTACH ? AS other", (read_only(other),))
+            try:
+                return np.array([row for (row,) in db.execute(query)], dtype=np.int64)
+            finally:
+                db.execute("DETACH other")
 
     def rows_matching(self, filters: Filters) -> NDArray[np.int64] | None:
         """Rows of the papers that pass, ascending; None if the filters ask for nothing."""
@@ -216,10 +285,10 @@ class Corpus:
         return f"{total % 2**256:064x}"
 
     def span(self) -> tuple[str, str]:
-        """Days of the first and the last paper, YYYY-MM-DD."""
+        """Days of the first and the last paper, YYYY-MM-DD; empty without papers."""
         with self._connection() as db:
             first, last = db.execute("SELECT min(published), max(published) FROM papers").fetchone()
-        return first, last
+        return first or "", last or ""
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -248,7 +317,7 @@ class Corpus:
             raise ValueError(f"{self._path} is closed")
         try:
             # Whichever thread takes it: but only one at a time.
-            connection = sqlite3.connect(_read_only(self._path), uri=True, check_same_thread=False)
+            connection = sqlite3.connect(read_only(self._path), uri=True, check_same_thread=False)
         except sqlite3.OperationalError as error:
             if self._path.exists() and not os.access(self._path, os.R_OK):
                 raise AstrosearchError(f"{self._path} cannot be read: Permission denied") from None
@@ -302,7 +371,11 @@ def paper_from_fields(fields: Sequence[object]) -> Paper:
     )
 
 
-def _read_only(path: Path) -> str:
+def _columns(db: sqlite3.Connection, schema: str) -> set[str]:
+    return {name for _, name, *_ in db.execute(f"PRAGMA {schema}.table_info(papers)")}
+
+
+def read_only(path: Path) -> str:
     """A URI that opens a finished file, which needs no lock."""
     return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
 

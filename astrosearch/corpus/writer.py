@@ -3,12 +3,16 @@
 import hashlib
 import heapq
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from astrosearch.corpus.store import FIELDS, SCHEMA, paper_from_fields
+from astrosearch.corpus.store import FIELDS, SCHEMA, Part, paper_from_fields, read_only
 from astrosearch.papers import Paper, text_hash
 from astrosearch.text.authors import author_words
 
@@ -78,8 +82,12 @@ class CorpusWriter:
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        before = self._withdrawn.get(paper.id)
-        self._withdrawn[paper.id] = max(recency(paper), before or recency(paper))
+        self.mark(paper.id, *recency(paper))
+
+    def mark(self, paper_id: str, version: int, day: date) -> None:
+        """`withdraw` by what another file has kept of a withdrawal."""
+        mark = version, day
+        self._withdrawn[paper_id] = max(mark, self._withdrawn.get(paper_id, mark))
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -144,3 +152,42 @@ class CorpusWriter:
 def recency(paper: Paper) -> tuple[int, date]:
     """What is larger for the later of two records of a paper."""
     return paper.version or 0, paper.updated or paper.published
+
+
+def merge_files(
+    target: Path, parts: Sequence[Part], dead: NDArray[np.int64], *, dense: bool
+) -> None:
+    """Write one papers.sqlite with the papers of several, in the same order, but the dead.
+
+    Args:
+        parts: in the order of their rows.
+        dead: rows, ascending.
+        dense: whether rows are numbered without a gap; else each keeps its distance from the first.
+    """
+    target.unlink(missing_ok=True)
+    with closing(sqlite3.connect(target, isolation_level=None, uri=True)) as db:
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + SCHEMA)
+        db.execute("CREATE TEMP TABLE dead (row INTEGER PRIMARY KEY)")
+        db.executemany("INSERT INTO dead VALUES (?)", ((row,) for row in dead.tolist()))
+        count = 0
+        for part in parts:
+            db.execute("ATTACH ? AS part", (read_only(part.path),))
+            names = [name for _, name, *_ in db.execute("PRAGMA part.table_info(papers)")]
+            names.remove("row")
+            columns = ", ".join(names)
+            number = f"{count} - 1 + row_number() OVER (ORDER BY row)"
+            row = number if dense else f"row + {part.first - parts[0].first}"
+            db.execute("BEGIN")
+            count += db.execute(
+                f"INSERT INTO papers (row, {columns}) SELECT {row}, {columns} FROM part.papers "
+                f"WHERE row + {part.first} NOT IN (SELECT row FROM dead) ORDER BY part.papers.row"
+            ).rowcount
+            if db.execute("SELECT 1 FROM part.sqlite_master WHERE name = 'withdrawn'").fetchone():
+                db.execute(
+                    "INSERT INTO withdrawn SELECT id, version, day FROM part.withdrawn WHERE true "
+                    "ON CONFLICT (id) DO UPDATE SET version = excluded.version, day = excluded.day "
+                    "WHERE (excluded.version, excluded.day) > (version, day)"
+                )
+            db.execute("COMMIT")
+            db.execute("DETACH part")
+        db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")

@@ -272,7 +272,7 @@ class OpenAIEncoder(Billable):
                         batch = waiting.pop(future)
                         if future.cancelled():
                             continue
-                        rows, tokens = future.result()
+                        rows, tokens, _ = future.result()
                         self._check_dimension(rows[0], f"{self._model} answered with")
                         answered = dict(zip(batch.texts, rows, strict=True))
                         cache.write(answered)

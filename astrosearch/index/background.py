@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import IndexDamaged
 from astrosearch.index.manifest import Background
 from astrosearch.index.vectors import random_pair_cosines, release
@@ -51,7 +51,9 @@ class VectorSum:
     def encode(self) -> str:
         return base64.b64encode(self.total.astype("<f8").tobytes()).decode()
 
-    def with_change(self, added: Vectors, removed: Vectors) -> "VectorSum":
+    def with_change(
+        self, added: NDArray[np.floating], removed: NDArray[np.floating]
+    ) -> "VectorSum":
         """After (a, dimension) vectors came and (r, dimension) went."""
         return VectorSum(
             self.total

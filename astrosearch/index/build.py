@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from astrosearch import __version__, paths
 from astrosearch.corpus.intake import Intake, Selection, import_papers
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
 from astrosearch.errors import IndexDamaged
 from astrosearch.index import vector_index
 from astrosearch.index.background import VectorSum, background
@@ -47,10 +47,14 @@ from astrosearch.index.shards import (
     encode,
 )
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
+from astrosearch.index.token_store import TokenWriter
 from astrosearch.index.tune import build_ann, merged
 from astrosearch.index.vector_index import AUTO, RECALL
 from astrosearch.index.vectors import new_vectors
 from astrosearch.report import SILENT, Reporter
+
+BLOCK = 4_096
+"""Papers whose texts are in memory at a time."""
 
 SEGMENT = "segment"
 """The folder in a partial folder that becomes a segment."""
@@ -221,10 +225,39 @@ def _write_vectors(
     papers = partial / SEGMENT / PAPERS
     stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
     dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
-    with writing(partial):
-        vectors = new_vectors(partial / SEGMENT / VECTORS, (len(corpus), dimension))
-        plan.gather(vectors, previous.vectors if previous else None, store)
+    gather(partial, corpus, spec, plan, store, previous, dimension, load)
     return stats
+
+
+def gather(
+    partial: Path,
+    corpus: Corpus,
+    spec: EncoderSpec,
+    plan: EncodePlan,
+    store: ShardStore,
+    previous: Index | None,
+    dimension: int,
+    load: Callable[[EncoderSpec], Encoder],
+) -> None:
+    """Write the vectors and the tokens of a segment whose texts are encoded.
+
+    Args:
+        dimension: of the vectors.
+        load: makes the encoder; called only for tokens that are in no shard and not in `previous`.
+    """
+    work = partial / SEGMENT
+    with writing(partial), closing(TokenWriter(work, len(corpus))) as tokens:
+        vectors = new_vectors(work / VECTORS, (len(corpus), dimension))
+        plan.gather(vectors, tokens, previous, store)
+        unknown = tokens.unknown()
+        if len(unknown) and spec.is_static:
+            encoder = load(spec)
+            if isinstance(encoder, LateInteraction):
+                for start in range(0, len(unknown), BLOCK):
+                    rows = unknown[start : start + BLOCK].tolist()
+                    texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
+                    tokens.add(rows, encoder.token_bags(texts))
+        tokens.finish()
 
 
 def rows_with_same_text(

@@ -1,11 +1,12 @@
-"""How often words stand in papers that were deleted.
+"""How often words stand in papers that are dead.
 
-The engine goes on counting the words of a deleted paper until it merges the segment that holds it.
-Weights must not depend on that, so what it counts too much is kept beside its files.
+The engine goes on counting the words of a paper that was replaced or withdrawn: it is not told of
+it, since after a deletion it only estimates how long texts are on average. Weights must not depend
+on the dead, so what the engine counts too much is kept beside its files.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,16 @@ FILE = "deleted.json"
 
 
 class DeletedWords:
-    """The deleted papers that the engine still counts, by its segments."""
+    """The words of the dead papers of a words folder."""
 
     def __init__(self) -> None:
-        self._papers: Counter[str] = Counter()
-        self._terms: dict[str, dict[str, Counter[str]]] = {}
-        self._totals: dict[str, Counter[str]] = {}
+        self.papers = 0
+        """How many papers are dead."""
+        self._counts: dict[str, Counter[str]] = {}
 
     @classmethod
     def read(cls, folder: Path) -> "DeletedWords":
-        """Those of a words folder; none if none was deleted.
+        """Those of a words folder; none if no paper is dead.
 
         Raises:
             IndexDamaged: if the file cannot be read.
@@ -36,54 +37,31 @@ class DeletedWords:
         if not file.exists():
             return deleted
         try:
-            segments: dict[str, Any] = orjson.loads(file.read_bytes())
-            for segment, record in segments.items():
-                deleted._papers[segment] = int(record["papers"])
-                deleted._terms[segment] = {
-                    field: Counter(counts) for field, counts in record["terms"].items()
-                }
+            record: dict[str, Any] = orjson.loads(file.read_bytes())
+            deleted.papers = int(record["papers"])
+            deleted._counts = {field: Counter(counts) for field, counts in record["counts"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise IndexDamaged(f"{file} cannot be read ({error})", remedy="build-again") from None
         return deleted
 
-    @property
-    def papers(self) -> int:
-        """How many there are."""
-        return self._papers.total()
-
     def count(self, field: str, term: str) -> int:
-        """How many of them have a term in a field."""
-        if field not in self._totals:
-            self._totals[field] = sum(
-                (terms.get(field, Counter()) for terms in self._terms.values()), Counter()
-            )
-        return self._totals[field][term]
+        """How many dead papers have a term in a field."""
+        counts = self._counts.get(field)
+        return counts[term] if counts else 0
 
-    def add(self, segment: str, terms: Mapping[str, Sequence[str]]) -> None:
-        """Count a paper.
-
-        Args:
-            segment: the engine's segment that has the paper.
-            terms: of each field.
-        """
-        self._papers[segment] += 1
-        fields = self._terms.setdefault(segment, {})
+    def add(self, terms: Mapping[str, Sequence[str]]) -> None:
+        """Count a paper by the terms of each of its fields."""
+        self.papers += 1
         for field, words in terms.items():
-            fields.setdefault(field, Counter()).update(set(words))
-        self._totals.clear()
+            self._counts.setdefault(field, Counter()).update(set(words))
 
-    def write(self, folder: Path, segments: Iterable[str]) -> None:
-        """Write those of the segments that are still there. The file is never changed: it may be
-        shared with an earlier folder.
+    def write(self, folder: Path) -> None:
+        """Write the file anew: the one that is there may be shared with an earlier folder.
 
         Raises:
             OSError: if it cannot be written.
         """
-        remaining = {
-            segment: {"papers": self._papers[segment], "terms": self._terms[segment]}
-            for segment in segments
-            if segment in self._terms
-        }
         (folder / FILE).unlink(missing_ok=True)
-        if remaining:
-            (folder / FILE).write_bytes(orjson.dumps(remaining))
+        if self.papers:
+            record = {"papers": self.papers, "counts": self._counts}
+            (folder / FILE).write_bytes(orjson.dumps(record))

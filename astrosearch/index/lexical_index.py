@@ -21,7 +21,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import orjson
 import tantivy
 from numpy.typing import NDArray
 
@@ -104,26 +103,14 @@ class LexicalIndexWriter:
             _share(earlier, folder)
             self._deleted = DeletedWords.read(folder)
         with _as_os_error():
-            index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
-            self._searcher = index.searcher()
-            self._segments = _segments(folder) if earlier is not None else []
-            self._writer = index.writer(memory, num_threads=1)
+            self._writer = tantivy.Index(
+                self._schema, str(folder), reuse=earlier is not None
+            ).writer(memory, num_threads=1)
 
-    def delete(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
-        """Take out a paper of the earlier folder, with the texts it was added with.
-
-        Raises:
-            OSError: if the disk is full, mostly.
-            IndexDamaged: if no paper has this row.
-        """
-        with _as_os_error():
-            hits = self._searcher.search(_Q.term_query(self._schema, "row", row), 1).hits
-            if not hits:
-                raise IndexDamaged(f"{self._folder} lacks row {row}", remedy="build-again")
-            segment = self._segments[hits[0][1].segment_ord]
-            self._writer.delete_documents_by_term("row", row)
-        terms = {field: _terms(text) for field, text in _texts(title, abstract, authors)}
-        self._deleted.add(segment, terms)
+    def delete(self, title: str, abstract: str, authors: Sequence[str]) -> None:
+        """Count the words of a paper of the earlier folder no more. Its texts must be those that it
+        was added with. Whoever opens the folder says which rows are dead."""
+        self._deleted.add({field: _terms(text) for field, text in _texts(title, abstract, authors)})
 
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Take in one paper.
@@ -147,7 +134,7 @@ class LexicalIndexWriter:
         with _as_os_error():
             self._writer.commit()
             self._writer.wait_merging_threads()
-        self._deleted.write(self._folder, _segments(self._folder))
+        self._deleted.write(self._folder)
         for lock in self._folder.glob(".*.lock"):
             lock.unlink()
         for file in self._folder.iterdir():
@@ -169,12 +156,6 @@ def _terms(text: str) -> list[str]:
     return terms + compounds
 
 
-def _segments(folder: Path) -> list[str]:
-    """The ids of the engine's segments, in its order."""
-    meta = orjson.loads((folder / "meta.json").read_bytes())
-    return [str(segment["segment_id"]) for segment in meta["segments"]]
-
-
 def _share(earlier: Path, folder: Path) -> None:
     """Put all files of a folder into another one too, as links if that can be. The engine replaces
     files, and never writes into one that is there."""
@@ -190,11 +171,10 @@ def _share(earlier: Path, folder: Path) -> None:
 class LexicalIndex:
     """A words folder, open for searching by several threads at once."""
 
-    def __init__(self, folder: Path, rows: int | None = None) -> None:
+    def __init__(self, folder: Path, dead: NDArray[np.int64] | None = None) -> None:
         """
         Args:
-            rows: one more than the last row, if papers were deleted; by default the number of
-                papers.
+            dead: (m,) rows, ascending, of papers that are never found; None for none.
 
         Raises:
             IndexDamaged: if it is not a words folder.
@@ -206,7 +186,10 @@ class LexicalIndex:
             index.config_reader("manual")
             self._searcher = index.searcher()
             self._schema = index.schema
-        self._row_count = len(self) if rows is None else rows
+            self._row_count = int(self._searcher.num_docs)
+        self._is_dead = np.zeros(self._row_count, dtype=bool)
+        if dead is not None:
+            self._is_dead[dead] = True
 
     @contextmanager
     def _sound(self) -> Iterator[None]:
@@ -221,7 +204,8 @@ class LexicalIndex:
             ) from None
 
     def __len__(self) -> int:
-        return int(self._searcher.num_docs)
+        """The number of papers, without the dead."""
+        return self._row_count - self._deleted.papers
 
     def search(
         self,
@@ -292,8 +276,7 @@ class LexicalIndex:
         if not queries:
             return np.zeros(0, np.int64)
         any_of_them = _Q.boolean_query([(_SHOULD, query) for query in queries])
-        hits = self._hits(_Q.const_score_query(any_of_them, 1.0), len(self))
-        return np.sort(self._rows(hits))
+        return self._alive_rows(any_of_them)
 
     def frequency(self, text: str, fields: Sequence[str]) -> int:
         """How many papers have the words of a text in one of `fields`; for several words or fields
@@ -319,7 +302,7 @@ class LexicalIndex:
                 all_of_them = _Q.boolean_query(
                     [(_MUST, _Q.term_query(self._schema, "authors", term)) for term in terms]
                 )
-                rows.append(self._rows(self._hits(_Q.const_score_query(all_of_them, 1), len(self))))
+                rows.append(self._alive_rows(all_of_them))
         return np.unique(np.concatenate(rows))
 
     def _clauses(
@@ -412,7 +395,7 @@ class LexicalIndex:
     ) -> NDArray[np.float32]:
         """(m,) the sum of the scores of `queries` for each of the (m,) different `rows`."""
         only, clauses = self._only(rows), [(_SHOULD, query) for query in queries]
-        if len(self) <= DENSE * len(rows):
+        if self._row_count <= DENSE * len(rows):
             query = _Q.boolean_query([only, *clauses])
         else:
             _, query = only
@@ -438,7 +421,7 @@ class LexicalIndex:
             return self._run([self._only(allowed), *terms], k)
         mask = np.zeros(self._row_count, dtype=bool)
         mask[allowed] = True
-        count = int(k * 1.5 * len(self) / len(allowed))
+        count = int(k * 1.5 * self._row_count / len(allowed))
         while True:
             scores, rows = self._run(terms, count)
             keep = mask[rows]
@@ -451,13 +434,18 @@ class LexicalIndex:
         query = _Q.boolean_query(clauses)
         count = k + 16
         while True:
-            count = min(count, len(self))
+            count = min(count, self._row_count)
             hits = self._hits(query, count)
-            if len(hits) < count or count == len(self) or hits[-1][0] < hits[k - 1][0]:
+            rows = self._rows(hits)
+            is_alive = ~self._is_dead[rows]
+            scores = np.array([score for score, _ in hits], dtype=np.float32)
+            if len(hits) < count or count == self._row_count:
+                break
+            best = scores[is_alive]
+            if len(best) > k and best[-1] < best[k - 1]:
                 break
             count *= 4
-        scores = np.array([score for score, _ in hits], dtype=np.float32)
-        rows = self._rows(hits)
+        scores, rows = scores[is_alive], rows[is_alive]
         order = np.lexsort((rows, -scores))
         order = order[scores[order] > 0][:k]
         return scores[order], rows[order]
@@ -465,6 +453,11 @@ class LexicalIndex:
     def _hits(self, query: tantivy.Query, count: int) -> Hits:
         with self._sound():
             return self._searcher.search(query, count, count=False).hits
+
+    def _alive_rows(self, query: tantivy.Query) -> NDArray[np.int64]:
+        """Rows, ascending, of all papers that a query finds."""
+        rows = self._rows(self._hits(_Q.const_score_query(query, 1.0), self._row_count))
+        return np.sort(rows[~self._is_dead[rows]])
 
     def _rows(self, hits: Hits) -> NDArray[np.int64]:
         addresses = [address for _, address in hits]

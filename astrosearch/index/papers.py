@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from astrosearch.corpus.segments import Part, SegmentedCorpus
+from astrosearch.corpus.segments import SegmentedCorpus
+from astrosearch.corpus.store import Part
 from astrosearch.index.manifest import PAPERS, Manifest
 from astrosearch.index.snapshot import holding
 

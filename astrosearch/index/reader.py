@@ -22,13 +22,14 @@ from astrosearch.index.segments import (
     joined,
 )
 from astrosearch.index.snapshot import hold_current
+from astrosearch.index.token_store import SPANS, SegmentedTokens, TokenStore
 from astrosearch.index.vector_index import VectorIndex
 from astrosearch.index.vectors import map_vectors
 
 if TYPE_CHECKING:
     from astrosearch.index.lexical_index import LexicalIndex
 
-_CHECKED = (".fast", ".fieldnorm", ".del", "/meta.json", "/deleted.json")
+_CHECKED = (".fast", ".fieldnorm", "/meta.json", "/deleted.json")
 """Ends of the names of small files of words whose sha256 is checked at opening: of a damaged one
 the engine prints pages to stderr, or scores wrongly without a word."""
 
@@ -71,11 +72,22 @@ class Index:
         self.vectors = SegmentedVectors(parts, manifest.dimension)
         """(rows, d), dead rows among them."""
         self.corpus = segmented_corpus(self.folder, manifest)
+        self.tokens = self._open_tokens()
         try:
             self.vector_index = self._open_vectors(parts)
         except BaseException:
             self.corpus.close()
             raise
+
+    def _open_tokens(self) -> SegmentedTokens:
+        segments = self.manifest.segments
+        stores = [
+            TokenStore(self.folder / segment.folder, segment.rows)
+            if segment.path(SPANS) in self.manifest.files
+            else None
+            for segment in segments
+        ]
+        return SegmentedTokens(stores, np.array([segment.first for segment in segments]))
 
     def _open_vectors(self, parts: list[NDArray[np.float16]]) -> SegmentedVectorIndex:
         """Neighbours are looked for in each segment that has a FAISS index, or many vectors; small
@@ -174,7 +186,7 @@ class Index:
                 f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
                 remedy="build-again",
             )
-        lexical = LexicalIndex(folder, self.manifest.rows)
+        lexical = LexicalIndex(folder, self.dead)
         if len(lexical) != len(self):
             raise IndexDamaged(
                 f"{folder} has the words of {len(lexical):,} papers, the manifest says "

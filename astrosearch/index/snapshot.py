@@ -24,9 +24,8 @@ try:
 except ModuleNotFoundError:  # Windows: a file that is open cannot be deleted there
     fcntl = None  # type: ignore[assignment]
 
-_READ = os.O_RDONLY | getattr(
-    os, "O_NONBLOCK", 0
-)  # a pipe in the place of a file would be waited for
+# A pipe in the place of a file would be waited for.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
 OLD_READERS = 3600
 """Seconds for which the files of an index of format 2 are kept after its first change: its readers
@@ -53,12 +52,11 @@ class Hold:
 
     def __init__(self, manifest: Manifest, descriptor: int | None) -> None:
         self.manifest = manifest
-        self._close = None
-        if descriptor is not None:
-            self._close = weakref.finalize(self, os.close, descriptor)
+        # One that is dropped without `release` holds nothing either.
+        self._close = None if descriptor is None else weakref.finalize(self, os.close, descriptor)
 
     def release(self) -> None:
-        if self._close:
+        if self._close is not None:
             self._close()
 
 
