@@ -106,6 +106,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def segment_folder(index: Path) -> Path:
+    """The folder of the one segment that an index has which was built in one go."""
+    from astrosearch.index.manifest import Manifest
+
+    (segment,) = Manifest.read(index, check_files=False).segments
+    return index / segment.folder
+
+
+def words_folder(index: Path) -> Path:
+    from astrosearch.index.manifest import Manifest
+
+    return index / Manifest.read(index, check_files=False).words
+
+
 FROZEN = Path(__file__).parent / "frozen"
 
 

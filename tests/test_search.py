@@ -22,7 +22,7 @@ from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Mode, Searcher
-from tests.conftest import Run, kaggle_line
+from tests.conftest import Run, kaggle_line, words_folder
 from tests.reporters import Watch
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
@@ -251,26 +251,34 @@ def file_fact(path: Path) -> dict[str, object]:
 
 
 def test_a_damaged_lexical_index_is_an_error_of_one_line(run: Run, built: Path) -> None:
-    (built / "words/meta.json").write_text("{")
-    assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
+    words = words_folder(built)
+    meta = words / "meta.json"
+    meta.write_text("{")
+    said = run("query", "gas", code=1).stderr
+    assert f"{words.name}/meta.json has 1 bytes, the manifest says" in said
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest["files"]["words/meta.json"] = file_fact(built / "words/meta.json")
+    manifest["files"][f"{words.name}/meta.json"] = file_fact(meta)
     (built / "manifest.json").write_text(json.dumps(manifest))
-    assert "words cannot be read" in run("query", "gas", code=1).stderr
+    assert f"{words.name} cannot be read" in run("query", "gas", code=1).stderr
     assert run("query", "gas", "--mode", "dense").stdout
-    next((built / "words").glob("*.idx")).unlink()
+    next(words.glob("*.idx")).unlink()
     assert ".idx is missing" in run("query", "gas", code=1).stderr
 
 
 def test_the_lexical_index_of_another_index_is_refused(run: Run, built: Path) -> None:
-    shutil.rmtree(built / "words")
-    writer = LexicalIndexWriter(built / "words")
+    folder = words_folder(built)
+    shutil.rmtree(folder)
+    writer = LexicalIndexWriter(folder)
     writer.add(0, "A title", "gas", ["A. Lee"])
     writer.finish()
     manifest = json.loads((built / "manifest.json").read_text())
-    words = sorted(f"words/{file.name}" for file in (built / "words").iterdir())
+    words = sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
     facts = {name: asdict(fact) for name, fact in describe_files(built, words).items()}
-    other_facts = {name: fact for name, fact in manifest["files"].items() if "/" not in name}
+    other_facts = {
+        name: fact
+        for name, fact in manifest["files"].items()
+        if not name.startswith(f"{folder.name}/")
+    }
     manifest["files"] = other_facts | facts
     (built / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):

@@ -1,7 +1,9 @@
 """`astrosearch indexes`: what has been built, and whether it is sound."""
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,19 +87,25 @@ def _manifests() -> "Iterator[tuple[Path, Manifest]]":
     from astrosearch import paths
     from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.snapshot import holding
     from astrosearch.text.tex import one_line
 
     for name in paths.index_names():
         folder = paths.index_folder(name)
         try:
-            yield folder, Manifest.read(folder)
+            with holding(folder) as manifest:
+                yield folder, manifest
         except IndexDamaged as error:
             notify(one_line(f"{name}: {with_remedy(error, name)}"))
 
 
 def folder_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # a build deletes files of earlier snapshots
+                total += Path(place, name).stat().st_size
+    return total
 
 
 def _size(size: int) -> str:
@@ -118,10 +126,11 @@ def info(index_name: str | None, output: str) -> None:
 
     from astrosearch import paths
     from astrosearch.cli.views.tables import write_facts
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.snapshot import holding
 
     folder = paths.existing_index(index_name)
-    manifest = Manifest.read(folder)
+    with holding(folder) as manifest:
+        pass
     if output == "json":
         record = json.loads((folder / paths.MANIFEST).read_bytes())
         write(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
@@ -167,12 +176,15 @@ def verify(index_name: str | None) -> None:
     """
     from astrosearch import paths
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest, has_digest
+    from astrosearch.index.manifest import has_digest
     from astrosearch.index.reader import Index
+    from astrosearch.index.snapshot import holding
 
     folder = paths.existing_index(index_name)
+    with holding(folder) as manifest:
+        damaged = manifest.verify(folder)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
-    if damaged := Manifest.read(folder).verify(folder):
+    if damaged:
         raise IndexDamaged(
             f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs)",
             remedy="build-again",

@@ -120,6 +120,7 @@ def build(
     with ExitStack() as stack:
         stack.enter_context(locked(folder))
         partial = stack.enter_context(partial_folder(folder))
+        stack.callback(collect_garbage, folder)  # when the previous index is closed
         work = partial / SEGMENT
         with writing(partial):
             work.mkdir()
@@ -324,7 +325,6 @@ def _finish(
         )
         publish(folder, manifest, [segment.folder, manifest.words])
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
-    collect_garbage(folder)
     return manifest
 
 

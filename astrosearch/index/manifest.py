@@ -173,6 +173,7 @@ class Segment:
     @classmethod
     def decode(cls, record: JsonRecord) -> "Segment":
         parameters = record.record("parameters", {})
+        names = parameters.names()
         segment = cls(
             folder=record.text("folder", pattern=f"({_FOLDER})?"),
             first=record.whole("first", least=0),
@@ -181,7 +182,7 @@ class Segment:
             parameters={
                 name: parameters.whole(name, least=1, most=2**31 - 1)
                 for name in ("k_factor", "nprobe", "efSearch")
-                if name in parameters.names()
+                if name in names or (names and name == "k_factor")
             },
             recall=record.number_or_null("recall", None, least=0, most=1),
             source=record.text("source", ""),
@@ -189,8 +190,6 @@ class Segment:
         )
         parameters.end()
         record.end()
-        if segment.parameters and "k_factor" not in segment.parameters:
-            raise FieldError("parameters.k_factor is missing")
         return segment
 
 
@@ -304,7 +303,7 @@ class Manifest:
         for segment in self.segments:
             required.append(segment.path(PAPERS))
             required += [segment.path(VECTORS)] if segment.rows else []
-            faiss_files = self._faiss_files(segment)
+            faiss_files = self.faiss_files(segment)
             if len(faiss_files) > 1 or (segment.factory != FLAT and not faiss_files):
                 raise FieldError(
                     f"files has {len(faiss_files)} FAISS files, for factory "
@@ -323,6 +322,8 @@ class Manifest:
             if segment.first != row:
                 raise FieldError(f"segments[{number}].first is {segment.first:,}, not {row:,}")
             row += segment.rows
+            if segment.folder in {other.folder for other in self.segments[:number]}:
+                raise FieldError(f"segments[{number}] has the folder of another")
         if list(self.dead) != sorted({row for row in self.dead if row < self.rows}):
             raise FieldError(f"dead is not a list of ascending rows below {self.rows:,}")
         if self.rows - len(self.dead) != self.count:
@@ -340,7 +341,9 @@ class Manifest:
         """The segment that has most rows."""
         return max(self.segments, key=lambda segment: segment.rows)
 
-    def _faiss_files(self, segment: Segment) -> list[str]:
+    def faiss_files(self, segment: Segment) -> list[str]:
+        """The FAISS files in a segment's folder: one at most, which counts if `factory` is not
+        that of comparing all."""
         return [
             name
             for name in self.files
@@ -349,7 +352,7 @@ class Manifest:
 
     def faiss_file(self, segment: Segment) -> str | None:
         """The file with a segment's FAISS index; None if all of its vectors are compared."""
-        return self._faiss_files(segment)[0] if segment.factory != FLAT else None
+        return self.faiss_files(segment)[0] if segment.factory != FLAT else None
 
     def check_sizes(self, folder: Path, names: Iterable[str]) -> None:
         """
@@ -391,15 +394,20 @@ class Manifest:
             stream.write(content.replace(NO_DIGEST.encode(), digest))
 
     def verify(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of some files, or of all and the manifest itself, whose content is not what the
-        manifest says, by sha256."""
+        """Those of some files, or of all, the manifest and its copy under the snapshot's number,
+        whose content is not what the manifest says, by sha256."""
         changed = [
             name
             for name in (self.files if names is None else names)
             if not (folder / name).exists() or file_sha256(folder / name) != self.files[name].sha256
         ]
-        if names is None and not _is_as_written((folder / MANIFEST).read_bytes()):
-            changed.append(MANIFEST)
+        if names is None:
+            own = [MANIFEST, f"snapshot-{self.snapshot}.json"]
+            changed += [
+                name
+                for name in own
+                if (folder / name).is_file() and not _is_as_written((folder / name).read_bytes())
+            ]
         return changed
 
 
@@ -503,7 +511,10 @@ def _can_be_a_path(text: str) -> bool:
 
 def _is_as_written(content: bytes) -> bool:
     """Whether a manifest has the digest that it states; those of earlier versions state none."""
-    digest = json.loads(content).get(DIGEST)
+    try:
+        digest = json.loads(content).get(DIGEST)
+    except (ValueError, AttributeError):
+        return False
     if digest is None:
         return DIGEST.encode() not in content
     blank = content.replace(str(digest).encode(), NO_DIGEST.encode())

@@ -1,7 +1,7 @@
 """The papers of an index alone, without its vectors and words."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Part
 from astrosearch.index.manifest import PAPERS, Manifest
-from astrosearch.index.snapshot import hold_current
+from astrosearch.index.snapshot import holding
 
 
 def segmented_corpus(folder: Path, manifest: Manifest) -> SegmentedCorpus:
@@ -32,12 +32,5 @@ def open_papers(folder: Path) -> Iterator[SegmentedCorpus]:
     Raises:
         IndexDamaged: if they cannot be opened.
     """
-    hold = hold_current(folder)
-    try:
-        corpus = segmented_corpus(folder, hold.manifest)
-        try:
-            yield corpus
-        finally:
-            corpus.close()
-    finally:
-        hold.release()
+    with holding(folder) as manifest, closing(segmented_corpus(folder, manifest)) as corpus:
+        yield corpus

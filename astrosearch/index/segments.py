@@ -109,7 +109,7 @@ class SegmentedVectorIndex:
         scores = np.take_along_axis(scores, order, axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
         is_hit = np.take_along_axis(is_hit, order, axis=1)
-        return np.where(is_hit, scores, -np.inf), np.where(is_hit, rows, -1)
+        return _padded(np.where(is_hit, scores, -np.inf), np.where(is_hit, rows, -1), k)
 
     def _search(self, queries: Vectors, k: int, allowed: Rows | None) -> tuple[Vectors, Rows]:
         """The nearest rows, dead ones among them."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from astrosearch.atomic import flush_tree, remove
+from astrosearch.atomic import flush_tree, remove, whole_file
 from astrosearch.errors import IndexDamaged
 from astrosearch.index.manifest import OLD_FORMAT, Manifest, format_of
 from astrosearch.paths import MANIFEST
@@ -24,15 +24,23 @@ try:
 except ModuleNotFoundError:  # Windows: a file that is open cannot be deleted there
     fcntl = None  # type: ignore[assignment]
 
+# A pipe in the place of a file would be waited for.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+
 OLD_READERS = 3600
 """Seconds for which the files of an index of format 2 are kept after its first change: its readers
 hold no lock."""
 
 _SNAPSHOT = re.compile(r"snapshot-(\d{1,12})\.json")
-_OWN = re.compile(
-    r"(?:segment|words)(?:-\d{1,12})?|.*\.faiss|papers\.sqlite|vectors\.npy|rejected\.jsonl"
+_NEW = re.compile(
+    r"(?:segment|words)-\d{1,12}|\.(?:snapshot-\d{1,12}|manifest)\.json\.\d+\.tmp", re.ASCII
 )
-"""Names in an index folder that are ours to delete."""
+"""Names, beside those of snapshots, that a change adds to an index folder."""
+_OWN = re.compile(
+    rf"{_NEW.pattern}|words|.*\.faiss(?:\.tmp)?|papers\.sqlite|vectors\.npy|rejected\.jsonl",
+    re.ASCII,
+)
+"""Names in the folder of an index that are ours to delete, those of format 2 among them."""
 
 
 def snapshot_file(folder: Path, number: int) -> Path:
@@ -40,7 +48,7 @@ def snapshot_file(folder: Path, number: int) -> Path:
 
 
 class Hold:
-    """A snapshot that is being read: its files stay until `release`."""
+    """A snapshot that is being read: its files stay until `release`, or until this is dropped."""
 
     def __init__(self, manifest: Manifest, descriptor: int | None) -> None:
         self.manifest = manifest
@@ -72,11 +80,25 @@ def hold_current(folder: Path) -> Hold:
             return hold
 
 
+@contextmanager
+def holding(folder: Path) -> Iterator[Manifest]:
+    """The current snapshot, whose files stay while the block runs.
+
+    Raises:
+        IndexDamaged: as `Manifest.read`.
+    """
+    hold = hold_current(folder)
+    try:
+        yield hold.manifest
+    finally:
+        hold.release()
+
+
 def _locked(file: Path) -> int | None:
     """A descriptor of a file, with a shared lock; None if it is not there, or was deleted before
     the lock was held."""
     try:
-        descriptor = os.open(file, os.O_RDONLY)
+        descriptor = os.open(file, _READ)
     except OSError:
         return None
     if fcntl is not None:
@@ -104,7 +126,7 @@ def next_number(folder: Path) -> int:
 def is_unfinished(folder: Path) -> bool:
     """Whether a folder has nothing but what a build that was killed left there."""
     return all(
-        _OWN.fullmatch(path.name) or _SNAPSHOT.fullmatch(path.name) for path in folder.iterdir()
+        _NEW.fullmatch(path.name) or _SNAPSHOT.fullmatch(path.name) for path in folder.iterdir()
     )
 
 
@@ -119,11 +141,19 @@ def publish(folder: Path, manifest: Manifest, fresh: Iterable[str]) -> None:
     """
     for name in fresh:
         flush_tree(folder / name)
-    if format_of(folder) == OLD_FORMAT:
+    if _is_of_old_format(folder):
         # For its readers, which may open its words later.
-        Manifest.read_file(folder / MANIFEST).write(snapshot_file(folder, 0))
+        with whole_file(snapshot_file(folder, 0)) as stream:
+            stream.write((folder / MANIFEST).read_bytes())
     manifest.write(snapshot_file(folder, manifest.snapshot))
     manifest.write(folder / MANIFEST)
+
+
+def _is_of_old_format(folder: Path) -> bool:
+    try:
+        return format_of(folder) == OLD_FORMAT
+    except IndexDamaged:
+        return False
 
 
 def collect_garbage(folder: Path) -> None:
@@ -131,6 +161,8 @@ def collect_garbage(folder: Path) -> None:
     may do this. What cannot be deleted stays for the next time."""
     current: int | None = None
     named: set[str] = set()
+    if not folder.is_dir():
+        return
     if (folder / MANIFEST).exists():
         try:
             manifest = Manifest.read_file(folder / MANIFEST)
@@ -145,7 +177,7 @@ def collect_garbage(folder: Path) -> None:
             if is_unheld:
                 with suppress(OSError):
                     file.unlink()
-                continue
+                    continue
         with suppress(IndexDamaged):
             named |= _names(Manifest.read_file(file))
     for path in folder.iterdir():
@@ -170,7 +202,11 @@ def _unheld(file: Path) -> Iterator[bool]:
     if file.name == snapshot_file(file.parent, 0).name:
         yield time.time() - file.stat().st_mtime > OLD_READERS
         return
-    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        descriptor = os.open(file, _READ)
+    except OSError:  # of another user
+        yield False
+        return
     try:
         yield _is_unlocked(descriptor)
     finally:

@@ -116,13 +116,10 @@ def _files(
     folder: Path, manifest: Manifest, segment: Segment, faiss_file: str | None
 ) -> dict[str, FileRecord]:
     """The files of an index where the FAISS file of a segment, or none, is now `faiss_file`."""
-    present, wanted = manifest.faiss_file(segment), None
-    files = dict(manifest.files)
-    if faiss_file:
-        wanted = segment.path(faiss_file)
-        if wanted not in files:
-            files |= describe_files(folder, [wanted])
-    return {name: record for name, record in files.items() if name != present or name == wanted}
+    wanted = [segment.path(faiss_file)] if faiss_file else []
+    gone = set(manifest.faiss_files(segment)).difference(wanted)
+    files = {name: record for name, record in manifest.files.items() if name not in gone}
+    return files | describe_files(folder, [name for name in wanted if name not in files])
 
 
 def build_ann(
