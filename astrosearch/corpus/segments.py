@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.corpus.store import Corpus, Match, Part
-from astrosearch.corpus.writer import recency
+from astrosearch.corpus.writer import ends, recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 
@@ -188,7 +188,7 @@ class SegmentedCorpus:
             if row is not None:
                 [paper] = self.papers([row])
                 version, day = recency(paper)
-                rows += [row] if (version, day.isoformat()) <= mark else []
+                rows += [row] if ends(mark, (version, day.isoformat())) else []
         return np.array(sorted(rows), dtype=np.int64)
 
     def paths(self) -> list[Part]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from astrosearch import __version__
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus
-from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.corpus.writer import CorpusWriter, ends
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.index.background import VectorSum
 from astrosearch.index.build import SEGMENT, gather, moved
@@ -129,7 +129,7 @@ def _difference(papers: Corpus, corpus: SegmentedCorpus, *, complete: bool) -> _
     is_new = np.ones(len(papers), dtype=bool)
     for paper_id, mark in corpus.withdrawn().items():
         row = papers.find(paper_id)
-        if row is not None and recency[row] <= mark:
+        if row is not None and ends(mark, recency[row]):
             is_new[row] = False
     replacing: list[tuple[int, int, bool]] = []
     for first, match in corpus.matches(papers):
