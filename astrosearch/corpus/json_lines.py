@@ -32,8 +32,11 @@ BLOCK = 2**20
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def json_lines(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Each line that is not blank, with its number from 1; one that is too long is cut.
+
+    Args:
+        start: bytes of a plain file that are passed over; lines are counted from there.
 
     Raises:
         CorpusError: if the file is missing, a directory, or not JSON Lines.
@@ -42,7 +45,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 0
     with _open(path) as stream:
         try:
-            for number, line in enumerate(_lines(stream, path), start=1):
+            for number, line in enumerate(_lines(stream, path, start), start=1):
                 if line and not line.isspace():
                     yield number, line
         except _DAMAGE as error:
@@ -52,9 +55,12 @@ def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             ) from None
 
 
-def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
+def _lines(stream: Stream, path: Path, start: int) -> Iterator[bytes]:
     """Lines without their ends, cut from large blocks: four times as fast as readline."""
-    _check_beginning(path, stream)
+    if start:
+        stream.seek(start)
+    else:
+        _check_beginning(path, stream)
     rest = b""
     left = max(MOST_UNPACKED, LARGEST_RATIO * path.stat().st_size)
     block = stream.read1(BLOCK).removeprefix(BYTE_ORDER_MARK)

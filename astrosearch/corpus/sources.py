@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 SAMPLE = 65_536
-"""Bytes at either end of what was read whose hash is kept. What stands between is taken to be the
-same if both ends are: reading all of it again would take as long as reading a new file."""
+"""Bytes at either end of what was read whose hash is kept. If a file has grown, what stands between
+is taken to be the same if both ends are: reading all of it again would take as long as reading a
+new file."""
 
 Change = Literal["same", "appended", "changed", "missing"]
 
@@ -37,10 +38,8 @@ class FileState:
             status = path.stat()
             if (status.st_size, status.st_mtime_ns) == (self.bytes, self.modified):
                 return "same"
-            if status.st_size < self.bytes or _ends_sha256(path, self.bytes) != self.sha256:
+            if status.st_size <= self.bytes or _ends_sha256(path, self.bytes) != self.sha256:
                 return "changed"
-            if status.st_size == self.bytes:
-                return "same"
             return "appended" if _ends_with_a_line(path, self.bytes) else "changed"
         except FileNotFoundError:
             return "missing"
