@@ -135,13 +135,10 @@ def arxiv_record(folder: Path, selection: Selection, spec: EncoderSpec) -> Corpu
             f"index {folder.name} is of other papers ({dict(record.selection)}); choose another "
             "name"
         )
-    earliest = min(since, record.arxiv.since)
-    if earliest < record.arxiv.since:
-        record = replace(
-            record,
-            selection=selection_record(selection),
-            arxiv=replace(record.arxiv, since=earliest),
-        )
+    if since < record.arxiv.since:
+        # Older papers that changed since were seen and passed over: all is asked for again.
+        state = ArxivState(record.arxiv.set, since)
+        record = replace(record, selection=selection_record(selection), arxiv=state)
     return record
 
 
@@ -211,7 +208,7 @@ class _Files:
                 record,
                 lines=intake.lines + (0 if is_complete else record.lines),
                 not_selected=intake.not_selected + (0 if is_complete else record.not_selected),
-                refused=Counter(intake.refused) + Counter({} if is_complete else record.refused),
+                refused=dict(intake.refused + Counter({} if is_complete else record.refused)),
             ),
             load,
             source=source_text(map(str, starts)),
