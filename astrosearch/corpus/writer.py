@@ -38,7 +38,8 @@ class CorpusWriter:
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
-        """Take one paper in; of two records of one paper the higher version stays.
+        """Take one paper in; of two records of one paper the later stays: that of the higher
+        version, of one version that of the later day, of one day the one that comes later.
 
         Returns:
             The record that lost if the paper was here before, else None.
@@ -78,7 +79,7 @@ class CorpusWriter:
             f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
         present = paper_from_fields(fields)
-        if recency(paper) <= recency(present):
+        if recency(paper) < recency(present):
             return paper
         self._replace(row, paper)
         return present
