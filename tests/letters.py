@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class Letters:
     def encode(self, texts: Sequence[str]) -> Vectors:
         rows = np.zeros((len(texts), self.dimension), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
-            for left, right in zip(text, text[1:], strict=False):
+            for left, right in pairwise(text):
                 row[(31 * ord(left) + ord(right)) % self.dimension] += 1
         return unit_rows(rows - rows.mean(axis=1, keepdims=True))
 

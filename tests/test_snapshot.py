@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from astrosearch.encoders.base import EncoderSpec
+from astrosearch.corpus.intake import Selection
 from astrosearch.errors import IndexDamaged, InputError
 from astrosearch.index.build import build
 from astrosearch.index.manifest import Manifest, describe_files
@@ -64,6 +65,18 @@ def version_of(index: Index) -> str:
 
 def snapshots(folder: Path) -> set[str]:
     return {file.name for file in folder.glob("snapshot-*.json")}
+
+
+def held_snapshots(folder: Path) -> int:
+    """How many descriptors of this process point to snapshots of an index."""
+    descriptors = Path("/proc/self/fd")
+    if not descriptors.exists():
+        pytest.skip("needs /proc")
+    count = 0
+    for descriptor in descriptors.iterdir():
+        with suppress(FileNotFoundError):  # the one that listed them
+            count += str(descriptor.readlink()).startswith(f"{folder}/snapshot-")
+    return count
 
 
 @pytest.fixture
@@ -124,18 +137,16 @@ def test_files_of_a_snapshot_that_nobody_reads_go_with_the_next_one(
 
 
 def test_readers_that_are_dropped_without_close_hold_nothing(folder: Path, source: Path) -> None:
-    descriptors = Path("/proc/self/fd")
-    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     for version in range(2, 5):
         reader = Index(folder)
         write_version(source, version)
         build_letters(folder, source)
         assert len(snapshots(folder)) == 2
+        assert held_snapshots(folder) == 1
         del reader
+        assert held_snapshots(folder) == 0
     tune(folder, index_type="sq8")
     assert_holds_one_snapshot(folder)
-    if descriptors.exists():
-        assert len(list(descriptors.iterdir())) <= before
 
 
 def test_papers_that_are_read_alone_are_those_of_one_snapshot(folder: Path, source: Path) -> None:
@@ -277,13 +288,6 @@ def frozen_source(frozen: Path) -> Path:
         return write_letters(frozen.with_name("papers.jsonl"), index.corpus)
 
 
-class Unused:
-    """An encoder that is never to be made."""
-
-    def __init__(self, spec: EncoderSpec) -> None:
-        raise AssertionError(f"{spec} was loaded for nothing")
-
-
 @pytest.mark.parametrize("name", ["exact", "lists"])
 def test_an_index_of_format_2_becomes_one_of_format_3_without_encoding(
     run: Run, home: Path, name: str
@@ -316,7 +320,7 @@ def test_an_index_of_format_2_is_built_again_without_encoding_and_its_readers_go
     with Index(frozen) as old:
         expected = [paper.id for paper in old.corpus]
         spec = old.manifest.encoder
-        report = build(frozen, [source], _everything(), spec, Unused)
+        report = build(frozen, [source], Selection(), spec, Letters)
         assert (report.changed, report.encoded, report.count) == (True, 0, 20)
         assert json.loads((frozen / "manifest.json").read_bytes())["format"] == 3
         assert not old.is_current()
@@ -329,12 +333,6 @@ def test_an_index_of_format_2_is_built_again_without_encoding_and_its_readers_go
     make_old_readers_leave(frozen)
     tune(frozen, index_type="sq8")
     assert_holds_one_snapshot(frozen)
-
-
-def _everything() -> Any:
-    from astrosearch.corpus.intake import Selection
-
-    return Selection()
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 2}', '{"format": 3}', '{"format": 9}'])
@@ -483,8 +481,6 @@ def test_a_snapshot_is_published_and_held(folder: Path) -> None:
 
 def _with(manifest: Manifest, **changes: Any) -> Manifest:
     """The manifest of the next snapshot, whose one segment lies in `segment-2`."""
-    from dataclasses import replace
-
     [segment] = manifest.segments
     return replace(
         manifest, segments=(replace(segment, folder="segment-2"),), snapshot=2, **changes
@@ -495,28 +491,7 @@ def test_a_snapshot_of_which_a_file_is_missing_is_not_held(folder: Path) -> None
     (folder / "segment-1/vectors.npy").unlink()
     with pytest.raises(IndexDamaged, match=r"vectors\.npy is missing"), holding(folder):
         pass
-    tune_lock = hold_descriptors(folder)
-    assert tune_lock == 0
-
-
-def hold_descriptors(folder: Path) -> int:
-    """How many descriptors of this process point to snapshots of an index."""
-    descriptors = Path("/proc/self/fd")
-    if not descriptors.exists():
-        pytest.skip("needs /proc")
-    count = 0
-    for descriptor in descriptors.iterdir():
-        with _vanished():
-            count += str(descriptor.readlink()).startswith(f"{folder}/snapshot-")
-    return count
-
-
-@contextmanager
-def _vanished() -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:  # the descriptor that listed them
-        pass
+    assert held_snapshots(folder) == 0
 
 
 def test_garbage_of_a_folder_whose_manifest_cannot_be_read_stays(folder: Path) -> None:
