@@ -120,6 +120,17 @@ def words_folder(index: Path) -> Path:
     return index / Manifest.read(index, check_files=False).words
 
 
+def assert_holds_one_snapshot(index: Path) -> None:
+    """See that an index folder has the files of the current snapshot and no others."""
+    from astrosearch.index.manifest import Manifest
+
+    manifest = Manifest.read(index)
+    names = {file.relative_to(index).as_posix() for file in index.rglob("*") if file.is_file()}
+    # The engine locks the words it opens by a file beside them.
+    names = {name for name in names if not name.endswith(".lock")}
+    assert names == {*manifest.files, "manifest.json", f"snapshot-{manifest.snapshot}.json"}
+
+
 FROZEN = Path(__file__).parent / "frozen"
 
 

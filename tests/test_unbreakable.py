@@ -24,8 +24,9 @@ from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index.manifest import Manifest
 from astrosearch.index.reader import Index
+from astrosearch.index.tune import tune
 from astrosearch.report import SILENT
-from tests.conftest import LONG, Run, kaggle_line, segment_folder
+from tests.conftest import LONG, Run, assert_holds_one_snapshot, kaggle_line, segment_folder
 
 KILLS, FLIPS, READERS, SECONDS = (50, 200, 10, 60.0) if LONG else (8, 40, 3, 3.0)
 
@@ -88,16 +89,6 @@ def versions(folder: Path) -> set[str]:
     for word in ("0", "1"):
         assert bool(len(index.lexical.rows_matching_phrase(f"version {word}"))) == (word in found)
     return found
-
-
-def assert_holds_one_snapshot(folder: Path) -> None:
-    """See that an index folder has the files of the current snapshot and no others."""
-    manifest = Manifest.read(folder)
-    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    # The engine locks the words it opens by a file beside them.
-    names = {name for name in names if not name.endswith(".lock")}
-    snapshot = f"snapshot-{manifest.snapshot}.json"
-    assert names == {*manifest.files, "manifest.json", snapshot}
 
 
 @pytest.mark.slow
@@ -244,8 +235,13 @@ def test_verify_finds_every_flipped_byte(built: Path, run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_an_index_that_may_not_be_read_or_written_is_a_line(frozen: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", [2, 3])
+def test_an_index_that_may_not_be_read_or_written_is_a_line(
+    frozen: Path, tmp_path: Path, format: int
+) -> None:
     """For a user who is not root, who may do everything: the child becomes another."""
+    if format == 3:
+        tune(frozen, index_type="flat")
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     source = tmp_path / "one.jsonl"
@@ -279,7 +275,6 @@ def _ask_as_stranger(
     from astrosearch.corpus.intake import Selection
     from astrosearch.index.build import build
     from astrosearch.index.folder import remove
-    from astrosearch.index.tune import tune
 
     if os.geteuid() == 0:
         os.setgroups([])

@@ -116,6 +116,9 @@ class LexicalIndexWriter:
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Take in one paper.
 
+        Args:
+            row: rows are numbered from 0 without a gap, in any order.
+
         Raises:
             OSError: if the disk is full, mostly.
         """
@@ -191,6 +194,7 @@ class LexicalIndex:
             self._row_count = int(self._searcher.num_docs)
         self._is_dead = np.zeros(self._row_count, dtype=bool)
         if dead is not None:
+            self._check(dead)
             self._is_dead[dead] = True
 
     @contextmanager
@@ -470,7 +474,20 @@ class LexicalIndex:
     def _rows(self, hits: Hits) -> NDArray[np.int64]:
         addresses = [address for _, address in hits]
         with self._sound():
-            return np.array(self._searcher.fast_field_values("row", addresses), dtype=np.int64)
+            rows = np.array(self._searcher.fast_field_values("row", addresses), dtype=np.int64)
+        self._check(rows)
+        return rows
+
+    def _check(self, rows: NDArray[np.int64]) -> None:
+        """
+        Raises:
+            IndexDamaged: if there is one that a folder of so many papers does not have.
+        """
+        if len(rows) and rows.max() >= self._row_count:
+            raise IndexDamaged(
+                f"{self._folder} has {self._row_count:,} papers, and no row {rows.max():,}",
+                remedy="build-again",
+            )
 
 
 def _writer_memory() -> int:

@@ -480,14 +480,6 @@ class Manifest:
         return changed
 
 
-def format_of(folder: Path) -> int | None:
-    """The format version of an index that is there; None without one."""
-    if not (folder / MANIFEST).exists():
-        return None
-    version = _parse(folder / MANIFEST).raw("format")
-    return version if isinstance(version, int) else None
-
-
 def has_digest(folder: Path) -> bool:
     """Whether a manifest states its own sha256, as all but those of the first releases do."""
     return DIGEST.encode() in (folder / MANIFEST).read_bytes()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from astrosearch.atomic import flush_tree, remove, whole_file
 from astrosearch.errors import IndexDamaged
-from astrosearch.index.manifest import OLD_FORMAT, Manifest, format_of
+from astrosearch.index.manifest import Manifest
 from astrosearch.paths import MANIFEST
 
 try:
@@ -150,8 +150,9 @@ def publish(folder: Path, manifest: Manifest, fresh: Iterable[str]) -> None:
 
 
 def _is_of_old_format(folder: Path) -> bool:
+    """Whether a sound manifest of format 2 is in a folder."""
     try:
-        return format_of(folder) == OLD_FORMAT
+        return Manifest.read_file(folder / MANIFEST).snapshot == 0
     except IndexDamaged:
         return False
 
