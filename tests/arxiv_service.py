@@ -1,5 +1,6 @@
 """A service that speaks OAI-PMH as arXiv does, on loopback: its records change from day to day."""
 
+import random
 import threading
 import xml.sax.saxutils
 from dataclasses import dataclass, field, replace
@@ -62,17 +63,20 @@ class Record:
         )
 
 
+def text_of(number: int) -> str:
+    """An abstract unlike any other, so that no two papers match a question equally well."""
+    draw = random.Random(number)
+    return " ".join(draw.choices(WORDS, k=9 + number % 30)) + f" we find {number} ."
+
+
 def invented(number: int, changed: date, **changes: Any) -> Record:
     """A record that depends on its arguments alone."""
     published = changed - timedelta(days=number % 3)
-    words = " ".join(
-        WORDS[(number * 7 + i * (3 + number % 5)) % len(WORDS)] for i in range(9 + number % 30)
-    )
     digits = f"{number:05}" if published.year >= 2015 else f"{number % 10_000:04}"
     record = Record(
         id=f"{published:%y%m}.{digits}",
         changed=changed,
-        abstract=f"{words} we find {number} .",
+        abstract=text_of(number),
         categories=("astro-ph.GA", "astro-ph.HE gr-qc", "gr-qc astro-ph.CO")[number % 3],
     )
     return replace(record, **changes)

@@ -83,10 +83,12 @@ def _notify_report(folder: Path, report: "UpdateReport") -> None:
     from astrosearch.text.tex import one_line
 
     growth = report.growth
-    for refusal in report.first_refused:
-        notify(one_line(f"  {refusal.file}: {refusal.reason}: {refusal.detail}"))
-    if refused := sum(report.refused.values()):
-        notify(f"{refused:,} new lines were refused")
+    if refused := _refused(report):
+        lines = "1 line was" if refused == 1 else f"{refused:,} lines were"
+        notify(f"{lines} refused")
+        for refusal in report.first_refused:
+            if refusal.reason not in _EXPECTED:
+                notify(one_line(f"  {refusal.file}: {refusal.reason}: {refusal.detail}"))
     if growth.changes:
         notify(
             f"Index {folder.name}: {growth.added:,} new, {growth.replaced:,} replaced, "
@@ -94,6 +96,14 @@ def _notify_report(folder: Path, report: "UpdateReport") -> None:
         )
     elif sys.stderr.isatty():
         notify(f"Index {folder.name} is up to date: {report.manifest.count:,} papers")
+
+
+_EXPECTED = ("withdrawn", "duplicate id")
+"""Reasons for which a line is not a paper that are no mistake of whoever wrote it."""
+
+
+def _refused(report: "UpdateReport") -> int:
+    return sum(count for reason, count in report.refused.items() if reason not in _EXPECTED)
 
 
 def _as_record(folder: Path, report: "UpdateReport") -> dict[str, object]:
@@ -105,7 +115,7 @@ def _as_record(folder: Path, report: "UpdateReport") -> dict[str, object]:
         "removed": growth.removed,
         "papers": report.manifest.count,
         "encoded": growth.encoded,
-        "refused": sum(report.refused.values()),
+        "refused": _refused(report),
         "snapshot": report.manifest.snapshot,
         "seconds": round(report.seconds, 2),
         "new": list(growth.new),
