@@ -250,8 +250,7 @@ def _index_arxiv(
     else:
         selection = changed(selection, category=selection.category or "astro-ph")
     state = arxiv_record(folder, selection, making.spec).arxiv
-    assert state is not None
-    if not state.is_complete:
+    if state is not None and not state.is_complete:
         today = datetime.now(UTC).date()
         reached = date.fromisoformat(state.reached) if state.reached else today
         since = max(date.fromisoformat(state.since), EARLIEST)
