@@ -28,6 +28,9 @@ KeyStyle = Literal["bibcode", "author-year"]
 
 KEY_STYLES: tuple[KeyStyle, ...] = get_args(KeyStyle)
 
+FOREIGN = re.compile(r"\[U\+[0-9A-F]{4,6}\]")
+"""A character that LaTeX lacks, as `to_latex` writes it."""
+
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 
 

@@ -163,7 +163,7 @@ def _key(name: str) -> str:
 
 
 def _journals() -> dict[str, Journal]:
-    journals = {}
+    journals: dict[str, Journal] = {}
     for line in _TABLE.replace("\\\n", "").strip().split("\n"):
         stem, name, keys = (part.strip() for part in line.split("|"))
         journal = Journal(stem.removesuffix("-L"), name, is_letters=stem.endswith("-L"))
@@ -231,7 +231,10 @@ def read_reference(text: str) -> Reference | None:
     text = " ".join(one_line(to_unicode(text[:_LONGEST])).split())
     note = ""
     if added := _ADDED.search(text):
-        text, note = text[: added.start()], added[1].rstrip(" )]")
+        text, note = text[: added.start()], added[1]
+        for opening, closing in ("()", "[]"):
+            if note.count(closing) > note.count(opening):
+                note = note.removesuffix(closing)
     text = _ADDRESS.sub("", text).strip(" ,;.")
     start = _START.match(text)
     if start is None or len(text) >= _LONGEST:

@@ -47,6 +47,7 @@ _SYMBOLS = tuple(
 ) + tuple(dict.fromkeys(name for name in GREEK.values() if name != "omicron"))
 _IN_FORMULAS = frozenset(_SYMBOLS)
 _ALPHABETS = frozenset("mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak".split())
+_OF_CAPITALS = {"mathcal": "mathit", "mathbb": "mathbf"}
 _OVER_OR_UNDER = frozenset(
     """hat check breve acute grave tilde bar vec dot ddot mathring widehat widetilde overline
     underline overrightarrow overleftarrow""".split()
@@ -66,7 +67,7 @@ _FORMULA_SPELLINGS = (
 
 _FONTS = {
     name: name for name in "textrm textit textbf textsf texttt textsc textsl textup emph".split()
-} | dict.fromkeys("text mbox hbox textnormal mathmbox".split(), "textrm")
+} | {"mbox": "mbox", "hbox": "mbox", "text": "textrm", "textnormal": "textrm"}
 """Macros whose argument is text, in a formula too."""
 
 _SWITCHES = {
@@ -169,9 +170,11 @@ _SIGNS = {
     "›": "$>$",
     "〈": r"$\langle$",
     "〉": r"$\rangle$",
-    "…": r"\ldots{}",
+    "…": r"$\ldots$",
     "·": r"$\cdot$",
     "•": r"$\bullet$",
+    "●": r"$\bullet$",
+    "○": r"$\circ$",
     "☉": r"$\odot$",
     "★": r"$\bigstar$",
     "☆": r"$\star$",
@@ -185,6 +188,7 @@ _SIGNS = {
     "™": r"\texttrademark{}",
     "®": r"\textregistered{}",
     "\u2044": "/",
+    " \u0303": r" $\sim$",
     "\ufffd": "?",
 }
 """Signs as a text in LaTeX has them."""
@@ -267,9 +271,11 @@ class _Queue:
     def has_group_next(self) -> bool:
         return bool(self._nodes) and self._nodes[-1].kind == "group" and bool(self._nodes[-1].nodes)
 
-    def argument(self) -> tuple[_Node, ...] | None:
+    def argument(self, depth: int = 0) -> tuple[_Node, ...] | None:
         """The next argument of a macro or a script: what a group holds, a character, or a macro
         with its own arguments; None if there is none."""
+        if depth > DEEPEST:
+            raise _TooDeep
         if self.next_text() and not self.next_text().strip():
             self._nodes.pop()
         if not self._nodes or self._nodes[-1].kind == "script":
@@ -283,7 +289,8 @@ class _Queue:
                 self.push([_Node("text", text)])
                 return (_Node("text", self.take_text(1)),)
             case "macro":
-                arguments = [self.argument() for _ in range(_argument_count(node.text))]
+                count = _argument_count(node.text)
+                arguments = [self.argument(depth + 1) for _ in range(count)]
                 groups = [_Node("group", nodes=nodes) for nodes in arguments if nodes is not None]
                 return (node, *groups)
         return (node,)
@@ -356,7 +363,7 @@ def _text(nodes: Sequence[_Node]) -> str:
                 out.add(_characters(node.text))
             case "group":
                 inside = _text(node.nodes)
-                out.add(f"{{{inside}}}" if inside else "")
+                out.add(inside if not inside or _is_group(inside) else f"{{{inside}}}")
             case "formula":
                 _write_formula(node.nodes, out.formula)
             case "script":
@@ -368,6 +375,16 @@ def _text(nodes: Sequence[_Node]) -> str:
             case "macro":
                 _write_macro_in_text(node, queue, out)
     return out.latex
+
+
+def _is_group(latex: str) -> bool:
+    """Whether the first brace of a text closes with the last."""
+    depth = 0
+    for place, sign in enumerate(latex):
+        depth += (sign == "{") - (sign == "}")
+        if depth == 0:
+            return place == len(latex) - 1 and place > 0
+    return False
 
 
 def _write_macro_in_text(node: _Node, queue: _Queue, out: _Text) -> None:
@@ -419,7 +436,8 @@ def _write_formula(nodes: Sequence[_Node], out: _Formula) -> None:
 def _write_macro_in_formula(node: _Node, queue: _Queue, out: _Formula) -> None:
     name = _FORMULA_SPELLINGS.get(node.text, node.text)
     if name in _SWITCHES:
-        out.add(rf"\{_SWITCHES[name][1]}{{{_formula(tuple(queue))}}}")
+        body = _formula(tuple(queue))
+        out.add(f"\\{_alphabet(_SWITCHES[name][1], body)}{{{body}}}")
     elif name in _IN_FORMULAS or name in _ESCAPED:
         out.add(f"\\{name}{node.space}")
     elif name in _ARGUMENTS:
@@ -440,9 +458,17 @@ def _write_with_arguments(name: str, queue: _Queue, out: _Formula) -> None:
     if option:
         queue.take_text(option.end())
     arguments = [queue.argument() for _ in range(_ARGUMENTS[name])]
-    bodies = [f"{{{_formula(nodes)}}}" for nodes in arguments if nodes is not None]
+    bodies = [_formula(nodes) for nodes in arguments if nodes is not None]
+    macro = f"\\{_alphabet(name, bodies[0])}{option[0] if option else ''}" if bodies else ""
     whole = len(bodies) == len(arguments)
-    out.add((f"\\{name}{option[0] if option else ''}" if whole else "") + "".join(bodies))
+    out.add((macro if whole else "") + "".join(f"{{{body}}}" for body in bodies))
+
+
+def _alphabet(name: str, body: str) -> str:
+    """An alphabet that has all of the letters; two have capitals alone."""
+    if name in _OF_CAPITALS and not re.fullmatch("[A-Z ]+", body):
+        return _OF_CAPITALS[name]
+    return name
 
 
 def _in_roman(node: _Node) -> _Node:
@@ -528,12 +554,34 @@ def _accented(name: str, queue: _Queue) -> str:
     argument = queue.argument()
     if not argument:  # `\~{}` is the sign itself
         return r"\textasciitilde{}" if name == "~" else _characters("" if name.isalpha() else name)
-    letters = ""
-    for node in argument:
-        if node.kind not in ("text", "macro") or node.text not in (*_LETTER_OF, *node.text):
-            return _text(argument)
-        letters += _LETTER_OF.get(node.text, node.text) if node.kind == "macro" else node.text
-    return _characters(letters[:1] + _ACCENTS[name] + letters[1:])
+    letters = _letters(argument)
+    return _text(argument) if letters is None else _characters(_with_accent(letters, name))
+
+
+def _letters(nodes: Sequence[_Node]) -> str | None:
+    """Characters without TeX; None if there is more to it than letters and accents."""
+    letters, queue = "", _Queue(nodes)
+    for node in queue:
+        name, inside = node.text, None
+        if node.kind == "text":
+            inside = name
+        elif node.kind == "group":
+            inside = _letters(node.nodes)
+        elif name in _LETTER_OF:
+            inside = _LETTER_OF[name]
+        elif name in _ACCENTS and (argument := queue.argument()):
+            inside = _letters(argument)
+            inside = None if inside is None else _with_accent(inside, name)
+        if inside is None:
+            return None
+        letters += inside
+    return letters
+
+
+def _with_accent(letters: str, name: str) -> str:
+    first = _CHARACTER.match(letters)
+    end = first.end() if first else 0
+    return letters[:end] + _ACCENTS[name] + letters[end:]
 
 
 def _expanded(node: _Node, queue: _Queue) -> tuple[_Node, ...]:
@@ -583,7 +631,8 @@ def _character(cluster: str) -> str:
         return sign
     if letter := _LETTERS.get(unicodedata.normalize("NFC", cluster)):
         return f"{{\\{letter}}}"
-    base, *marks = unicodedata.normalize("NFD", cluster)
+    apart = unicodedata.normalize("NFD", cluster)
+    base, marks = apart[0], apart[1:]
     if base in _LETTERS or (base.isascii() and base.isalpha()):
         latex = f"\\{_LETTERS[base]}" if base in _LETTERS else base
         for mark in marks:
@@ -674,10 +723,20 @@ def to_latex(text: str) -> str:
         latex = _text(_nodes(_respelt(text)))
     except _TooDeep:
         return _without_tex(text)
+    latex = _TOUCHING.sub(_as_one, latex)
     for sign, url in zip(_URL_HERE, urls, strict=False):
         latex = latex.replace(chr(sign), _characters(url).replace("~", r"\textasciitilde{}"))
     # A reader of BibTeX may take an `@` with a word and a brace for another entry.
     return " ".join(re.sub(r"@(?=\w*[ \t]*\{)", "{@}", latex).split())
+
+
+_TOUCHING = re.compile(r"(\\[A-Za-z]+)?(?<!\\)\$\$([A-Za-z])?")
+
+
+def _as_one(match: re.Match[str]) -> str:
+    """The end of a formula and the beginning of the next."""
+    macro, letter = match[1] or "", match[2] or ""
+    return f"{macro} {letter}" if macro and letter else macro + letter
 
 
 def _without_tex(text: str) -> str:

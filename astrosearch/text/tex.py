@@ -49,8 +49,9 @@ ABOVE = dict(
 _ALREADY_ABOVE = {"∘": "°", "'": "′", "''": "″", "′′": "″", '"': "″"}
 
 SILENT = tables.SILENT | frozenset(
-    r"""mit bold ttfamily sffamily upshape selectfont normalsize large Large textstyle
-    scriptstyle scriptscriptstyle middle bigg Bigg bigl bigr Bigl Bigr limits nolimits
+    r"""mit bold boldmath boldsymbol bm pmb ttfamily sffamily upshape slshape selectfont normalsize
+    large Large textstyle scriptstyle scriptscriptstyle middle bigg Bigg bigl bigr Bigl Bigr limits
+    nolimits
     nonumber protect rlap llap mathord mathop mathrel mathbin relax uppercase expandafter
     romannumeral ! / -""".split()
 )

@@ -1,0 +1,111 @@
+"""What reads BibTeX, for tests: two parsers, and a real LaTeX with a real BibTeX."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import bibtexparser
+import pybtex.database
+import pytest
+from bibtexparser.middlewares import SeparateCoAuthors, SplitNameParts
+
+from astrosearch.text.tex import to_unicode
+
+
+class Author(NamedTuple):
+    """An author as a parser of BibTeX reads one, in Unicode and without braces."""
+
+    family: str
+    given: str = ""
+    suffix: str = ""
+
+
+class Entry(NamedTuple):
+    kind: str
+    key: str
+    authors: list[Author]
+    fields: dict[str, str]
+    """All but the authors, as they are written between the outer braces."""
+
+
+def _plain(words: Sequence[str]) -> str:
+    return to_unicode(" ".join(words))
+
+
+def read_by_bibtexparser(bibliography: str) -> list[Entry]:
+    names = [SeparateCoAuthors(), SplitNameParts()]
+    library = bibtexparser.parse_string(bibliography, append_middleware=names)
+    assert library.failed_blocks == []
+    entries = []
+    for entry in library.entries:
+        fields = {field.key: field.value for field in entry.fields}
+        authors = [
+            Author(_plain([*name.von, *name.last]), _plain(name.first), _plain(name.jr))
+            for name in fields.pop("author", ())
+        ]
+        entries.append(Entry(entry.entry_type, entry.key, authors, fields))
+    return entries
+
+
+def read_by_pybtex(bibliography: str) -> list[Entry]:
+    entries = pybtex.database.parse_string(bibliography, "bibtex").entries
+    return [
+        Entry(
+            entry.type,
+            key,
+            [
+                Author(
+                    _plain([*person.prelast_names, *person.last_names]),
+                    _plain([*person.first_names, *person.middle_names]),
+                    _plain(person.lineage_names),
+                )
+                for person in entry.persons.get("author", ())
+            ],
+            dict(entry.fields),
+        )
+        for key, entry in entries.items()
+    ]
+
+
+PREAMBLE = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{amssymb,natbib,url}
+"""
+
+
+def errors_of_latex(folder: Path, body: str) -> list[str]:
+    """What pdfLaTeX has against a document. The test is skipped where it is not installed.
+
+    Characters that a font lacks count too: they are missing in the document.
+    """
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not on this machine: apt-get install texlive-latex-base")
+    (folder / "document.tex").write_text(
+        f"{PREAMBLE}\\begin{{document}}\n{body}\n\\end{{document}}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-file-line-error", "document"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    log = (folder / "document.log").read_text(errors="replace")
+    errors = re.findall(r"^(?:\./\S+:\d+: .*|! .*|Missing character: .*)", log, re.MULTILINE)
+    assert errors or run.returncode == 0, log[-2000:]
+    assert "/etc/" not in log  # no file was read that a title named
+    return errors
+
+
+def errors_of_bibliography(folder: Path, bibliography: str) -> list[str]:
+    """What BibTeX and pdfLaTeX have against a list of references with all of the entries."""
+    (folder / "papers.bib").write_text(bibliography)
+    body = "\\nocite{*}\n\\bibliographystyle{plainnat}\n\\bibliography{papers}"
+    errors_of_latex(folder, body)
+    run = subprocess.run(
+        ["bibtex", "document"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    # A paper may lack authors; everything else that BibTeX says is a fault.
+    lines = [line for line in run.stdout.splitlines() if "---" in line or "Warning--" in line]
+    faults = [line for line in lines if not re.search("empty (author|journal)|to sort", line)]
+    items = (folder / "document.bbl").read_text().count("\\bibitem")
+    assert items == bibliography.count("\n  title = "), faults
+    return faults + errors_of_latex(folder, body)
