@@ -249,7 +249,13 @@ def alike(text: str) -> str:
     for sign, other in (("∼", "~"), ("’", "'"), ("‘", "'"), ("`", "'"), ("“", "''"), ("”", "''")):
         text = text.replace(sign, other)
     text = text.replace('"', "''").replace("─", "–").replace("≪", "«").replace("≫", "»")
-    text = text.replace("●", "•").replace("∙", "•").replace("\u0326", "\u0327")
+    text = (
+        text.replace("〈", "⟨")
+        .replace("〉", "⟩")
+        .replace("●", "•")
+        .replace("∙", "•")
+        .replace("\u0326", "\u0327")
+    )
     return re.sub(r"[\s{}\u0300-\u0304,‚]", "", text)
 
 
@@ -270,15 +276,28 @@ def check(papers: Sequence[Paper], read: Read, key_style: KeyStyle) -> None:
     found = read("\n\n".join(entries(papers, key_style)))
     assert [entry.fields["eprint"] for entry in found] == [paper.id for paper in papers]
     assert len({entry.key.lower() for entry in found}) == len(papers)
-    for paper, entry in zip(papers, found, strict=True):
-        assert alike(entry.fields["title"]) == alike(paper.title), paper.id
-        assert [tuple(map(alike, author)) for author in entry.authors] == [
-            tuple(map(alike, author)) for author in authors_of(paper)
-        ], paper.id
-        assert entry.fields.get("primaryClass", "") == "".join(paper.categories[:1])
-        assert entry.fields["url"] == paper.url
-        if entry.kind == "misc":
-            assert entry.fields["year"] == str(paper.published.year)
+    wrong = {
+        paper.id: faults
+        for paper, entry in zip(papers, found, strict=True)
+        if (faults := faults_of(entry, paper))
+    }
+    assert wrong == {}
+
+
+def faults_of(entry: Entry, paper: Paper) -> list[object]:
+    """The fields that do not say what the record does."""
+    faults: list[object] = []
+    if alike(entry.fields["title"]) != alike(paper.title):
+        faults += [entry.fields["title"], paper.title]
+    expected = [tuple(map(alike, author)) for author in authors_of(paper)]
+    faults += {tuple(map(alike, author)) for author in entry.authors} ^ set(expected)
+    if len(entry.authors) != len(expected):
+        faults += [len(entry.authors), len(expected)]
+    if entry.fields.get("primaryClass", "") != "".join(paper.categories[:1]):
+        faults.append(entry.fields["primaryClass"])
+    if entry.kind == "misc" and entry.fields["year"] != str(paper.published.year):
+        faults.append(entry.fields["year"])
+    return faults
 
 
 def papers_in(file: Path) -> list[Paper]:

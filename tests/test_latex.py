@@ -210,7 +210,15 @@ def test_hostile_texts_compile(tmp_path: Path) -> None:
 def test_every_macro_compiles_in_texts_and_formulas_with_and_without_arguments(
     tmp_path: Path,
 ) -> None:
-    forms = ("{}", "{} x", "{}{{x}}", "{}{{x}}{{y}}", "${}$", "${} x$", "${}{{x}}{{y}}$")
+    forms: tuple[str, ...] = (
+        "{}",
+        "{} x",
+        "{}{{x}}",
+        "{}{{x}}{{y}}",
+        "${}$",
+        "${} x$",
+        "${}{{x}}{{y}}$",
+    )
     forms += ("a_{}", "$x^{}$", "$x_{}{{y}}z$", r"\textit{{{}}}", r"$\mathrm{{{}}}$")
     texts = [form.format(macro) for macro in macros() for form in forms]
     assert compiled(texts, tmp_path) == []

@@ -136,6 +136,14 @@ class Corpus:
             (row,) = db.execute(query, (f" {doi.lower()} ",)).fetchone()
         return None if row is None else int(row)
 
+    def rows_with_reference(self, volume: str, page: str) -> list[int]:
+        """The rows whose journal reference or DOI has both texts. Reads the whole table."""
+        columns = ["doi", *(["journal_ref"] if "journal_ref" in self._fields else [])]
+        condition = " OR ".join(f"(instr({name}, ?) AND instr({name}, ?))" for name in columns)
+        query = f"SELECT row FROM papers WHERE {condition} ORDER BY row"
+        with self._connection() as db:
+            return [row for (row,) in db.execute(query, (volume, page) * len(columns))]
+
     def newest(self, k: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """The `k` newest papers by the day of their first version, newest first; of one day the
         last row first.

@@ -35,6 +35,14 @@ class Bibcode(NamedTuple):
     initial: str
     """Empty if the paper has no author."""
 
+    @property
+    def number(self) -> str:
+        """The digits of the page as references write them: `85`, `1`, `043007`."""
+        section, digits = self.page[:1], self.page[1:]
+        if section.islower():
+            return f"{ord(section) - ord('a') + 1:02}{digits}"
+        return digits if section.isalpha() else self.page
+
     def __str__(self) -> str:
         """
         >>> str(Bibcode(2019, "ApJ", "875", "L1", "E"))

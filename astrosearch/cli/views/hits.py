@@ -6,6 +6,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 from rich import box
@@ -17,9 +18,11 @@ from rich.text import Text
 from astrosearch.cli.console import notify, on_terminal, write
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
-from astrosearch.text import bibtex
 from astrosearch.text.authors import display_name, family_name
 from astrosearch.text.tex import one_line, to_unicode
+
+if TYPE_CHECKING:
+    from astrosearch.text.bibtex import KeyStyle
 
 WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
@@ -36,7 +39,7 @@ def write_hits(
     index: str,
     abstracts: bool = False,
     explain: bool = False,
-    key: bibtex.KeyStyle | None = None,
+    key: "KeyStyle | None" = None,
     footer: Sequence[str] = (),
 ) -> None:
     """Print an answer to standard output, and what is to be said of it to standard error.
@@ -78,9 +81,7 @@ def write_hits(
         notify(line)
 
 
-def write_papers(
-    papers: Sequence[Paper], *, format: str, key: bibtex.KeyStyle | None = None
-) -> None:
+def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
     """Print papers to standard output: as pages to read, as JSON or as BibTeX.
 
     Args:
@@ -108,8 +109,10 @@ def write_papers(
             write("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
 
 
-def _write_bibtex(papers: Sequence[Paper], key: bibtex.KeyStyle | None) -> None:
+def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
     """Entries, and what their user has to mend, on standard error."""
+    from astrosearch.text import bibtex
+
     entries = bibtex.entries(papers, key or "bibcode")
     write("\n\n".join(entries))
     nameless = sum(not paper.authors for paper in papers)
