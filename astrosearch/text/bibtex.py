@@ -158,7 +158,7 @@ def _author(name: str) -> str:
     family, suffix, given = (
         to_latex(part.translate(_COMMAS)) for part in (parts.surname, parts.suffix, parts.given)
     )
-    if not (family and given):
+    if not (family and any(map(str.isalpha, parts.given))):
         whole = " ".join(filter(None, (given, family, suffix)))
         return f"{{{whole}}}" if whole else ""
     if re.search(r"(?i)\band\b", given):  # would read as two authors

@@ -47,7 +47,13 @@ _SYMBOLS = tuple(
 ) + tuple(dict.fromkeys(name for name in GREEK.values() if name != "omicron"))
 _IN_FORMULAS = frozenset(_SYMBOLS)
 _ALPHABETS = frozenset("mathrm mathbf mathit mathsf mathtt mathcal mathbb mathfrak".split())
-_OF_CAPITALS = {"mathcal": "mathit", "mathbb": "mathbf"}
+_FEW_LETTERS = {
+    "mathcal": ("[A-Z ]+", "mathit"),
+    "mathbb": ("[A-Z ]+", "mathbf"),
+    "mathfrak": ("[A-Za-z ]+", "mathit"),
+}
+"""Alphabets that lack characters, to the letters that they have, and what takes their place."""
+
 _OVER_OR_UNDER = frozenset(
     """hat check breve acute grave tilde bar vec dot ddot mathring widehat widetilde overline
     underline overrightarrow overleftarrow""".split()
@@ -465,9 +471,10 @@ def _write_with_arguments(name: str, queue: _Queue, out: _Formula) -> None:
 
 
 def _alphabet(name: str, body: str) -> str:
-    """An alphabet that has all of the letters; two have capitals alone."""
-    if name in _OF_CAPITALS and not re.fullmatch("[A-Z ]+", body):
-        return _OF_CAPITALS[name]
+    """An alphabet that has all of the characters."""
+    if name in _FEW_LETTERS:
+        letters, other = _FEW_LETTERS[name]
+        return name if re.fullmatch(letters, body) else other
     return name
 
 
