@@ -179,10 +179,10 @@ def errors_of_bibliography(folder: Path, bibliography: str) -> list[str]:
     run = subprocess.run(
         ["bibtex", "document"], cwd=folder, capture_output=True, text=True, check=False
     )
-    # A paper may lack authors, and its title be too long to sort by; all else is a fault.
+    # A paper may lack authors and a title, and these be too long to sort by; all else is a fault.
     lines = [line for line in run.stdout.splitlines() if "---" in line or "Warning--" in line]
-    usual = re.compile("empty author|to sort|entry-string-size")
+    usual = re.compile("empty (author|title)|to sort|entry-string-size")
     faults = [line for line in lines if not usual.search(line)]
     items = (folder / "document.bbl").read_text().count("\\bibitem")
-    assert items == bibliography.count("\n  title = "), faults
+    assert items == bibliography.count("\n  eprint = "), faults
     return faults + errors_of_latex(folder, body)

@@ -158,6 +158,7 @@ def test_an_erratum_is_a_note_of_the_article() -> None:
 
 def test_a_doi_cannot_end_its_field() -> None:
     assert read(a_paper(doi=r"10.1000/a}b{c\_d")).fields["doi"] == "10.1000/a%7Db%7Bc_d"
+    assert read(a_paper(doi="10.1000/ä b<1>#x")).fields["doi"] == "10.1000/%C3%A4b<1>#x"
 
 
 def test_a_title_has_braces_that_keep_its_capitals() -> None:
@@ -178,6 +179,7 @@ def test_a_title_has_braces_that_keep_its_capitals() -> None:
         ((r"B. T\'etl{\'a}s", "Étienne Brø"), r"{T{\'e}tl{\'a}s}, B. and {Br{\o}}, {\'E}tienne"),
         (("{O. Unclosed",), "{Unclosed}, O."),
         (("Salt and Pepper",), "{Pepper}, {Salt and}"),
+        (("Salt & Pepper", "# Lamp"), r"{Pepper}, {Salt \&} and {\# Lamp}"),
         (("Plato", "et al."), "{Plato} and others"),
         (("Rivas Soler, Eva", "et al.", "C. Ruiz"), "{Rivas Soler}, Eva and {Ruiz}, C. and others"),
         (("Univ. of Lamps, Oil Department", "A. Sol"), None),

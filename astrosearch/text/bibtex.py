@@ -15,6 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
+from urllib.parse import quote
 
 from astrosearch.papers import Paper
 from astrosearch.text.authors import GROUP, family_name, is_et_al, is_group, split_name
@@ -161,10 +162,13 @@ def _author(name: str) -> str:
     if not (family and any(map(str.isalpha, parts.given))):
         whole = " ".join(filter(None, (given, family, suffix)))
         return f"{{{whole}}}" if whole else ""
-    if re.search(r"(?i)\band\b", given):  # would read as two authors
+    if _UNSAFE.search(given):
         given = f"{{{given}}}"
     return ", ".join(filter(None, (f"{{{family}}}", suffix, given)))
 
+
+_UNSAFE = re.compile(r"\band\b|\\[%&#$_]", re.IGNORECASE)
+"""What would part a name in two, or be lost in some parsers."""
 
 _COMMAS = str.maketrans(dict.fromkeys(",，‚„", " "))
 """They would part a name; `split_name` leaves none that mean it."""
@@ -172,5 +176,7 @@ _COMMAS = str.maketrans(dict.fromkeys(",，‚„", " "))
 
 def _doi(doi: str) -> str:
     """A DOI as hyperlinks take it; braces would end the field."""
-    bare = re.sub(r"\\([_%#&])", r"\1", one_line(doi).replace(" ", ""))
-    return bare.replace("{", "%7B").replace("}", "%7D").replace("\\", "%5C")
+    bare = re.sub(r"\\([_%#&])", r"\1", "".join(one_line(doi).split()))
+    return re.sub(
+        r"[{}\\\"^`~]|[^\x21-\x7e]", lambda match: quote(match[0], errors="replace"), bare
+    )

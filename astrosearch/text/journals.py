@@ -237,7 +237,8 @@ def read_reference(text: str) -> Reference | None:
                 note = note.removesuffix(closing)
     text = _ADDRESS.sub("", text).strip(" ,;.")
     start = _START.match(text)
-    if start is None or len(text) >= _LONGEST:
+    foreign = any(sign.isdigit() and not sign.isascii() for sign in text)
+    if start is None or foreign or len(text) >= _LONGEST:
         return None
     parts = _parts(text[start.end() :])
     if parts is None:
