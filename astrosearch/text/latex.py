@@ -97,106 +97,40 @@ _TEXT_SYMBOLS = frozenset(
     """S P dag ddag copyright pounds texteuro textregistered texttrademark textasciitilde
     textasciicircum textbackslash textbar textless textgreater textunderscore textbullet""".split()
 )
-_ACCENTS = {
-    "`": "\u0300",
-    "'": "\u0301",
-    "^": "\u0302",
-    "~": "\u0303",
-    "=": "\u0304",
-    "u": "\u0306",
-    ".": "\u0307",
-    '"': "\u0308",
-    "r": "\u030a",
-    "H": "\u030b",
-    "v": "\u030c",
-    "d": "\u0323",
-    "c": "\u0327",
-    "k": "\u0328",
-    "b": "\u0331",
-    "t": "",
-}
+_ACCENTS = dict(
+    zip(
+        "`'^~=u.\"rHvdckb",
+        "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0323\u0327\u0328\u0331",
+        strict=True,
+    )
+) | {"t": ""}
 """Macros of accents, to the accents; the tie of `\\t` is left out."""
 
 _MARKS = {mark: macro for macro, mark in _ACCENTS.items() if mark} | {"\u0326": "c"}
-_LETTERS = {
-    "ß": "ss",
-    "ø": "o",
-    "Ø": "O",
-    "ł": "l",
-    "Ł": "L",
-    "æ": "ae",
-    "Æ": "AE",
-    "œ": "oe",
-    "Œ": "OE",
-    "å": "aa",
-    "Å": "AA",
-    "ı": "i",
-    "ȷ": "j",
-    "đ": "dj",
-    "Đ": "DJ",
-    "ð": "dh",
-    "Ð": "DH",
-    "þ": "th",
-    "Þ": "TH",
-    "ŋ": "ng",
-    "Ŋ": "NG",
-}
+_LETTERS = dict(
+    zip(
+        "ßøØłŁæÆœŒåÅıȷđĐðÐþÞŋŊ",
+        "ss o O l L ae AE oe OE aa AA i j dj DJ dh DH th TH ng NG".split(),
+        strict=True,
+    )
+)
+"""Letters, to the macros that are them."""
+
 _LETTER_OF = {macro: letter for letter, macro in _LETTERS.items()}
-_SIGNS = {
-    "%": r"\%",
-    "&": r"\&",
-    "#": r"\#",
-    "$": r"\$",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "\\": r"$\backslash$",
-    "{": r"$\lbrace$",
-    "}": r"$\rbrace$",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "?": "?{}",  # before a quotation mark, with which it would be another sign
-    "!": "!{}",
-    "–": "--",
-    "—": "---",
-    "―": "---",
-    "─": "--",
-    "‐": "-",
-    "‑": "-",
-    "−": "$-$",
-    "‘": "`",
-    "’": "'",
-    "‚": ",",
-    "“": "``",
-    "”": "''",
-    "„": ",,",
-    "«": r"$\ll$",
-    "»": r"$\gg$",
-    "‹": "$<$",
-    "›": "$>$",
-    "〈": r"$\langle$",
-    "〉": r"$\rangle$",
-    "…": r"$\ldots$",
-    "·": r"$\cdot$",
-    "•": r"$\bullet$",
-    "●": r"$\bullet$",
-    "○": r"$\circ$",
-    "☉": r"$\odot$",
-    "★": r"$\bigstar$",
-    "☆": r"$\star$",
-    "ħ": r"$\hbar$",
-    "ƛ": r"$\lambda$",
-    "§": r"\S{}",
-    "¶": r"\P{}",
-    "©": r"\copyright{}",
-    "£": r"\pounds{}",
-    "€": r"\texteuro{}",
-    "™": r"\texttrademark{}",
-    "®": r"\textregistered{}",
-    "\u2044": "/",
-    " \u0303": r" $\sim$",
-    "\ufffd": "?",
-}
+_FORMULA_SIGNS = "\\{}«»〈〉…·•●○☉★☆ħƛ"
+_FORMULA_NAMES = """backslash lbrace rbrace ll gg langle rangle ldots cdot bullet bullet circ odot
+    bigstar star hbar lambda""".split()
+_TEXT_NAMES = """textasciicircum S P copyright pounds texteuro texttrademark
+    textregistered""".split()
+_SIGNS = (
+    {sign: f"\\{sign}" for sign in _ESCAPED}
+    | {sign: f"${sign}$" for sign in "<>|"}
+    | {sign: f"{sign}{{}}" for sign in "?!"}  # before a quotation mark it would be another sign
+    | dict(zip("–—―─‐‑‘’‚“”„", "-- --- --- -- - - ` ' , `` '' ,,".split(), strict=True))
+    | {sign: f"$\\{macro}$" for sign, macro in zip(_FORMULA_SIGNS, _FORMULA_NAMES, strict=True)}
+    | {sign: f"\\{macro}{{}}" for sign, macro in zip("^§¶©£€™®", _TEXT_NAMES, strict=True)}
+    | {"−": "$-$", "‹": "$<$", "›": "$>$", "\u2044": "/", "\ufffd": "?", " \u0303": r" $\sim$"}
+)
 """Signs as a text in LaTeX has them."""
 
 # --- taking a text apart ---
