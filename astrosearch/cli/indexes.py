@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=ListGroup)
 def indexes() -> None:
-    """List, inspect, verify, tune and remove indexes.
+    """List, inspect, verify, tune, merge and remove indexes.
 
     \b
     astrosearch indexes
@@ -138,6 +138,22 @@ def info(index_name: str | None, output: str) -> None:
     write_facts(_facts(folder, manifest))
 
 
+def _sources(manifest: "Manifest") -> dict[str, str]:
+    """Where the papers came from, until when, and in how many segments they are."""
+    corpus = manifest.corpus
+    facts = {"corpus": ", ".join(corpus.sources)} if corpus.sources else {}
+    if (arxiv := corpus.arxiv) is not None:
+        days = f"{arxiv.reached} to {arxiv.until}" if arxiv.reached else "nothing complete yet"
+        if not arxiv.is_complete:
+            days += f"; wanted since {arxiv.since}: astrosearch update fetches the rest"
+        facts["arXiv"] = f"{arxiv.set}, {days}"
+    facts["segments"] = f"{len(manifest.segments):,}, {len(manifest.dead):,} dead rows"
+    last = manifest.segments[-1]
+    if last.until:
+        facts["last segment"] = f"{last.rows:,} papers from {last.source}, until {last.until[:16]}"
+    return facts
+
+
 def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
     corpus = manifest.corpus
     selection = ", ".join(
@@ -152,7 +168,7 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         "built": f"{manifest.built[:16].replace('T', ' ')} UTC, by astrosearch {manifest.tool}",
         "folder": str(folder),
         "size": f"{_size(folder_bytes(folder))} in {len(manifest.files) + 1} files",
-        "corpus": ", ".join(corpus.sources),
+        **_sources(manifest),
         "lines": f"{corpus.lines:,} read, {corpus.not_selected:,} not selected, "
         f"{refused:,} refused",
         "selection": selection or "all papers",
@@ -229,6 +245,35 @@ def tune(
         raise click.BadParameter("nan is not a recall: write .99", param_hint="--recall")
     folder = paths.existing_index(index_name)
     tune_index(folder, index_type=kind, recall=recall, memory=memory, reporter=Terminal())
+
+
+@indexes.command()
+@index_argument
+def merge(index_name: str | None) -> None:
+    """Merge the segments of an index into one; nothing is encoded.
+
+    Every update adds a segment, and each costs a search a little. Updates merge them by themselves
+    when there are many.
+
+    \b
+    astrosearch indexes merge astro
+    """
+    from astrosearch import paths
+    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.merge import merge as merge_segments
+
+    folder = paths.existing_index(index_name)
+    before = Manifest.read(folder, check_files=False)
+    after = merge_segments(folder, reporter=Terminal())
+    if after.snapshot == before.snapshot:
+        notify(f"Index {folder.name} is one segment already")
+    else:
+        notify(f"Index {folder.name}: {_segments(before)} merged into one")
+
+
+def _segments(manifest: "Manifest") -> str:
+    count = len(manifest.segments)
+    return "1 segment" if count == 1 else f"{count:,} segments"
 
 
 @indexes.command()

@@ -339,6 +339,26 @@ def seed_option(what: str) -> Callable[[Command], Command]:
     )
 
 
+def service_options(command: Command) -> Command:
+    """How an OAI-PMH service is asked, as the parameters `base_url` and `pause`."""
+    command = click.option(
+        "--pause",
+        type=click.FloatRange(min=0),
+        default=3,
+        show_default=True,
+        metavar="SECONDS",
+        help="Seconds between requests; arXiv's terms of use ask for 3.",
+    )(command)
+    return click.option(
+        "--base-url",
+        envvar="ASTROSEARCH_OAI_URL",
+        show_envvar=True,
+        default="https://oaipmh.arxiv.org/oai",
+        show_default=True,
+        help="The OAI-PMH service.",
+    )(command)
+
+
 def kind_option(command: Command) -> Command:
     return click.option(
         "--kind",

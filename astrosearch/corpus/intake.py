@@ -2,19 +2,20 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
 from astrosearch.corpus.filters import check_days
-from astrosearch.corpus.json_lines import json_lines, parsed
+from astrosearch.corpus.json_lines import json_records, parsed
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
-from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.corpus.writer import CorpusWriter, withdrawal
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
 
@@ -94,6 +95,8 @@ FIRST_REFUSED = 5
 MOST_LISTED = 10_000
 """Refusals written down; a packed file may hold hundreds of millions."""
 
+NO_STARTS: Mapping[Path, int] = MappingProxyType({})
+
 TRIED_LINES, MOST_REFUSED = 100_000, 0.99
 """A file is given up if of so many lines at its beginning such a share is refused."""
 
@@ -108,6 +111,8 @@ class Intake:
     """Lines by the reason of their refusal."""
     first_refused: list[Refusal] = field(default_factory=list)
     """`FIRST_REFUSED` of them at most."""
+    withdrawn: list[Paper] = field(default_factory=list)
+    """Of the selection, for `record_from_paper` to mark: earlier records of them are to go."""
 
     def summary(self) -> str:
         parts = [f"{self.lines:,} lines read"]
@@ -131,6 +136,7 @@ def read_papers(
     intake: Intake,
     refuse: Callable[[Refusal], None],
     withdraw: Callable[[Paper], None] = lambda paper: None,
+    starts: Mapping[Path, int] = NO_STARTS,
 ) -> Iterator[tuple[Paper, str, int]]:
     """Stream the selected papers of some files: (paper, file, line number).
 
@@ -142,18 +148,18 @@ def read_papers(
     """
     # Most lines of arXiv end here: one that does not contain the category's name needs no parsing.
     # One that is cut short is left to the parser, which refuses it.
-    wanted = (selection.category or "").encode()
+    wanted = (selection.category or "").lower().encode()
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
         refused: Counter[str] = Counter()
-        for tried, (number, line) in enumerate(json_lines(source)):
+        for tried, (number, line) in enumerate(json_records(source, starts.get(source, 0))):
             if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
                 raise CorpusError(
                     f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
                     f"lines are not papers ({_reasons(refused)})"
                 )
             intake.lines += 1
-            if wanted not in line and line.endswith((b"}", b"}\r")):
+            if wanted not in line.lower() and line.endswith((b"}", b"}\r")):
                 intake.not_selected += 1
                 continue
             try:
@@ -178,12 +184,16 @@ def import_papers(
     rejected: Path,
     *,
     strict: bool = False,
+    starts: Mapping[Path, int] = NO_STARTS,
+    may_be_empty: bool = False,
 ) -> Intake:
     """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
 
     Args:
         rejected: where the first `MOST_LISTED` refused lines are listed, one JSON object each.
         strict: whether the first refused line ends it.
+        starts: of plain files of which not all is read, the bytes that are passed over.
+        may_be_empty: whether there may be no papers.
 
     Raises:
         CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
@@ -191,6 +201,7 @@ def import_papers(
         NothingFound: if no paper is selected.
     """
     intake = Intake()
+    withdrawn: dict[str, Paper] = {}
     writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
     with closing(writer), rejected.open("wb") as stream:
 
@@ -204,7 +215,12 @@ def import_papers(
             if intake.refused.total() <= MOST_LISTED:
                 stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse, writer.withdraw):
+        def withdraw(paper: Paper) -> None:
+            writer.withdraw(paper)
+            before = withdrawn.get(paper.id, paper)
+            withdrawn[paper.id] = max(before, paper, key=withdrawal)
+
+        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw, starts):
             lost = writer.add(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1
@@ -214,7 +230,12 @@ def import_papers(
             if selection.limit is not None and writer.count >= selection.limit:
                 break
         writer.finish()
-    if writer.count == 0:
+    intake.withdrawn = [
+        paper
+        for paper in withdrawn.values()
+        if selection.takes(paper) and writer.has_mark(paper.id)
+    ]
+    if writer.count == 0 and not may_be_empty:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:
             raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")

@@ -5,7 +5,7 @@ nothing finds it any more.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.corpus.store import Corpus, Match, Part
-from astrosearch.corpus.writer import recency
+from astrosearch.corpus.store import Corpus, Match, Part, with_change
+from astrosearch.corpus.writer import ends, recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 
@@ -185,13 +185,28 @@ class SegmentedCorpus:
         """Rows, ascending, of the papers that marks of withdrawal take out: version and day by id;
         a record that is later than the mark stays."""
         rows = []
-        for paper_id, mark in marks.items():
-            row = self.find(paper_id)
-            if row is not None:
-                [paper] = self.papers([row])
-                version, day = recency(paper)
-                rows += [row] if (version, day.isoformat()) <= mark else []
+        present = self.rows_of(marks)
+        for paper in self.papers(list(present.values())):
+            version, day = recency(paper)
+            if ends(marks[paper.id], (version, day.isoformat())):
+                rows.append(present[paper.id])
         return np.array(sorted(rows), dtype=np.int64)
+
+    def rows_of(self, ids: Collection[str]) -> dict[str, int]:
+        """The row of each paper that is in this index."""
+        rows = {}
+        for number, part in enumerate(self._parts):
+            for paper_id, row in self._corpus(number).rows_of(ids).items():
+                if row + part.first not in self._dead_set:
+                    rows[paper_id] = row + part.first
+        return rows
+
+    def digest(self, rows: Rows) -> str:
+        """`Corpus.digest` of some rows, ascending."""
+        digest = f"{0:064x}"
+        for number, local in self._split(rows):
+            digest = with_change(digest, self._corpus(number).digest(local), f"{0:064x}")
+        return digest
 
     def paths(self) -> list[Part]:
         """The files, in the order of their rows."""

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from astrosearch.corpus.json_documents import is_document
+from astrosearch.corpus.json_lines import BYTE_ORDER_MARK
+
 SAMPLE = 65_536
-"""Bytes at either end of what was read whose hash is kept. What stands between is taken to be the
-same if both ends are: reading all of it again would take as long as reading a new file."""
+"""Bytes at either end of what was read whose hash is kept. If a file has grown, what stands between
+is taken to be the same if both ends are: reading all of it again would take as long as reading a
+new file."""
 
 Change = Literal["same", "appended", "changed", "missing"]
 
@@ -37,11 +41,9 @@ class FileState:
             status = path.stat()
             if (status.st_size, status.st_mtime_ns) == (self.bytes, self.modified):
                 return "same"
-            if status.st_size < self.bytes or _ends_sha256(path, self.bytes) != self.sha256:
+            if status.st_size <= self.bytes or _ends_sha256(path, self.bytes) != self.sha256:
                 return "changed"
-            if status.st_size == self.bytes:
-                return "same"
-            return "appended" if _ends_with_a_line(path, self.bytes) else "changed"
+            return "appended" if _is_lines(path, self.bytes) else "changed"
         except FileNotFoundError:
             return "missing"
 
@@ -54,10 +56,12 @@ def _ends_sha256(path: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def _ends_with_a_line(path: Path, size: int) -> bool:
-    """Whether the first `size` bytes are whole lines of a plain file; a packed one cannot be read
-    from its middle."""
+def _is_lines(path: Path, size: int) -> bool:
+    """Whether the first `size` bytes are whole lines, a record each. A packed file, or one JSON
+    document, cannot be read from its middle."""
     with path.open("rb") as stream:
-        packed = stream.read(2) in (b"\x1f\x8b", b"PK")
+        beginning = stream.read(SAMPLE)
         stream.seek(max(0, size - 1))
-        return not packed and stream.read(1) == b"\n"
+        is_packed = beginning.startswith((b"\x1f\x8b", b"PK"))
+        text = beginning.removeprefix(BYTE_ORDER_MARK).lstrip()
+        return not is_packed and not is_document(text) and stream.read(1) == b"\n"

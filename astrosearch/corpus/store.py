@@ -46,6 +46,8 @@ _COLUMNS = {*FIELDS.split(", "), "row", "author_words", "text_sha256"}
 _COMPARED = " AND ".join(f"ours.{name} IS theirs.{name}" for name in FIELDS.split(", "))
 _RECENCY = "ifnull({0}.version, 0), ifnull({0}.updated, {0}.published)"
 
+DIGESTS = 2**256
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _BLOCK = 500
 """Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
@@ -279,14 +281,36 @@ class Corpus:
             rows = [row for (row,) in db.execute(query, arguments)]
         return np.sort(np.array(rows, dtype=np.int64))
 
-    def digest(self) -> str:
+    def digest(self, rows: NDArray[np.int64] | None = None) -> str:
         """64 hexadecimal digits that stand for every field of every paper: the sum of their
-        sha256, modulo 2^256, so that the order of rows does not count."""
+        sha256, modulo 2^256, so that the order of rows does not count.
+
+        Args:
+            rows: those that count; None for all.
+        """
         total = 0
+        query = f"SELECT {self._fields} FROM papers"
         with self._connection() as db:
-            for fields in db.execute(f"SELECT {self._fields} FROM papers"):
+            if rows is None:
+                selected: Iterable[Sequence[object]] = db.execute(query)
+            else:
+                by_row = f"{query} WHERE row = ?"
+                selected = (
+                    fields for row in rows.tolist() for fields in db.execute(by_row, (row,))
+                )
+            for fields in selected:
                 total += int.from_bytes(hashlib.sha256(orjson.dumps(fields)).digest())
-        return f"{total % 2**256:064x}"
+        return f"{total % DIGESTS:064x}"
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each paper that is here."""
+        rows: dict[str, int] = {}
+        iterator = iter(ids)
+        with self._connection() as db:
+            while block := list(islice(iterator, _BLOCK)):
+                marks = ",".join("?" * len(block))
+                rows |= db.execute(f"SELECT id, row FROM papers WHERE id IN ({marks})", block)
+        return rows
 
     def span(self, rows: NDArray[np.int64] | None = None) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD; empty without papers.
@@ -349,6 +373,11 @@ class Corpus:
             raise IndexDamaged(
                 f"{self._path} holds a paper that cannot be read ({error})", remedy="build-again"
             ) from None
+
+
+def with_change(digest: str, added: str, gone: str) -> str:
+    """The digest of papers of which some were added and some have gone, by the digests of both."""
+    return f"{(int(digest, 16) + int(added, 16) - int(gone, 16)) % DIGESTS:064x}"
 
 
 def paper_from_fields(fields: Sequence[object]) -> Paper:

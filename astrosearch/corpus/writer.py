@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -37,7 +38,8 @@ class CorpusWriter:
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
-        """Take one paper in; of two records of one paper the higher version stays.
+        """Take one paper in; of two records of one paper the later stays: that of the higher
+        version, of one version that of the later day, of one day the one that comes later.
 
         Returns:
             The record that lost if the paper was here before, else None.
@@ -51,9 +53,7 @@ class CorpusWriter:
 
     def _draw(self, paper: Paper, sample: int) -> Paper | None:
         """`add` with the table as a reservoir."""
-        draw = int.from_bytes(
-            hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
-        )
+        draw = self._draw_of(paper.id)
         if self.count < sample:
             if not self._insert(self.count, paper):
                 return self._settle(paper)
@@ -69,25 +69,39 @@ class CorpusWriter:
         heapq.heapreplace(self._largest, (-draw, row))
         return None
 
+    def _draw_of(self, paper_id: str) -> int:
+        text = f"{self._seed}:{paper_id}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
     def _settle(self, paper: Paper) -> Paper:
         """Keep the later of two records of one paper; returns the other."""
         row, *fields = self._db.execute(
             f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
         present = paper_from_fields(fields)
-        if recency(paper) <= recency(present):
+        if recency(paper) < recency(present):
             return paper
         self._replace(row, paper)
         return present
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        self.mark(paper.id, *recency(paper))
+        self._mark(paper.id, withdrawal(paper))
 
     def mark(self, paper_id: str, version: int, day: date) -> None:
         """`withdraw` by what another file has kept of a withdrawal."""
-        mark = version, day
+        self._mark(paper_id, (version, day))
+
+    def _mark(self, paper_id: str, mark: tuple[int, date]) -> None:
         self._withdrawn[paper_id] = max(mark, self._withdrawn.get(paper_id, mark))
+
+    def has_mark(self, paper_id: str) -> bool:
+        """Whether a paper was withdrawn and no later record brought it back, once the file is
+        whole; of a sample only if the paper would be in it."""
+        if paper_id not in self._withdrawn:
+            return False
+        is_sampled = self._sample is not None and len(self._largest) == self._sample
+        return not is_sampled or self._draw_of(paper_id) <= -self._largest[0][0]
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -99,11 +113,12 @@ class CorpusWriter:
         """Leave out the withdrawn papers, and keep a mark for each: an earlier record of it that
         comes with a later update must not bring it back."""
         gaps: list[int] = []
-        for paper_id, (version, day) in self._withdrawn.items():
+        for paper_id, (version, day) in [*self._withdrawn.items()]:
             row = self._db.execute(
                 f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
             ).fetchone()
-            if row and recency(paper_from_fields(row[1:])) > (version, day):
+            if row and not ends((version, day), recency(paper_from_fields(row[1:]))):
+                del self._withdrawn[paper_id]
                 continue
             mark = (paper_id, version, day.isoformat())
             self._db.execute("INSERT INTO withdrawn VALUES (?, ?, ?)", mark)
@@ -149,8 +164,28 @@ class CorpusWriter:
         return cursor.rowcount == 1
 
 
+def withdrawal(paper: Paper) -> tuple[int, date]:
+    """Version and day of a withdrawal; 0 and the last of days where they are not known."""
+    return paper.version or 0, paper.updated or (paper.published if paper.version else date.max)
+
+
+Day = TypeVar("Day", date, str)
+
+
+def ends(withdrawal: tuple[int, Day], record: tuple[int, Day]) -> bool:
+    """Whether a withdrawal is not older than a record of its paper: by version if both have one,
+    else by day.
+
+    Args:
+        withdrawal: version and day, as a date or written YYYY-MM-DD.
+        record: the same of the record, as `recency` gives them.
+    """
+    both_have_versions = withdrawal[0] and record[0]
+    return withdrawal >= record if both_have_versions else withdrawal[1] >= record[1]
+
+
 def recency(paper: Paper) -> tuple[int, date]:
-    """What is larger for the later of two records of a paper."""
+    """Version and day of a record: what is larger for the later of two records of a paper."""
     return paper.version or 0, paper.updated or paper.published
 
 

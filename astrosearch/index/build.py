@@ -7,9 +7,9 @@ with all papers and a folder of words are moved into the index, and manifest.jso
 
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__, paths
 from astrosearch.corpus.intake import Intake, Selection, import_papers
+from astrosearch.corpus.sources import FileState
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
 from astrosearch.errors import IndexDamaged
@@ -36,6 +37,7 @@ from astrosearch.index.manifest import (
     Manifest,
     Segment,
     describe_files,
+    source_text,
 )
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import (
@@ -122,13 +124,14 @@ def build(
         partial = stack.enter_context(partial_folder(folder))
         stack.callback(collect_garbage, folder)  # when the previous index is closed
         work = partial / SEGMENT
+        states = file_states(sources)
         with writing(partial):
             work.mkdir()
             intake = import_papers(
                 sources, selection, work / PAPERS, work / REJECTED, strict=strict
             )
         corpus = stack.enter_context(closing(Corpus(work / PAPERS)))
-        record = _corpus_record(sources, selection, corpus, intake)
+        record = _corpus_record(sources, selection, corpus, intake, states)
         previous = _previous(folder, reporter)
         if previous:
             stack.enter_context(previous)
@@ -143,7 +146,8 @@ def build(
             )
             previous = None
         if previous:
-            if (previous.manifest.corpus, previous.manifest.ann_config) == (record, config):
+            present = previous.manifest
+            if present.ann_config == config and present.corpus.has_same_papers(record):
                 shutil.rmtree(partial)
                 return BuildReport(
                     folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False
@@ -153,7 +157,8 @@ def build(
                 config.index_type, len(corpus), previous.manifest.dimension, config.memory
             )
         stats = _write_vectors(partial, corpus, spec, load, engine, previous, reporter)
-        manifest = _finish(folder, partial, corpus, spec, record, config, reporter)
+        source = source_text(record.sources)
+        manifest = _finish(folder, partial, corpus, spec, record, config, source, reporter)
         shutil.rmtree(partial, ignore_errors=True)
     return BuildReport(
         folder,
@@ -169,21 +174,80 @@ def build(
 
 
 def _corpus_record(
-    sources: list[Path], selection: Selection, corpus: Corpus, intake: Intake
+    sources: list[Path],
+    selection: Selection,
+    corpus: Corpus,
+    intake: Intake,
+    states: dict[str, FileState],
 ) -> CorpusRecord:
-    selected = {
-        name: value
-        for name, value in selection.as_record().items()
-        if isinstance(value, str | int | bool)
-    }
     return CorpusRecord(
         sources=tuple(str(source.resolve()) for source in sources),
-        selection=selected,
+        selection=selection_record(selection),
         sha256=corpus.digest(),
         lines=intake.lines,
         not_selected=intake.not_selected,
         refused=dict(intake.refused),
+        files=states,
     )
+
+
+def selection_record(selection: Selection) -> dict[str, str | int | bool]:
+    """A selection as the manifest has it."""
+    return {
+        name: value
+        for name, value in selection.as_record().items()
+        if isinstance(value, str | int | bool)
+    }
+
+
+def file_states(sources: Iterable[Path]) -> dict[str, FileState]:
+    """What files are like, by their absolute paths; of what is not a file, reading it will tell."""
+    states = {}
+    for source in sources:
+        with suppress(OSError):
+            if source.is_file():
+                states[str(source.resolve())] = FileState.of(source)
+    return states
+
+
+def create(
+    folder: Path,
+    partial: Path,
+    incoming: Path,
+    record: CorpusRecord,
+    spec: EncoderSpec,
+    load: Callable[[EncoderSpec], Encoder],
+    *,
+    source: str,
+    until: str,
+    engine: Engine | None = None,
+    index_type: str | None = None,
+    reporter: Reporter = SILENT,
+) -> EncodeStats:
+    """Make an index of some papers. Its lock must be held.
+
+    Args:
+        folder: of the index, which does not exist.
+        partial: a folder to work in, beside it.
+        incoming: a papers.sqlite, at least one paper; it is moved into the index.
+        record: what the manifest is to say of the index's sources.
+        source, until: what it is to say of these papers.
+
+    The others are those of `build`.
+
+    Raises:
+        AstrosearchError: if the folder cannot be written.
+    """
+    work = partial / SEGMENT
+    with writing(partial):
+        work.mkdir()
+        incoming.rename(work / PAPERS)
+    with closing(Corpus(work / PAPERS)) as corpus:
+        record = replace(record, sha256=corpus.digest())
+        stats = _write_vectors(partial, corpus, spec, load, engine, None, reporter)
+        config = merged(AnnConfig(AUTO, RECALL), index_type)
+        _finish(folder, partial, corpus, spec, record, config, source, reporter, until)
+    return stats
 
 
 def _previous(folder: Path, reporter: Reporter) -> Index | None:
@@ -282,7 +346,9 @@ def _finish(
     spec: EncoderSpec,
     record: CorpusRecord,
     config: AnnConfig,
+    source: str,
     reporter: Reporter,
+    until: str = "",
 ) -> Manifest:
     """Write what is left, and make it the index."""
     work = partial / SEGMENT
@@ -302,8 +368,8 @@ def _finish(
             factory=ann.factory,
             parameters=ann.parameters,
             recall=ann.recall,
-            source=", ".join(record.sources),
-            until=now,
+            source=source,
+            until=until or now,
         )
         manifest = Manifest(
             count=len(corpus),
@@ -328,16 +394,32 @@ def _finish(
     return manifest
 
 
-def moved(work: Path, target: Path) -> dict[str, FileRecord]:
+def moved(
+    work: Path, target: Path, shared: tuple[Path, Mapping[str, FileRecord]] | None = None
+) -> dict[str, FileRecord]:
     """Move a finished folder into the index; its files, as the manifest has them.
+
+    Args:
+        shared: a folder of the index, and what the manifest says of its files by name: a file that
+            is a link to one of them is not read.
 
     Raises:
         OSError: if it cannot be moved.
     """
     work.rename(target)
     names = sorted(file.name for file in target.iterdir() if file.suffix != ".lock")
-    files = describe_files(target, names)
-    return {f"{target.name}/{name}": record for name, record in files.items()}
+    known = {}
+    if shared is not None:
+        earlier, records = shared
+        known = {
+            name: records[name]
+            for name in names
+            if name in records
+            and (earlier / name).exists()
+            and (earlier / name).samefile(target / name)
+        }
+    files = known | describe_files(target, [name for name in names if name not in known])
+    return {f"{target.name}/{name}": record for name, record in sorted(files.items())}
 
 
 def write_words(folder: Path, corpus: Corpus) -> None:

@@ -12,6 +12,9 @@ from astrosearch.index.snapshot import is_unfinished
 SHARDS = "shards"
 """The folder in a partial folder that holds vectors, a folder for each encoder."""
 
+HARVEST = "harvest"
+"""The folder in it with what has come from arXiv and is not in the index yet."""
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -35,8 +38,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """Where `folder` is built: empty but for the shards of a build that was stopped. A failure
-    leaves it behind only if it holds shards.
+    """Where `folder` is built: empty but for the shards of a build that was stopped, and what it
+    had fetched. A failure leaves it behind only if it holds such.
 
     Raises:
         InputError: if something else is in the place of the index.
@@ -49,12 +52,12 @@ def partial_folder(folder: Path) -> Iterator[Path]:
     with writing(partial):
         partial.mkdir(exist_ok=True)
         for path in partial.iterdir():
-            if path.name != SHARDS or path.is_symlink():
+            if path.name not in (SHARDS, HARVEST) or path.is_symlink():
                 atomic.remove(path)
     try:
         yield partial
     except BaseException:
-        if not has_shards(partial):
+        if not has_shards(partial) and not any(partial.glob(f"{HARVEST}/*")):
             shutil.rmtree(partial, ignore_errors=True)
         raise
 

@@ -18,6 +18,7 @@ from stat import S_ISREG
 from typing import Any, NoReturn
 
 from astrosearch.atomic import file_sha256, whole_file
+from astrosearch.corpus.sources import FileState
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index.json_record import FieldError, JsonRecord
@@ -49,6 +50,36 @@ LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
+class ArxivState:
+    """How much of arXiv an index has. Days are YYYY-MM-DD; those of changes, in UTC."""
+
+    set: str
+    """In OAI-PMH's spelling: `physics:astro-ph`."""
+    since: str
+    """The day from which on all is wanted."""
+    reached: str = ""
+    """The earliest day down to which all is there; empty as long as there is none."""
+    until: str = ""
+    """The last day of which changes were asked for; what changed on it may have come in part."""
+
+    @classmethod
+    def decode(cls, record: JsonRecord) -> "ArxivState":
+        decoded = cls(
+            record.text("set", longest=200),
+            record.day("since"),
+            record.day("reached", ""),
+            record.day("until", ""),
+        )
+        record.end()
+        return decoded
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing but what changed lately."""
+        return bool(self.reached) and self.reached <= self.since
+
+
+@dataclass(frozen=True)
 class CorpusRecord:
     """Where the papers of an index came from."""
 
@@ -63,11 +94,26 @@ class CorpusRecord:
     not_selected: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     """Lines that did not become papers, by reason."""
+    files: Mapping[str, FileState] = field(default_factory=dict)
+    """What each of the sources was like when it was last read."""
+    arxiv: ArxivState | None = None
+    """If arXiv is a source, too."""
+
+    def has_same_papers(self, other: "CorpusRecord") -> bool:
+        """Whether an index of `other` needs no build to be one of this."""
+        return (self.sources, self.selection, self.sha256, self.arxiv) == (
+            other.sources,
+            other.selection,
+            other.sha256,
+            other.arxiv,
+        )
 
     @classmethod
     def decode(cls, record: JsonRecord) -> "CorpusRecord":
         selection = record.record("selection")
         refused = record.record("refused", {})
+        files = record.record("files", {})
+        arxiv = record.raw("arxiv", None)
         decoded = cls(
             sources=record.texts("sources"),
             selection={name: selection.scalar(name) for name in selection.names()},
@@ -75,9 +121,32 @@ class CorpusRecord:
             lines=record.whole("lines", 0, least=0),
             not_selected=record.whole("not_selected", 0, least=0),
             refused={name: refused.whole(name, least=0) for name in refused.names()},
+            files={name: _file_state(files.record(name)) for name in files.names()},
+            arxiv=None if arxiv is None else ArxivState.decode(JsonRecord(arxiv, "corpus.arxiv")),
         )
         record.end()
         return decoded
+
+
+def _file_state(record: JsonRecord) -> FileState:
+    state = FileState(
+        record.whole("bytes", least=0),
+        record.whole("modified", least=-(2**63)),
+        record.text("sha256", pattern=_SHA256),
+    )
+    record.end()
+    return state
+
+
+SHOWN_SOURCES = 3
+
+
+def source_text(sources: Iterable[str]) -> str:
+    """What a segment says of its sources; it names `SHOWN_SOURCES` of them."""
+    names = list(dict.fromkeys(filter(None, sources)))
+    text = ", ".join(name[:1_000] for name in names[:SHOWN_SOURCES])
+    more = len(names) - SHOWN_SOURCES
+    return f"{text} and {more:,} more" if more > 0 else text
 
 
 @dataclass(frozen=True)

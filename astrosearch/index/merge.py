@@ -17,7 +17,15 @@ from astrosearch.corpus.writer import merge_files
 from astrosearch.index.background import VectorSum, background
 from astrosearch.index.build import SEGMENT, moved, write_words
 from astrosearch.index.folder import locked, partial_folder, writing
-from astrosearch.index.manifest import FORMAT, PAPERS, VECTORS, WORDS, Manifest, Segment
+from astrosearch.index.manifest import (
+    FORMAT,
+    PAPERS,
+    VECTORS,
+    WORDS,
+    Manifest,
+    Segment,
+    source_text,
+)
 from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
 from astrosearch.index.token_store import TokenWriter
@@ -98,9 +106,7 @@ def fold(folder: Path, partial: Path, start: int, *, reporter: Reporter = SILENT
             folder=SEGMENT,
             first=0 if start == 0 else int(rows[0]),
             rows=len(rows),
-            source=", ".join(
-                dict.fromkeys(other.source for other in manifest.segments[start:] if other.source)
-            ),
+            source=source_text(other.source for other in manifest.segments[start:]),
             until=manifest.segments[-1].until,
         )
         if start == 0:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from astrosearch import __version__
 from astrosearch.corpus.segments import SegmentedCorpus
-from astrosearch.corpus.store import Corpus
-from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.corpus.store import Corpus, with_change
+from astrosearch.corpus.writer import CorpusWriter, ends
 from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.errors import AstrosearchError
 from astrosearch.index.background import VectorSum
 from astrosearch.index.build import SEGMENT, gather, moved
 from astrosearch.index.folder import writing
@@ -54,6 +55,17 @@ class Growth:
     """Papers that were withdrawn, or that the sources do not have any more."""
     encoded: int = 0
     """Texts that went through the encoder."""
+    new: tuple[str, ...] = ()
+    """The ids of the papers that are new."""
+
+    def __add__(self, other: "Growth") -> "Growth":
+        return Growth(
+            self.added + other.added,
+            self.replaced + other.replaced,
+            self.removed + other.removed,
+            self.encoded + other.encoded,
+            self.new + other.new,
+        )
 
     @property
     def changes(self) -> bool:
@@ -84,6 +96,7 @@ def grow(
     load: Callable[[EncoderSpec], Encoder],
     *,
     source: str,
+    until: str = "",
     complete: bool = False,
     engine: Engine | None = None,
     reporter: Reporter = SILENT,
@@ -94,9 +107,11 @@ def grow(
         folder: of the index.
         partial: a folder to work in, beside it.
         incoming: a papers.sqlite. Of a paper that the index has too, the later record stays.
-        record: what the manifest is to say of the index's sources.
+        record: what the manifest is to say of the index's sources; its `sha256` follows from the
+            index's.
         load: makes the encoder; called only if there is something to encode here.
         source: where the papers came from, for the manifest.
+        until: up to when that source was read, ISO 8601; by default, now.
         complete: whether `incoming` has all papers of the index's sources: those that it lacks go,
             and its records replace the index's, whichever is later.
 
@@ -107,29 +122,38 @@ def grow(
     with Index(folder) as index, closing(Corpus(incoming)) as papers:
         difference = _difference(papers, index.corpus, complete=complete)
         growth = Growth(len(difference.added), len(difference.replacing), len(difference.removed))
+        record = replace(record, sha256=index.manifest.corpus.sha256)
         if not growth.changes and not papers.withdrawn().keys() - index.corpus.withdrawn().keys():
             if record != index.manifest.corpus:
                 _publish_record(folder, index.manifest, record)
             return growth
+        gone = np.union1d(difference.replaced, difference.removed)
+        if growth.added + growth.replaced == 0 and len(gone) == len(index):
+            raise AstrosearchError(f"no paper of index {folder.name} would be left: it stays")
         work = partial / SEGMENT
         with writing(partial):
             work.mkdir()
-            _write_papers(work / PAPERS, papers, difference)
+            new = _write_papers(work / PAPERS, papers, difference)
         with closing(Corpus(work / PAPERS)) as corpus:
             stats = EncodeStats()
             if len(corpus):
                 stats = _write_vectors(partial, corpus, difference, index, load, engine, reporter)
-            _publish(folder, partial, corpus, difference, index, record, source)
+            if record.sha256:
+                before, after = index.corpus.digest(gone), corpus.digest()
+                record = replace(record, sha256=with_change(record.sha256, after, before))
+            _publish(folder, partial, corpus, gone, index, record, (source, until))
     collect_garbage(folder)
-    return replace(growth, encoded=stats.texts)
+    return replace(growth, encoded=stats.texts, new=new)
 
 
 def _difference(papers: Corpus, corpus: SegmentedCorpus, *, complete: bool) -> _Difference:
     recency = papers.recency()
     is_new = np.ones(len(papers), dtype=bool)
-    for paper_id, mark in corpus.withdrawn().items():
+    # All papers of the sources are those that are left, whatever was withdrawn earlier.
+    marks = {} if complete else corpus.withdrawn()
+    for paper_id, mark in marks.items():
         row = papers.find(paper_id)
-        if row is not None and recency[row] <= mark:
+        if row is not None and ends(mark, recency[row]):
             is_new[row] = False
     replacing: list[tuple[int, int, bool]] = []
     for first, match in corpus.matches(papers):
@@ -151,14 +175,18 @@ def _difference(papers: Corpus, corpus: SegmentedCorpus, *, complete: bool) -> _
     )
 
 
-def _write_papers(path: Path, papers: Corpus, difference: _Difference) -> None:
-    """The papers of the new segment: first those that replace others, then the new ones."""
+def _write_papers(path: Path, papers: Corpus, difference: _Difference) -> tuple[str, ...]:
+    """The papers of the new segment: first those that replace others, then the new ones, whose ids
+    are returned."""
+    ids = []
     with closing(CorpusWriter(path)) as writer:
         for paper in papers.stream(np.concatenate([difference.replacing, difference.added])):
             writer.add(paper)
+            ids.append(paper.id)
         for paper_id, (version, day) in papers.withdrawn().items():
             writer.mark(paper_id, version, date.fromisoformat(day))
         writer.finish()
+    return tuple(ids[len(difference.replacing) :])
 
 
 def _write_vectors(
@@ -189,14 +217,19 @@ def _publish(
     folder: Path,
     partial: Path,
     corpus: Corpus,
-    difference: _Difference,
+    gone: Rows,
     index: Index,
     record: CorpusRecord,
-    source: str,
+    read: tuple[str, str],
 ) -> None:
-    """Write the words of the new snapshot, and make it the current one."""
+    """Write the words of the new snapshot, and make it the current one.
+
+    Args:
+        gone: rows of the index that are dead from now on.
+        read: the source of the papers, and until when it was read.
+    """
     manifest = index.manifest
-    gone = np.union1d(difference.replaced, difference.removed)
+    source, until = read
     with writing(partial):
         writer = LexicalIndexWriter(partial / WORDS, folder / manifest.words)
         for paper in index.corpus.stream(gone.tolist()):
@@ -216,9 +249,15 @@ def _publish(
             first=manifest.rows,
             rows=len(corpus),
             source=source,
-            until=now,
+            until=until or now,
         )
         words = f"{WORDS}-{number}"
+        prefix = f"{manifest.words}/"
+        known = {
+            name.removeprefix(prefix): file
+            for name, file in manifest.files.items()
+            if name.startswith(prefix)
+        }
         count = manifest.count + len(corpus) - len(gone)
         grown = replace(
             manifest,
@@ -233,10 +272,10 @@ def _publish(
                 **{
                     name: file
                     for name, file in manifest.files.items()
-                    if not name.startswith(f"{manifest.words}/")
+                    if not name.startswith(prefix)
                 },
                 **moved(partial / SEGMENT, folder / segment.folder),
-                **moved(partial / WORDS, folder / words),
+                **moved(partial / WORDS, folder / words, (folder / manifest.words, known)),
             },
             dead=tuple(np.union1d(index.dead, gone).tolist()),
             vector_sum=total.encode(),
