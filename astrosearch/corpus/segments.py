@@ -163,7 +163,9 @@ class SegmentedCorpus:
 
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""
-        spans = [self._corpus(number).span() for number in range(len(self._parts))]
+        spans = [
+            self._corpus(number).span(self._alive(number)) for number in range(len(self._parts))
+        ]
         return min(first for first, _ in spans if first), max(last for _, last in spans)
 
     def withdrawn(self) -> dict[str, tuple[int, str]]:
@@ -267,4 +269,5 @@ class SegmentedCorpus:
             for number in range(len(self._parts))
             for candidate in self._corpus(number).ids_sharing_half(paper_id)
         }
-        return get_close_matches(paper_id, sorted(ids), n=3, cutoff=0.85)
+        near = get_close_matches(paper_id, sorted(ids), n=9, cutoff=0.85)
+        return [candidate for candidate in near if self.find(candidate) is not None][:3]

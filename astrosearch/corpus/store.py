@@ -181,16 +181,20 @@ class Corpus:
         Args:
             rows: those that count; None for all.
         """
+        return self._by_day("DESC", k, rows)
+
+    def _by_day(self, order: str, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
+        """The days of the first versions of the first `k` papers and their rows."""
         counting = None if rows is None else set(rows.tolist())
-        newest: list[tuple[str, int]] = []
-        query = "SELECT published, row FROM papers ORDER BY published DESC, row DESC"
+        first: list[tuple[str, int]] = []
+        query = f"SELECT published, row FROM papers ORDER BY published {order}, row {order}"
         with self._connection() as db, closing(db.execute(query)) as dated:
             for day, row in dated:
-                if len(newest) == k:
+                if len(first) == k:
                     break
                 if counting is None or row in counting:
-                    newest.append((day, row))
-        return newest
+                    first.append((day, row))
+        return first
 
     def ids_sharing_half(self, paper_id: str) -> list[str]:
         """Ids that begin or end as an id does, with half of its letters."""
@@ -316,11 +320,15 @@ class Corpus:
                 rows |= db.execute(f"SELECT id, row FROM papers WHERE id IN ({marks})", block)
         return rows
 
-    def span(self) -> tuple[str, str]:
-        """Days of the first and the last paper, YYYY-MM-DD; empty without papers."""
-        with self._connection() as db:
-            first, last = db.execute("SELECT min(published), max(published) FROM papers").fetchone()
-        return first or "", last or ""
+    def span(self, rows: NDArray[np.int64] | None = None) -> tuple[str, str]:
+        """Days of the first and the last paper, YYYY-MM-DD; empty without papers.
+
+        Args:
+            rows: those that count; None for all.
+        """
+        ends = self._by_day("ASC", 1, rows), self._by_day("DESC", 1, rows)
+        first, last = (days[0][0] if days else "" for days in ends)
+        return first, last
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
