@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -895,6 +896,152 @@ class TestConsent:
         assert said == [f"Sending 1 text, about 1 tokens, to {host} for tiny: price not known"]
 
 
+def on_terminal(service: Service, *arguments: str, key: bytes) -> tuple[int, str]:
+    """The exit code of a command on a real terminal, and what is shown there; `key` is the answer
+    to its question."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "astrosearch", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "500"},
+    )
+    os.close(theirs)
+    shown = b""
+    asked = len(service.asked)
+    try:
+        while process.poll() is None or select.select([ours], [], [], 0)[0]:
+            if not select.select([ours], [], [], 0.1)[0]:
+                continue
+            try:
+                shown += os.read(ours, 4_096)
+            except OSError:  # the other side is closed
+                break
+            if key and b"Go on? [y/N]: " in shown:
+                assert len(service.asked) == asked
+                os.write(ours, key)
+                key = b""
+    finally:
+        os.close(ours)
+        process.kill() if process.poll() is None and key else process.wait(60)
+    return process.returncode, shown.decode()
+
+
+class TestForeignIndex:
+    """An index that somebody else built, whose encoder runs at a service."""
+
+    @pytest.fixture
+    def copied(self, frozen: Path, service: Service) -> Path:
+        """An index whose manifest was edited: it would send the questions to a service."""
+        return with_encoder(frozen, registry.encoder_spec("openai:tiny"))
+
+    def test_no_command_sends_anything_before_consent(
+        self, run: Run, copied: Path, service: Service
+    ) -> None:
+        line = (
+            f"astrosearch: not sent without consent: questions and texts to {host_of(service)} for "
+            "tiny, because index main names it as its encoder; to agree, add --yes\n"
+        )
+        assert run("query", "gas", code=3).stderr == line
+        assert run("query", "--batch", "-", stdin="gas\nwind\n", code=3).stderr == line
+        assert run("shell", stdin="gas\n", code=3).stderr == line
+        run("compare", "--text", "gas", "--text", "wind", code=3)
+        run("complete", "the gas of the", code=3)
+        run("eval", "--task", "title", code=3)
+        assert run("query", "gas", "--mode", "lexical").stdout
+        assert run("similar", "1504.00003").stdout
+        assert not service.asked
+        assert not service.keys
+
+    def test_consent_is_kept_for_one_index_and_one_service(
+        self, run: Run, copied: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.fault = wide
+        run("query", "gas", "--yes")
+        assert service.asked == [["gas"]]
+        again = run("query", "wind").stderr
+        assert again == f"Sending the question to {host_of(service)} for tiny\n"
+        shutil.copytree(copied, copied.parent / "other")
+        assert "index other names it" in run("query", "gas of it", "-i", "other", code=3).stderr
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url.replace("127.0.0.1", "localhost"))
+        assert "texts to localhost" in run("query", "gas cloud", "-i", "main", code=3).stderr
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url)
+        run("query", "gas cloud", "-i", "main")
+        with_encoder(copied, registry.encoder_spec("openai:other"))
+        assert "for other, because" in run("query", "gas", "-i", "main", code=3).stderr
+        assert service.texts == ["gas", "wind", "gas cloud"]
+
+    def test_what_was_agreed_to_ends_with_the_index(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path
+    ) -> None:
+        service.fault = wide
+        run("query", "gas", "--yes")
+        kept_away = tmp_path / "copy"
+        shutil.copytree(copied, kept_away)
+        run("indexes", "remove", "main", "--yes")
+        shutil.copytree(kept_away, copied)
+        run("query", "wind", code=3)
+        assert service.asked == [["gas"]]
+
+    @pytest.mark.parametrize("content", [b"", b"[" * 10**5, b"[]", b'{"x": 5}', b"\xff"])
+    def test_a_damaged_file_of_answers_is_no_consent(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path, content: bytes
+    ) -> None:
+        service.fault = wide
+        file = tmp_path / "config/astrosearch/consent.json"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        run("query", "gas", code=3)
+        run("query", "gas", "--yes")
+        run("query", "wind")
+        assert service.texts == ["gas", "wind"]
+
+    def test_an_answer_that_cannot_be_kept_counts_once(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path
+    ) -> None:
+        service.fault = wide
+        (tmp_path / "config").write_text("")
+        assert "Your answer cannot be kept in" in run("query", "gas", "--yes").stderr
+        run("query", "wind", code=3)
+        assert service.texts == ["gas"]
+
+    @pytest.mark.parametrize(("key", "code"), [(b"y\n", 0), (b"n\n", 1)])
+    def test_on_a_terminal_the_user_is_asked_once(
+        self, copied: Path, service: Service, key: bytes, code: int
+    ) -> None:
+        service.fault = wide
+        returned, text = on_terminal(service, "query", "gas", "--mode", "dense", key=key)
+        assert returned == code, text
+        assert f"This sends questions and texts to {host_of(service)} for tiny" in text
+        assert len(service.asked) == (code == 0)
+        if code == 0:
+            _, text = on_terminal(service, "query", "wind", "--mode", "dense", key=b"")
+            assert "Go on?" not in text
+            assert "Sending the question" in text
+
+
+def host_of(service: Service) -> str:
+    return service.url.removeprefix("http://").removesuffix("/v1")
+
+
+def with_encoder(folder: Path, spec: EncoderSpec) -> Path:
+    """An index whose manifest names another encoder."""
+    file = folder / "manifest.json"
+    record = json.loads(file.read_bytes())
+    record.pop("manifest_sha256", None)
+    file.write_text(json.dumps(record | {"encoder": spec.as_record()}))
+    return folder
+
+
+def wide(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    """An answer as wide as the frozen index, of 16 dimensions."""
+    body = answer(texts)
+    for entry, text in zip(body["data"], texts, strict=True):
+        entry["embedding"] = in_base64(vector_of(text) * 2)
+    send(to, body)
+
+
 class TestCommandLine:
     def test_an_index_is_built_for_one_consent_and_asked(
         self, run: Run, snapshot: Path, service: Service
@@ -923,7 +1070,7 @@ class TestCommandLine:
         self, run: Run, snapshot: Path, service: Service
     ) -> None:
         arguments = ("index", "--corpus", snapshot, "--encoder", "openai:text-embedding-ada-002")
-        refused = run(*arguments, code=2).stderr.splitlines()
+        refused = run(*arguments, code=3).stderr.splitlines()
         assert refused[-1].startswith("astrosearch: not sent without consent: 150 texts, about")
         assert "less than $0.01" in refused[-1]
         assert "--yes" in refused[-1]
@@ -964,7 +1111,7 @@ class TestCommandLine:
         run("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes")
         service.asked.clear()
         against = ("eval", "main", "--against", "openai:other", "--task", "title", "--json")
-        assert "add --yes" in run(*against, code=2).stderr
+        assert "add --yes" in run(*against, code=3).stderr
         assert not service.asked
         agreed = run(*against, "--yes")
         sending = [line for line in agreed.stderr.splitlines() if line.startswith("Sending")]
@@ -982,7 +1129,7 @@ class TestCommandLine:
         self, run: Run, built: Path, service: Service, tmp_path: Path
     ) -> None:
         one, two, *_ = (paper.id for paper in Index(built).corpus)
-        refused = run("compare", one, two, code=2).stderr
+        refused = run("compare", one, two, code=3).stderr
         assert "for text-embedding-ada-002" in refused
         assert "add --yes" in refused
         assert not service.asked
@@ -1002,34 +1149,9 @@ class TestCommandLine:
         self, home: Path, snapshot: Path, service: Service, key: bytes, code: int
     ) -> None:
         """With a real terminal, on which also the progress is shown."""
-        ours, theirs = pty.openpty()
-        arguments = ["index", "--corpus", str(snapshot), "--encoder", "openai:tiny"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "astrosearch", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "ASTROSEARCH_HOME": str(home)},
-        )
-        os.close(theirs)
-        shown = b""
-        try:
-            while process.poll() is None or select.select([ours], [], [], 0)[0]:
-                if not select.select([ours], [], [], 0.1)[0]:
-                    continue
-                try:
-                    shown += os.read(ours, 4_096)
-                except OSError:  # the other side is closed
-                    break
-                if key and b"Go on? [y/N]: " in shown:
-                    assert not service.asked
-                    os.write(ours, key)
-                    key = b""
-        finally:
-            os.close(ours)
-            process.kill() if process.poll() is None and key else process.wait(60)
-        text = shown.decode()
-        assert process.returncode == code, text
+        arguments = ("index", "--corpus", str(snapshot), "--encoder", "openai:tiny")
+        returned, text = on_terminal(service, *arguments, key=key)
+        assert returned == code, text
         assert "150 texts, about" in text
         assert ("150 encoded" in text) == (code == 0)
         assert ("nothing was sent" in text) == (code == 1)

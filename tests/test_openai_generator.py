@@ -150,7 +150,7 @@ def test_nothing_is_sent_without_consent(
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
     command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
-    assert "not sent without consent: about" in run(*command, code=2).stderr
+    assert "not sent without consent: about" in run(*command, code=3).stderr
     generator = load_generator(GeneratorSpec("openai:gpt-4o"), SILENT)
     with pytest.raises(AstrosearchError, match=r"nothing was sent to 127\.0\.0\.1"):
         list(generator.generate("We map", [], Sampling(), GenerationStats()))

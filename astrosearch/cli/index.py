@@ -106,6 +106,7 @@ def index(
     """
     from astrosearch import paths
     from astrosearch.corpus import sampler
+    from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
     from astrosearch.index.build import build
@@ -118,10 +119,12 @@ def index(
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     placement = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     ray = _ray_engine(spec, address, placement) if engine == "ray" else None
-    spec = with_revision(spec, Terminal())
     command = shlex.join(["astrosearch", *sys.argv[1:]])
+    terminal = Terminal(yes=yes, resume=command)
+    reporter = IndexConsent(terminal, folder)
+    is_in_manifest = rest["encoder"] is None and (folder / paths.MANIFEST).exists()
+    spec = with_revision(spec, reporter if is_in_manifest else terminal)
     notify(f"Reading {', '.join(map(str, files))}")
-    reporter = Terminal(yes=yes, resume=command)
     try:
         report = build(
             folder,

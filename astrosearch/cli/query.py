@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from astrosearch.cli.console import Terminal, notify, write
-from astrosearch.cli.options import answer_options, filter_options, index_option, mode_option
+from astrosearch.cli.options import (
+    answer_options,
+    consent_option,
+    filter_options,
+    index_option,
+    mode_option,
+)
 
 if TYPE_CHECKING:
     from astrosearch.search.hits import Hit
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 @mode_option
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def query(
     text: tuple[str, ...],
@@ -36,6 +43,7 @@ def query(
     output: str,
     abstracts: bool,
     explain: bool,
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -72,7 +80,7 @@ def query(
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed) if batch is None else None
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         if batch is not None:
             _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, option_filters, mode))
             return
@@ -88,6 +96,7 @@ def query(
 @click.argument("ids", nargs=-1, required=True)
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def similar(
     ids: tuple[str, ...],
@@ -95,6 +104,7 @@ def similar(
     output: str,
     abstracts: bool,
     explain: bool,
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -110,7 +120,7 @@ def similar(
 
     normal = [parse_id(paper_id).id for paper_id in ids]
     option_filters = Filters(**filters)
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         hits = searcher.similar(normal, k, option_filters)
         if not hits:
             raise searcher.why_empty(filters=option_filters)

@@ -127,7 +127,8 @@ class OpenAIEncoder(Billable):
     ) -> None:
         """
         Args:
-            ask: whether the reporter has to agree to what a job costs before anything is sent.
+            ask: whether the reporter has to agree to what a job costs before anything is sent; if
+                not, it is asked once whether the service may be used.
             cache: the file of kept vectors; by default `openai.sqlite` in the user's cache.
 
         Raises:
@@ -241,6 +242,9 @@ class OpenAIEncoder(Billable):
         if self._ask and not self._reporter.confirm(estimate):
             raise AstrosearchError(f"nothing was sent to {host}")
         if not self._ask and not self._is_announced:
+            request = f"questions and texts to {host} for {self._model}"
+            if not self._reporter.may_contact(estimate.service, request):
+                raise AstrosearchError(f"nothing was sent to {host}")
             self._reporter.notify(f"Sending the question to {host} for {self._model}")
             self._is_announced = True
         self._approved += tokens
