@@ -5,6 +5,7 @@ misbehaves on request.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -31,11 +32,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch.encoders import openai_service, registry
+from astrosearch.encoders import openai_service, openai_waiting, registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.encoders.openai import OpenAIEncoder, RetryPolicy
+from astrosearch.encoders.openai import OpenAIEncoder
 from astrosearch.encoders.openai_costs import CostEstimate
+from astrosearch.encoders.openai_requests import RetryPolicy
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.index.reader import Index
 from astrosearch.papers import text_hash
@@ -602,7 +604,7 @@ class TestOtherServers:
     def test_a_redirect_is_not_followed(self, service: Service) -> None:
         elsewhere = service.url.replace("127.0.0.1", "localhost") + "/embeddings"
         service.fault = status(307, "moved", Location=elsewhere)
-        with pytest.raises(AstrosearchError, match="307"):
+        with pytest.raises(AstrosearchError, match="307: it redirects to http://localhost"):
             make().encode(["a"])
         assert len(service.asked) == 1
 
@@ -627,19 +629,188 @@ class TestOtherServers:
         assert len(service.asked) == 1
         assert sent < 50 * 10**6
 
-    @pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/v1"])
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "http://[::1",
+            "http://127.0.0.1:99999/v1",
+            "http://127.0.0.1:0/v1",
+            "http://127.0.0.1:80:80",
+            "http://",
+            "http:///v1",
+            "//host/v1",
+            "file:///etc",
+            "http://two words/v1",
+            "http://line\nbreak/v1",
+            "http://h\x01/v1",
+            "http://a..b/v1",
+            "http://./v1",
+            "http://-x/v1",
+            "http://*/v1",
+            "http://%zz/v1",
+            "http://999.1.1.1/v1",
+            "http://" + "a" * 64,
+            "http://" + "a." * 200 + "b",
+            "http://é.org/v1",
+            "http://127.0.0.1:８８/v1",
+            "http://good.org\\@bad.org/v1",
+            "http://host/v1#part",
+            "http://host/\udcff",
+        ],
+    )
     def test_an_address_that_cannot_be_read_is_a_line(
         self, monkeypatch: pytest.MonkeyPatch, address: str
     ) -> None:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
-        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address"):
+        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address") as caught:
             make()
+        assert "\n" not in str(caught.value)
 
-    def test_a_key_quoted_in_capitals_is_not_shown(self, service: Service) -> None:
-        service.fault = status(400, f"Bad key {SECRET.upper()}")
-        with pytest.raises(AstrosearchError) as caught:
+    @pytest.mark.parametrize("address", [" {} ", "{}/"])
+    def test_an_address_in_other_forms_is_used(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", address.format(service.url))
+        np.testing.assert_allclose(make().encode(["a"])[0], unit("a"), atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("HTTP_PROXY", "foo://x", "HTTP_PROXY, HTTPS_PROXY"),
+            ("ALL_PROXY", "http://[::1", "HTTP_PROXY, HTTPS_PROXY"),
+            ("SSL_CERT_FILE", "/nowhere/certificates", "SSL_CERT_FILE"),
+            ("OPENAI_ORG_ID", "é", "OPENAI_ORG_ID holds"),
+            ("OPENAI_CUSTOM_HEADERS", "a: \x01", "OPENAI_CUSTOM_HEADERS holds"),
+        ],
+    )
+    def test_settings_that_allow_no_connection_are_a_line(
+        self,
+        service: Service,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        value: str,
+        line: str,
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SetupError, match=line):
             make().encode(["a"])
-        assert SECRET[3:].lower() not in str(caught.value).lower()
+        assert not service.asked
+
+    @pytest.mark.parametrize(
+        "quoted",
+        [
+            SECRET,
+            SECRET.upper(),
+            SECRET.title(),
+            SECRET[8:],
+            SECRET[:-4],
+            f"{SECRET[:12]}…",
+            f"{SECRET[:10]}\n{SECRET[10:]}",
+            f"Bearer%20{SECRET}",
+        ],
+    )
+    def test_a_key_quoted_in_any_case_or_in_part_is_not_shown(
+        self, service: Service, quoted: str
+    ) -> None:
+        for fault in (status(400, f"Bad key {quoted}!"), changed(failing(f"Bad key {quoted}!"))):
+            service.fault = fault
+            with pytest.raises(AstrosearchError, match="Bad key") as caught:
+                make().encode(["a"])
+            shown = str(caught.value).lower()
+            size = openai_service.SHOWN_PART + 1
+            for start in range(len(SECRET) - size + 1):
+                assert SECRET[start : start + size] not in shown
+
+    def test_a_packed_answer_is_refused_unread(self, service: Service) -> None:
+        def packed(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            content = gzip.compress(b" " * 10**8)
+            to.send_response(200)
+            to.send_header("Content-Encoding", "gzip")
+            to.send_header("Content-Length", str(len(content)))
+            to.end_headers()
+            to.wfile.write(content)
+
+        service.fault = packed
+        with pytest.raises(AstrosearchError, match="answers in gzip, which was not asked for"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    @pytest.mark.parametrize("code", [200, 400])
+    def test_an_answer_of_brackets_is_a_line(self, service: Service, code: int) -> None:
+        def deep(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            to.send_response(code)
+            to.send_header("Content-Type", "application/json")
+            to.send_header("Content-Length", "100000")
+            to.end_headers()
+            to.wfile.write(b"[" * 100_000)
+
+        service.fault = deep
+        with pytest.raises(AstrosearchError, match="gave no vectors"):
+            make().encode(["a"])
+
+
+def failing(message: str) -> Callable[[dict[str, Any]], object]:
+    return lambda body: body.update(error={"message": message})
+
+
+class TestWaiting:
+    """Servers that do not answer, or only in drops."""
+
+    def test_a_line_says_that_it_is_waited_for(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+        service.faults = deque([slow, slow])
+        payer = Payer()
+        encoder = make(reporter=payer)
+        for text in "ab":
+            encoder.encode([text])
+        line = f"Waiting for {host_of(service)}, which has not answered yet; Ctrl-C stops"
+        assert payer.lines == [line]
+
+    def test_a_line_says_why_it_is_asked_again(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+        service.faults = deque([status(503, "too busy", Retry_After="1.5")])
+        payer = Payer()
+        make(reporter=payer).encode(["a"])
+        line = f"Waiting for {host_of(service)}, to ask again: 503: too busy; Ctrl-C stops"
+        assert payer.lines == [line]
+
+    @pytest.mark.parametrize("in_header", [False, True])
+    def test_an_answer_in_drops_is_given_up(self, service: Service, in_header: bool) -> None:
+        """Each drop comes before the time for which a silence is borne."""
+
+        def drip(service: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            to.close_connection = True
+            to.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"X: " if in_header else b"\r\n"))
+            while not service.released.wait(0.1):
+                to.wfile.write(b" ")
+                to.wfile.flush()
+
+        service.fault = drip
+        before = time.monotonic()
+        with pytest.raises(AstrosearchError, match="has not finished an answer within 2 s"):
+            make(policy=RetryPolicy(timeout=1, limit=2)).encode(["a"])
+        assert time.monotonic() - before < 20
+
+    @pytest.mark.parametrize("signals", [1, 2])
+    def test_a_process_is_stopped_though_nothing_is_answered(
+        self, service: Service, cache: Path, signals: int
+    ) -> None:
+        service.fault = hold
+        process = start(0, 12 * 37)
+        until(lambda: len(service.asked) == 8)
+        before = time.monotonic()
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - before < 10  # and not 30, after which the server lets go
+        assert "KeyboardInterrupt" in errors
+        assert len(service.asked) == 8
+        assert kept(cache) == 0
 
 
 class TestWrongAnswers:

@@ -110,6 +110,7 @@ def index(
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
     from astrosearch.index.build import build
+    from astrosearch.index.folder import has_shards
 
     name = index_name or ("main" if sources else sampler.NAME)
     folder = paths.index_folder(name)
@@ -138,8 +139,10 @@ def index(
             reporter=reporter,
         )
     except KeyboardInterrupt:
+        is_kept = has_shards(paths.partial_folder(folder))
+        advice = "What was encoded is kept. To resume, give the same command again"
         raise KeyboardInterrupt(
-            f"What was encoded is kept. To resume, give the same command again: {command}"
+            f"{advice if is_kept else 'Nothing is kept. To begin again'}: {command}"
         ) from None
     _notify_report(report)
 
