@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from astrosearch.encoders.hugging_face import read_object, refuse_pickles
 from astrosearch.encoders.weights.fingerprint import DIGITS
@@ -38,6 +39,9 @@ def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str
         if folder is not None:
             refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
+    where = urlsplit(constants.ENDPOINT).netloc
+    if not reporter.may_contact(f"{name} at {where}", f"a request for the model {name} to {where}"):
+        raise ModelMissing(f"{name} is not on this machine, and {where} was not asked for it")
     line = f"Fetching {name} from the Hugging Face hub"
     reporter.notify(f"{line}: {facts}" if facts else line)
     try:
