@@ -11,8 +11,9 @@ as long.
 
 import mmap
 import os
+import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from itertools import pairwise
@@ -39,6 +40,11 @@ Clauses = tuple[list[tantivy.Query], list[tantivy.Query]]
 Hits = list[tuple[float, tantivy.DocAddress]]
 
 _PANIC = "PanicException"  # pyo3's, which exports no name for it
+
+_FILLER = "."
+"""A term that no text and no question has."""
+
+_AVERAGE = re.compile(r'"value": ([\d.e+-]+),\s*"description": "avgdl')
 
 MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
 """Bytes the writer holds before it writes a segment; the least that the engine takes."""
@@ -103,15 +109,20 @@ class LexicalIndexWriter:
         if earlier is not None:
             _share(earlier, folder)
             self._deleted = DeletedWords.read(folder)
+        self._added: Counter[str] = Counter()
+        self._gone: Counter[str] = Counter()
         with _as_os_error():
-            self._writer = tantivy.Index(
-                self._schema, str(folder), reuse=earlier is not None
-            ).writer(memory, num_threads=1)
+            index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
+            self._searcher = index.searcher()
+            self._documents = int(self._searcher.num_docs)
+            self._writer = index.writer(memory, num_threads=1)
 
     def delete(self, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Count the words of a paper of the earlier folder no more. Its texts must be those that it
         was added with. Whoever opens the folder says which rows are dead."""
-        self._deleted.add({field: _terms(text) for field, text in _texts(title, abstract, authors)})
+        terms = {field: _terms(text) for field, text in _texts(title, abstract, authors)}
+        self._deleted.add(terms)
+        self._gone.update({field: len(words) for field, words in terms.items()})
 
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Take in one paper.
@@ -124,10 +135,16 @@ class LexicalIndexWriter:
         """
         fields: dict[str, object] = {"row": row}
         for field, text in _texts(title, abstract, authors):
-            fields[field] = " ".join(_terms(text))
+            terms = _terms(text)
+            fields[field] = " ".join(terms)
+            self._added[field] += len(terms)
+        self._add(fields)
+
+    def _add(self, fields: dict[str, object]) -> None:
         document = tantivy.Document.from_dict(fields, self._schema)
         with _as_os_error():
             self._writer.add_document(document)
+        self._documents += 1
 
     def finish(self) -> None:
         """Make the folder whole.
@@ -135,6 +152,8 @@ class LexicalIndexWriter:
         Raises:
             OSError: if the disk is full, mostly.
         """
+        if self._deleted.papers:
+            self._balance()
         with _as_os_error():
             self._writer.commit()
             self._writer.wait_merging_threads()
@@ -143,6 +162,35 @@ class LexicalIndexWriter:
             lock.unlink()
         for file in self._folder.iterdir():
             file.chmod(0o644)  # the engine lets only the user read some
+
+    def _balance(self) -> None:
+        """Make the engine's average lengths those of the papers that are not dead."""
+        deleted = self._deleted
+        if not deleted.counted_lengths:
+            deleted.counted_lengths = Counter({field: self._length(field) for field in FIELDS})
+            deleted.lengths = deleted.counted_lengths.copy()
+        deleted.counted_lengths.update(self._added)
+        deleted.lengths.update(self._added)
+        deleted.lengths.subtract(self._gone)
+        fillers, terms = deleted.balance(self._documents)
+        for number in range(fillers):
+            # All terms are in the first one.
+            self._add({} if number else {field: f"{_FILLER} " * terms[field] for field in terms})
+
+    def _length(self, field: str) -> int:
+        """How many terms a field of the earlier folder has in all. The engine tells the average
+        where it explains a score."""
+        with _as_os_error():
+            term = self._deleted.a_term(field)
+            if term is None:  # finding one in the engine takes a look at all of them
+                terms = self._searcher.terms_with_prefix(field, "", limit=1)
+                if not terms:
+                    return 0
+                term = terms[0][0]
+            query = _Q.term_query(self._schema, field, term)
+            [(_, address)] = self._searcher.search(query, 1).hits
+            [average] = _AVERAGE.findall(query.explain(self._searcher, address).to_json())
+            return round(float(average) * self._searcher.num_docs)
 
 
 def _texts(
@@ -191,7 +239,7 @@ class LexicalIndex:
             index.config_reader("manual")
             self._searcher = index.searcher()
             self._schema = index.schema
-            self._row_count = int(self._searcher.num_docs)
+            self._row_count = int(self._searcher.num_docs) - self._deleted.fillers
         self._is_dead = np.zeros(self._row_count, dtype=bool)
         if dead is not None:
             self._check(dead)
@@ -367,9 +415,9 @@ class LexicalIndex:
 
     def _engine_idf(self, field: str, term: str, papers: int) -> float:
         """The weight that the engine gives a term that `papers` papers have: by the same formula,
-        with the deleted papers among all and among those."""
+        with the deleted papers among all and among those, and the fillers among all."""
         counted = papers + self._deleted.count(field, term)
-        total = len(self) + self._deleted.papers
+        total = self._row_count + self._deleted.fillers
         return log(1 + (total - counted + 0.5) / (counted + 0.5))
 
     def _pair_weight(self, field: str, pair: tuple[str, str]) -> float:
