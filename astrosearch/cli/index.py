@@ -249,8 +249,7 @@ def _index_arxiv(
         selection = changed(selection, category=selection.category or present.category)
     else:
         selection = changed(selection, category=selection.category or "astro-ph")
-    state = arxiv_record(folder, selection, making.spec).arxiv
-    assert state is not None
+    _, state = arxiv_record(folder, selection, making.spec)
     if not state.is_complete:
         today = datetime.now(UTC).date()
         reached = date.fromisoformat(state.reached) if state.reached else today
