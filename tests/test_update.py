@@ -469,23 +469,34 @@ def test_an_index_of_arxiv_and_a_file(
     assert (report["added"], report["replaced"], report["removed"]) == (1, 1, 0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("--arxiv", "--limit", "5"), "--limit has no effect"),
-        (("--arxiv", "--sample", "5"), "--sample has no effect"),
-        (("--arxiv", "--strict"), "--strict has no effect"),
-        (("--arxiv", "--kind", "hnsw"), "--kind has no effect"),
-        (("--arxiv", "--category", "gr-qc"), "is of other papers"),
-        (("--corpus", "x.jsonl"), "astrosearch update astro --corpus FILE"),
-        (("--arxiv", "--corpus", "x.jsonl"), "astrosearch update astro --corpus FILE"),
-        (("--arxiv", "--layers", "1"), "was built with"),
-    ],
-)
-def test_options_that_do_not_fit_an_index_of_arxiv_are_refused(
-    run: Run, from_arxiv: Path, arguments: tuple[str, ...], told: str
+def test_a_damaged_index_of_arxiv_is_made_anew(
+    run: Run, from_arxiv: Path, arxiv: Arxiv, tiny_llama: Path
 ) -> None:
-    assert told in run("index", "astro", *arguments, code=2).stderr
+    vectors = next(from_arxiv.glob("segment-*/vectors.npy"))
+    content = bytearray(vectors.read_bytes())
+    content[-5] ^= 1
+    vectors.write_bytes(content)
+    result = run("index", "astro", "--pause", 0)
+    assert "cannot be used, it is made anew" in result.stderr
+    assert_as_built_now(run, arxiv, tiny_llama)
+
+
+UNFIT = (
+    (("--arxiv", "--limit", "5"), "--limit has no effect"),
+    (("--arxiv", "--sample", "5"), "--sample has no effect"),
+    (("--arxiv", "--strict"), "--strict has no effect"),
+    (("--arxiv", "--kind", "hnsw"), "--kind has no effect"),
+    (("--arxiv", "--category", "gr-qc"), "is of other papers"),
+    (("--arxiv", "--since", str(TODAY)), "has the papers since"),
+    (("--corpus", "x.jsonl"), "astrosearch update astro --corpus FILE"),
+    (("--arxiv", "--corpus", "x.jsonl"), "astrosearch update astro --corpus FILE"),
+    (("--arxiv", "--layers", "1"), "was built with"),
+)
+
+
+def test_options_that_do_not_fit_an_index_of_arxiv_are_refused(run: Run, from_arxiv: Path) -> None:
+    for arguments, line in UNFIT:
+        assert line in run("index", "astro", *arguments, code=2).stderr, arguments
 
 
 def test_an_index_of_files_does_not_become_one_of_arxiv(run: Run, built: Path) -> None:

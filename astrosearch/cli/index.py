@@ -255,8 +255,8 @@ def _index_arxiv(
         selection = changed(selection, category=selection.category or present.category)
     else:
         selection = changed(selection, category=selection.category or "astro-ph")
-    state = arxiv_record(folder, selection, making.spec).arxiv
-    if state is not None and not state.is_complete:
+    _, state = arxiv_record(folder, selection, making.spec)
+    if not state.is_complete:
         today = datetime.now(UTC).date()
         reached = date.fromisoformat(state.reached) if state.reached else today
         since = max(date.fromisoformat(state.since), EARLIEST)
