@@ -66,7 +66,8 @@ class Record:
 def text_of(number: int) -> str:
     """An abstract unlike any other, so that no two papers match a question equally well."""
     draw = random.Random(number)
-    return " ".join(draw.choices(WORDS, k=9 + number % 30)) + f" we find {number} ."
+    rare = " ".join(f"NGC{draw.randrange(3_000)}" for _ in range(3))
+    return " ".join(draw.choices(WORDS, k=9 + number % 30)) + f" {rare} we find {number} ."
 
 
 def invented(number: int, changed: date, **changes: Any) -> Record:

@@ -67,6 +67,36 @@ class TestAnswers:
         assert result.stdout == run("query", "gas", "--format", form).stdout
         assert "no effect" not in run("query", "gas", "--format", "json", option).stderr
 
+    @pytest.mark.parametrize(
+        "words", [("query", "gas", "-k", 3), ("similar", FIRST), ("show", FIRST)]
+    )
+    def test_bibtex_entries_are_called_by_bibcodes_or_by_author_and_year(
+        self, run: Run, words: tuple[object, ...]
+    ) -> None:
+        def keys(*options: object) -> list[str]:
+            text = run(*words, "--format", "bibtex", *options).stdout
+            return re.findall(r"^@misc\{(.*),$", text, re.MULTILINE)
+
+        assert keys() == keys("--key", "bibcode")
+        assert all(re.fullmatch(r"20\d\darXiv\d{4}\.?\d{4,5}[A-Z]", key) for key in keys())
+        assert all(re.fullmatch(r"Bson20\d\d[a-z]?", key) for key in keys("--key", "author-year"))
+        assert len(set(keys("--key", "author-year"))) == len(keys())
+        assert "'doi' is not one of" in run(*words, "--key", "doi", code=2).stderr
+        assert "--key has no effect with --format table" in run(*words, "--key", "bibcode").stderr
+
+    def test_the_shell_writes_the_keys_that_it_is_told_to(self, run: Run) -> None:
+        lines = "gas\n/key author-year\ngas\n/key\ngas\n/key doi\n"
+        result = run("shell", "--format", "bibtex", "-k", 1, stdin=lines, code=2)
+        first, second, third = re.findall(r"@misc\{(\w+),|@misc\{([\w.]+),", result.stdout)
+        assert first == third != second
+        assert "'doi' is not one of" in result.stderr
+
+    def test_a_batch_has_no_keys(self, run: Run) -> None:
+        said = run("query", "--batch", "-", "--key", "bibcode", stdin="gas\n", code=2).stderr
+        assert "leave --format, --sort, --abstracts, --explain and --key out" in " ".join(
+            said.split()
+        )
+
     def test_the_query_may_come_from_standard_input(self, run: Run) -> None:
         piped = run("query", "-", "--format", "ids", stdin="gas in\n a stream\n")
         assert piped.stdout == run("query", "gas in a stream", "--format", "ids").stdout

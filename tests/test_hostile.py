@@ -41,7 +41,7 @@ from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT
 from astrosearch.search.query_parser import parse
 from astrosearch.text.analysis import analyze
-from astrosearch.text.bibtex import entry
+from astrosearch.text.bibtex import entries
 from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.tex import one_line, to_unicode
 from tests.conftest import FROZEN, Run, kaggle_line
@@ -94,7 +94,7 @@ def test_no_text_steers_a_terminal_or_ends_its_bibtex_entry(text: str) -> None:
     shown = to_unicode(text)
     shown.encode()  # a terminal and a file hold no half of a surrogate pair
     assert not STEERING.search(one_line(shown))
-    library = bibtexparser.parse_string(entry(a_paper(f"A {text}")))
+    library = bibtexparser.parse_string("".join(entries([a_paper(f"A {text}")])))
     assert library.failed_blocks == []
     assert len(library.entries) == 1
 
@@ -112,7 +112,7 @@ def test_a_hundred_thousand_signs_end_in_time(sign: str) -> None:
     text = sign * (100_000 // len(sign))
     assert to_unicode(text)
     assert analyze(text)
-    assert entry(a_paper(text)).count("@misc{") == 1
+    assert "".join(entries([a_paper(text)])).count("@misc{") == 1
     parse(text)
 
 

@@ -320,8 +320,19 @@ def sort_option(command: Command) -> Command:
     )(command)
 
 
+def key_option(command: Command) -> Command:
+    """`--key`, as the parameter `key`; None means bibcodes."""
+    return click.option(
+        "--key",
+        type=click.Choice(["bibcode", "author-year"]),
+        show_default="bibcode",
+        help="How BibTeX entries are called: 2019ApJ...876...85R or Riess2019.",
+    )(command)
+
+
 def answer_options(command: Command) -> Command:
     for decorate in (
+        key_option,
         click.option(
             "--explain", is_flag=True, help="Show in the table what gave each paper its place."
         ),

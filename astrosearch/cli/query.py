@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from astrosearch.search.hits import Hit
     from astrosearch.search.query_parser import ParsedQuery
     from astrosearch.search.searcher import Mode
+    from astrosearch.text.bibtex import KeyStyle
 
 
 @click.command()
@@ -44,6 +45,7 @@ def query(
     output: str,
     abstracts: bool,
     explain: bool,
+    key: "KeyStyle | None",
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -71,9 +73,10 @@ def query(
     has_filters = any(value is not None for value in filters.values())
     if text if batch is not None else not (text or has_filters):
         raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
-    if batch is not None and (output != "table" or abstracts or explain or sort != "match"):
+    if batch is not None and (output != "table" or abstracts or explain or key or sort != "match"):
         raise click.UsageError(
-            "--batch writes JSON lines: leave --format, --sort, --abstracts and --explain out"
+            "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
+            "out"
         )
     typed = sys.stdin.read() if text == ("-",) else " ".join(text)
     typed = typed.encode(errors="replace").decode()  # bytes that are not UTF-8 become ?
@@ -95,7 +98,7 @@ def query(
         if not hits:
             raise searcher.why_empty(parsed, option_filters)
     hits = in_order(hits, sort)
-    style = AnswerStyle(output, abstracts, explain)
+    style = AnswerStyle(output, abstracts, explain, key)
     write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
 
 
@@ -110,6 +113,7 @@ def similar(
     output: str,
     abstracts: bool,
     explain: bool,
+    key: "KeyStyle | None",
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -129,7 +133,7 @@ def similar(
         hits = searcher.similar(normal, k, option_filters)
         if not hits:
             raise searcher.why_empty(filters=option_filters)
-    style = AnswerStyle(output, abstracts, explain)
+    style = AnswerStyle(output, abstracts, explain, key)
     write_answer(hits, style, query=" ".join(normal), index=searcher.name)
 
 
@@ -194,11 +198,12 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
 
 
 class AnswerStyle(NamedTuple):
-    """How hits are written: the options --format, --abstracts and --explain."""
+    """How hits are written: the options --format, --abstracts, --explain and --key."""
 
     format: str
     abstracts: bool = False
     explain: bool = False
+    key: "KeyStyle | None" = None
 
 
 def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
@@ -209,6 +214,8 @@ def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: st
     for option in ("abstracts", "explain"):
         if style.format in ("bibtex", "ids") and getattr(style, option):
             footer.append(f"--{option} has no effect with --format {style.format}")
+    if style.key and style.format != "bibtex":
+        footer.append(f"--key has no effect with --format {style.format}")
     if any(hit.paper.is_summary for hit in hits):
         footer.append(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "

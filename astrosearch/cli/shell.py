@@ -39,6 +39,9 @@ abs:, author:, year:, cat:, -word. A line that begins with a slash is a command:
                    are switched on and off
   /help, /quit"""
 
+STYLE = ("output", "abstracts", "explain", "key")
+"""The parameters that are an `AnswerStyle`."""
+
 BARE = ("help", "quit", "exit")
 """Words that are commands on a terminal even without a slash."""
 
@@ -226,7 +229,7 @@ class Shell:
         from astrosearch.cli.query import AnswerStyle, in_order, write_answer
 
         self._hits = hits = in_order(hits, self._settings["sort"])
-        style = AnswerStyle(*(self._settings[name] for name in ("output", "abstracts", "explain")))
+        style = AnswerStyle(*(self._settings[name] for name in STYLE))
         write_answer(hits, style, query=query, index=self.searcher.name)
 
 

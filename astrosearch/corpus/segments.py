@@ -124,6 +124,16 @@ class SegmentedCorpus:
                     return row + part.first
         return None
 
+    def rows_with_reference(self, volume: str, page: str) -> list[int]:
+        """The rows whose journal reference or DOI has both texts, ascending. Reads the whole
+        table."""
+        return [
+            row + part.first
+            for number, part in enumerate(self._parts)
+            for row in self._corpus(number).rows_with_reference(volume, page)
+            if row + part.first not in self._dead_set
+        ]
+
     def newest(self, k: int, rows: Rows | None) -> Rows:
         """The `k` newest papers by the day of their first version, newest first; of one day the
         last row first.

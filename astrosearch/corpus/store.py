@@ -166,6 +166,14 @@ class Corpus:
         with self._connection() as db:
             return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
 
+    def rows_with_reference(self, volume: str, page: str) -> list[int]:
+        """The rows whose journal reference or DOI has both texts. Reads the whole table."""
+        columns = ["doi", *(["journal_ref"] if "journal_ref" in self._fields else [])]
+        condition = " OR ".join(f"(instr({name}, ?) AND instr({name}, ?))" for name in columns)
+        query = f"SELECT row FROM papers WHERE {condition} ORDER BY row"
+        with self._connection() as db:
+            return [row for (row,) in db.execute(query, (volume, page) * len(columns))]
+
     def newest(self, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
         """The `k` newest papers by the day of their first version, YYYY-MM-DD, and their rows;
         newest first, of one day the last row first.

@@ -208,8 +208,12 @@ class ArxivHarvest:
                 out.touch()
         record = replace(self._record, arxiv=self._state_after(window, read.day))
         self._take(window, out, read, record, read.day)
+        is_first = not self._state().until
         self._record = record
         shutil.rmtree(place, ignore_errors=True)
+        if is_first or window.is_old:
+            days = f"{window.since} to {window.until or read.day or 'now'}"
+            self._making.reporter.notify(f"{days}: {self._growth.added:,} papers so far")
 
     def _pause(self) -> None:
         """Between the last page of one list and the first of the next."""
@@ -247,7 +251,7 @@ class ArxivHarvest:
                 engine=making.engine,
                 reporter=making.reporter,
             )
-            fold_if_due(self._folder, self._partial, reporter=making.reporter)
+            fold_if_due(self._folder, self._partial)
         elif papers:
             with closing(Corpus(incoming)) as corpus:
                 ids = tuple(corpus.ids())

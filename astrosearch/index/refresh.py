@@ -215,7 +215,7 @@ class _Files:
             complete=is_complete,
             reporter=reporter,
         )
-        fold_if_due(self._folder, self._partial, reporter=reporter)
+        fold_if_due(self._folder, self._partial)
         return growth, intake
 
     def _changes(self) -> dict[Path, Change]:

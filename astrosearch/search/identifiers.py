@@ -2,7 +2,8 @@
 
 A bibcode has 19 characters: year, journal, volume, page, and the initial of the first author
 (https://ui.adsabs.harvard.edu/help/actions/bibcode). That of a preprint holds its arXiv identifier:
-2023arXiv230906126N is 2309.06126, 1994astro.ph..1008M is astro-ph/9401008.
+2023arXiv230906126N is 2309.06126, 1994astro.ph..1008M is astro-ph/9401008. That of a journal is
+compared with the journal references and DOIs of papers (`text/bibcode.py`).
 """
 
 import re

@@ -193,6 +193,8 @@ class Searcher:
             row: int | None = None
             if identifier.kind == "DOI":
                 row = index.corpus.row_of_doi(identifier.text)
+            elif identifier.kind == "bibcode":
+                row = _row_of_bibcode(index, identifier.text)
             if identifier.arxiv_id:
                 try:
                     row = index.corpus.row_of(identifier.arxiv_id)
@@ -407,6 +409,18 @@ def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | N
             allowed = index.rows if allowed is None else allowed
             allowed = np.setdiff1d(allowed, rows, assume_unique=True)
     return allowed
+
+
+def _row_of_bibcode(index: Index, text: str) -> int | None:
+    """The first row of a paper with the bibcode of a journal, by its journal reference or DOI."""
+    from astrosearch.text.bibcode import is_bibcode_of, parse_bibcode
+
+    code = parse_bibcode(text)
+    rows = index.corpus.rows_with_reference(code.volume, code.number) if code else []
+    for row, paper in zip(rows, index.corpus.papers(rows), strict=True):
+        if code and is_bibcode_of(code, paper):
+            return row
+    return None
 
 
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
