@@ -170,6 +170,26 @@ def test_what_the_hub_refuses_is_a_line_with_the_next_step(
     assert "hf auth login" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_ENDPOINT", "nonsense"),
+        ("HF_TOKEN", "é"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"),
+        ("HTTP_PROXY", "foo://x"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+    ],
+)
+@pytest.mark.slow
+def test_settings_that_cannot_be_used_are_a_line(
+    hub: str, tmp_path: Path, name: str, value: str
+) -> None:
+    code, _, said = fetch("us/tiny", hub, tmp_path, **{name: value})
+    assert code == 3
+    assert len(said.splitlines()) <= 2
+
+
 def test_without_network_the_command_to_run_elsewhere_is_named(tmp_path: Path) -> None:
     code, _, said = fetch("us/tiny", "http://127.0.0.1:9", tmp_path)
     assert code == 3
