@@ -41,6 +41,13 @@ def history_file() -> Path:
     return _data_folder() / "history"
 
 
+def consent_file() -> Path:
+    """What the user agreed to send elsewhere: `astrosearch.encoders.consent`."""
+    import platformdirs
+
+    return platformdirs.user_config_path("astrosearch", appauthor=False) / "consent.json"
+
+
 def _data_folder() -> Path:
     if home := os.environ.get("ASTROSEARCH_HOME"):
         try:

@@ -98,8 +98,9 @@ def snapshot(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for indexes."""
+    """An empty folder for indexes, and one for settings."""
     folder = tmp_path / "home"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("ASTROSEARCH_INDEX", raising=False)

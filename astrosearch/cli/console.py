@@ -262,16 +262,16 @@ class Terminal(Reporter):
     def confirm(self, cost: object) -> bool:
         """
         Raises:
-            InputError: if nobody can be asked; it says what the cost would be.
+            SetupError: if nobody can be asked; it says what the cost would be.
         """
         self._stop()
         if self._yes:
             notify(f"Sending {cost}")
             return True
-        if not sys.stdin.isatty():
-            from astrosearch.errors import InputError
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            from astrosearch.errors import SetupError
 
-            raise InputError(f"not sent without consent: {cost}; to agree, add --yes")
+            raise SetupError(f"not sent without consent: {cost}; to agree, add --yes")
         return click.confirm(harmless(f"This sends {cost}. Go on?"), err=True)
 
 

@@ -121,10 +121,12 @@ def index(
     """
     from astrosearch import paths
     from astrosearch.corpus import sampler
+    from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
     from astrosearch.index.arxiv import Making
     from astrosearch.index.build import build
+    from astrosearch.index.folder import has_shards
 
     name = index_name or ("main" if sources or arxiv else sampler.NAME)
     folder = paths.index_folder(name)
@@ -137,9 +139,11 @@ def index(
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     placement = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     ray = _ray_engine(spec, address, placement) if engine == "ray" else None
-    spec = with_revision(spec, Terminal())
     command = shlex.join(["astrosearch", *sys.argv[1:]])
-    reporter = Terminal(yes=yes, resume=command)
+    terminal = Terminal(yes=yes, resume=command)
+    reporter = IndexConsent(terminal, folder)
+    is_in_manifest = rest["encoder"] is None and (folder / paths.MANIFEST).exists()
+    spec = with_revision(spec, reporter if is_in_manifest else terminal)
     done = "fetched and encoded" if is_arxiv else "encoded"
     try:
         if is_arxiv:
@@ -165,8 +169,10 @@ def index(
             reporter=reporter,
         )
     except KeyboardInterrupt:
+        is_kept = is_arxiv or has_shards(paths.partial_folder(folder))
+        advice = f"What was {done} is kept. To resume, give the same command again"
         raise KeyboardInterrupt(
-            f"What was {done} is kept. To resume, give the same command again: {command}"
+            f"{advice if is_kept else 'Nothing is kept. To begin again'}: {command}"
         ) from None
     _notify_report(report)
 
@@ -249,8 +255,8 @@ def _index_arxiv(
         selection = changed(selection, category=selection.category or present.category)
     else:
         selection = changed(selection, category=selection.category or "astro-ph")
-    state = arxiv_record(folder, selection, making.spec).arxiv
-    if state is not None and not state.is_complete:
+    _, state = arxiv_record(folder, selection, making.spec)
+    if not state.is_complete:
         today = datetime.now(UTC).date()
         reached = date.fromisoformat(state.reached) if state.reached else today
         since = max(date.fromisoformat(state.since), EARLIEST)

@@ -395,5 +395,7 @@ class Bytes(click.ParamType[int]):
 
 def consent_option(command: Command) -> Command:
     return click.option(
-        "--yes", is_flag=True, help="Agree to the cost of `openai:` models without being asked."
+        "--yes",
+        is_flag=True,
+        help="Agree to what is sent to a service, and to its cost, without being asked.",
     )(command)

@@ -10,6 +10,7 @@ import click
 from astrosearch.cli.console import Terminal, write
 from astrosearch.cli.options import (
     answer_options,
+    consent_option,
     filter_options,
     index_option,
     mode_option,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @sort_option
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def query(
     text: tuple[str, ...],
@@ -46,6 +48,7 @@ def query(
     abstracts: bool,
     explain: bool,
     key: "KeyStyle | None",
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -90,7 +93,7 @@ def query(
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed) if batch is None else None
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         if batch is not None:
             _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, option_filters, mode))
             return
@@ -106,6 +109,7 @@ def query(
 @click.argument("ids", nargs=-1, required=True)
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def similar(
     ids: tuple[str, ...],
@@ -114,6 +118,7 @@ def similar(
     abstracts: bool,
     explain: bool,
     key: "KeyStyle | None",
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -129,7 +134,7 @@ def similar(
 
     normal = [parse_id(paper_id).id for paper_id in ids]
     option_filters = Filters(**filters)
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         hits = searcher.similar(normal, k, option_filters)
         if not hits:
             raise searcher.why_empty(filters=option_filters)

@@ -11,6 +11,7 @@ import click
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
     answer_options,
+    consent_option,
     filter_options,
     index_option,
     mode_option,
@@ -51,9 +52,10 @@ BARE = ("help", "quit", "exit")
 @sort_option
 @answer_options
 @filter_options
+@consent_option
 @index_option
 @click.pass_context
-def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
+def shell(ctx: click.Context, /, yes: bool, index_name: str | None, **settings: Any) -> None:
     """Answer many queries, with index and model loaded once.
 
     Each line is a query, or a command that begins with a slash: type /help. Ctrl-C clears the line
@@ -67,7 +69,7 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     """
     from astrosearch.search.searcher import open_index
 
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         session = Shell(ctx, searcher, settings)
         code = _converse(session) if sys.stdin.isatty() else _pipe(session)
     ctx.exit(code)
@@ -260,7 +262,7 @@ def _converse(session: Shell) -> int:
         try:
             if not session.run(line):
                 return 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter at a question
             notify("\nastrosearch: stopped.")
         except Exception as error:
             _notify_error(error, session.searcher.name)

@@ -48,6 +48,7 @@ def update(
     from astrosearch import paths
     from astrosearch.cli.index import is_of_arxiv
     from astrosearch.corpus.harvest import Etiquette
+    from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.index.arxiv import Service
     from astrosearch.index.refresh import update as update_index
@@ -60,7 +61,7 @@ def update(
                     f"{option} has no effect: index {folder.name} is not made from arXiv"
                 )
     command = f"astrosearch update {folder.name}"
-    reporter = Terminal(yes=yes, resume=command)
+    reporter = IndexConsent(Terminal(yes=yes, resume=command), folder)
     try:
         report = update_index(
             folder,

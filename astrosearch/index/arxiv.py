@@ -104,25 +104,32 @@ class ArxivHarvest:
         folder: Path,
         partial: Path,
         record: CorpusRecord,
+        state: ArxivState,
         selection: Selection,
         service: Service,
         making: Making,
+        *,
+        anew: bool = False,
     ) -> None:
         """
         Args:
             folder: of the index, whether or not it exists yet.
             partial: a folder to work in, beside it.
-            record: of the index, with the state of arXiv.
+            record: of the index.
+            state: how much of arXiv it has.
             selection: which papers the index has; it has a category.
+            anew: whether an index that is there cannot be used.
         """
         self._folder = folder
         self._partial = partial
-        self._record = record
+        self._record = replace(record, arxiv=state)
+        self._state = state
         self._selection = selection
         self._service = service
         self._making = making
         self._growth = Growth()
         self._has_asked = False
+        self._exists = (folder / MANIFEST).exists() and not anew
 
     def run(self) -> Growth:
         """Fetch what is missing.
@@ -134,20 +141,16 @@ class ArxivHarvest:
             self._fetch(window)
         return self._growth
 
-    def _state(self) -> ArxivState:
-        assert self._record.arxiv is not None
-        return self._record.arxiv
-
     def _windows(self) -> Iterator[_Window]:
         """What is asked for: what changed lately, then what is older; each when the one before is
         in the index."""
         category = str(self._selection.category)
-        since = date.fromisoformat(self._state().since)
+        since = date.fromisoformat(self._state.since)
         today = datetime.now(UTC).date()
         # Papers that have left the category are in the list of its group alone.
         recent = arxiv.group(category)
-        while self._state().until:
-            start = date.fromisoformat(self._state().until) - OVERLAP
+        while self._state.until:
+            start = date.fromisoformat(self._state.until) - OVERLAP
             if today - start <= MONTH:
                 yield _Window(start, None, recent)
                 if self._has_asked:  # and did not go on with what a killed update had fetched
@@ -155,10 +158,10 @@ class ArxivHarvest:
                 continue
             yield _Window(start, start + MONTH, recent)
         set_spec = arxiv.set_spec(category)
-        if not self._state().until:
+        if not self._state.until:
             yield _Window(max(since, min(today, today - MONTH)), None, set_spec)
-        while not self._state().is_complete:
-            end = date.fromisoformat(self._state().reached) - timedelta(days=1)
+        while not self._state.is_complete:
+            end = date.fromisoformat(self._state.reached) - timedelta(days=1)
             length = MONTH if today - end < YEAR else YEAR
             yield _Window(max(since, end - length), end, set_spec, is_old=True)
 
@@ -206,10 +209,11 @@ class ArxivHarvest:
                 )
             except NothingFound:
                 out.touch()
-        record = replace(self._record, arxiv=self._state_after(window, read.day))
+        state = self._state_after(window, read.day)
+        record = replace(self._record, arxiv=state)
         self._take(window, out, read, record, read.day)
-        is_first = not self._state().until
-        self._record = record
+        is_first = not self._state.until
+        self._record, self._state = record, state
         shutil.rmtree(place, ignore_errors=True)
         if is_first or window.is_old:
             days = f"{window.since} to {window.until or read.day or 'now'}"
@@ -222,7 +226,7 @@ class ArxivHarvest:
         self._has_asked = True
 
     def _state_after(self, window: _Window, day: str) -> ArxivState:
-        state = self._state()
+        state = self._state
         if window.is_old:
             return replace(state, reached=str(window.since))
         # Without a record it is not known which day it was there: it is asked for again.
@@ -237,9 +241,9 @@ class ArxivHarvest:
         """Put what is new in a harvest's files into the index."""
         incoming = self._partial / "incoming.sqlite"
         papers = self._select(file, read, incoming)
-        source, until = f"arXiv {self._state().set}", str(window.until or day or window.since)
+        source, until = f"arXiv {self._state.set}", str(window.until or day or window.since)
         making = self._making
-        if (self._folder / MANIFEST).exists():
+        if self._exists:
             growth = grow(
                 self._folder,
                 self._partial,
@@ -269,6 +273,7 @@ class ArxivHarvest:
                 reporter=making.reporter,
             )
             growth = Growth(added=papers, encoded=stats.texts, new=ids)
+            self._exists = True
         else:
             growth = Growth()
         self._growth += growth
@@ -302,7 +307,7 @@ class ArxivHarvest:
                     for paper_id, (version, day) in corpus.withdrawn().items():
                         writer.mark(paper_id, version, date.fromisoformat(day))
                 harvested.unlink()
-            if gone and (self._folder / MANIFEST).exists():
+            if gone and self._exists:
                 self._mark(writer, gone)
             writer.finish()
             return writer.count

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from astrosearch import atomic, paths
+from astrosearch.encoders import consent
 from astrosearch.errors import IndexBusy, InputError
 from astrosearch.index.snapshot import is_unfinished
 
@@ -93,5 +94,6 @@ def remove(folder: Path) -> None:
         OSError: if it cannot be deleted.
     """
     with locked(folder):
+        consent.forget(folder)
         for path in (folder, paths.partial_folder(folder)):
             atomic.remove(path)

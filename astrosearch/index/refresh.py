@@ -22,6 +22,7 @@ from astrosearch.index.build import file_states, selection_record
 from astrosearch.index.folder import locked, partial_folder, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord, Manifest, source_text
 from astrosearch.index.merge import fold_if_due
+from astrosearch.index.reader import Index
 from astrosearch.index.update import Growth, grow
 from astrosearch.paths import MANIFEST
 from astrosearch.report import SILENT, Reporter
@@ -72,7 +73,9 @@ def update(
         record = Manifest.read(folder).corpus
         if record.arxiv is not None:
             making = Making(manifest.encoder, load, reporter=reporter)
-            harvest = ArxivHarvest(folder, partial, record, selection, service or Service(), making)
+            harvest = ArxivHarvest(
+                folder, partial, record, record.arxiv, selection, service or Service(), making
+            )
             growth += harvest.run()
         return UpdateReport(
             growth,
@@ -93,31 +96,53 @@ def build_from_arxiv(
         selection: with a category; papers from `since` on.
 
     Raises:
-        InputError: if the index that is there is another one.
+        InputError: if the index that is there is another one, or the selection has no category.
         IndexBusy: if another process changes the index.
         NothingFound: if there is no such paper.
         AstrosearchError: if arXiv or the disk fails. What came before that is in the index.
     """
     began = time.monotonic()
     with locked(folder), _working(folder) as partial:
-        record = arxiv_record(folder, selection, making.spec)
-        growth = ArxivHarvest(folder, partial, record, selection, service, making).run()
+        record, state = arxiv_record(folder, selection, making.spec)
+        anew = _is_damaged(folder, making.reporter)
+        if anew:
+            state = ArxivState(state.set, state.since)
+        growth = ArxivHarvest(
+            folder, partial, record, state, selection, service, making, anew=anew
+        ).run()
         if not (folder / MANIFEST).exists():
             raise NothingFound(f"arXiv has no papers of {selection.category} in these days")
         return UpdateReport(growth, Manifest.read(folder), time.monotonic() - began)
 
 
-def arxiv_record(folder: Path, selection: Selection, spec: EncoderSpec) -> CorpusRecord:
-    """Of an index of arXiv that is there, or of one that is to be made.
+def _is_damaged(folder: Path, reporter: Reporter) -> bool:
+    """Whether an index is there that cannot be used."""
+    if not (folder / MANIFEST).exists():
+        return False
+    try:
+        with Index(folder) as index:
+            if damaged := index.manifest.verify(folder):
+                raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
+    except IndexDamaged as error:
+        reporter.notify(f"The index that was there cannot be used, it is made anew: {error}")
+        return True
+    return False
+
+
+def arxiv_record(
+    folder: Path, selection: Selection, spec: EncoderSpec
+) -> tuple[CorpusRecord, ArxivState]:
+    """What the manifest is to say of an index of arXiv that is there, or is to be made.
 
     Raises:
-        InputError: if the index that is there is another one.
+        InputError: if the index that is there is another one, or the selection has no category.
     """
-    assert selection.category is not None
+    if selection.category is None:
+        raise InputError("an index of arXiv is of a category")
     since = str(selection.since or EARLIEST)
     if not (folder / MANIFEST).exists():
         state = ArxivState(set_spec(selection.category), since)
-        return CorpusRecord((), selection_record(selection), arxiv=state)
+        return CorpusRecord((), selection_record(selection)), state
     manifest = Manifest.read(folder, check_files=False)
     record, present = manifest.corpus, selection_of(manifest.corpus, folder.name)
     if record.arxiv is None:
@@ -135,11 +160,13 @@ def arxiv_record(folder: Path, selection: Selection, spec: EncoderSpec) -> Corpu
             f"index {folder.name} is of other papers ({dict(record.selection)}); choose another "
             "name"
         )
+    if since > record.arxiv.since:
+        raise InputError(f"index {folder.name} has the papers since {record.arxiv.since} already")
     if since < record.arxiv.since:
         # Older papers that changed since were seen and passed over: all is asked for again.
         state = ArxivState(record.arxiv.set, since)
-        record = replace(record, selection=selection_record(selection), arxiv=state)
-    return record
+        return replace(record, selection=selection_record(selection)), state
+    return record, record.arxiv
 
 
 def selection_of(record: CorpusRecord, name: str) -> Selection:
