@@ -19,6 +19,7 @@ from peft.helpers import disable_input_dtype_casting
 from astrosearch.encoders.base import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.head import LinearHead
 from astrosearch.encoders.hugging_face import quiet_transformers
+from astrosearch.encoders.static import DIMENSIONS
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import (
     load_body,
@@ -80,8 +81,19 @@ class EmbeddingModel(torch.nn.Module):
             pooled = self._bag(ids, mask, weights)
         else:
             pooled = self._pooled(ids, mask, weights)
+        return self._head(pooled, self.projection)
+
+    def tokens(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The (t, at most DIMENSIONS) unit vectors and (t,) weights of (t,) tokens, with which
+        texts are compared token by token. Only without layers."""
+        assert self.log_weights is not None
+        vectors = self._head(self._states(ids), self.projection[:, :DIMENSIONS])
+        return vectors, self.log_weights[ids].exp()
+
+    def _head(self, pooled: torch.Tensor, projection: torch.Tensor) -> torch.Tensor:
+        """What `LinearHead` does."""
         centred = torch.nn.functional.normalize(pooled, dim=1) - self.mean
-        return torch.nn.functional.normalize(centred @ self.projection, dim=1)
+        return torch.nn.functional.normalize(centred @ projection, dim=1)
 
     def _pooled(
         self, ids: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None
@@ -100,12 +112,16 @@ class EmbeddingModel(torch.nn.Module):
     ) -> torch.Tensor:
         """Without layers a token's state does not depend on its place: each is computed once."""
         tokens, places = torch.unique(ids, return_inverse=True)
-        with disable_input_dtype_casting(self.body):
-            states = self.body(input_ids=tokens[:, None]).last_hidden_state[:, 0]
         shares = mean_shares(mask, without_first=True, weights=weights)
         return torch.nn.functional.embedding_bag(
-            places, states.float(), per_sample_weights=shares, mode="sum"
+            places, self._states(tokens), per_sample_weights=shares, mode="sum"
         )
+
+    def _states(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(t, width) float32 states of (t,) tokens, without layers."""
+        with disable_input_dtype_casting(self.body):
+            states: torch.Tensor = self.body(input_ids=tokens[:, None]).last_hidden_state[:, 0]
+        return states.float()
 
     def trained(self) -> dict[str, torch.Tensor]:
         """The parameters that are trained, by name."""

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from astrosearch.encoders.transformer import padded, token_batches
 from astrosearch.report import Reporter
+from training.contrastive.late_interaction import late_interaction_loss
 from training.contrastive.model import EmbeddingModel, autocast, pass_tokens, tokens_of
 from training.contrastive.objective import back_propagate, encode_chunks, info_nce
 from training.contrastive.pairs import Pair, PairSampler, mask_query
@@ -34,6 +35,10 @@ STATE = "state.pt"
 """In a checkpoint: the optimiser's state, and how many tokens were trained on."""
 
 KEPT_CHECKPOINTS = 2
+
+TOKEN_QUERIES = 256
+"""Queries of a batch that are compared with documents token by token. All would take twice the
+time."""
 
 LAST_SHARE = 0.05
 """Of the peak learning rate, at the last step."""
@@ -216,6 +221,9 @@ class ContrastTrainer:
 
         def loss_of(vectors: torch.Tensor) -> torch.Tensor:
             loss = self._loss(vectors, excluded)
+            if self._settings.token_share:
+                late = self._late_interaction_loss(ids, vectors, excluded)
+                loss = torch.lerp(loss, late, self._settings.token_share)
             if not places:
                 return loss
             queries, documents = vectors[:count][places], vectors[count:][places]
@@ -228,6 +236,16 @@ class ContrastTrainer:
             loss_of,
             cached=tokens > self._settings.memory_tokens and self._settings.layers != 0,
         )
+
+    def _late_interaction_loss(
+        self, ids: list[list[int]], vectors: torch.Tensor, excluded: torch.Tensor
+    ) -> torch.Tensor:
+        """Of some of a batch's queries, drawn at random."""
+        settings, count = self._settings, excluded.shape[0]
+        draw = np.random.default_rng([settings.seed, 6, self._step])
+        chosen = draw.choice(count, size=min(count, TOKEN_QUERIES), replace=False)
+        temperature = settings.token_temperature
+        return late_interaction_loss(self._model, ids, vectors, excluded, chosen, temperature)
 
     def _mask_queries(self, batch: _Batch) -> tuple[list[list[int]], list[bool]]:
         """The batch's token lists with some queries masked, and which queries are not."""
