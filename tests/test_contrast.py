@@ -15,9 +15,9 @@ from safetensors.torch import load_file as load_torch
 
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import LateInteraction
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.registry import encoder_spec
+from astrosearch.encoders.transformer import padded
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
@@ -27,16 +27,19 @@ from tests.reporters import Lines, Watch
 from tests.subprocess_train import kill_at_step, train_apart, wait_for_step
 from training.contrastive.late_interaction import (
     TokenBags,
+    late_interaction_loss,
     late_interaction_scores,
     nearest_documents,
 )
 from training.contrastive.mining import hard_negatives
+from training.contrastive.model import tokens_of, untrained_model
 from training.contrastive.objective import back_propagate, info_nce
 from training.contrastive.pairs import SPAN_WORDS, Pair, PairSampler, mask_query, read_relations
 from training.contrastive.requests import FORMS, read_requests
 from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.contrastive.trainer import learning_rate_share
 from training.log import Log
+from training.settings import ContrastSettings
 
 
 def long_line(number: int) -> str:
@@ -597,31 +600,50 @@ def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
     assert kept_cosines.mean() > (vectors["begun"] * vectors["whole"]).sum(axis=1).mean() + 0.02
 
 
-@pytest.mark.slow
 def test_what_compares_tokens_is_learnt(
-    run: Run, source: Path, tiny_llama: Path, tmp_path: Path, corpus: Corpus
+    tiny_llama: Path, source: Path, tmp_path: Path, corpus: Corpus, run: Run
 ) -> None:
-    papers = list(corpus)
-    ranks = {}
-    for name, share in (("vectors", 0), ("tokens", 1)):
-        out = tmp_path / name
-        options = (*_options(tiny_llama, out), "--layers", 0, "--epochs", 12)
-        run("train", "contrast", source, *options, "--token-share", share)
-        encoder = load_encoder(encoder_spec(str(out)), SILENT)
-        assert isinstance(encoder, LateInteraction)
-        documents = encoder.weighted_tokens([paper.abstract for paper in papers])
-        scores = np.stack(
-            [
-                encoder.late_interaction_scores(query, documents)
-                for query in encoder.weighted_tokens([paper.title for paper in papers])
-            ]
-        )
-        ranks[name] = (scores >= scores.diagonal()[:, None]).sum(axis=1).mean()
-    assert ranks["tokens"] < 0.9 * ranks["vectors"]
-    result = run(
-        "train", "contrast", source, *_options(tiny_llama, out), "--token-share", 0.5, code=2
-    )
+    """Of random token vectors, until each title has its own abstract first."""
+    settings = ContrastSettings(str(tiny_llama), layers=0, rank=8, dimension=32)
+    sampler = PairSampler(corpus, {}, seed=0)
+    device = torch.device("cpu")
+    model = untrained_model(settings, tiny_llama, sampler, device, SILENT)
+    papers = corpus.papers(sampler.rows[:24].tolist())
+    tokens = tokens_of(settings, tiny_llama, 512)
+    titles, abstracts = [paper.title for paper in papers], [paper.abstract for paper in papers]
+    ids = tokens.ids(titles + abstracts)
+    excluded = torch.zeros(24, 24, dtype=torch.bool)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-2)
+    losses = []
+    for _ in range(80):
+        with torch.no_grad():
+            vectors = model(*padded(ids, device))
+        loss = late_interaction_loss(model, ids, vectors, excluded, np.arange(24), temperature=0.04)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] > 1
+    assert losses[-1] < 0.5 * losses[0]
+    options = _options(tiny_llama, tmp_path / "layers")
+    result = run("train", "contrast", source, *options, "--token-share", 0.5, code=2)
     assert "only without layers" in result.stderr
+
+
+def test_a_share_of_the_loss_is_that_of_compared_tokens(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """The first step's loss, of equal weights and pairs, is a mean of both."""
+    losses = []
+    for share in (0, 1, 0.25):
+        out = tmp_path / f"share-{share}"
+        options = (*_options(tiny_llama, out), "--layers", 0, "--max-pairs", 16)
+        run("train", "contrast", source, *options, "--token-share", share)
+        (loss,) = [entry.loss for entry in Log(out / "log.csv").entries() if entry.loss is not None]
+        losses.append(loss)
+    vectors, tokens, both = losses
+    assert abs(vectors - tokens) > 0.01
+    assert both == pytest.approx(0.75 * vectors + 0.25 * tokens, abs=1e-4)
 
 
 def test_a_run_with_requests_says_so_and_is_not_gone_on_with_when_they_change(

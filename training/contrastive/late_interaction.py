@@ -123,7 +123,7 @@ def late_interaction_loss(
     )
     lengths = (queries.roots > 0).sum(dim=1)
     losses = []
-    for some in torch.argsort(lengths).split(QUERIES_AT_ONCE):
+    for some in torch.split(torch.argsort(lengths), QUERIES_AT_ONCE):
         scores = late_interaction_scores(
             token_vectors, token_weights, queries.take(some), documents.take(places[some])
         )
