@@ -36,7 +36,7 @@ STATE = "state.pt"
 
 KEPT_CHECKPOINTS = 2
 
-TOKEN_QUERIES = 256
+TOKEN_QUERIES = 128
 """Queries of a batch that are compared with documents token by token. All would take twice the
 time."""
 
