@@ -26,7 +26,8 @@ class TokenBags:
     """Texts as the tokens that they have, padded to the longest."""
 
     tokens: torch.Tensor
-    """(n, t) int64, each token of a text once; 0 where it is padded."""
+    """(n, t) int64, each token of a text once; it is padded with its first token, which changes the
+    nearest token of no other."""
     roots: torch.Tensor
     """(n, t) float32, the root of how often the text has the token; 0 where it is padded."""
 
@@ -38,8 +39,9 @@ class TokenBags:
         """
         bags = [np.unique(text[1:] or text, return_counts=True) for text in texts]
         shape = (len(bags), max(len(tokens) for tokens, _ in bags))
-        padded, roots = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+        padded, roots = np.empty(shape, np.int64), np.zeros(shape, np.float32)
         for row, (tokens, counts) in enumerate(bags):
+            padded[row] = tokens[0]
             padded[row, : len(tokens)] = tokens
             roots[row, : len(tokens)] = np.sqrt(counts)
         return cls(torch.from_numpy(padded).to(device), torch.from_numpy(roots).to(device))
@@ -66,8 +68,6 @@ def late_interaction_scores(
     asked = torch.nn.functional.embedding(queries.tokens, vectors)
     found = torch.nn.functional.embedding(documents.tokens.reshape(count, -1), vectors)
     cosines = (asked @ found.transpose(1, 2)).reshape(count, -1, candidates, length)
-    padding = (queries.roots == 0)[:, :, None, None] | (documents.roots == 0)[:, None]
-    cosines = cosines.masked_fill(padding, -2.0)  # below any cosine
     shares = [
         torch.nn.functional.normalize(weights[bags.tokens] * bags.roots, p=1, dim=-1)
         for bags in (queries, documents)
