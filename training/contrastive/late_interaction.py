@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.contrastive.model import EmbeddingModel
+from training.contrastive.model import EmbeddingModel, TokenStates
 
 DOCUMENTS = 16
 """Documents that each query is compared with: its own, and those of the batch that its vector is
@@ -51,6 +51,10 @@ class TokenBags:
         roots = self.roots[rows]
         longest = int((roots > 0).sum(dim=-1).max())
         return TokenBags(self.tokens[rows][..., :longest], roots[..., :longest])
+
+    def numbered(self, tokens: torch.Tensor) -> "TokenBags":
+        """The same with each token as its place in (v,) ascending tokens."""
+        return TokenBags(torch.searchsorted(tokens, self.tokens), self.roots)
 
 
 def late_interaction_scores(
@@ -92,6 +96,7 @@ def nearest_documents(cosines: torch.Tensor, excluded: torch.Tensor, count: int)
 
 def late_interaction_loss(
     model: EmbeddingModel,
+    known: TokenStates,
     ids: Sequence[Sequence[int]],
     vectors: torch.Tensor,
     excluded: torch.Tensor,
@@ -101,6 +106,7 @@ def late_interaction_loss(
     """Cross-entropy of each query's own document among those that its vector is nearest to.
 
     Args:
+        known: the states of all tokens of the batch.
         ids: the tokens of a batch's queries, then of its documents.
         vectors: (queries and documents, dimension) of the same texts; no gradient goes into them.
         excluded: (queries, documents), True for those that are not negatives of a query.
@@ -113,13 +119,13 @@ def late_interaction_loss(
         cosines = vectors[:count] @ vectors[count:].T
         columns = nearest_documents(cosines, excluded, DOCUMENTS)[rows]
     used, places = torch.unique(columns, return_inverse=True)
-    queries = TokenBags.of([ids[row] for row in chosen.tolist()], vectors.device)
-    documents = TokenBags.of([ids[count + row] for row in used.tolist()], vectors.device)
-    table = torch.unique(torch.cat([queries.tokens.reshape(-1), documents.tokens.reshape(-1)]))
-    token_vectors, token_weights = model.tokens(table)
+    token_vectors, token_weights = model.compared_tokens(known)
     queries, documents = (
-        TokenBags(torch.searchsorted(table, bags.tokens), bags.roots)
-        for bags in (queries, documents)
+        bags.numbered(known.tokens)
+        for bags in (
+            TokenBags.of([ids[row] for row in chosen.tolist()], vectors.device),
+            TokenBags.of([ids[count + row] for row in used.tolist()], vectors.device),
+        )
     )
     lengths = (queries.roots > 0).sum(dim=1)
     losses = []
