@@ -624,7 +624,7 @@ def test_what_compares_tokens_is_learnt(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
-    whole = padded(ids, device)
+    whole, known = padded(ids, device), model.token_states(known.tokens)
     assert torch.allclose(model(*whole, known), model(*whole), atol=1e-5)
     assert losses[0] > 1
     assert losses[-1] < 0.5 * losses[0]

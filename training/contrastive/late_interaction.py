@@ -133,9 +133,9 @@ def late_interaction_loss(
         scores = late_interaction_scores(
             token_vectors, token_weights, queries.take(some), documents.take(places[some])
         )
-        known = excluded[rows[some, None], columns[some]].clone()
-        known[:, 0] = False
-        scores = (scores / temperature).masked_fill(known, -torch.inf)
+        no_negatives = excluded[rows[some, None], columns[some]].clone()
+        no_negatives[:, 0] = False
+        scores = (scores / temperature).masked_fill(no_negatives, -torch.inf)
         own = torch.zeros(len(some), dtype=torch.long, device=scores.device)
         losses.append(torch.nn.functional.cross_entropy(scores, own, reduction="sum"))
     return torch.stack(losses).sum() / len(chosen)
