@@ -8,11 +8,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
+import training
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
@@ -21,6 +23,7 @@ from astrosearch.encoders.transformer import padded
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
+from astrosearch.papers import parse_id
 from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line
 from tests.reporters import Lines, Watch
@@ -221,6 +224,30 @@ def test_requests_of_which_none_can_be_used_are_an_error(corpus: Corpus, tmp_pat
         file.write_text(content)
         with pytest.raises(InputError, match="no request for a training paper of this corpus"):
             read_requests([file], corpus, SILENT)
+
+
+TRAINING = Path(training.__file__).parent
+
+
+def test_the_requests_that_are_trained_on_and_those_for_development_are_apart() -> None:
+    """And keep to the rules of training/README.md that can be seen without the papers."""
+    ids = {}
+    for name in ("requests.jsonl", "development.jsonl"):
+        records = [orjson.loads(line) for line in (TRAINING / name).read_bytes().splitlines()]
+        ids[name] = [parse_id(record["id"]).id for record in records]
+        assert ids[name] == [record["id"] for record in records]
+        assert len(set(ids[name])) == len(records)
+        texts = [record[form] for record in records for form in FORMS]
+        assert len(set(texts)) == len(texts)
+        for record in records:
+            assert tuple(record) == ("id", *FORMS)
+            lengths = {form: len(record[form].split()) for form in FORMS}
+            assert 3 <= lengths["keywords"] <= 11, record
+            assert 8 <= lengths["question"] <= 45, record
+            assert 6 <= lengths["need"] <= 45, record
+    assert not any(map(is_held_out, ids["requests.jsonl"]))
+    assert all(is_held_out(id, fold=1) for id in ids["development.jsonl"])
+    assert not set(ids["requests.jsonl"]) & set(ids["development.jsonl"])
 
 
 def test_a_paper_is_never_its_own_negative(corpus: Corpus, tmp_path: Path) -> None:
