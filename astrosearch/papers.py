@@ -126,6 +126,28 @@ def parse_id(text: str) -> ArxivId:
     )
 
 
+_NEW_PREPRINT = re.compile(r"\d{4}arXiv(\d{4})\.?(\d{4,5})[A-Za-z.:]")
+_OLD_PREPRINT = re.compile(r"\d\d(\d\d)([a-z]+(?:\.[a-z]+)?)\.*(\d{4,5})[A-Za-z.:]")
+
+
+def arxiv_id_of_bibcode(bibcode: str) -> str | None:
+    """The identifier in the ADS bibcode of a preprint; None if it is of something else.
+
+    >>> arxiv_id_of_bibcode("2023arXiv230906126N"), arxiv_id_of_bibcode("1994astro.ph..1008M")
+    ('2309.06126', 'astro-ph/9401008')
+    """
+    if match := _NEW_PREPRINT.fullmatch(bibcode):
+        text = f"{match[1]}.{match[2]}"
+    elif match := _OLD_PREPRINT.fullmatch(bibcode):
+        text = f"{match[2].replace('.', '-')}/{match[1]}{match[3].zfill(5)}"
+    else:
+        return None
+    try:
+        return parse_id(text).id
+    except IdentifierError:
+        return None
+
+
 def month_of_id(paper_id: str) -> date:
     """The first day of the month in which a normalised identifier was issued."""
     digits = paper_id.rpartition("/")[2]

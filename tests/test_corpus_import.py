@@ -5,6 +5,7 @@ import json
 from datetime import date
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
 from astrosearch.corpus.records import record_from_paper
@@ -163,5 +164,65 @@ def test_a_later_withdrawal_takes_the_earlier_paper_out_of_any_file(
     )
     second.write_text("\n".join([line(1, 2, **gone), line(2, 2, **gone), line(3, 1), line(5, 1)]))
     out = tmp_path / "out.jsonl"
-    run("corpus", "import", first, second, "--out", out)
-    assert [record["id"][-4:] for record in read(out)] == ["0000", "0002", "0004", "0005"]  # type: ignore[index]
+    said = run("corpus", "import", first, second, "--out", out).stderr
+    assert "4 papers and 2 marks of what was withdrawn; index them" in said
+    assert ids(out) == ["0000", "0002", "0004", "0005", "0003 withdrawn", "0001 withdrawn"]
+    # A file made from that one, and an older one that comes later, do not bring them back.
+    again = tmp_path / "again.jsonl"
+    run("corpus", "import", out, "--out", again)
+    assert sorted(ids(again)) == sorted(ids(out))
+    run("corpus", "import", again, first, "--out", out, "--force")
+    assert sorted(ids(out)) == sorted(ids(again))
+    # A later version does, and takes the mark away.
+    third = tmp_path / "third.jsonl"
+    third.write_text(line(1, 3))
+    run("corpus", "import", again, third, "--out", out, "--force")
+    assert sorted(ids(out)) == ["0000", "0001", "0002", "0003 withdrawn", "0004", "0005"]
+
+
+def ids(file: Path) -> list[str]:
+    """The last four digits of each record's id, and what was withdrawn."""
+    return [
+        str(record["id"])[-4:] + (" withdrawn" if record.get("withdrawn") else "")
+        for record in read(file)
+    ]
+
+
+def test_marks_of_what_was_withdrawn_are_selected_like_papers(run: Run, tmp_path: Path) -> None:
+    file, out = tmp_path / "file.jsonl", tmp_path / "out.jsonl"
+    gone = [
+        kaggle_line(n, comments="Withdrawn", categories=("hep-th", "gr-qc")[n % 2])
+        for n in range(40)
+    ]
+    file.write_text("\n".join([*gone, *(kaggle_line(n) for n in range(40, 80))]))
+    run("corpus", "import", file, "--out", out, "--category", "gr-qc")
+    marks = [record for record in read(out) if record.get("withdrawn")]
+    assert len(marks) == 20
+    assert {str(record["categories"]) for record in marks} == {"['gr-qc']"}
+    run("corpus", "import", file, "--out", out, "--force", "--sample", 5)
+    # About one in eight of the papers is drawn, and so is about one in eight of the marks.
+    assert sum(not record.get("withdrawn") for record in read(out)) == 5
+    assert 0 < sum(bool(record.get("withdrawn")) for record in read(out)) < 20
+
+
+@pytest.mark.parametrize(
+    ("paper", "mark", "stays"),
+    [
+        ({"version": 2, "updated": "2024-05-01"}, {"updated": "2024-05-02"}, False),
+        ({"version": 2, "updated": "2024-05-01"}, {"updated": "2024-04-02"}, True),
+        ({"version": 2}, {}, False),
+        ({}, {"version": 2}, False),
+        ({"version": 2}, {"version": 3}, False),
+        ({"version": 3}, {"version": 2}, True),
+    ],
+)
+def test_a_withdrawal_without_a_version_or_a_day_ends_the_paper_too(
+    run: Run, tmp_path: Path, paper: dict[str, object], mark: dict[str, object], stays: bool
+) -> None:
+    least: dict[str, object] = {"id": "2401.00001", "title": "T", "abstract": "A."}
+    other = {**least, "id": "2401.00002"}
+    file = write(
+        tmp_path / "file.jsonl", {**least, **paper}, {**least, **mark, "withdrawn": True}, other
+    )
+    run("corpus", "import", file, "--out", tmp_path / "out.jsonl")
+    assert (ids(tmp_path / "out.jsonl")[0] == "0001") is stays

@@ -1,6 +1,7 @@
 """Files to papers: formats, dates, selections, and lines that are refused."""
 
 import gzip
+import html
 import json
 import zipfile
 from datetime import date
@@ -129,7 +130,7 @@ def test_an_own_record_comes_back_unchanged() -> None:
         ({"title": ["a"]}, "bad field"),
         ({"versions": [{"created": "yesterday"}]}, "bad field"),
         ({"update_date": "2016-99-99"}, "bad field"),
-        ({"versions": "v1"}, "bad field"),
+        ({"versions": 5}, "bad field"),
         ({"versions": [{"created": "6 May 2016 00:00:00 +99999999999999999999"}]}, "bad field"),
         ({"id": "2002.09998v" + "9" * 5000}, "bad id"),
         ({"id": "２００２.０９９９７"}, "bad id"),
@@ -228,7 +229,7 @@ def test_gzip_and_zip_are_read_without_unpacking_whatever_their_name(
     [
         (b"", "is empty"),
         (b"<!DOCTYPE html><html>", "is HTML or XML"),
-        (b"[{}, {}]", "is one JSON array"),
+        (b"[]", "holds no record"),
         (b"{\x00\x01\x02", "is a binary file"),
         (b"id,title\n1,2\n", "no line of it begins with '{'"),
     ],
@@ -379,13 +380,66 @@ def test_short_dates_of_own_records_are_dates() -> None:
         ("2018", date(2018, 3, 1)),
         ("2018-05", date(2018, 5, 1)),
         ("2018-05-00", date(2018, 5, 1)),
+        ("2018-00-00", date(2018, 3, 1)),
+        ("0000-00-00", date(2018, 3, 1)),
+        ("2018-5-7", date(2018, 5, 7)),
+        ("2018/05/07", date(2018, 5, 7)),
+        ("20180507", date(2018, 5, 7)),
+        ("2018-05-07T23:10:00Z", date(2018, 5, 7)),
+        ("2018-05-07 23:10:00.5+00:00", date(2018, 5, 7)),
+        ("Mon, 7 May 2018 23:10:00 GMT", date(2018, 5, 7)),
+        ("7 May 2018", date(2018, 5, 7)),
+        ("May 7, 2018", date(2018, 5, 7)),
+        ("August 2018", date(2018, 8, 1)),
+        (2016, date(2016, 1, 1)),
+        (2018.0, date(2018, 3, 1)),
+        (1525734600, date(2018, 5, 7)),
+        (1525734600000, date(2018, 5, 7)),
     ):
         assert paper_from_record({**own, "published": text}).published == day
+    for odd in ("2018-02-30", "2018-13", "soon", "05/07/2018", True, ["2018"]):
+        with pytest.raises(RecordError, match="published"):
+            paper_from_record({**own, "published": odd})
+
+
+def test_versions_may_have_days_in_any_form_and_order() -> None:
+    own = {"id": "1803.00001", "title": "T", "abstract": "A.", "update_date": "2021-01-01"}
+    first, second = {"version": "v1", "created": "2018-03-05T01:00:00Z"}, {"version": 2}
+    orders: list[Any] = [[second, first], [first, {"version": "v2", "created": "2020-01-01"}]]
+    for versions in orders:
+        paper = paper_from_record({**own, "versions": versions})
+        assert (paper.published, paper.version) == (date(2018, 3, 5), 2)
+    undated: list[Any] = ["v2", ["v2", "v1"], [{"version": "v2", "created": None}]]
+    for versions in undated:
+        paper = paper_from_record({**own, "versions": versions})
+        assert (paper.published, paper.version) == (date(2018, 3, 1), 2)
 
 
 def test_categories_are_parted_by_any_usual_sign_and_spelt_as_arxiv_does() -> None:
-    for text in ("astro-ph.ga|HEP-PH", "astro-ph.GA, hep-ph", "ASTRO-PH.GA; hep-ph,"):
+    for text in (
+        "astro-ph.ga|HEP-PH",
+        "astro-ph.GA, hep-ph",
+        "ASTRO-PH.GA; hep-ph,",
+        "astro-ph.GA/hep-ph",
+        "astro-ph.GA and hep-ph",
+        "astro-ph.GA (Primary), hep-ph",
+        "['astro-ph.GA', 'hep-ph']",
+        "Astrophysics of Galaxies (astro-ph.GA); High Energy Physics (hep-ph)",
+        "astro-ph.GA hep-ph astro-ph.ga 85A40 J.2",
+        ["ASTRO-PH.GA", "hep-ph"],
+        ["astro-ph.GA hep-ph", None],
+        ["astro-ph.ga|hep-ph"],
+    ):
         assert paper_from_record(record(categories=text)).categories == ("astro-ph.GA", "hep-ph")
+
+
+def test_a_category_is_selected_however_a_file_spells_it(tmp_path: Path) -> None:
+    path = tmp_path / "spelt.json"
+    lines = [kaggle_line(n, categories=text) for n, text in enumerate(("ASTRO-PH.CO", "gr-qc"))]
+    path.write_text("\n".join(lines))
+    papers, intake, _ = take(path, tmp_path, Selection(category="astro-ph.co"))
+    assert [paper.categories for paper in papers] == [("astro-ph.CO",)]
+    assert intake.not_selected == 1
 
 
 def test_markup_of_other_services_becomes_text_and_tex() -> None:
@@ -420,5 +474,39 @@ def test_a_paper_is_withdrawn_if_it_says_so_of_itself(comments: str, withdrawn: 
 
 
 def test_a_doi_that_is_given_as_an_address_is_a_doi() -> None:
-    for doi in ("https://doi.org/10.1000/1", "http://dx.doi.org/10.1000/1", "doi:10.1000/1"):
+    for doi in (
+        "https://doi.org/10.1000/1",
+        "http://dx.doi.org/10.1000/1",
+        "www.doi.org/10.1000/1/",
+        "doi:10.1000/1",
+        "doi:doi:10.1000/1",
+        "DOI 10.1000/1.",
+        "DOI: 10.1000/1,",
+        "info:doi/10.1000/1",
+        "(10.1000/1)",
+        "<https://doi.org/10.1000/1>",
+        "https://doi.org/10.1000%2F1",
+        "https://example.org/article/10.1000/1/pdf",
+        "10.1000/1 (in press)",
+        "10.1000/1; 10.1000/2",
+        "10.1000/1,10.1000/2",
+        "10.1000/1\u200b",
+    ):
         assert paper_from_record(record(doi=doi)).doi == "10.1000/1"
+    sici = "10.1002/(SICI)1521-3994(199908)320:4/5<163::AID-ASNA163>3.0.CO;2-4"
+    for doi in (sici, html.escape(sici), f"({sici})", f"https://doi.org/{sici}."):
+        assert paper_from_record(record(doi=doi)).doi == sici
+    for other in ("", "none", "in press", "https://doi.org/", "10.1000", None):
+        assert paper_from_record(record(doi=other)).doi is None
+
+
+def test_a_journal_reference_is_kept_without_markup() -> None:
+    for key in ("journal-ref", "journal_ref"):
+        paper = paper_from_record(record(**{key: " A&amp;A  650,\n A12 <b>(2021)</b>"}))
+        assert paper.journal_ref == "A&A 650, A12 (2021)"
+    assert paper_from_record(record(**{"journal-ref": " "})).journal_ref is None
+
+
+def test_what_has_no_width_does_not_get_into_a_title() -> None:
+    text = "super&shy;nova\u200b of\u202e a\ufeff star&nbsp;field"
+    assert paper_from_record(record(title=text)).title == "supernova of a star field"

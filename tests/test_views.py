@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -251,6 +252,7 @@ FIRST = {
     "abstract": r"We weigh H$_2$ in $10^{10}\,M_\odot$ galaxies.",
     "url": "https://arxiv.org/abs/2401.00001",
     "doi": "10.1000/x",
+    "journal_ref": None,
     "version": 2,
     "is_summary": False,
 }
@@ -282,6 +284,17 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     assert row["authors"] == r"Maartje van der Berg; B. T\'etl\'as"
     assert row["categories"] == "astro-ph.GA astro-ph.CO"
     assert row["doi"] == ""
+
+
+def test_every_format_for_programs_has_the_journal_reference(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paper = replace(a_paper(), journal_ref="ApJ 912, 1 (2024)")
+    for format in ("json", "jsonl", "csv"):
+        render.write_hits([Hit(1, 0.5, paper)], format=format, query=None, index="main")
+        assert "ApJ 912, 1 (2024)" in capsys.readouterr().out
+    render.write_papers([paper], format="json")
+    assert json.loads(capsys.readouterr().out)["journal_ref"] == "ApJ 912, 1 (2024)"
 
 
 def test_ids_and_bibtex_are_the_papers_alone(written: Callable[..., str]) -> None:

@@ -46,8 +46,10 @@ def import_(
 ) -> None:
     """Select papers from large files into one small file.
 
-    The files are those that `astrosearch index` reads. Of two records of a paper, the newer one is
-    kept.
+    The files are those that `astrosearch index` reads: JSON Lines or JSON in the form of the Kaggle
+    snapshot (also from Hugging Face), ADS, arxiv.py, Semantic Scholar, or astrosearch itself. Of
+    two records of a paper, the newer one is kept. Withdrawn papers stay as marks, so that no older
+    file brings them back.
 
     \b
     astrosearch corpus import arxiv-metadata-oai-snapshot.json \\
@@ -60,7 +62,9 @@ def import_(
     intake, count = _import(sources, out, Selection(**selection), strict)
     listed = f"; listed in {_rejected(out)}" if intake.refused else ""
     notify(f"{intake.summary()}{listed}")
-    notify(f"{_count(count, 'paper')}; {_next_step(out)}")
+    withdrawn = len(intake.withdrawn)
+    marks = f" and {_count(withdrawn, 'mark')} of what was withdrawn" if withdrawn else ""
+    notify(f"{_count(count, 'paper')}{marks}; {_next_step(out)}")
 
 
 def _import(
@@ -89,9 +93,11 @@ def _import(
             try:
                 intake = import_papers(sources, selection, papers, rejected, strict=strict)
                 with closing(Corpus(papers)) as corpus, lines.open("wb") as stream:
-                    stream.writelines(
-                        orjson.dumps(record_from_paper(paper)) + b"\n" for paper in corpus
-                    )
+                    for paper in corpus:
+                        stream.write(orjson.dumps(record_from_paper(paper)) + b"\n")
+                    for paper in intake.withdrawn:
+                        mark = record_from_paper(paper, withdrawn=True)
+                        stream.write(orjson.dumps(mark) + b"\n")
                     count = len(corpus)
                 if intake.refused:
                     atomic.publish_file(rejected, _rejected(out))

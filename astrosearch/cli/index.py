@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="arXiv's Kaggle snapshot or JSON Lines of your own: .json, .jsonl, .gz or .zip. May be "
-    "repeated.",
+    help="arXiv's Kaggle snapshot, records of ADS, arxiv.py or Semantic Scholar, or JSON Lines of "
+    "your own: .json, .jsonl, .gz or .zip. May be repeated.",
 )
 @selection_options
 @click.option(

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from astrosearch.corpus.filters import check_days
-from astrosearch.corpus.json_lines import json_lines, parsed
+from astrosearch.corpus.json_lines import json_records, parsed
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
-from astrosearch.corpus.writer import CorpusWriter
+from astrosearch.corpus.writer import CorpusWriter, withdrawal
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
 
@@ -108,6 +108,8 @@ class Intake:
     """Lines by the reason of their refusal."""
     first_refused: list[Refusal] = field(default_factory=list)
     """`FIRST_REFUSED` of them at most."""
+    withdrawn: list[Paper] = field(default_factory=list)
+    """Of the selection, for `record_from_paper` to mark: earlier records of them are to go."""
 
     def summary(self) -> str:
         parts = [f"{self.lines:,} lines read"]
@@ -142,18 +144,18 @@ def read_papers(
     """
     # Most lines of arXiv end here: one that does not contain the category's name needs no parsing.
     # One that is cut short is left to the parser, which refuses it.
-    wanted = (selection.category or "").encode()
+    wanted = (selection.category or "").lower().encode()
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
         refused: Counter[str] = Counter()
-        for tried, (number, line) in enumerate(json_lines(source)):
+        for tried, (number, line) in enumerate(json_records(source)):
             if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
                 raise CorpusError(
                     f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
                     f"lines are not papers ({_reasons(refused)})"
                 )
             intake.lines += 1
-            if wanted not in line and line.endswith((b"}", b"}\r")):
+            if wanted not in line.lower() and line.endswith((b"}", b"}\r")):
                 intake.not_selected += 1
                 continue
             try:
@@ -191,6 +193,7 @@ def import_papers(
         NothingFound: if no paper is selected.
     """
     intake = Intake()
+    withdrawn: dict[str, Paper] = {}
     writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
     with closing(writer), rejected.open("wb") as stream:
 
@@ -204,7 +207,12 @@ def import_papers(
             if intake.refused.total() <= MOST_LISTED:
                 stream.write(orjson.dumps(refusal, option=orjson.OPT_APPEND_NEWLINE))
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse, writer.withdraw):
+        def withdraw(paper: Paper) -> None:
+            writer.withdraw(paper)
+            before = withdrawn.get(paper.id, paper)
+            withdrawn[paper.id] = max(before, paper, key=withdrawal)
+
+        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw):
             lost = writer.add(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1
@@ -214,6 +222,11 @@ def import_papers(
             if selection.limit is not None and writer.count >= selection.limit:
                 break
         writer.finish()
+    intake.withdrawn = [
+        paper
+        for paper in withdrawn.values()
+        if selection.takes(paper) and writer.has_mark(paper.id)
+    ]
     if writer.count == 0:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:

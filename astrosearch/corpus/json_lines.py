@@ -1,17 +1,21 @@
-"""Lines of a JSON Lines file, plain, gzipped or zipped, streamed in bounded memory."""
+"""Records of a JSON Lines file or a JSON document, plain, gzipped or zipped, streamed in bounded
+memory."""
 
 import gzip
 import io
+import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 import orjson
 
+from astrosearch.corpus import json_documents
+from astrosearch.corpus.json_documents import UnfinishedDocument, is_document
 from astrosearch.errors import AstrosearchError, CorpusError, RecordError
 
 Stream = io.BufferedReader | gzip.GzipFile | zipfile.ZipExtFile
@@ -32,40 +36,40 @@ BLOCK = 2**20
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each line that is not blank, with its number from 1; one that is too long is cut.
+def json_records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each record of a file, unparsed, with the number of its line from 1; one that is too long is
+    cut. Of JSON Lines these are the lines that are not blank.
 
     Raises:
-        CorpusError: if the file is missing, a directory, or not JSON Lines.
+        CorpusError: if the file is missing, a directory, or not JSON.
         AstrosearchError: if it breaks off in the middle (a truncated download).
     """
     number = 0
     with _open(path) as stream:
+        beginning = _beginning(path, stream)
         try:
-            for number, line in enumerate(_lines(stream, path), start=1):
-                if line and not line.isspace():
-                    yield number, line
-        except _DAMAGE as error:
+            blocks = _blocks(stream, path)
+            if is_document(beginning):
+                records = json_documents.records(blocks, LONGEST_LINE)
+            else:
+                records = enumerate(_lines(blocks), start=1)
+            for number, record in records:
+                if record and not record.isspace():
+                    yield number, record
+        except (*_DAMAGE, UnfinishedDocument) as error:
+            reason = f" ({error})" if str(error) else ""
             raise AstrosearchError(
-                f"{path} breaks off or is damaged after line {number:,} ({error}); "
-                "download it again"
+                f"{path} breaks off or is damaged after line {number:,}{reason}; download it again"
             ) from None
+    if number == 0:
+        raise CorpusError(f"{path} holds no record")
 
 
-def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
-    """Lines without their ends, cut from large blocks: four times as fast as readline."""
-    _check_beginning(path, stream)
-    rest = b""
+def _blocks(stream: Stream, path: Path) -> Iterator[bytes]:
     left = max(MOST_UNPACKED, LARGEST_RATIO * path.stat().st_size)
     block = stream.read1(BLOCK).removeprefix(BYTE_ORDER_MARK)
     while block:
-        *lines, block = block.split(b"\n")
-        if lines:
-            lines[0] = rest + lines[0]
-            rest = block
-            yield from lines
-        elif len(rest) < LONGEST_LINE:
-            rest += block
+        yield block
         block = stream.read1(BLOCK)
         left -= len(block)
         if left < 0 and path.is_file():  # what comes down a pipe has no size
@@ -73,12 +77,26 @@ def _lines(stream: Stream, path: Path) -> Iterator[bytes]:
                 f"{path} unpacks to more than {LARGEST_RATIO} times its size: no papers pack so "
                 "well; if it is what it claims to be, unpack it and name that file"
             )
+
+
+def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without their ends, cut from large blocks: four times as fast as readline."""
+    rest = b""
+    for block in blocks:
+        *lines, last = block.split(b"\n")
+        if lines:
+            lines[0] = rest + lines[0]
+            rest = last
+            yield from lines
+        elif len(rest) < LONGEST_LINE:
+            rest += last
     if rest:
         yield rest
 
 
 def parsed(line: bytes) -> object:
-    """
+    """The value of a line. `NaN`, which Python and pandas write for what is missing, is null.
+
     Raises:
         RecordError: if the line is not JSON, or too long to be a record.
     """
@@ -87,6 +105,11 @@ def parsed(line: bytes) -> object:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError as error:
+        if b"NaN" in line:
+            try:
+                return json.loads(line, parse_constant=lambda constant: None)
+            except (ValueError, RecursionError):
+                pass
         raise RecordError("broken JSON", str(error)) from None
 
 
@@ -129,8 +152,8 @@ def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _check_beginning(path: Path, stream: Stream) -> None:
-    """Refuse what is not a JSON Lines file by its first bytes, before anything else is read."""
+def _beginning(path: Path, stream: Stream) -> bytes:
+    """The first bytes of a file, without blanks before them; refuses what is not JSON."""
     start = stream.peek(65536)[:65536] if hasattr(stream, "peek") else b""
     text = start.removeprefix(BYTE_ORDER_MARK).lstrip()
     if not text:
@@ -139,7 +162,6 @@ def _check_beginning(path: Path, stream: Stream) -> None:
         raise CorpusError(f"{path} is a binary file, not JSON Lines")
     if text[:1] == b"<":
         raise CorpusError(f"{path} is HTML or XML, not JSON Lines: is it a saved error page?")
-    if text[:1] == b"[":
-        raise CorpusError(f"{path} is one JSON array; write one JSON object a line (jq -c '.[]')")
-    if not any(line.lstrip()[:1] == b"{" for line in text.splitlines()):
+    if not is_document(text) and not any(line.lstrip()[:1] == b"{" for line in text.splitlines()):
         raise CorpusError(f"{path} is not JSON Lines: no line of it begins with '{{'")
+    return text

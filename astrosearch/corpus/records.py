@@ -1,4 +1,4 @@
-"""One JSON object to one `Paper`, and back: the Kaggle snapshot's fields, and our own.
+"""One JSON object to one `Paper`, and back: our own fields, and those of the Kaggle snapshot.
 
 Our own record holds the fields of `Paper` under their own names, dates as YYYY-MM-DD:
 
@@ -7,20 +7,30 @@ Our own record holds the fields of `Paper` under their own names, dates as YYYY-
      "version": 1}
 
 The Kaggle snapshot (https://www.kaggle.com/datasets/Cornell-University/arxiv) holds authors and
-categories as strings and dates in `versions`. `is_summary` is written only where it is true.
+categories as texts and dates in `versions`; its copies hold some of them as lists. A field may be
+in either form. `is_summary`, `journal_ref` and `withdrawn` are written only where they tell
+something. Records of other services are brought into this form by `forms`.
 """
 
 import re
-from collections.abc import Mapping
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, cast
 
+from astrosearch.corpus.forms import own_fields
 from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
-from astrosearch.papers import Paper, month_of_id, normal_category, parse_id
-from astrosearch.text.authors import agrees, name_from_parts, split_authors, tidy
+from astrosearch.papers import ArxivId, Paper, month_of_id, normal_category, parse_id
+from astrosearch.text.authors import (
+    agrees,
+    is_group,
+    name_from_parts,
+    split_authors,
+    split_name,
+    tidy,
+)
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
@@ -28,7 +38,10 @@ LONGEST_TEXT = 100_000
 any work on a paper takes."""
 
 _SPACE = re.compile(r"[\t-\r\x85]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+)
+"""Control characters, and those that have no width: soft hyphens, directions, byte order marks."""
 
 
 class WithdrawnError(RecordError):
@@ -40,48 +53,51 @@ class WithdrawnError(RecordError):
 
 
 def paper_from_record(record: object) -> Paper:
-    """Read a record in either form; ours is recognised by its lists, or its date `published`.
+    """Read a record in any of the forms.
 
     Raises:
         RecordError: with the reason it is counted under, if the record cannot be a paper.
     """
     if not isinstance(record, dict):
         raise RecordError("not a record", f"a JSON {type(record).__name__}, not an object")
-    fields = cast(dict[str, Any], record)
-    arxiv_id = fields.get("id")
-    if arxiv_id is None or arxiv_id == "":
-        raise RecordError("no id", "the record has no id")
-    if not isinstance(arxiv_id, str):
-        raise RecordError(
-            "id not a string",
-            f"id {arxiv_id!r} is a {type(arxiv_id).__name__}: digits may be lost, "
-            "write identifiers as strings",
-        )
     try:
-        paper_id, version = parse_id(arxiv_id)
-    except IdentifierError as error:
-        raise RecordError("bad id", str(error)) from None
+        fields = own_fields(cast(dict[str, Any], record))
+    except (AttributeError, TypeError) as error:
+        raise RecordError("bad field", f"a field has an odd value ({error})") from None
+    paper_id, version = _id(fields.get("id"))
     abstract = _fold(without_markup(_text(fields, "abstract")))
-    if not abstract:
+    if not abstract or _NO_ABSTRACT.fullmatch(abstract):
         raise RecordError("no abstract", f"{paper_id} has no abstract")
     title = _fold(without_markup(_text(fields, "title")))
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
         raise RecordError("text too long", f"{paper_id} has more than {LONGEST_TEXT:,} characters")
-    is_own = (
-        "published" in fields
-        or isinstance(fields.get("authors"), list)
-        or (isinstance(fields.get("categories"), list) and "versions" not in fields)
-    )
-    read = _own if is_own else _kaggle
     try:
-        paper = read(fields, paper_id, version, title, abstract)
+        paper = _paper(fields, paper_id, version, title, abstract)
     except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         raise RecordError("bad field", f"{paper_id}: a field has an odd value ({error})") from None
-    if is_withdrawn(_text(fields, "comments"), abstract) or fields.get("withdrawn") is True:
+    if is_withdrawn(_text(fields, "comments"), abstract, title) or fields.get("withdrawn") is True:
         raise WithdrawnError(paper)
     return paper
+
+
+_NO_ABSTRACT = re.compile(r"(?:abstract )?not available\.?|no abstract(?: available)?\.?", re.I)
+
+
+def _id(value: object) -> ArxivId:
+    if value is None or value == "":
+        raise RecordError("no id", "the record has no id")
+    if not isinstance(value, str):
+        raise RecordError(
+            "id not a string",
+            f"id {value!r} is a {type(value).__name__}: digits may be lost, "
+            "write identifiers as strings",
+        )
+    try:
+        return parse_id(value)
+    except IdentifierError as error:
+        raise RecordError("bad id", str(error)) from None
 
 
 def record_from_paper(paper: Paper, *, withdrawn: bool = False) -> dict[str, object]:
@@ -109,61 +125,73 @@ def record_from_paper(paper: Paper, *, withdrawn: bool = False) -> dict[str, obj
     return record
 
 
-def _own(
-    fields: Mapping[str, Any], paper_id: str, version: int | None, title: str, abstract: str
-) -> Paper:
-    authors, categories = fields.get("authors") or [], fields.get("categories") or []
-    if isinstance(authors, str):
-        authors = split_authors(authors)
-    if isinstance(categories, str):
-        categories = [categories]
-    return Paper(
-        id=paper_id,
-        title=title,
-        abstract=abstract,
-        authors=tuple(tidy(name) for name in authors),
-        categories=_categories(" ".join(categories)),
-        published=_iso_date(fields, "published", paper_id) or month_of_id(paper_id),
-        updated=_iso_date(fields, "updated", paper_id),
-        doi=_doi(_text(fields, "doi")),
-        version=version or _whole_number(fields.get("version")),
-        is_summary=fields.get("is_summary") is True,
-        journal_ref=_text(fields, "journal_ref") or _text(fields, "journal-ref") or None,
-    )
-
-
-def _kaggle(
+def _paper(
     fields: Mapping[str, Any], paper_id: str, version: int | None, title: str, abstract: str
 ) -> Paper:
     versions = fields.get("versions") or []
-    updated = _iso_date(fields, "update_date", paper_id)
-    if versions and version is None:
-        version = max(map(_number_of_version, versions)) or None
+    if isinstance(versions, str):
+        versions = [versions]
+    numbers = map(_number_of_version, versions)
+    updated = _day(fields, "updated", paper_id) or _day(fields, "update_date", paper_id)
+    issued = _day(fields, "issued", paper_id)
     return Paper(
         id=paper_id,
         title=title,
         abstract=abstract,
-        authors=_authors(fields.get("authors_parsed"), _text(fields, "authors")),
-        categories=_categories(_text(fields, "categories")),
-        published=_published(versions, updated, paper_id),
+        authors=_authors(fields),
+        categories=_categories(fields.get("categories")),
+        published=_day(fields, "published", paper_id)
+        or _first_day(versions, (updated, issued), paper_id),
         updated=updated,
-        doi=_doi(_text(fields, "doi").split(" ")[0]),
-        version=version,
-        journal_ref=_text(fields, "journal-ref") or None,
+        doi=doi_in(_text(fields, "doi")),
+        version=version or _whole_number(fields.get("version")) or max(numbers, default=0) or None,
+        is_summary=fields.get("is_summary") is True,
+        journal_ref=_journal_ref(fields),
     )
 
 
-_BEFORE_A_DOI = re.compile(r"^(?:(?:https?://)?(?:dx\.|www\.)?doi\.org/|doi:\s*)+", re.IGNORECASE)
+def _journal_ref(fields: Mapping[str, Any]) -> str | None:
+    text = _text(fields, "journal_ref") or _text(fields, "journal-ref")
+    return _fold(without_markup(text)) or None
 
 
-def _doi(text: str) -> str | None:
-    """A DOI without the address that leads to it."""
-    return _BEFORE_A_DOI.sub("", text) or None
+_DOI = re.compile(r"10\.\d[\d.]*/\S+?(?=[,;]?(?:\s|$)|[,;]\s*(?:doi:\s*)?10\.\d{4})", re.IGNORECASE)
+_BEHIND_A_DOI = re.compile(r"(?:[.,;:'\"”’>}/\]]+|/(?:pdf|epdf|full|abstract|meta))$")
 
 
-def _categories(text: str) -> tuple[str, ...]:
-    """Categories between blanks, commas, semicolons or bars, as arXiv spells them."""
-    return tuple(dict.fromkeys(map(_category, filter(None, re.split(r"[\s,;|]+", text)))))
+def doi_in(text: str) -> str | None:
+    """The first DOI in a text: alone, behind `doi:`, or in an address; None if there is none.
+
+    >>> doi_in("DOI 10.1093/mnras/stab1."), doi_in("https://doi.org/10.1016%2Fj.new.2020")
+    ('10.1093/mnras/stab1', '10.1016/j.new.2020')
+    """
+    match = _DOI.search(re.sub("%2f", "/", tidy(text[:1000]), flags=re.IGNORECASE))
+    if match is None:
+        return None
+    doi = match[0]
+    while (shorter := _BEHIND_A_DOI.sub("", doi)) != doi or (
+        doi.endswith(")") and doi.count("(") < doi.count(")")
+    ):
+        doi = shorter if shorter != doi else doi[:-1]
+    return doi
+
+
+def _categories(value: object) -> tuple[str, ...]:
+    """Categories between blanks, commas, semicolons or bars, as arXiv spells them; those of the
+    ACM and the MSC (`J.2`, `85A40 (Primary)`), which have digits, are left out."""
+    if isinstance(value, Mapping):
+        raise TypeError("categories is an object")
+    items = [value] if isinstance(value, str) else filter(None, cast(list[str], value or []))
+    text = " ".join(items)
+    text = _RANK.sub(" ", _fold(text))
+    names = _IN_BRACKETS.findall(text) or re.split(r"(?:[\s,;|/&·()\[\]'\"]|\band\b)+", text)
+    return tuple(dict.fromkeys(_category(name) for name in names if not _NOT_ARXIV.search(name)))
+
+
+_RANK = re.compile(r"\((?:primary|secondary)\)", re.IGNORECASE)
+_IN_BRACKETS = re.compile(r"\(([A-Za-z-]+(?:\.[A-Za-z-]+)?)\)")
+"""Astrophysics of Galaxies (astro-ph.GA)"""
+_NOT_ARXIV = re.compile(r"\d|^$")
 
 
 @lru_cache(maxsize=1024)
@@ -174,30 +202,52 @@ def _category(text: str) -> str:
         return text
 
 
-def _published(versions: list[Any], updated: date | None, paper_id: str) -> date:
-    """Day of the first version. Without it the id knows the month; the record may have changed
-    years later."""
+def _first_day(versions: list[Any], others: Iterable[date | None], paper_id: str) -> date:
+    """Day of the first version. Without it the id knows the month, of which other days may be: the
+    record may have changed, or a journal have printed the paper, years later."""
     month = month_of_id(paper_id)
     days = {_number_of_version(version): _created(version, paper_id) for version in versions}
     dated = {number: day for number, day in days.items() if day}
     if dated and min(dated) <= 1:
         return dated[min(dated)]
-    for day in (*dated.values(), updated):
+    for day in (*dated.values(), *others):
         if day and (day.year, day.month) == (month.year, month.month):
             return day
     return month
 
 
-def _number_of_version(version: Mapping[str, Any]) -> int:
-    return _whole_number(str(version.get("version", "")).lstrip("vV")) or 0
+def _number_of_version(version: Mapping[str, Any] | str) -> int:
+    """Of `{"version": "v2"}`, or of `v2` alone; 0 if it has none."""
+    name = version if isinstance(version, str) else str(version.get("version", ""))
+    return _whole_number(name.strip().lstrip("vV")) or 0
 
 
-def _authors(parsed: object, text: str) -> tuple[str, ...]:
+def _authors(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of `authors_parsed`, unless it is of another list; else those of `authors`."""
+    parsed = fields.get("authors_parsed")
+    if isinstance(fields.get("authors"), list) and not parsed:
+        return tuple(filter(None, map(_name, fields["authors"])))
+    text = "" if isinstance(fields.get("authors"), list) else _text(fields, "authors")
     if not parsed:
         return split_authors(text)
     names = _names_from_parts(parsed)
     return names if names and (not text or agrees(names, text)) else split_authors(text)
+
+
+def _name(author: str | Mapping[str, Any]) -> str:
+    """A name as it is stored, from a text or from an object that has it whole or in parts."""
+    if isinstance(author, str):
+        name = tidy(author)
+        if "," not in name or is_group(name):
+            return name
+        parts = split_name(name)
+        return name_from_parts(parts.surname, parts.given, parts.suffix)
+    if author.get("name"):
+        return _name(author["name"])
+    middle = author.get("middle") or []
+    given = [author.get("first") or author.get("given") or "", *middle]
+    family = author.get("last") or author.get("family") or ""
+    return name_from_parts(tidy(family), tidy(" ".join(given)), tidy(author.get("suffix") or ""))
 
 
 def _names_from_parts(parsed: object) -> tuple[str, ...]:
@@ -226,29 +276,57 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     return _fold(value)
 
 
-def _iso_date(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
+def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
     value = fields.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is int and value >= _FIRST_SECOND:
+        seconds = value if value < 1000 * _FIRST_SECOND else value // 1000
+        return datetime.fromtimestamp(seconds, UTC).date()
     text = str(value) if type(value) is int else _text(fields, name)
-    if not text:
+    if not text or text.startswith("0000"):  # 0000-00-00 is how databases write no date
         return None
+    day = _read_day(text, paper_id)
+    if day is None:
+        raise RecordError("bad field", f"{paper_id}: {name} {text!r} is not a date")
+    return day
+
+
+_FIRST_SECOND = 5 * 10**8
+"""Since 1970, in 1985: numbers from here on are seconds, or milliseconds as pandas writes them."""
+_IN_WORDS = re.compile(
+    r"(?:(\d{1,2})\s+)?([A-Z][a-z]{2})[a-z]*\.?\s+(?:(\d{1,2}),?\s+)?(\d{4})", re.ASCII
+)
+_NUMBERS = re.compile(
+    r"(\d{4})(?:([-/.])(\d{1,2})(?:\2(\d{1,2}))?)?(?:[T ]\d\d?:.*|[T ]?Z?)", re.ASCII
+)
+
+
+def _read_day(text: str, paper_id: str) -> date | None:
+    """2016-05-06, with a time or without; 2016-5, 2016-05-00 and 2016, whose first day is taken;
+    6 May 2016, May 6, 2016 and May 2016; Fri, 6 May 2016 10:00:00 GMT. None if a text is not a
+    date."""
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
         pass
-    short = _SHORT_DATE.fullmatch(text)
-    if short is None or not 0 <= int(short[2] or 0) <= 12 or not int(short[1]):
-        raise RecordError("bad field", f"{paper_id}: {name} {text!r} is not a date")
-    year, month = int(short[1]), int(short[2] or 0)
-    issued = month_of_id(paper_id)
-    return issued if not month and year == issued.year else date(year, month or 1, 1)
+    match = _NUMBERS.fullmatch(text)
+    words = _IN_WORDS.fullmatch(text)
+    try:
+        if words and words[2] in _MONTHS:
+            return date(int(words[4]), _MONTHS[words[2]], int(words[1] or words[3] or 1))
+        if match is None:
+            return parsedate_to_datetime(text).date()
+        year, month, day = (int(match[group] or 0) for group in (1, 3, 4))
+        issued = month_of_id(paper_id)
+        return issued if not month and year == issued.year else date(year, month or 1, day or 1)
+    except (TypeError, ValueError):
+        return None
 
 
-_SHORT_DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-00)?)?", re.ASCII)
-
-
-def _created(version: Mapping[str, Any], paper_id: str) -> date | None:
+def _created(version: Mapping[str, Any] | str, paper_id: str) -> date | None:
     """`{"created": "Fri, 06 May 2016 00:00:00 GMT"}` to its day."""
-    value = version.get("created")
+    value = None if isinstance(version, str) else version.get("created")
     if not value:
         return None
     # strptime takes 8 microseconds, the general parser 20; a snapshot has millions of lines.
@@ -256,11 +334,10 @@ def _created(version: Mapping[str, Any], paper_id: str) -> date | None:
         return date(int(value[12:16]), _MONTHS[value[8:11]], int(value[5:7]))
     except (KeyError, ValueError):
         pass
-    try:
-        parsed: datetime = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        raise RecordError("bad field", f"{paper_id}: created {value!r} is not a date") from None
-    return parsed.date()
+    day = _read_day(value, paper_id)
+    if day is None:
+        raise RecordError("bad field", f"{paper_id}: created {value!r} is not a date")
+    return day
 
 
 _MONTHS = {

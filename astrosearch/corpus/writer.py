@@ -47,9 +47,7 @@ class CorpusWriter:
 
     def _draw(self, paper: Paper, sample: int) -> Paper | None:
         """`add` with the table as a reservoir."""
-        draw = int.from_bytes(
-            hashlib.blake2b(f"{self._seed}:{paper.id}".encode(), digest_size=8).digest()
-        )
+        draw = self._draw_of(paper.id)
         if self.count < sample:
             if not self._insert(self.count, paper):
                 return self._settle(paper)
@@ -65,6 +63,10 @@ class CorpusWriter:
         heapq.heapreplace(self._largest, (-draw, row))
         return None
 
+    def _draw_of(self, paper_id: str) -> int:
+        text = f"{self._seed}:{paper_id}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
     def _settle(self, paper: Paper) -> Paper:
         """Keep the later of two records of one paper; returns the other."""
         row, *fields = self._db.execute(
@@ -78,8 +80,16 @@ class CorpusWriter:
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        before = self._withdrawn.get(paper.id)
-        self._withdrawn[paper.id] = max(_recency(paper), before or _recency(paper))
+        mark = withdrawal(paper)
+        self._withdrawn[paper.id] = max(mark, self._withdrawn.get(paper.id, mark))
+
+    def has_mark(self, paper_id: str) -> bool:
+        """Whether a paper was withdrawn and no later record brought it back, once the file is
+        whole; of a sample only if the paper would be in it."""
+        if paper_id not in self._withdrawn:
+            return False
+        is_sampled = self._sample is not None and len(self._largest) == self._sample
+        return not is_sampled or self._draw_of(paper_id) <= -self._largest[0][0]
 
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
@@ -89,11 +99,13 @@ class CorpusWriter:
 
     def _take_out_withdrawn(self) -> None:
         gaps: list[int] = []
-        for paper_id, recency in self._withdrawn.items():
+        for paper_id, mark in [*self._withdrawn.items()]:
             row = self._db.execute(
                 f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
             ).fetchone()
-            if row and _recency(paper_from_fields(row[1:])) <= recency:
+            if row and not ends(mark, paper_from_fields(row[1:])):
+                del self._withdrawn[paper_id]
+            elif row:
                 self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
                 gaps.append(row[0])
         # Rows stay in order and without a gap: each moves down by the gaps before it.
@@ -133,6 +145,18 @@ class CorpusWriter:
             ),
         )
         return cursor.rowcount == 1
+
+
+def withdrawal(paper: Paper) -> tuple[int, date]:
+    """Version and day of a withdrawal; 0 and the last of days where they are not known."""
+    return paper.version or 0, paper.updated or (paper.published if paper.version else date.max)
+
+
+def ends(withdrawal: tuple[int, date], paper: Paper) -> bool:
+    """Whether a withdrawal is not older than a record of its paper: by version if both have one,
+    else by day."""
+    version, day = _recency(paper)
+    return withdrawal >= (version, day) if withdrawal[0] and version else withdrawal[1] >= day
 
 
 def _recency(paper: Paper) -> tuple[int, date]:

@@ -61,6 +61,7 @@ def paper_record(paper: Paper) -> dict[str, object]:
         "abstract": paper.abstract,
         "url": paper.url,
         "doi": paper.doi,
+        "journal_ref": paper.journal_ref,
         "version": paper.version,
         "is_summary": paper.is_summary,
     }

@@ -9,7 +9,7 @@ import re
 from typing import Literal, NamedTuple
 
 from astrosearch.errors import IdentifierError
-from astrosearch.papers import LONGEST_ID, parse_id, without_wrapping
+from astrosearch.papers import LONGEST_ID, arxiv_id_of_bibcode, parse_id, without_wrapping
 
 Kind = Literal["arXiv identifier", "DOI", "bibcode"]
 
@@ -37,8 +37,6 @@ _ADS = re.compile(
     re.IGNORECASE,
 )
 _BIBCODE = re.compile(r"(?:bibcode:\s*)?([12]\d{3}[A-Za-z][A-Za-z0-9.&]{13}[A-Za-z.:])")
-_NEW_PREPRINT = re.compile(r"\d{4}arXiv(\d{4})\.?(\d{4,5})[A-Za-z.:]")
-_OLD_PREPRINT = re.compile(r"\d\d(\d\d)([a-z]+(?:\.[a-z]+)?)\.*(\d{4,5})[A-Za-z.:]")
 
 
 def read_identifier(text: str) -> Identifier | None:
@@ -54,7 +52,7 @@ def read_identifier(text: str) -> Identifier | None:
         return Identifier("DOI", match[1], None)
     # A word of nineteen letters is not a bibcode, which has the digits of a volume or a page.
     if (match := _BIBCODE.fullmatch(bare)) and any(map(str.isdigit, match[1][5:])):
-        return Identifier("bibcode", match[1], _arxiv_id_of_bibcode(match[1]))
+        return Identifier("bibcode", match[1], arxiv_id_of_bibcode(match[1]))
     return None
 
 
@@ -63,12 +61,3 @@ def _arxiv_id(text: str) -> str | None:
         return parse_id(text).id
     except IdentifierError:
         return None
-
-
-def _arxiv_id_of_bibcode(bibcode: str) -> str | None:
-    if match := _NEW_PREPRINT.fullmatch(bibcode):
-        return _arxiv_id(f"{match[1]}.{match[2]}")
-    if match := _OLD_PREPRINT.fullmatch(bibcode):
-        archive, number = match[2].replace(".", "-"), match[3].zfill(5)
-        return _arxiv_id(f"{archive}/{match[1]}{number}")
-    return None

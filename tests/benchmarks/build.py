@@ -20,7 +20,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from astrosearch.corpus.json_lines import json_lines
+from astrosearch.corpus.json_lines import json_records
 
 OPENED = """
 import sys, time
@@ -47,7 +47,7 @@ print(f"recall@10 {recall:.3f}")
 
 def make_corpus(source: Path, target: Path, count: int, length: int) -> None:
     """Write `count` papers of `length` words, a fifth of them in the title."""
-    records = [json.loads(line) for _, line in islice(json_lines(source), 2_000)]
+    records = [json.loads(line) for _, line in islice(json_records(source), 2_000)]
     texts = [[word for word in record["abstract"].split() if word.isalpha()] for record in records]
     texts = [words for words in texts if len(words) >= length]
     draw = random.Random(0)

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from astrosearch.corpus.json_lines import json_lines
+from astrosearch.corpus.json_lines import json_records
 
 OURS = """
 import sys
@@ -47,7 +47,7 @@ print(len(astro))
 def make_snapshot(source: Path, target: Path, size: int) -> None:
     """Write `size` bytes of records, every fifth one astronomy."""
     records = [
-        record for _, line in json_lines(source) if (record := json.loads(line))["categories"]
+        record for _, line in json_records(source) if (record := json.loads(line))["categories"]
     ]
     # `datasets` infers the type of a column from its first values, so these are texts and lists.
     for record in records:
