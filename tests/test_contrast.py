@@ -661,6 +661,9 @@ def test_what_compares_tokens_is_learnt(
     options = _options(tiny_llama, tmp_path / "layers")
     result = run("train", "contrast", source, *options, "--token-share", 0.5, code=2)
     assert "only without layers" in result.stderr
+    plain = ("--layers", 0, "--pooling", "mean-without-bos", "--token-share", 0.5)
+    result = run("train", "contrast", source, *options, *plain, code=2)
+    assert "which pooling mean-without-bos does not have" in result.stderr
 
 
 def test_a_share_of_the_loss_is_that_of_compared_tokens(

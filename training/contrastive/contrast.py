@@ -82,6 +82,11 @@ def contrast(
             "texts are compared token by token only without layers: with layers, a token has "
             "another vector in each text"
         )
+    if settings.token_share and not settings.pooling.startswith("weighted"):
+        raise InputError(
+            f"texts are compared token by token only with weights of tokens, which pooling "
+            f"{settings.pooling} does not have"
+        )
     if device.type == "cpu":
         keep_freed_memory()
     with out_of_space(out), locked(out) as work:

@@ -107,8 +107,13 @@ class EmbeddingModel(torch.nn.Module):
 
     def compared_tokens(self, known: TokenStates) -> tuple[torch.Tensor, torch.Tensor]:
         """The (v, at most DIMENSIONS) unit vectors and (v,) weights of tokens, with which texts are
-        compared token by token."""
-        assert self.log_weights is not None
+        compared token by token.
+
+        Raises:
+            ValueError: if the pooling gives tokens no weights.
+        """
+        if self.log_weights is None:
+            raise ValueError(f"pooling {self.pooling} gives tokens no weights")
         vectors = self._head(known.states, self.projection[:, :DIMENSIONS])
         return vectors, self.log_weights[known.tokens].exp()
 
