@@ -191,6 +191,8 @@ def _cleaned(text: str) -> str:
         text = _without_affiliation(text)
     if is_odd:
         text = _ASTRONOMY_AND.sub(_protected, text)
+    if "' t " in text:
+        text = re.sub(r"\b(in|op|van)' t ", r"\1 't ", text)
     if " -" in text:
         text = _LOOSE_HYPHEN.sub("", text)
     text = _STOP_BEFORE_INITIAL.sub("", text)
@@ -235,7 +237,8 @@ _ADDRESS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _BEGINS_ADDRESS = re.compile(
-    r"""d[eé]part|dipart|dept|schools?$|facult|laboratoi|observatoi|osservat|institut[^e]|istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)""",
+    r"""d[eé]part|dipart|dept|schools?$|facult|laboratoi|observatoi|osservat|institut[^e]
+        |istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)|astronom|astrophys""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OF_ADDRESSES = re.compile(

@@ -50,8 +50,9 @@ OF_FAMILIES = frozenset("filho neto netto júnior junior sobrinho".split())
 _TITLES = re.compile(r"^(?:(?:Dr|Prof)(?:\.\s*|\s+))+(?=\S)")
 # These begin a family name in lower case, wherever they stand behind a given name ...
 _PARTICLES = frozenset(
-    """'t af al ben bin binti d' da dal dalla de degli dei del dell' della delle den der des di do
-    dos du el ibn in la las le les lo los op st st. te ten ter van vom von zu zum zur""".split()
+    """'t in't op't van't af al ben bin binti d' da dal dalla de degli dei del dell' della delle den
+    der des di do dos du el ibn in la las le les lo los op st st. te ten ter van vom von zu zum
+    zur""".split()
 )
 # ... and these before a last word, with a capital too.
 _CAPITAL_PARTICLES = _PARTICLES - {"ben", "bin", "in", "op", "te", "ten"} | {"mac", "mc"}
