@@ -1131,7 +1131,7 @@ class TestForeignIndex:
         service.fault = wide
         run("query", "gas", "--yes")
         assert service.asked == [["gas"]]
-        again = run("query", "wind").stderr
+        again = run("query", "dust").stderr
         assert again == f"Sending the question to {host_of(service)} for tiny\n"
         shutil.copytree(copied, copied.parent / "other")
         assert "index other names it" in run("query", "gas of it", "-i", "other", code=3).stderr
