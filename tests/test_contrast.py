@@ -490,6 +490,28 @@ def test_what_a_teacher_knows_is_learnt(
     assert (settings["teacher"], settings["teacher_share"]) == (str(tiny_llama), 1.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--layers", 2, "--all-layers"), "--layers and --all-layers contradict each other"),
+        (("--layers", 2, "--kept-rank", 8), "--kept-rank has no effect with layers"),
+        (("--all-layers", "--kept-rank", 8), "--kept-rank has no effect with layers"),
+        (("--attention", "causal"), "--attention has no effect without layers"),
+        (("--teacher-share", 0.5), "--teacher-share needs --teacher"),
+        (
+            ("--pooling", "mean-without-bos", "--weight-learning-rate", 0.1),
+            "--weight-learning-rate has no effect with --pooling mean-without-bos",
+        ),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    run: Run, source: Path, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
+    command = ("train", "contrast", source, "--out", tmp_path / "made")
+    assert said in run(*command, *options, code=2).stderr
+    assert not (tmp_path / "made").exists()
+
+
 def _options(tiny_llama: Path, out: Path) -> list[object]:
     return [
         *("--base", tiny_llama, "--out", out, "--layers", 2, "--rank", 4, "--batch", 16),
@@ -570,7 +592,9 @@ def test_it_begins_where_an_embedding_adapter_ends(
     run: Run, source: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     words, whole = tmp_path / "words", tmp_path / "whole"
-    run("train", "contrast", source, *_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
+    options = (*_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
+    said = run("train", "contrast", source, *options).stderr
+    assert "--memory-tokens has no effect without layers" in said
     # Of a rank beyond the adapter's, which adds nothing at first.
     options = (*_options(tiny_llama, whole), "--max-pairs", 16, "--adapter", words, "--rank", 6)
     still = ("--learning-rate", 1e-9, "--head-learning-rate", 1e-9)

@@ -82,6 +82,7 @@ def test_the_command_fits_judges_and_writes(run: Run, tmp_path: Path, tiny_llama
     ("options", "code", "message"),
     [
         (("--papers", 10), 2, "10 training papers give 13 texts, too few to fit 64 dimensions"),
+        (("--dimension", 65), 2, "vectors of 64 dimensions cannot be whitened to 65"),
         (("--papers", -1), 2, "-1 is not in the range x>=2"),
         (("--held-out", -1), 2, "-1 is not in the range x>=2"),
     ],

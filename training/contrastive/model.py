@@ -211,7 +211,13 @@ def untrained_model(
     vectors = np.concatenate(
         [batch.cpu().numpy() for batch in _encoded(bare, ids, settings, device)]
     )
-    dimension = min(settings.dimension or body.config.hidden_size, len(vectors) - 1)
+    wanted = settings.dimension or body.config.hidden_size
+    dimension = min(wanted, width, len(vectors) - 1)
+    if dimension < wanted:
+        reporter.notify(
+            f"The vectors get {dimension:,} dimensions, not {wanted:,}: the linear map is fitted "
+            f"on {len(vectors):,} texts of {width:,} dimensions"
+        )
     head = LinearHead.fit(vectors, dimension, power=POWER)
     if "projection" in begun:
         head = extend_head(begun["mean"], begun["projection"], head)
