@@ -6,7 +6,8 @@ import pytest
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
-from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
+from astrosearch.search.conditions import Excluded, RequiredPhrase
+from astrosearch.search.query_parser import ParsedQuery, parse
 
 IN_TITLE = RequiredPhrase("dust", ("title",))
 
@@ -33,24 +34,23 @@ IN_TITLE = RequiredPhrase("dust", ("title",))
                 ),
             ),
         ),
-        ("spin author:hofmann", ParsedQuery("spin", (), (Filters(author="hofmann"),))),
-        ('author:"Hofmann, F" spin', ParsedQuery("spin", (), (Filters(author="Hofmann, F"),))),
-        ("dust cat:astro-ph.GA", ParsedQuery("dust", (), (Filters(category="astro-ph.GA"),))),
+        ("spin author:hofmann", ParsedQuery("spin", (Filters(author="hofmann"),))),
+        ('author:"Hofmann, F" spin', ParsedQuery("spin", (Filters(author="Hofmann, F"),))),
+        ("dust cat:astro-ph.GA", ParsedQuery("dust", (Filters(category="astro-ph.GA"),))),
         (
             "dust year:2016",
-            ParsedQuery("dust", (), (Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),)),
+            ParsedQuery("dust", (Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),)),
         ),
         (
             "Year:2015-2020 dust",
-            ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+            ParsedQuery("dust", (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
         ),
-        ("dust year:2015-", ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1)),))),
-        ("dust year:-2015", ParsedQuery("dust", (), (Filters(until=date(2015, 12, 31)),))),
+        ("dust year:2015-", ParsedQuery("dust", (Filters(since=date(2015, 1, 1)),))),
+        ("dust year:-2015", ParsedQuery("dust", (Filters(until=date(2015, 12, 31)),))),
         (
             "dust (year:2016), [cat:astro-ph.GA]",
             ParsedQuery(
                 "dust",
-                (),
                 (
                     Filters(since=date(2016, 1, 1), until=date(2016, 12, 31)),
                     Filters(category="astro-ph.GA"),
@@ -59,30 +59,30 @@ IN_TITLE = RequiredPhrase("dust", ("title",))
         ),
         (
             "dust year:2015–2020",
-            ParsedQuery("dust", (), (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
+            ParsedQuery("dust", (Filters(since=date(2015, 1, 1), until=date(2020, 12, 31)),)),
         ),
-        ("author: Lee dust", ParsedQuery("dust", (), (Filters(author="Lee"),))),
-        ("au:Lee ti:dust", ParsedQuery("dust", (IN_TITLE,), (Filters(author="Lee"),))),
+        ("author: Lee dust", ParsedQuery("dust", (Filters(author="Lee"),))),
+        ("au:Lee ti:dust", ParsedQuery("dust", (Filters(author="Lee"), IN_TITLE))),
         ("title: dust", ParsedQuery("dust", (IN_TITLE,))),
-        ("author:van Dyk spin", ParsedQuery("spin", (), (Filters(author="van Dyk"),))),
+        ("author:van Dyk spin", ParsedQuery("spin", (Filters(author="van Dyk"),))),
         (
             "title:(dust gas)",
             ParsedQuery("dust gas", (IN_TITLE, RequiredPhrase("gas", ("title",)))),
         ),
         (
             "author:(Lee; Wu)",
-            ParsedQuery("", (), (Filters(author="Lee"), Filters(author="Wu"))),
+            ParsedQuery("", (Filters(author="Lee"), Filters(author="Wu"))),
         ),
-        ("author:lee", ParsedQuery("", (), (Filters(author="lee"),))),
-        ("dust -gas", ParsedQuery("dust", excluded=(RequiredPhrase("gas"),))),
-        ("dust NOT gas", ParsedQuery("dust", excluded=(RequiredPhrase("gas"),))),
-        ('dust -"cold gas"', ParsedQuery("dust", excluded=(RequiredPhrase("cold gas"),))),
-        ("dust -title:dust", ParsedQuery("dust", excluded=(IN_TITLE,))),
-        ("dust -author:Lee", ParsedQuery("dust", excluded=(Filters(author="Lee"),))),
+        ("author:lee", ParsedQuery("", (Filters(author="lee"),))),
+        ("dust -gas", ParsedQuery("dust", (Excluded(RequiredPhrase("gas")),))),
+        ("dust NOT gas", ParsedQuery("dust", (Excluded(RequiredPhrase("gas")),))),
+        ('dust -"cold gas"', ParsedQuery("dust", (Excluded(RequiredPhrase("cold gas")),))),
+        ("dust -title:dust", ParsedQuery("dust", (Excluded(IN_TITLE),))),
+        ("dust -author:Lee", ParsedQuery("dust", (Excluded(Filters(author="Lee")),))),
         ("dust AND gas", ParsedQuery("dust gas")),
         (
             "dust author:lee author:wu",
-            ParsedQuery("dust", (), (Filters(author="lee"), Filters(author="wu"))),
+            ParsedQuery("dust", (Filters(author="lee"), Filters(author="wu"))),
         ),
     ],
 )

@@ -1,13 +1,14 @@
 """`astrosearch query` and `astrosearch similar`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from astrosearch.cli.console import Terminal, write
+from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
     answer_options,
     consent_option,
@@ -18,9 +19,9 @@ from astrosearch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from astrosearch.search.hits import Hit
-    from astrosearch.search.query_parser import ParsedQuery
-    from astrosearch.search.searcher import Mode
+    from astrosearch.corpus.filters import Filters
+    from astrosearch.search.hits import Answer
+    from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
 
@@ -95,14 +96,16 @@ def query(
     parsed = parse(typed) if batch is None else None
     with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         if batch is not None:
-            _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, option_filters, mode))
+            _answer_batch(batch, searcher, k, option_filters, mode)
             return
-        hits = searcher.query(parsed or typed, k, option_filters, mode)
-        if not hits:
+        [answer] = searcher.answers([parsed or typed], k, option_filters, mode)
+        for note in answer.notes:
+            notify(note)
+        if not answer.hits:
             raise searcher.why_empty(parsed, option_filters)
-    hits = in_order(hits, sort)
+    answer = in_order(answer, sort)
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
+    write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
 
 
 @click.command()
@@ -138,18 +141,23 @@ def similar(
         hits = searcher.similar(normal, k, option_filters)
         if not hits:
             raise searcher.why_empty(filters=option_filters)
+    from astrosearch.search.hits import Answer
+
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(hits, style, query=" ".join(normal), index=searcher.name)
+    write_answer(Answer(hits), style, query=" ".join(normal), index=searcher.name)
 
 
-def in_order(hits: "list[Hit]", sort: str) -> "list[Hit]":
+def in_order(answer: "Answer", sort: str) -> "Answer":
     """Hits as `--sort` has them; each keeps its rank."""
-    if sort == "date":
-        return sorted(hits, key=lambda hit: hit.paper.published, reverse=True)
-    return hits
+    if sort != "date":
+        return answer
+    hits = sorted(answer.hits, key=lambda hit: hit.paper.published, reverse=True)
+    return replace(answer, hits=hits)
 
 
-def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
+def _answer_batch(
+    file: Path, searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
+) -> None:
     """Write one JSON object for each line of `file`, in order. The object of a bad query holds its
     error; the others are answered."""
     from astrosearch.cli.views.hits import as_json
@@ -157,15 +165,16 @@ def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[H
     size = 1 if str(file) == "-" else 64  # a pipe may wait for each answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            for record in _answers(texts, answer):
+            for record in _answers(texts, searcher, k, filters, mode):
                 write(as_json(record))
 
 
 def _answers(
-    texts: list[str], answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]"
+    texts: list[str], searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
 ) -> Iterator[dict[str, Any]]:
     """The JSON object of each text; all texts are encoded together."""
     from astrosearch.errors import InputError, NothingFound
+    from astrosearch.search.hits import Answer
     from astrosearch.search.query_parser import ParsedQuery, parse
 
     queries: dict[int, ParsedQuery] = {}
@@ -179,17 +188,19 @@ def _answers(
     places = [
         place for place, query in queries.items() if query != nothing and not query.identifier
     ]
-    answers = answer([queries[place] for place in places]) if places else []
-    hits_of = dict(zip(places, answers, strict=True))
+    found = searcher.answers([queries[place] for place in places], k, filters, mode)
+    answers = dict(zip(places, found, strict=True))
     for place, query in queries.items():
-        if query.identifier:
-            try:
-                [hits_of[place]] = answer([query])
-            except NothingFound as error:
-                errors[place] = str(error)
+        try:
+            if query.identifier:
+                [answers[place]] = searcher.answers([query], k, filters, mode)
+            elif query != nothing and not answers[place].hits:
+                raise searcher.why_empty(query, filters)
+        except NothingFound as error:
+            errors[place] = str(error)
     for place, text in enumerate(texts):
-        hits = [hit.as_record() for hit in hits_of.get(place, ())]
-        record: dict[str, Any] = {"query": text, "hits": hits}
+        answer = answers.get(place, Answer([]))
+        record = {"query": text, **answer.as_record()}
         if place in errors:
             record["error"] = errors[place]
         yield record
@@ -211,7 +222,7 @@ class AnswerStyle(NamedTuple):
     key: "KeyStyle | None" = None
 
 
-def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
+def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str) -> None:
     """Write hits to standard output. Below summaries, say that they are not the abstracts."""
     from astrosearch.cli.views.hits import write_hits
 
@@ -221,10 +232,18 @@ def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: st
             footer.append(f"--{option} has no effect with --format {style.format}")
     if style.key and style.format != "bibtex":
         footer.append(f"--key has no effect with --format {style.format}")
-    if any(hit.paper.is_summary for hit in hits):
+    if any(hit.paper.is_summary for hit in answer.hits):
         footer.append(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "
             "abstracts themselves: astrosearch index astro "
             "--corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
         )
-    write_hits(hits, footer=footer, query=query, index=index, **style._asdict())
+    write_hits(
+        answer.hits,
+        footer=footer,
+        query=query,
+        index=index,
+        notes=answer.notes,
+        is_weak=answer.is_weak,
+        **style._asdict(),
+    )

@@ -20,7 +20,7 @@ from astrosearch.cli.options import (
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
-    from astrosearch.search.hits import Hit
+    from astrosearch.search.hits import Answer, Hit
     from astrosearch.search.searcher import Searcher
 
 REMEMBERED = 1_000
@@ -173,12 +173,17 @@ class Shell:
         from astrosearch.search.query_parser import parse
 
         query, filters = parse(text), self._filters()
-        hits = self.searcher.query(query, self._settings["k"], filters, self._settings["mode"])
-        if not hits:
+        settings = self._settings
+        [answer] = self.searcher.answers([query], settings["k"], filters, settings["mode"])
+        for note in answer.notes:
+            notify(note)
+        if not answer.hits:
             raise self.searcher.why_empty(query, filters)
-        self._answer(hits, text)
+        self._answer(answer, text)
 
     def _similar(self, names: list[str]) -> None:
+        from astrosearch.search.hits import Answer
+
         if not names:
             raise click.UsageError(
                 "name a paper: /similar ID, or /similar N for paper N of the last answer"
@@ -187,7 +192,7 @@ class Shell:
         hits = self.searcher.similar(ids, self._settings["k"], filters)
         if not hits:
             raise self.searcher.why_empty(filters=filters)
-        self._answer(hits, " ".join(ids))
+        self._answer(Answer(hits), " ".join(ids))
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.views.hits import write_paper
@@ -227,12 +232,13 @@ class Shell:
     def _filters(self) -> "Filters":
         return _filters_of(self._settings)
 
-    def _answer(self, hits: "list[Hit]", query: str) -> None:
+    def _answer(self, answer: "Answer", query: str) -> None:
         from astrosearch.cli.query import AnswerStyle, in_order, write_answer
 
-        self._hits = hits = in_order(hits, self._settings["sort"])
+        answer = in_order(answer, self._settings["sort"])
+        self._hits = answer.hits
         style = AnswerStyle(*(self._settings[name] for name in STYLE))
-        write_answer(hits, style, query=query, index=self.searcher.name)
+        write_answer(answer, style, query=query, index=self.searcher.name)
 
 
 def _filters_of(settings: dict[str, Any]) -> "Filters":

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from astrosearch.corpus.store import Corpus, Match, Part, with_change
 from astrosearch.corpus.writer import ends, recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
+
+if TYPE_CHECKING:
+    from astrosearch.text.bibcode import Bibcode
 
 Rows = NDArray[np.int64]
 
@@ -117,22 +121,26 @@ class SegmentedCorpus:
         return None
 
     def row_of_doi(self, doi: str) -> int | None:
-        """The first row of a DOI, in any case; None if no paper has it. Reads the whole table."""
+        """The first row of a DOI, in any case; None if no paper has it."""
         for number, part in enumerate(self._parts):
             for row in self._corpus(number).rows_of_doi(doi):
                 if row + part.first not in self._dead_set:
                     return row + part.first
         return None
 
-    def rows_with_reference(self, volume: str, page: str) -> list[int]:
-        """The rows whose journal reference or DOI has both texts, ascending. Reads the whole
-        table."""
-        return [
-            row + part.first
-            for number, part in enumerate(self._parts)
-            for row in self._corpus(number).rows_with_reference(volume, page)
-            if row + part.first not in self._dead_set
-        ]
+    def row_of_bibcode(self, code: "Bibcode") -> int | None:
+        """The first row of the paper that a journal's bibcode stands for, as far as journal
+        references and DOIs tell; None if none is known to have it."""
+        from astrosearch.text.bibcode import is_bibcode_of
+
+        is_apart = len(code.volume) != 2  # JCAP 1507:023 is volume 07 of 2015
+        for number, part in enumerate(self._parts):
+            corpus = self._corpus(number)
+            rows = corpus.rows_published_in(code.volume, code.number, is_apart=is_apart)
+            for row, paper in zip(rows, corpus.stream(rows), strict=True):
+                if row + part.first not in self._dead_set and is_bibcode_of(code, paper):
+                    return row + part.first
+        return None
 
     def newest(self, k: int, rows: Rows | None) -> Rows:
         """The `k` newest papers by the day of their first version, newest first; of one day the

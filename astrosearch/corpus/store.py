@@ -39,6 +39,13 @@ CREATE TABLE papers (
 );
 CREATE TABLE withdrawn (id TEXT PRIMARY KEY, version INTEGER NOT NULL, day TEXT NOT NULL)
 """
+INDEXES = (
+    "CREATE INDEX filters ON papers (published, categories, author_words)",
+    "CREATE INDEX published_in ON papers (doi, journal_ref)",
+)
+"""What lets filters, DOIs and bibcodes be looked up without reading the abstracts; made when all
+papers are there."""
+
 FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
 """The columns of a `Paper`, in the order that `paper_from_fields` takes."""
 
@@ -163,18 +170,28 @@ class Corpus:
         return None if row is None else int(row[0])
 
     def rows_of_doi(self, doi: str) -> list[int]:
-        """The rows of a DOI, in any case, ascending. Reads the whole table."""
+        """The rows of a DOI, in any case, ascending."""
         query = "SELECT row FROM papers WHERE instr(' ' || lower(doi) || ' ', ?) ORDER BY row"
         with self._connection() as db:
             return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
 
-    def rows_with_reference(self, volume: str, page: str) -> list[int]:
-        """The rows whose journal reference or DOI has both texts. Reads the whole table."""
-        columns = ["doi", *(["journal_ref"] if "journal_ref" in self._fields else [])]
-        condition = " OR ".join(f"(instr({name}, ?) AND instr({name}, ?))" for name in columns)
-        query = f"SELECT row FROM papers WHERE {condition} ORDER BY row"
+    def rows_published_in(self, volume: str, page: str, *, is_apart: bool) -> list[int]:
+        """The rows, ascending, of the papers whose journal reference or DOI has the digits of a
+        volume and of a page: few papers, one of which may be meant.
+
+        Args:
+            is_apart: whether no digit may stand beside those of the volume.
+        """
+        if "journal_ref" not in self._fields:
+            return []
+        volume = f"[^0-9]{volume}[^0-9]" if is_apart else volume
+        query = """
+            SELECT row FROM papers
+            WHERE ' ' || ifnull(journal_ref, '') || ' ' || ifnull(doi, '') || ' ' GLOB ?1
+            AND ifnull(journal_ref, '') || ' ' || ifnull(doi, '') GLOB ?2 ORDER BY row
+            """
         with self._connection() as db:
-            return [row for (row,) in db.execute(query, (volume, page) * len(columns))]
+            return [row for (row,) in db.execute(query, (f"*{volume}*", f"*{page}*"))]
 
     def newest(self, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
         """The `k` newest papers by the day of their first version, YYYY-MM-DD, and their rows;

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from astrosearch.corpus.store import FIELDS, SCHEMA, Part, paper_from_fields, read_only
+from astrosearch.corpus.store import FIELDS, INDEXES, SCHEMA, Part, paper_from_fields, read_only
 from astrosearch.papers import Paper, text_hash
 from astrosearch.text.authors import author_words
 
@@ -106,7 +106,8 @@ class CorpusWriter:
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
         self._take_out_withdrawn()
-        self._db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
+        for statement in INDEXES:
+            self._db.execute(statement)
         self._db.execute("COMMIT")
 
     def _take_out_withdrawn(self) -> None:
@@ -225,4 +226,5 @@ def merge_files(
                 )
             db.execute("COMMIT")
             db.execute("DETACH part")
-        db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
+        for statement in INDEXES:
+            db.execute(statement)

@@ -25,7 +25,7 @@ from astrosearch.errors import IndexDamaged
 from astrosearch.index import vector_index
 from astrosearch.index.background import VectorSum, background
 from astrosearch.index.folder import SHARDS, locked, partial_folder, writing
-from astrosearch.index.lexical_index import LexicalIndexWriter
+from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.manifest import (
     PAPERS,
     REJECTED,
@@ -39,6 +39,7 @@ from astrosearch.index.manifest import (
     describe_files,
     source_text,
 )
+from astrosearch.index.match_strength import weak_match_threshold
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import (
     EncodePlan,
@@ -356,6 +357,7 @@ def _finish(
     ann = build_ann(work, vectors, config, reporter)
     with writing(partial):
         write_words(partial / WORDS, corpus)
+        weak_match = weak_match_threshold(LexicalIndex(partial / WORDS), corpus)
         total = VectorSum.of(vectors)
         folder.mkdir(exist_ok=True)
         collect_garbage(folder)
@@ -387,6 +389,7 @@ def _finish(
                 **moved(partial / WORDS, folder / f"{WORDS}-{number}"),
             },
             vector_sum=total.encode(),
+            weak_match=weak_match,
             snapshot=number,
         )
         publish(folder, manifest, [segment.folder, manifest.words])

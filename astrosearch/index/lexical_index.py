@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import pairwise
 from math import log
@@ -58,6 +58,9 @@ abstract a hundred."""
 
 CANDIDATES = 200
 """Papers that the second pass ranks, at least."""
+
+LOOKED_AT = 10_000
+"""Papers, about, among which `best_shares` looks for those that hold most of a question."""
 
 NAMES, COMPOUNDS = 1.0, 0.25
 """Weight of a compound of the question, relative to a word: one with a number is mostly a name,
@@ -340,6 +343,46 @@ class LexicalIndex:
             return sum(
                 min((self._frequency(field, term) for term in terms), default=0) for field in fields
             )
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term, in the field where most have it."""
+        with self._sound():
+            return max(self._frequency(field, term) for field in FIELDS)
+
+    def best_shares(
+        self, frequencies: Mapping[str, int], k: int, without: int | None = None
+    ) -> NDArray[np.float64]:
+        """(m,) of the weight of all terms, the shares of the m <= k papers that hold most of it in
+        any field, best first. A term weighs the more the fewer papers have it.
+
+        Args:
+            frequencies: the `document_frequency` of each term.
+            without: a row that does not count.
+        """
+        weights = {term: self._idf(papers) for term, papers in frequencies.items()}
+        known = sorted((papers, term) for term, papers in frequencies.items() if papers)[:MAX_TERMS]
+        if not known or k < 1:
+            return np.zeros(0)
+        clauses = [self._holding(term, weights[term]) for _, term in known]
+        # Papers without any of the rarest terms hold little, and there may be millions of them.
+        papers = np.cumsum([papers for papers, _ in known])
+        rarest = max(1, int(np.searchsorted(papers, LOOKED_AT, side="right")))
+        query = _Q.boolean_query([(_MUST, _Q.boolean_query(clauses[:rarest])), *clauses[rarest:]])
+        count = k + 1
+        while True:
+            hits = self._hits(query, count)
+            rows = self._rows(hits)
+            counting = ~self._is_dead[rows] & (rows != (-1 if without is None else without))
+            if len(hits) < count or counting.sum() >= k:
+                break
+            count *= 4
+        scores = np.array([score for score, _ in hits], dtype=np.float64)[counting][:k]
+        return np.asarray(scores / sum(weights.values()), dtype=np.float64)
+
+    def _holding(self, term: str, score: float) -> Clause:
+        """Gives papers that have a term in any field a score."""
+        fields = [(_SHOULD, _Q.term_query(self._schema, field, term)) for field in FIELDS]
+        return _SHOULD, _Q.const_score_query(_Q.boolean_query(fields), score)
 
     def knows(self, text: str) -> bool:
         """Whether a paper has a word of a text, function words aside if it has others."""

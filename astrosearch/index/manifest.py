@@ -45,6 +45,9 @@ _SHA256, _FACTORY = "[0-9a-f]{64}", ".{1,200}"
 COSINE = 1.001
 """The largest cosine of two rows, whose length float16 rounds."""
 
+LARGEST_STRENGTH = 8
+"""The largest match strength, that of a question of 64 words which a paper holds all."""
+
 LONGEST_NAME = 255
 """Bytes that a part of a path may have, on all file systems in use."""
 
@@ -288,6 +291,9 @@ class Manifest:
     vector_sum: str = ""
     """The sum of all vectors but the dead, (dimension,) little-endian float64 in base64, from which
     the mean cosine of all pairs follows; empty in indexes of format 2."""
+    weak_match: float | None = None
+    """The match strength below which an answer is weak (`index.match_strength`), as it was at the
+    last build; None in indexes of format 2."""
     snapshot: int = 0
     """One more for each change; 0 in indexes of format 2."""
     metric: str = "cosine"
@@ -344,6 +350,7 @@ class Manifest:
             files={name: FileRecord.decode(files.record(name)) for name in files.names()},
             dead=() if kind else record.rows("dead"),
             vector_sum="" if kind else record.text("vector_sum", longest=2**24),
+            weak_match=record.number_or_null("weak_match", None, least=0, most=LARGEST_STRENGTH),
             snapshot=0 if kind else record.whole("snapshot", least=1),
             metric=record.text("metric", "cosine", pattern="cosine"),
         )

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
 from astrosearch.papers import Paper
-from astrosearch.search.hits import Hit, paper_record
+from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.text.authors import display_name, family_name
 from astrosearch.text.tex import one_line, to_unicode
 
@@ -41,6 +41,8 @@ def write_hits(
     explain: bool = False,
     key: "KeyStyle | None" = None,
     footer: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    is_weak: bool = False,
 ) -> None:
     """Print an answer to standard output, and what is to be said of it to standard error.
 
@@ -55,10 +57,12 @@ def write_hits(
             categories; with `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
+        notes, is_weak: of the answer; json has them.
     """
     match format:
         case "json":
-            record = {"query": query, "index": index, "hits": [hit.as_record() for hit in hits]}
+            answer = Answer(list(hits), tuple(notes), is_weak)
+            record = {"query": query, "index": index, **answer.as_record()}
             write(as_json(record, indent=True))
         case "jsonl":
             for hit in hits:
