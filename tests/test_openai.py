@@ -559,6 +559,10 @@ class TestOtherServers:
             ),
             (32, 422, "batch size {} > maximum allowed batch size 32"),
             (32, 413, "Too many inputs: {}. Maximum is 32 items"),
+            (16, 400, "Too many inputs. The max number of inputs is 16. We hope to allow more."),
+            (50, 400, "total number of texts must be at most 50, of at most 512 tokens each"),
+            (20, 400, "[{{'loc': ['input'], 'msg': 'List should have at most 20 items'}}]"),
+            (60, 400, "* at most 60 requests can be in one batch, got {}"),
         ],
     )
     def test_one_that_takes_few_texts_is_sent_few(

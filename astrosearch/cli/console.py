@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +45,8 @@ def notify(line: str) -> None:
     if _open_bars:
         _open_bars[-1].console.out(text, highlight=False)
     else:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):  # what cannot be said must not end the work
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _wrapped(text: str) -> str:

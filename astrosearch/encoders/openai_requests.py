@@ -269,7 +269,8 @@ class Requests:
                     self._in_base64 = False
                     self._reporter.notify(f"{service.host()} takes no base64: asking for numbers")
             return True
-        if count > 1 and _OF_COUNT.search(reason) and not _OF_LENGTH.search(reason):
+        is_count = _OF_COUNT.search(reason) and not _OF_LENGTH.search(reason)
+        if count > 1 and (is_count or _OF_COUNT_ALONE.search(reason)):
             numbers = [
                 int(digits) for digits in re.findall(r"(?<![\w.])\d{1,4}(?![\w.]*\d)", reason)
             ]
@@ -361,3 +362,10 @@ _OF_COUNT = re.compile(
 )
 """How servers say that a request has too many texts: `batch size is invalid, it should not be
 larger than 10`, `Batch size 64 > maximum allowed batch size 32`."""
+
+_OF_COUNT_ALONE = re.compile(
+    r"(?:number of|too many|\d|max|maximum)\W+(?:inputs?|texts|items|elements|strings|documents|"
+    r"requests)\b",
+    re.IGNORECASE,
+)
+"""The same beyond doubt, whatever is said of tokens besides."""
