@@ -1,7 +1,13 @@
 """Which authors a query names."""
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 
+from astrosearch.corpus.json_lines import json_records
+from astrosearch.corpus.records import paper_from_record
 from astrosearch.text.author_match import AuthorQuery
 from astrosearch.text.authors import author_words
 
@@ -149,3 +155,28 @@ def test_particles_may_be_left_out_where_that_is_allowed() -> None:
     assert AuthorQuery("Brink").matches("Selma de Brink", particles=False)
     assert not AuthorQuery("Selma").matches("Selma de Brink", particles=False)
     assert not AuthorQuery("de").matches("Selma de Brink", particles=False)
+
+
+REAL = os.environ.get("ASTROSEARCH_REAL_RECORDS", "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path(REAL).is_file(), reason="ASTROSEARCH_REAL_RECORDS names no file of real records"
+)
+def test_forty_queries_name_the_authors_that_were_picked_by_hand() -> None:
+    """`author_queries.json` has for each query the papers of these records that are right."""
+    path = Path(__file__).with_name("author_queries.json")
+    right = {query: set(ids.split()) for query, ids in json.loads(path.read_text()).items()}
+    queries = {query: AuthorQuery(query) for query in right}
+    named: dict[str, set[str]] = {query: set() for query in right}
+    for _, line in json_records(Path(REAL)):
+        paper = paper_from_record(json.loads(line))
+        lines = author_words(paper.authors)
+        for text, query in queries.items():
+            is_named = query.first_place(paper.authors, lines) is not None
+            places = query.places(lines)
+            assert is_named if places is None else is_named <= bool(places), (text, paper.id)
+            if is_named:
+                named[text].add(paper.id)
+    assert named == right

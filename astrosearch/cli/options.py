@@ -300,7 +300,11 @@ def selection_options(command: Command) -> Command:
 
 def filter_options(command: Command) -> Command:
     for decorate in (
-        click.option("--author", metavar="NAME", help="Only papers of this author."),
+        click.option(
+            "--author",
+            metavar="NAME",
+            help='Only papers of this author: "Hofmann", "Hofmann, F", "^Hofmann" as the first.',
+        ),
         click.option(
             "--category", metavar="CAT", help="Only papers of this category, as astro-ph.GA."
         ),

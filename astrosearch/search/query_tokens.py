@@ -99,12 +99,15 @@ _END = r"(?=[,;)\]]*(?!\S))"
 _BARE = re.compile(rf"""[^\s"“”(]*[^\W_][^\s"“”]*?{_END}""")
 _BARE_NAME = re.compile(
     rf"""\^?[ ]?
-        (?:(?:da|de|del|della|den|der|di|dos|du|la|le|ten|ter|van|von)[ ]+(?=\w))*
+        (?i:(?:af|al|da|dal|dalla|de|del|della|den|der|di|dos|du|el|in(?=[ ]'t)|la|las|le|los|mac|mc
+            |st\.?|'t|ten|ter|van|von|zu|zur)[ ]+(?=['\w]))*
         [^\s"“”(]*[^\W_][^\s"“”]*?
-        (?:,[ ]?(?:[^\W\d_a-z]\.?[ -]?)+)?{_END}""",
+        (?:,[ ]?[A-Z]\.?(?:(?:[ -]{{1,2}}|(?<=\.))[A-Z]\.?)*(?![\w.'’]))?{_END}""",
     re.VERBOSE,
 )
 """A family name with its particles in front, and perhaps initials behind a comma."""
+_CARET = re.compile(r"(?<!\S)(-?(?:author|au):[ ]*)\^[\"“]", re.IGNORECASE)
+"""`author:^"Lee, Y"` is `author:"^Lee, Y"`."""
 _ANOTHER_FIELD = re.compile(r"[,;](?=[A-Za-z_]+:)")
 
 
@@ -115,7 +118,7 @@ def tokens_of(text: str, *, is_typed: bool) -> list[Token]:
         is_typed: whether AND, OR, NOT and signs between plain words are operators. Between fields
             and phrases they always are, also in lower case.
     """
-    tokens = _without_stray_brackets(list(_scan(text)))
+    tokens = _without_stray_brackets(list(_scan(_CARET.sub(r'\1"^', text))))
     return list(_with_operators(tokens, is_typed=is_typed))
 
 

@@ -238,7 +238,7 @@ _ADDRESS = re.compile(
 )
 _BEGINS_ADDRESS = re.compile(
     r"""d[eé]part|dipart|dept|schools?$|facult|laboratoi|observatoi|osservat|institut[^e]
-        |istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)|astronom|astrophys""",
+        |istitut|cent(?:er|re)$|centro|universi(?:t[àaé]|d)|astronomical""",
     re.IGNORECASE | re.VERBOSE,
 )
 _OF_ADDRESSES = re.compile(
