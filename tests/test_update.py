@@ -50,10 +50,7 @@ def answers(run: Run, name: str) -> list[list[tuple[str, float]]]:
 
 def assert_equal(run: Run, grown: str, whole: str) -> None:
     """An index that grew answers as one that was built in one go."""
-
-    def titles(folder: Path) -> dict[str, str]:
-        with Index(folder) as index:
-            return {paper.id: paper.title for paper in index.corpus}
+    from astrosearch import paths
 
     assert titles(paths.index_folder(grown)) == titles(paths.index_folder(whole))
     for ours, theirs in zip(answers(run, grown), answers(run, whole), strict=True):
