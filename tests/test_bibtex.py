@@ -179,7 +179,7 @@ def test_a_title_has_braces_that_keep_its_capitals() -> None:
         ((r"B. T\'etl{\'a}s", "Étienne Brø"), r"{T{\'e}tl{\'a}s}, B. and {Br{\o}}, {\'E}tienne"),
         (("{O. Unclosed",), "{Unclosed}, O."),
         (("Salt and Pepper",), "{Pepper}, {Salt and}"),
-        (("Salt & Pepper", "# Lamp"), r"{Pepper}, {Salt \&} and {\# Lamp}"),
+        (("Salt & Pepper", "# Lamp"), r"{Pepper}, {Salt \&} and {Lamp}, {\#}"),
         (("Plato", "et al."), "{Plato} and others"),
         (("Rivas Soler, Eva", "et al.", "C. Ruiz"), "{Rivas Soler}, Eva and {Ruiz}, C. and others"),
         (("Univ. of Lamps, Oil Department", "A. Sol"), None),

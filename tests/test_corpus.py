@@ -66,7 +66,7 @@ def reads(corpus: Corpus) -> list[Callable[[], object]]:
         Filters(author="Nowak, A."),
         Filters(author="teglas b"),
         Filters(author="Oster", since=date(2024, 1, 10)),
-        Filters(author="Dam van", category="gr-qc"),
+        Filters(author="van Dam", category="gr-qc"),
         Filters(category="astro-ph", until=date(2024, 1, 5)),
     ]
 

@@ -21,7 +21,8 @@ from astrosearch.errors import (
     RecordError,
 )
 from astrosearch.papers import Paper
-from astrosearch.text.authors import split_authors
+from astrosearch.text.author_lists import split_authors
+from astrosearch.text.authors import split_name
 from tests.conftest import kaggle_line
 
 
@@ -106,6 +107,30 @@ def test_parsed_authors_are_preferred_and_free_lists_lose_their_affiliations() -
         "C. Ahn",
     )
     assert split_authors("A. B|C. D") == ("A. B", "C. D")
+
+
+@pytest.mark.parametrize(
+    ("parsed", "text", "parts"),
+    [
+        ([["Vaziri Rad", "Ali", ""]], "Ali Vaziri Rad", ("Ali", "", "Vaziri Rad", "")),
+        ([["McAll", "Nia A.", "V"]], "Nia A. McAll V", ("Nia A.", "", "McAll", "V")),
+        ([["Poel", "Anna van der", ""]], "Anna van der Poel", ("Anna", "van der", "Poel", "")),
+        ([["Berg", "Anna", "", "Dust Lab"]], "Anna Berg (Dust Lab)", ("Anna", "", "Berg", "")),
+        ([["Ruiz", "Maria del Carmen", ""]], "", ("Maria del Carmen", "", "Ruiz", "")),
+        ([["And", "Metin", ""]], "Metin And", ("Metin", "", "And", "")),
+        ([["V.", "Dobrin D.", ""]], "Dobrin D. V.", ("D. V.", "", "Dobrin", "")),
+        ([["Collaboration", "Lamp", ""]], "Lamp Collaboration", ("", "", "Lamp Collaboration", "")),
+        ([["O&#039;Dea", "Li\x07v", ""]], "Liv O&#039;Dea", ("Liv", "", "O'Dea", "")),
+        ([["Ruksana", "", ""], ["Berg", "A.", ""]], "Ruksana, A. Berg", ("", "", "Ruksana", "")),
+        ([["others", "", ""]], "", ("", "", "et al.", "")),
+        ([["Okafor", "", ""], ["Nia", "", ""]], "Okafor, Nia", ("Nia", "", "Okafor", "")),
+    ],
+)
+def test_parsed_authors_know_the_parts_of_a_name(
+    parsed: list[list[str]], text: str, parts: tuple[str, ...]
+) -> None:
+    first = paper_from_record(record(authors_parsed=parsed, authors=text)).authors[0]
+    assert split_name(first) == parts
 
 
 def test_an_own_record_comes_back_unchanged() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal
-from astrosearch.cli.options import old_spelling, seed_option, selection_options
+from astrosearch.cli.options import old_spelling, seed_option, selection_options, was_given
 from astrosearch.encoders.registry import DEFAULT
 from training.disk import is_first_process, out_of_space
 from training.options import settings_options
@@ -185,6 +185,13 @@ def finetune(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
 )
+@click.option(
+    "--requests",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='What papers are asked for by: {"id", "question", "keywords", "need"} a line; may be '
+    "repeated.",
+)
 @settings_options(ContrastSettings)
 @old_spelling(
     "--spelling",
@@ -198,6 +205,7 @@ def contrast(
     corpus: tuple[Path, ...],
     out: Path,
     relations: tuple[Path, ...],
+    requests: tuple[Path, ...],
     layers: int,
     all_layers: bool,
     dtype: str | None,
@@ -216,6 +224,9 @@ def contrast(
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
     astrosearch index astro --encoder embed
     """
+    if was_given("request_share") and not requests:
+        raise click.UsageError("--request-share belongs to --requests FILE")
+
     from training.contrastive.contrast import contrast as run
     from training.lm.finetune import process_device
     from training.run import CheckpointPolicy
@@ -232,6 +243,7 @@ def contrast(
             FirstProcess(),
             device=place,
             relations=relations,
+            requests=requests,
             policy=CheckpointPolicy(checkpoint_minutes, max_minutes),
             restart=restart,
         )

@@ -1,12 +1,12 @@
 """Which papers may be an answer, and the SQL that finds them."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import date
 
 from astrosearch.errors import InputError
 from astrosearch.papers import normal_category
-from astrosearch.text.authors import name_words, names_author
+from astrosearch.text.author_match import AuthorQuery
+from astrosearch.text.authors import name_words
 
 LONGEST_AUTHOR = 200
 """Characters of an author's name; the longest of arXiv's have some 60."""
@@ -23,8 +23,8 @@ class Filters:
     category: str | None = None
     """A category or an archive: `astro-ph` takes in `astro-ph.GA`."""
     author: str | None = None
-    """Words of one author's name in any order, as `Hofmann, F`: case and accents do not count,
-    and an initial stands for any name that begins with it. One word must stand in full."""
+    """`Family`, `Family, Given`, `Given Family`, with `^` in front if it must be the first author;
+    see `text.author_match`."""
 
     def __post_init__(self) -> None:
         if self.category is not None:
@@ -36,7 +36,7 @@ class Filters:
     def condition(self) -> tuple[str, list[str]]:
         """An SQL condition on the table of papers, and its arguments; empty if nothing is asked.
 
-        The connection needs the functions of `register`.
+        Of the author it knows less than `author_query`: some papers pass that have another one.
         """
         conditions: list[str] = []
         arguments: list[str] = []
@@ -50,19 +50,14 @@ class Filters:
             conditions.append("(categories GLOB ? OR categories GLOB ?)")
             category = _literal(self.category)
             arguments += [f"* {category} *", f"* {category}.*"]
-        if self.author:
-            words = name_words(self.author)
-            whole = [word for word in words if len(word) > 1]
-            # The first condition spares most rows the slower second one.
-            conditions.append(f"({' OR '.join(['author_words GLOB ?'] * len(whole))})")
-            conditions.append("names_author(CAST(author_words AS BLOB), ?)")
-            arguments += [f"* {word} *" for word in whole] + [" ".join(words)]
+        if query := self.author_query():
+            conditions.append(f"({' OR '.join(['instr(author_words, ?)'] * len(query.forms))})")
+            arguments += query.forms
         return " AND ".join(conditions), arguments
 
-
-def register(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that a filter's condition calls."""
-    connection.create_function("names_author", 2, _names_author, deterministic=True)
+    def author_query(self) -> AuthorQuery | None:
+        """Which authors pass; None for all."""
+        return None if self.author is None else AuthorQuery(self.author)
 
 
 def check_days(since: date | None, until: date | None) -> None:
@@ -75,19 +70,14 @@ def check_days(since: date | None, until: date | None) -> None:
 
 
 def _check_author(author: str) -> None:
-    words = name_words(author)
     # Some signs of Unicode decompose into several words.
-    if max(len(author), len(" ".join(words))) > LONGEST_AUTHOR:
+    if max(len(author), len(" ".join(name_words(author)))) > LONGEST_AUTHOR:
         raise InputError(
             f"an author of {len(author):,} characters is longer than {LONGEST_AUTHOR} characters"
         )
-    if not any(len(word) > 1 for word in words):
+    forms = AuthorQuery(author).forms
+    if not any(len(form) > len(" F ") or "," in author for form in forms):
         raise InputError(f"{author!r} does not name an author: write a family name")
-
-
-def _names_author(lines: bytes, wanted: str) -> bool:
-    # A blob, because SQLite would give up at a text that damage has left without a meaning.
-    return names_author(lines.decode(errors="replace"), wanted.split(" "))
 
 
 def _literal(text: str) -> str:

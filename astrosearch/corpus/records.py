@@ -23,14 +23,8 @@ from astrosearch.corpus.forms import own_fields
 from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
 from astrosearch.papers import ArxivId, Paper, month_of_id, normal_category, parse_id
-from astrosearch.text.authors import (
-    agrees,
-    is_group,
-    name_from_parts,
-    split_authors,
-    split_name,
-    tidy,
-)
+from astrosearch.text.author_lists import agrees, split_authors
+from astrosearch.text.authors import is_group, name_from_parts, split_name, tidy
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000

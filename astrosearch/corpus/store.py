@@ -4,21 +4,21 @@ import hashlib
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from astrosearch.corpus import filters as sql
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.papers import Paper, TextHash
+from astrosearch.text.author_match import AuthorQuery
 
 SCHEMA = """
 CREATE TABLE papers (
@@ -49,6 +49,8 @@ _RECENCY = "ifnull({0}.version, 0), ifnull({0}.updated, {0}.published)"
 DIGESTS = 2**256
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_Field = TypeVar("_Field")
+_Value = TypeVar("_Value")
 _BLOCK = 500
 """Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
 
@@ -283,11 +285,42 @@ class Corpus:
         condition, arguments = filters.condition()
         if not condition:
             return None
-        # Unordered, so that SQLite reads the filters' index alone and no abstract.
-        query = f"SELECT row FROM papers WHERE {condition}"
-        with self._connection() as db:
-            rows = [row for (row,) in db.execute(query, arguments)]
+        author = filters.author_query()
+        if author is None:
+            # Unordered, so that SQLite reads the filters' index alone and no abstract.
+            query = f"SELECT row FROM papers WHERE {condition}"
+            with self._connection() as db:
+                rows = [row for (row,) in db.execute(query, arguments)]
+        else:
+            rows = self._rows_by(author, condition, arguments)
         return np.sort(np.array(rows, dtype=np.int64))
+
+    def _rows_by(self, author: AuthorQuery, condition: str, arguments: list[str]) -> list[int]:
+        """Rows of the papers that pass and have an author."""
+        query = f"SELECT row, author_words FROM papers WHERE {condition}"
+        rows: list[int] = []
+        doubtful: dict[int, list[int]] = {}
+        with self._connection() as db:
+            for row, lines in db.execute(query, arguments):
+                places = author.places(lines)
+                if places is None:
+                    rows.append(row)
+                elif places:
+                    doubtful[row] = places
+        for row, names in self._authors(sorted(doubtful)):
+            if any(author.matches(names[place]) for place in doubtful[row] if place < len(names)):
+                rows.append(row)
+        return rows
+
+    def _authors(self, rows: Iterable[int]) -> Iterator[tuple[int, list[str]]]:
+        """`rows`, each with the names of its authors."""
+        for block in _blocks(rows):
+            marks = ",".join("?" * len(block))
+            query = f"SELECT row, authors FROM papers WHERE row IN ({marks})"
+            with self._connection() as db:
+                fields = db.execute(query, block).fetchall()
+            for row, authors in fields:
+                yield row, self._read(names_from_field, authors)
 
     def digest(self, rows: NDArray[np.int64] | None = None) -> str:
         """64 hexadecimal digits that stand for every field of every paper: the sum of their
@@ -364,7 +397,6 @@ class Corpus:
             raise IndexDamaged(
                 f"{self._path} cannot be opened ({error})", remedy="build-again"
             ) from None
-        sql.register(connection)
         return connection
 
     def _close_idle(self) -> None:
@@ -375,8 +407,11 @@ class Corpus:
         return IndexDamaged(f"{self._path} lacks row {row}", remedy="build-again")
 
     def _paper(self, fields: Sequence[object]) -> Paper:
+        return self._read(paper_from_fields, fields)
+
+    def _read(self, read: Callable[[_Field], _Value], field: _Field) -> _Value:
         try:
-            return paper_from_fields(fields)
+            return read(field)
         except (ValueError, TypeError) as error:
             raise IndexDamaged(
                 f"{self._path} holds a paper that cannot be read ({error})", remedy="build-again"
@@ -398,14 +433,11 @@ def paper_from_fields(fields: Sequence[object]) -> Paper:
         fields[:10]
     )
     journal_ref = fields[10] if len(fields) > 10 else None
-    names = orjson.loads(str(authors))
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("the authors are not a list of names")
     return Paper(
         id=str(paper_id),
         title=str(title),
         abstract=str(abstract),
-        authors=tuple(names),
+        authors=tuple(names_from_field(authors)),
         categories=tuple(str(categories).split()),
         published=date.fromisoformat(str(published)),
         updated=date.fromisoformat(str(updated)) if updated else None,
@@ -414,6 +446,18 @@ def paper_from_fields(fields: Sequence[object]) -> Paper:
         is_summary=bool(summary),
         journal_ref=str(journal_ref) if journal_ref else None,
     )
+
+
+def names_from_field(authors: object) -> list[str]:
+    """The names in the column `authors` of a row.
+
+    Raises:
+        ValueError, TypeError: if it is not as it was written.
+    """
+    names = orjson.loads(str(authors))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError("the authors are not a list of names")
+    return names
 
 
 def _columns(db: sqlite3.Connection, schema: str) -> set[str]:

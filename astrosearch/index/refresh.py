@@ -23,6 +23,7 @@ from astrosearch.index.folder import locked, partial_folder, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord, Manifest, source_text
 from astrosearch.index.merge import fold_if_due
 from astrosearch.index.reader import Index
+from astrosearch.index.snapshot import collect_garbage
 from astrosearch.index.update import Growth, grow
 from astrosearch.paths import MANIFEST
 from astrosearch.report import SILENT, Reporter
@@ -77,6 +78,7 @@ def update(
                 folder, partial, record, record.arxiv, selection, service or Service(), making
             )
             growth += harvest.run()
+        collect_garbage(folder)  # of an update that was killed when it was all but done
         return UpdateReport(
             growth,
             Manifest.read(folder),

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from astrosearch.search.signals import Papers
 from astrosearch.text.analysis import STOP_WORDS
-from astrosearch.text.authors import family_name, name_words
+from astrosearch.text.author_match import AuthorQuery
+from astrosearch.text.authors import name_words
 
 LONGEST_QUERY = 12
 """Words of a query in which names are looked for; a longer one is a title or an abstract."""
@@ -35,24 +36,26 @@ _YEAR = re.compile(r"(?:18|19|20)\d\d[a-z]?")
 class AuthorName(NamedTuple):
     """A name in a query."""
 
-    words: tuple[str, ...]
-    """As `name_words` writes them: family name, perhaps given names and initials."""
+    text: str
+    """Family name, perhaps with given names or initials, in either order."""
     certainty: float
     """From 0 to 1; 1 where the query leaves no doubt that this is a name."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """As they stand in the index."""
+        return tuple(name_words(self.text))
 
     @property
     def whole_words(self) -> list[str]:
         """Those that are not initials."""
         return [word for word in self.words if len(word) > 1]
 
-    def matches(self, author: str) -> bool:
-        """Whether this is the name of an author, or a part of it with a family name."""
-        words, family = name_words(author), family_name(author).split()
-        families = {word for part in family if not part.islower() for word in name_words(part)}
-        initials = {word[0] for word in words}
-        return not families.isdisjoint(self.words) and all(
-            word in words or (len(word) == 1 and word in initials) for word in self.words
-        )
+    def queries(self) -> list[AuthorQuery]:
+        """What it may mean: the name as it stands, or with the family name in front."""
+        first, *others = self.text.split()
+        orders = [self.text, f"{first}, {' '.join(others)}"] if others else [self.text]
+        return [AuthorQuery(order) for order in orders]
 
 
 def named_authors(papers: Papers, text: str) -> list[AuthorName]:
@@ -65,7 +68,7 @@ def named_authors(papers: Papers, text: str) -> list[AuthorName]:
         _of_names_alone(papers, pieces)
         or _introduced(papers, pieces)
         or [
-            AuthorName(tuple(name_words(piece)), LIKELY)
+            AuthorName(piece, LIKELY)
             for piece in dict.fromkeys(pieces)
             if len(piece) > 2
             and piece.lower() not in STOP_WORDS
@@ -88,7 +91,7 @@ def _of_names_alone(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
 
 
 def _as_name(papers: Papers, pieces: Sequence[str]) -> AuthorName | None:
-    name = AuthorName(tuple(name_words(" ".join(pieces))), 1.0)
+    name = AuthorName(" ".join(pieces), 1.0)
     whole = name.whole_words
     if not 0 < len(whole) <= LONGEST_NAME or not all(_borne(papers, word) for word in whole):
         return None
@@ -107,8 +110,8 @@ def _introduced(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
             name = _longest_name(papers, pieces[place + 1 :], is_introduced=is_introduced)
             names += [name] if name else []
         elif word == "et" and place and lower[place + 1 : place + 2] == ["al"]:
-            family = tuple(name_words(pieces[place - 1]))
-            if family and _borne(papers, pieces[place - 1]):
+            family = pieces[place - 1]
+            if name_words(family) and _borne(papers, family):
                 names.append(AuthorName(family, 1.0))
     return list(dict.fromkeys(names))
 
@@ -121,7 +124,7 @@ def _longest_name(
     while count < min(len(pieces), LONGEST_NAME) and pieces[count].lower() not in STOP_WORDS:
         count += 1
     for end in range(count, 0, -1):
-        name = AuthorName(tuple(name_words(" ".join(pieces[:end]))), 1.0)
+        name = AuthorName(" ".join(pieces[:end]), 1.0)
         whole = name.whole_words
         if (
             whole

@@ -117,16 +117,13 @@ def author_match(
 ) -> Column:
     """(n,) how far the authors of papers are those that a query names, from 0 to 1: the mean over
     the names."""
+    queries = [name.queries() for name in names]
     column = np.zeros(len(rows))
     for place, paper_authors in enumerate(authors):
-        lines = author_words(paper_authors).split("\n")
-        for name in names:
-            matching = (
-                number
-                for number, (line, author) in enumerate(zip(lines, paper_authors, strict=False))
-                if all(f" {word} " in line for word in name.whole_words) and name.matches(author)
-            )
-            first = next(matching, None)
+        lines = author_words(paper_authors)
+        for name, orders in zip(names, queries, strict=True):
+            places = (query.first_place(paper_authors, lines, particles=False) for query in orders)
+            first = min((number for number in places if number is not None), default=None)
             if first is not None:
                 column[place] += name.certainty * (OTHER_AUTHOR if first else FIRST_AUTHOR)
     return column / max(len(names), 1)

@@ -159,7 +159,7 @@ def _author(name: str) -> str:
     family, suffix, given = (
         to_latex(part.translate(_COMMAS)) for part in (parts.surname, parts.suffix, parts.given)
     )
-    if not (family and any(map(str.isalpha, parts.given))):
+    if not (family and given):
         whole = " ".join(filter(None, (given, family, suffix)))
         return f"{{{whole}}}" if whole else ""
     if _UNSAFE.search(given):
