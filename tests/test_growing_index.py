@@ -263,6 +263,7 @@ def test_a_merge_encodes_nothing_and_keeps_answers_and_withdrawals(folder: Path)
     assert merged.words == manifest.words
     assert answers(folder) == before
     assert_holds_one_snapshot(folder)
+    assert not folder.with_name(".index.partial").exists()
     assert merge(folder) == merged
     # An earlier record of a withdrawn paper does not come back, a later one does.
     assert not update(folder, [letters_paper(7, 3)], load=unused).changes
