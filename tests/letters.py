@@ -15,7 +15,7 @@ from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.index.build import BuildReport, build
 from astrosearch.papers import Paper
 
-SPEC = EncoderSpec("letters", revision="1", layers=0)
+SPEC = EncoderSpec("letters", revision="1")
 
 THINGS = "stream quasar pulsar dwarf lens cluster planet burst disc halo jet ring void".split()
 PLACES = ["the Magellanic Clouds", "NGC 1068", "M 31", "the Milky Way", "Cygnus X-1"]

@@ -40,7 +40,7 @@ def locked(folder: Path) -> Iterator[None]:
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
     """Where `folder` is built: empty but for the shards of a build that was stopped, and what it
-    had fetched. A failure leaves it behind only if it holds such.
+    had fetched. It is left behind only if it holds such.
 
     Raises:
         InputError: if something else is in the place of the index.
@@ -57,10 +57,9 @@ def partial_folder(folder: Path) -> Iterator[Path]:
                 atomic.remove(path)
     try:
         yield partial
-    except BaseException:
+    finally:
         if not has_shards(partial) and not any(partial.glob(f"{HARVEST}/*")):
             shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _check_place(folder: Path) -> None:

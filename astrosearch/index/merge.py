@@ -104,7 +104,7 @@ def fold(folder: Path, partial: Path, start: int, *, reporter: Reporter = SILENT
             vectors = _write_vectors(work, index, rows)
         segment = Segment(
             folder=SEGMENT,
-            first=0 if start == 0 else int(rows[0]),
+            first=0 if start == 0 else manifest.segments[start].first,
             rows=len(rows),
             source=source_text(other.source for other in manifest.segments[start:]),
             until=manifest.segments[-1].until,
@@ -124,7 +124,9 @@ def fold(folder: Path, partial: Path, start: int, *, reporter: Reporter = SILENT
 
 
 def _write_vectors(work: Path, index: Index, rows: NDArray[np.int64]) -> NDArray[np.float16]:
-    """Write the vectors and tokens of some rows; returns the vectors, mapped."""
+    """Write the vectors and tokens of some rows, if there are any; returns the vectors, mapped."""
+    if not len(rows):  # segments that only remember withdrawals
+        return np.zeros((0, index.manifest.dimension), dtype=np.float16)
     vectors = new_vectors(work / VECTORS, (len(rows), index.manifest.dimension))
     with closing(TokenWriter(work, len(rows))) as tokens:
         for begin in range(0, len(rows), BLOCK):
