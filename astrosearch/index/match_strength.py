@@ -113,13 +113,17 @@ def _is_word(term: str) -> bool:
 
 
 def _names(text: str) -> set[str]:
-    """The terms of what looks like an acronym or a designation: `pyROX`, `A64FX`; none where all is
-    in capitals."""
+    """The terms of what looks like an acronym or a designation: `pyROX`, `A64FX`, `GRAVITY-X`; none
+    where all is in capitals."""
     if text == text.upper():
         return set()
     return {
         term
-        for word in _JOINT.split(text)
-        if any(map(str.isupper, word[1:])) or any(map(str.isdigit, word))
+        for word in re.split(r"[\s/]+", text)
+        if any(_looks_like_a_name(part) for part in _JOINT.split(word))
         for term in analyze(word).terms
     }
+
+
+def _looks_like_a_name(part: str) -> bool:
+    return any(map(str.isupper, part[1:])) or any(map(str.isdigit, part))
