@@ -1145,7 +1145,7 @@ class TestForeignIndex:
         run("query", "gas cloud", "-i", "main")
         with_encoder(copied, registry.encoder_spec("openai:other"))
         assert "for other, because" in run("query", "gas", "-i", "main", code=3).stderr
-        assert service.texts == ["gas", "wind", "gas cloud"]
+        assert service.texts == ["gas", "dust", "gas cloud"]
 
     def test_what_was_agreed_to_ends_with_the_index(
         self, run: Run, copied: Path, service: Service, tmp_path: Path

@@ -409,8 +409,10 @@ def moved(
     Raises:
         OSError: if it cannot be moved.
     """
+    for lock in work.glob(".*.lock"):  # the engine leaves one where it opened the words
+        lock.unlink()
     work.rename(target)
-    names = sorted(file.name for file in target.iterdir() if file.suffix != ".lock")
+    names = sorted(file.name for file in target.iterdir())
     known = {}
     if shared is not None:
         earlier, records = shared
