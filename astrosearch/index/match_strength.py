@@ -32,8 +32,12 @@ LENGTHS = (2, 10)
 """Words of a random question, function words aside, at least and at most."""
 
 DEVIATIONS = 2.33
-"""Standard deviations by which the threshold is below the mean of random questions, whose strengths
-are nearly normal: 1 % of them are below it. (The percentile itself varies three times as much.)"""
+"""Standard deviations by which the threshold is below the mean of random questions. Among tens of
+thousands of papers their strengths are nearly normal, so that 1 % are below it: a percentile of so
+few questions varies three times as much."""
+
+MOST_WEAK = 0.02
+"""Share of random questions that are below the threshold at most, however they are distributed."""
 
 SHORT = 3
 """Words up to which questions have the same threshold: two words are often a pair of which no other
@@ -85,7 +89,10 @@ def weak_match_threshold(lexical: "LexicalIndex", corpus: "Corpus") -> float:
     ]
     if not strengths:
         return 0.0
-    return round(max(0.0, float(np.mean(strengths) - DEVIATIONS * np.std(strengths))), 4)
+    normal = float(np.mean(strengths) - DEVIATIONS * np.std(strengths))
+    least = min(normal, float(np.quantile(strengths, MOST_WEAK)))
+    # The engine adds in float32: equal strengths differ in the seventh digit.
+    return round(max(0.0, least - 0.001), 3)
 
 
 def _piece(title: str, generator: np.random.Generator) -> str:
@@ -113,6 +120,6 @@ def _names(text: str) -> set[str]:
     return {
         term
         for word in _JOINT.split(text)
-        if sum(map(str.isupper, word)) > 1 or any(map(str.isdigit, word))
+        if any(map(str.isupper, word[1:])) or any(map(str.isdigit, word))
         for term in analyze(word).terms
     }

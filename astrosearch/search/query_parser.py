@@ -122,17 +122,20 @@ class _Parser:
         node = _Group(tuple(self._sequence("")))
         self._note_choices(node)
         notes = tuple(self._notes)
+        typed = ParsedQuery(" ".join(self._text.split()))
         if not notes and all(token.kind in ("word", "(", ")") for token in self._tokens):
-            return ParsedQuery(" ".join(self._text.split()))
+            return typed
         words = _words_of(node).split()
         text = " ".join(word for word in words if word.strip(_AROUND))
         required = _required(node)
         conditions: tuple[Condition, ...] = () if required is None else (required,)
         if isinstance(required, AllOf):
             conditions = required.conditions
-        if notes and not (text or conditions):
+        if text or conditions:
+            return ParsedQuery(text, conditions, notes=notes)
+        if notes:
             raise InputError(f"{'; '.join(notes)}; nothing is left to search for")
-        return ParsedQuery(text, conditions, notes=notes)
+        return typed
 
     def _note(self, sentence: str) -> None:
         self._notes[sentence] = None

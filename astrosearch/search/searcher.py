@@ -19,7 +19,7 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import AstrosearchError, NothingFound
+from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.match_strength import match_strength
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
@@ -33,7 +33,7 @@ from astrosearch.search.indexed_papers import IndexedPapers
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import WEIGHTS, Ranking, rank
 from astrosearch.search.signals import EncodedQuery, Rows
-from astrosearch.text.analysis import analyze
+from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
@@ -415,21 +415,36 @@ def _answer(
         return Answer([], query.notes)
     allowed = rows_meeting_all(index, query.conditions, matching)
     hits = _hits(index, encoded, k, depth, allowed)
-    if not hits:
-        return Answer([], query.notes)
-    if not index.lexical.knows(query.text):
-        note = (
-            f"No paper has a word of {_shortened(query.text)!r}: these are the nearest by meaning, "
-            "which may be far"
+    weakness = _weakness(index, query.text, needs_words=encoded.words is not None) if hits else ""
+    notes = (*query.notes, weakness) if weakness else query.notes
+    return Answer(hits, notes, is_weak=bool(weakness))
+
+
+def _weakness(index: Index, text: str, *, needs_words: bool) -> str:
+    """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
+
+    Args:
+        needs_words: whether the hits needed the words of the index: otherwise they stand without.
+    """
+    try:
+        lexical = index.lexical
+    except IndexDamaged:
+        if needs_words:
+            raise
+        return ""
+    if not lexical.knows(text):
+        return (
+            f"No paper has a word of {_shortened(text)!r}: these are the nearest by meaning, which "
+            "may be far"
         )
-        return Answer(hits, (*query.notes, note), is_weak=True)
-    if _is_weak(index, query.text):
-        note = (
-            f"Weak match: no paper has much of {_shortened(query.text)!r}; these may have little "
-            "to do with it"
+    if STOP_WORDS.issuperset(analyze(text).terms):
+        return f"Weak match: {_shortened(text)!r} has function words alone"
+    if _is_weak(index, text):
+        return (
+            f"Weak match: no paper has much of {_shortened(text)!r}; these may have little to do "
+            "with it"
         )
-        return Answer(hits, (*query.notes, note), is_weak=True)
-    return Answer(hits, query.notes)
+    return ""
 
 
 def _is_weak(index: Index, text: str) -> bool:
