@@ -57,7 +57,7 @@ def test_numbers_and_rare_acronyms_do_not_count(lexical: LexicalIndex) -> None:
         "dust 2016 gas",
         "dust and gas in KWXYZ",
         "A64FX gas dust",
-        "pyDust-X: dust gas",
+        "pyDust: dust gas",
     ):
         assert match_strength(lexical, question) == strength, question
     assert match_strength(lexical, "DUST GAS BREAD") == match_strength(lexical, "dust gas bread")
@@ -111,6 +111,13 @@ def test_batch_and_shell_say_it_of_each_query(run: Run) -> None:
     shell = run("shell", stdin=lines, code=4).stderr
     for part in (said[1], said[2], said[4], records[5]["error"], records[6]["error"]):
         assert part in shell
+
+
+@pytest.mark.usefixtures("built")
+def test_function_words_alone_are_a_weak_match(run: Run) -> None:
+    result = run("query", "the of and", "--format", "json")
+    assert "'the of and' has function words alone" in result.stderr
+    assert json.loads(result.stdout)["weak_match"] is True
 
 
 @pytest.mark.usefixtures("built")

@@ -57,8 +57,10 @@ def query(
 
     With - for TEXT, the query is read from standard input. Words in "quotes" must stand side by
     side in the title or the abstract; words after title: or abs: must stand in that field. Endings
-    are ignored: galaxies matches galaxy. author:, cat: and year: are filters: year:2016,
-    year:2015-2020, year:2015-. A minus sign or NOT excludes: -word, -author:name.
+    are ignored: galaxies matches galaxy. author:, cat:, year: and pubdate: are filters: year:2016,
+    year:2015-2020, year:2015-, pubdate:2016-05. A minus sign or NOT excludes: -word, -author:name.
+    OR leaves a choice of filters or phrases: author:(lee OR wu). A line says what of TEXT is not
+    understood, and whether the papers have little to do with it.
 
     Papers of an author that TEXT names come first. An arXiv identifier, a DOI or a bibcode finds
     that paper, and papers like it. Filters without TEXT list the newest papers that pass.

@@ -28,7 +28,8 @@ REMEMBERED = 1_000
 
 HELP = """\
 Type a query as for `astrosearch query`: words, "words side by side", title:,
-abs:, author:, year:, cat:, -word. A line that begins with a slash is a command:
+abs:, author:, year:, pubdate:, cat:, -word, author:(lee OR wu), or an
+identifier. A line that begins with a slash is a command:
 
   /open N          show paper N of the last answer, with its abstract
   /show ID         show any paper of the index

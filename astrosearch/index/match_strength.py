@@ -119,11 +119,7 @@ def _names(text: str) -> set[str]:
         return set()
     return {
         term
-        for word in re.split(r"[\s/]+", text)
-        if any(_looks_like_a_name(part) for part in _JOINT.split(word))
+        for word in _JOINT.split(text)
+        if any(map(str.isupper, word[1:])) or any(map(str.isdigit, word))
         for term in analyze(word).terms
     }
-
-
-def _looks_like_a_name(part: str) -> bool:
-    return any(map(str.isupper, part[1:])) or any(map(str.isdigit, part))

@@ -34,7 +34,7 @@ from astrosearch.search.indexed_papers import IndexedPapers
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import WEIGHTS, Ranking, rank
 from astrosearch.search.signals import EncodedQuery, Rows
-from astrosearch.text.analysis import analyze
+from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
@@ -439,6 +439,8 @@ def _weakness(index: Index, text: str, *, needs_words: bool) -> str:
             f"No paper has a word of {_shortened(text)!r}: these are the nearest by meaning, which "
             "may be far"
         )
+    if STOP_WORDS.issuperset(analyze(text).terms):
+        return f"Weak match: {_shortened(text)!r} has function words alone"
     if _is_weak(index, text):
         return (
             f"Weak match: no paper has much of {_shortened(text)!r}; these may have little to do "
