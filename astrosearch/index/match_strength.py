@@ -113,8 +113,8 @@ def _is_word(term: str) -> bool:
 
 
 def _names(text: str) -> set[str]:
-    """The terms of what looks like an acronym or a designation: `pyROX`, `A64FX`, `GRAVITY-X`; none
-    where all is in capitals."""
+    """The terms of what looks like an acronym or a designation: `pyROX`, `A64FX`; none where all is
+    in capitals."""
     if text == text.upper():
         return set()
     return {
