@@ -98,26 +98,6 @@ def whole_folder(
         remove(work)
 
 
-def replace_folder(work: Path, target: Path, old: Path) -> None:
-    """Put a finished folder in place of `target`, which may exist.
-
-    Two renames, since no folder replaces another that is not empty: a process that dies between
-    them leaves the previous folder at `old`.
-    """
-    flush_tree(work)
-    while True:
-        if target.exists():
-            remove(old)
-            target.rename(old)
-        try:
-            work.rename(target)
-            break
-        except OSError:
-            if not target.exists():  # else a reader has put `old` back between the two renames
-                raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there; of a link the link alone.
 

@@ -7,7 +7,6 @@ cache folder, wherever the indexes are.
 
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 
 from astrosearch import atomic
@@ -42,6 +41,13 @@ def history_file() -> Path:
     return _data_folder() / "history"
 
 
+def consent_file() -> Path:
+    """What the user agreed to send elsewhere: `astrosearch.encoders.consent`."""
+    import platformdirs
+
+    return platformdirs.user_config_path("astrosearch", appauthor=False) / "consent.json"
+
+
 def _data_folder() -> Path:
     if home := os.environ.get("ASTROSEARCH_HOME"):
         try:
@@ -71,30 +77,11 @@ def partial_folder(folder: Path) -> Path:
     return atomic.partial_path(folder)
 
 
-def replaced_folder(folder: Path) -> Path:
-    """Where the previous index waits while the new one is renamed into place."""
-    return folder.with_name(f".{folder.name}.old")
-
-
-def recover(folder: Path) -> None:
-    """Bring back the previous index if a process died between the two renames that put another in
-    its place (`atomic.replace_folder`).
-
-    If that fails, because another process was first or nothing may be written here, everything
-    stays as it is: whoever looks for the index then reports what is missing.
-    """
-    if not folder.exists() and (replaced_folder(folder) / MANIFEST).exists():
-        with suppress(OSError):
-            replaced_folder(folder).rename(folder)
-
-
 def index_names() -> list[str]:
     """Names of the whole indexes on this machine, the one built last first."""
     root = indexes_folder()
     if not root.is_dir():
         return []
-    for old in root.glob(".*.old"):
-        recover(root / old.name[1 : -len(".old")])
     built = [
         ((folder / MANIFEST).stat().st_mtime, folder.name)
         for folder in root.iterdir()
@@ -115,7 +102,6 @@ def existing_index(name: str | None) -> Path:
             raise IndexMissing(f"there is no index in {indexes_folder()} yet", remedy="build")
         return index_folder(names[0])
     folder = index_folder(name)
-    recover(folder)
     if not (folder / MANIFEST).exists():
         known = ", ".join(index_names())
         known = f"; there are: {known}" if known else ""

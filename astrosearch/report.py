@@ -26,5 +26,15 @@ class Reporter:
         """
         return False
 
+    def may_contact(self, service: str, request: str) -> bool:
+        """Whether something may leave this machine for a model. Here it may: the caller named the
+        model. Where an index did, see `astrosearch.encoders.consent`.
+
+        Args:
+            service: which model where, as it is kept of an answer.
+            request: what is sent, and where, readable as a text.
+        """
+        return True
+
 
 SILENT = Reporter()

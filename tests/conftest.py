@@ -98,12 +98,38 @@ def snapshot(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for indexes."""
+    """An empty folder for indexes, and one for settings."""
     folder = tmp_path / "home"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.delenv("ASTROSEARCH_INDEX", raising=False)
     return folder
+
+
+def segment_folder(index: Path) -> Path:
+    """The folder of the one segment that an index has which was built in one go."""
+    from astrosearch.index.manifest import Manifest
+
+    (segment,) = Manifest.read(index, check_files=False).segments
+    return index / segment.folder
+
+
+def words_folder(index: Path) -> Path:
+    from astrosearch.index.manifest import Manifest
+
+    return index / Manifest.read(index, check_files=False).words
+
+
+def assert_holds_one_snapshot(index: Path) -> None:
+    """See that an index folder has the files of the current snapshot and no others."""
+    from astrosearch.index.manifest import Manifest
+
+    manifest = Manifest.read(index)
+    names = {file.relative_to(index).as_posix() for file in index.rglob("*") if file.is_file()}
+    # The engine locks the words it opens by a file beside them.
+    names = {name for name in names if not name.endswith(".lock")}
+    assert names == {*manifest.files, "manifest.json", f"snapshot-{manifest.snapshot}.json"}
 
 
 FROZEN = Path(__file__).parent / "frozen"

@@ -20,7 +20,7 @@ import pytest
 from astrosearch.cli import errors
 from astrosearch.cli.console import OutputLost
 from astrosearch.errors import AstrosearchError, IndexDamaged, IndexMissing, Remedy
-from tests.conftest import Run, kaggle_line
+from tests.conftest import Run, kaggle_line, segment_folder
 
 FIRST = "1001.0000"  # the paper of kaggle_line(0)
 
@@ -67,6 +67,36 @@ class TestAnswers:
         assert result.stdout == run("query", "gas", "--format", form).stdout
         assert "no effect" not in run("query", "gas", "--format", "json", option).stderr
 
+    @pytest.mark.parametrize(
+        "words", [("query", "gas", "-k", 3), ("similar", FIRST), ("show", FIRST)]
+    )
+    def test_bibtex_entries_are_called_by_bibcodes_or_by_author_and_year(
+        self, run: Run, words: tuple[object, ...]
+    ) -> None:
+        def keys(*options: object) -> list[str]:
+            text = run(*words, "--format", "bibtex", *options).stdout
+            return re.findall(r"^@misc\{(.*),$", text, re.MULTILINE)
+
+        assert keys() == keys("--key", "bibcode")
+        assert all(re.fullmatch(r"20\d\darXiv\d{4}\.?\d{4,5}[A-Z]", key) for key in keys())
+        assert all(re.fullmatch(r"Bson20\d\d[a-z]?", key) for key in keys("--key", "author-year"))
+        assert len(set(keys("--key", "author-year"))) == len(keys())
+        assert "'doi' is not one of" in run(*words, "--key", "doi", code=2).stderr
+        assert "--key has no effect with --format table" in run(*words, "--key", "bibcode").stderr
+
+    def test_the_shell_writes_the_keys_that_it_is_told_to(self, run: Run) -> None:
+        lines = "gas\n/key author-year\ngas\n/key\ngas\n/key doi\n"
+        result = run("shell", "--format", "bibtex", "-k", 1, stdin=lines, code=2)
+        first, second, third = re.findall(r"@misc\{(\w+),|@misc\{([\w.]+),", result.stdout)
+        assert first == third != second
+        assert "'doi' is not one of" in result.stderr
+
+    def test_a_batch_has_no_keys(self, run: Run) -> None:
+        said = run("query", "--batch", "-", "--key", "bibcode", stdin="gas\n", code=2).stderr
+        assert "leave --format, --sort, --abstracts, --explain and --key out" in " ".join(
+            said.split()
+        )
+
     def test_the_query_may_come_from_standard_input(self, run: Run) -> None:
         piped = run("query", "-", "--format", "ids", stdin="gas in\n a stream\n")
         assert piped.stdout == run("query", "gas in a stream", "--format", "ids").stdout
@@ -97,7 +127,7 @@ class TestAnswers:
         assert [len(record["hits"]) for record in records] == [1, 0, 0, 0, 0, 1]
         assert "year:soon is not a year" in records[2]["error"]
         assert "arXiv identifier" in records[4]["error"]
-        assert [number for number, record in enumerate(records) if "error" in record] == [2, 4]
+        assert [number for number, record in enumerate(records) if "error" in record] == [2, 3, 4]
 
     def test_filters_leave_k_answers_whenever_there_are_k(self, run: Run) -> None:
         def ask(*filters: object) -> list[dict[str, object]]:
@@ -146,9 +176,10 @@ class TestAnswers:
         manifest = json.loads(run("indexes", "info", "--index", "main", "--format", "json").stdout)
         assert manifest["count"] == 150
         assert "150 papers, 11 files, sound" in run("indexes", "verify", "main").stdout
-        vectors = bytearray((built / "vectors.npy").read_bytes())
+        file = segment_folder(built) / "vectors.npy"
+        vectors = bytearray(file.read_bytes())
         vectors[-1] ^= 1
-        (built / "vectors.npy").write_bytes(vectors)
+        file.write_bytes(vectors)
         assert "vectors.npy changed since" in run("indexes", "verify", "main", code=1).stderr
         run("indexes", "remove", "main", "--yes")
         assert not built.exists()
@@ -240,7 +271,7 @@ def test_mistakes_are_one_line_and_a_documented_exit_code(
 def test_an_index_whose_files_are_damaged_is_built_again_from_what_it_remembers(
     run: Run, built: Path
 ) -> None:
-    (built / "vectors.npy").unlink()
+    (segment_folder(built) / "vectors.npy").unlink()
     assert "again: astrosearch index main" in run("query", "gas", code=1).stderr
     assert "all texts are encoded again" in run("index", "main").stderr
     run("query", "gas")

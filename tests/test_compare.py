@@ -143,7 +143,9 @@ def test_both_encoders_see_the_same_papers(searcher: Searcher, other: Path) -> N
     assert len(pool.papers) == 20
     assert [paper.id for paper in pool.papers if paper.id in given] == given
     rows = [index.corpus.row_of(paper.id) for paper in pool.papers]
-    np.testing.assert_allclose(pool.spaces[0].vectors, unit_rows(index.vectors[rows]), atol=1e-6)
+    np.testing.assert_allclose(
+        pool.spaces[0].vectors, unit_rows(np.asarray(index.vectors)[rows]), atol=1e-6
+    )
     texts = [paper.abstract for paper in pool.papers]
     np.testing.assert_allclose(pool.spaces[1].vectors, encoder.encode(texts), atol=1e-5)
     again = gather(searcher, given, [source], 20, seed=1)
@@ -173,7 +175,9 @@ def test_another_index_lends_its_vectors_of_the_papers_both_have(
     pool = gather(searcher, ids(searcher, 2), [half], PAPERS, seed=0)
     assert {paper.id for paper in pool.papers} == {paper.id for paper in index.corpus}
     rows = [index.corpus.row_of(paper.id) for paper in pool.papers]
-    np.testing.assert_allclose(pool.spaces[1].vectors, unit_rows(index.vectors[rows]), atol=1e-6)
+    np.testing.assert_allclose(
+        pool.spaces[1].vectors, unit_rows(np.asarray(index.vectors)[rows]), atol=1e-6
+    )
     last = [paper.id for paper in searcher.index.corpus][-1]
     with pytest.raises(NothingFound, match="is not among the 20 papers of index half"):
         compare_pair(searcher, ids(searcher, 1)[0], last, [half])
@@ -251,7 +255,7 @@ def test_steps_are_fine_enough_for_four_digits() -> None:
 def test_several_papers_are_a_matrix_of_cosines_and_percentiles(searcher: Searcher) -> None:
     several = compare_several(searcher, ids(searcher, 3))
     (matrix,) = several.matrices
-    vectors = unit_rows(searcher.index.vectors[:3])
+    vectors = unit_rows(np.asarray(searcher.index.vectors)[:3])
     np.testing.assert_allclose(matrix.cosines, vectors @ vectors.T, atol=1e-6)
     one, other = ids(searcher, 2)
     pair = compare_pair(searcher, one, other)
@@ -359,7 +363,7 @@ def test_a_pair_in_any_form_of_its_ids(run: Run, searcher: Searcher, other: Path
     record = json.loads(result.stdout)
     assert [name.split()[0] for name in record["pair"]] == [one, two]
     (view,) = record["encoders"]
-    both = unit_rows(searcher.index.vectors[:2])
+    both = unit_rows(np.asarray(searcher.index.vectors)[:2])
     assert view["cosine"] == pytest.approx(float(both[0] @ both[1]), abs=1e-4)
     assert view["among"] == PAPERS
     lines = run("compare", one, two, "--against", other).stdout.splitlines()
@@ -381,7 +385,7 @@ def test_several_papers_are_a_line_for_each_pair_in_a_pipe(run: Run, searcher: S
     given = ids(searcher, 4)
     record = json.loads(run("compare", *given, "--format", "json").stdout)
     cosines = np.array(record["encoders"][0]["cosines"])
-    vectors = unit_rows(searcher.index.vectors[:4])
+    vectors = unit_rows(np.asarray(searcher.index.vectors)[:4])
     np.testing.assert_allclose(cosines, vectors @ vectors.T, atol=1e-4)
     assert len(run("compare", *given).stdout.splitlines()) == 6
 

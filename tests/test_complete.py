@@ -457,7 +457,7 @@ def test_a_beginning_that_no_paper_is_related_to_is_refused_with_both_cosines(
 ) -> None:
     searcher = Searcher(Index(home_index))
     ours = searcher.encoder
-    nowhere = -np.asarray(searcher.index.vectors[:]).mean(axis=0).astype(np.float32)
+    nowhere = -np.asarray(searcher.index.vectors).mean(axis=0).astype(np.float32)
 
     class Elsewhere:
         spec, dimension = ours.spec, ours.dimension

@@ -1,34 +1,48 @@
 """The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from math import exp, log
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 
+import training
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.registry import encoder_spec
+from astrosearch.encoders.transformer import padded
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
+from astrosearch.papers import parse_id
 from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line
-from tests.reporters import Watch
+from tests.reporters import Lines, Watch
 from tests.subprocess_train import kill_at_step, train_apart, wait_for_step
+from training.contrastive.late_interaction import (
+    TokenBags,
+    late_interaction_loss,
+    late_interaction_scores,
+    nearest_documents,
+)
 from training.contrastive.mining import hard_negatives
+from training.contrastive.model import tokens_of, untrained_model
 from training.contrastive.objective import back_propagate, info_nce
 from training.contrastive.pairs import SPAN_WORDS, Pair, PairSampler, mask_query, read_relations
+from training.contrastive.requests import FORMS, read_requests
 from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.contrastive.trainer import learning_rate_share
 from training.log import Log
+from training.settings import ContrastSettings
 
 
 def long_line(number: int) -> str:
@@ -127,6 +141,118 @@ def test_relations_hold_both_ways_and_only_between_training_papers(
     assert all(second in found[first] for first, second in pairs)
 
 
+def requests_line(paper_id: str, **changes: object) -> str:
+    """The requests for a paper, which differ from those for all others."""
+    record = {form: f"{form} for {paper_id}" for form in ("question", "keywords", "need")}
+    return json.dumps({"id": paper_id, **record, **changes}) + "\n"
+
+
+def test_requests_are_asked_equally_often_between_the_papers_own_pairs(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    ids = [paper.id for paper in corpus]
+    train = [id for id in ids if not is_held_out(id)]
+    file = tmp_path / "requests.jsonl"
+    file.write_text("".join(map(requests_line, train[:4])))
+    requests = read_requests([file], corpus, SILENT)
+    sampler = PairSampler(corpus, {}, 0, requests=requests, request_share=0.12)
+    pairs = [sampler.pair(number) for number in range(1000)]
+    asked = [pair for pair in pairs if pair.kind == "request"]
+    assert len(asked) == 120
+    counts = Counter(pair.query for pair in asked)
+    assert set(counts) == {f"{form} for {id}" for form in FORMS for id in train[:4]}
+    assert set(counts.values()) == {10}
+    for pair in asked:
+        (paper,) = corpus.papers([pair.rows[0]])
+        assert (pair.query.split()[-1], pair.document) == (paper.id, paper.text)
+        assert pair.rows[0] == pair.rows[1]
+    others = [pair.rows[0] for pair in pairs if pair.kind != "request"]
+    assert sorted(others[: len(sampler)]) == sampler.rows.tolist()  # no paper has lost its turn
+    alone = PairSampler(corpus, {}, 0, request_share=0.12)
+    assert not any(alone.pair(number).kind == "request" for number in range(200))
+
+
+@pytest.mark.parametrize("fold", [0, 2])
+def test_a_request_for_a_held_out_or_unknown_paper_is_left_out_and_counted(
+    corpus: Corpus, tmp_path: Path, fold: int
+) -> None:
+    ids = [paper.id for paper in corpus]
+    held_out = sum(is_held_out(id, fold) for id in ids)
+    files = [tmp_path / name for name in ("one.jsonl", "two.jsonl")]
+    files[0].write_text("".join(map(requests_line, ids[:70])) + "\n")
+    files[1].write_text("".join(map(requests_line, [f"arXiv:{id}v2" for id in ids[70:]])))
+    with files[1].open("a") as stream:
+        known = {is_held_out(id, fold): id for id in ("2501.00001", "2501.00002", "2501.00009")}
+        stream.write(requests_line(known[False]))
+    lines = Lines()
+    requests = read_requests(files, corpus, lines, fold)
+    rows = [row for row, id in enumerate(ids) if not is_held_out(id, fold)]
+    assert [request.row for request in requests] == [row for row in rows for _ in FORMS]
+    assert lines == [
+        f"Of 121 papers with requests, {held_out} are held out and 1 are not in the corpus: those "
+        "are left out."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not the requests for a paper"),
+        ('["a"]', "not the requests for a paper"),
+        (requests_line("2501.0"), "not an arXiv identifier"),
+        (requests_line("2501.00001", id=2501.00001), "not the requests for a paper"),
+        (requests_line("2501.00001", need=None), "not the requests for a paper"),
+        (requests_line("2501.00001", need=[]), "not the requests for a paper"),
+        ('{"id": "2501.00001", "question": "Why?", "need": "Dust"}', "'keywords'"),
+        (requests_line("2501.00001", question=" \n", need=""), "question, need of 2501.00001 is"),
+        (requests_line("2501.00002"), "2501.00002 has its requests in"),
+    ],
+)
+def test_a_line_that_is_not_three_requests_is_named(
+    corpus: Corpus, tmp_path: Path, line: str, message: str
+) -> None:
+    file = tmp_path / "requests.jsonl"
+    file.write_text(requests_line("2501.00002") + line)
+    with pytest.raises(InputError, match=f"requests.jsonl:2: .*{message}"):
+        read_requests([file], corpus, SILENT)
+
+
+def test_requests_of_which_none_can_be_used_are_an_error(corpus: Corpus, tmp_path: Path) -> None:
+    file = tmp_path / "requests.jsonl"
+    held_out = next(paper.id for paper in corpus if is_held_out(paper.id))
+    for content in ("", requests_line(held_out)):
+        file.write_text(content)
+        with pytest.raises(InputError, match="no request for a training paper of this corpus"):
+            read_requests([file], corpus, SILENT)
+
+
+TRAINING = Path(training.__file__).parent
+
+
+def test_the_requests_that_are_trained_on_and_those_for_development_are_apart() -> None:
+    """And keep to the rules of training/README.md that can be seen without the papers."""
+    ids = {}
+    for name in ("requests.jsonl", "development.jsonl"):
+        records = [orjson.loads(line) for line in (TRAINING / name).read_bytes().splitlines()]
+        ids[name] = [parse_id(record["id"]).id for record in records]
+        assert ids[name] == [record["id"] for record in records]
+        assert len(set(ids[name])) == len(records)
+        texts = [record[form] for record in records for form in FORMS]
+        assert len(set(texts)) == len(texts)
+        for record in records:
+            assert tuple(record) == ("id", *FORMS)
+            lengths = {form: len(record[form].split()) for form in FORMS}
+            assert 3 <= lengths["keywords"] <= 11, record
+            assert 8 <= lengths["question"] <= 45, record
+            assert 6 <= lengths["need"] <= 45, record
+    assert not any(map(is_held_out, ids["requests.jsonl"]))
+    for name in ("development.jsonl", "two-clauses.jsonl"):
+        lines = (TRAINING / name).read_bytes().splitlines()
+        used = {orjson.loads(line)["id"] for line in lines}
+        assert all(is_held_out(id, fold=1) for id in used)
+        assert not used & set(ids["requests.jsonl"])
+
+
 def test_a_paper_is_never_its_own_negative(corpus: Corpus, tmp_path: Path) -> None:
     sampler = PairSampler(corpus, {}, seed=0)
     a, b, c = sampler.rows[:3].tolist()
@@ -202,6 +328,49 @@ def test_cached_gradients_are_the_plain_ones(chunks: list[list[int]]) -> None:
         assert plain is not None
         assert ours is not None
         assert torch.allclose(plain, ours, atol=1e-5)
+
+
+def test_the_late_interaction_score_is_that_of_the_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.nn.functional.normalize(torch.randn(9, 4, generator=generator), dim=1)
+    weights = torch.rand(9, generator=generator) + 0.1
+    queries = [[0, 3, 4, 3], [0, 8]]
+    documents = [[0, 1, 2, 2, 2], [0, 3, 4, 5, 6, 7], [0, 8, 8]]
+    candidates = [[0, 1], [2, 0]]
+
+    def share(text: list[int]) -> dict[int, float]:
+        raw = {token: weights[token].item() * text.count(token) ** 0.5 for token in text[1:]}
+        return {token: weight / sum(raw.values()) for token, weight in raw.items()}
+
+    def mean_of_nearest(one: list[int], other: list[int]) -> float:
+        return sum(
+            weight * max((vectors[token] @ vectors[near]).item() for near in other[1:])
+            for token, weight in share(one).items()
+        )
+
+    expected = [
+        [
+            (mean_of_nearest(query, documents[n]) + mean_of_nearest(documents[n], query)) / 2
+            for n in row
+        ]
+        for query, row in zip(queries, candidates, strict=True)
+    ]
+    bags = [TokenBags.of(texts, torch.device("cpu")) for texts in (queries, documents)]
+    found = late_interaction_scores(
+        vectors, weights, bags[0], bags[1].take(torch.tensor(candidates))
+    )
+    assert found.tolist() == [pytest.approx(row, rel=1e-5) for row in expected]
+    assert found[1, 0].item() == pytest.approx(1)  # the same token, however often
+
+
+def test_a_query_is_compared_with_its_own_document_and_those_nearest_that_may_be_negatives() -> (
+    None
+):
+    cosines = torch.tensor([[0.1, 0.9, 0.5, 0.7], [0.8, 0.2, 0.6, 0.4]])
+    excluded = torch.zeros(2, 4, dtype=torch.bool)
+    excluded[0, 1] = excluded[0, 0] = True
+    assert nearest_documents(cosines, excluded, 3).tolist() == [[0, 3, 2], [1, 0, 2]]
+    assert nearest_documents(cosines, excluded, 9).shape == (2, 4)
 
 
 def test_a_masked_query_keeps_what_its_document_lacks() -> None:
@@ -321,6 +490,28 @@ def test_what_a_teacher_knows_is_learnt(
     assert (settings["teacher"], settings["teacher_share"]) == (str(tiny_llama), 1.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--layers", 2, "--all-layers"), "--layers and --all-layers contradict each other"),
+        (("--layers", 2, "--kept-rank", 8), "--kept-rank has no effect with layers"),
+        (("--all-layers", "--kept-rank", 8), "--kept-rank has no effect with layers"),
+        (("--attention", "causal"), "--attention has no effect without layers"),
+        (("--teacher-share", 0.5), "--teacher-share needs --teacher"),
+        (
+            ("--pooling", "mean-without-bos", "--weight-learning-rate", 0.1),
+            "--weight-learning-rate has no effect with --pooling mean-without-bos",
+        ),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    run: Run, source: Path, tmp_path: Path, options: tuple[object, ...], said: str
+) -> None:
+    command = ("train", "contrast", source, "--out", tmp_path / "made")
+    assert said in run(*command, *options, code=2).stderr
+    assert not (tmp_path / "made").exists()
+
+
 def _options(tiny_llama: Path, out: Path) -> list[object]:
     return [
         *("--base", tiny_llama, "--out", out, "--layers", 2, "--rank", 4, "--batch", 16),
@@ -401,7 +592,9 @@ def test_it_begins_where_an_embedding_adapter_ends(
     run: Run, source: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
     words, whole = tmp_path / "words", tmp_path / "whole"
-    run("train", "contrast", source, *_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
+    options = (*_options(tiny_llama, words), "--layers", 0, "--max-pairs", 64)
+    said = run("train", "contrast", source, *options).stderr
+    assert "--memory-tokens has no effect without layers" in said
     # Of a rank beyond the adapter's, which adds nothing at first.
     options = (*_options(tiny_llama, whole), "--max-pairs", 16, "--adapter", words, "--rank", 6)
     still = ("--learning-rate", 1e-9, "--head-learning-rate", 1e-9)
@@ -459,6 +652,80 @@ def test_what_is_learnt_of_a_vocabulary_is_kept_at_a_lower_rank_in_8_bits(
     kept_cosines = (vectors["narrow"] * vectors["whole"]).sum(axis=1)
     assert kept_cosines.mean() > 0.95
     assert kept_cosines.mean() > (vectors["begun"] * vectors["whole"]).sum(axis=1).mean() + 0.02
+
+
+def test_what_compares_tokens_is_learnt(
+    tiny_llama: Path, source: Path, tmp_path: Path, corpus: Corpus, run: Run
+) -> None:
+    """Of random token vectors, until each title has its own abstract first."""
+    settings = ContrastSettings(str(tiny_llama), layers=0, rank=8, dimension=32)
+    sampler = PairSampler(corpus, {}, seed=0)
+    device = torch.device("cpu")
+    model = untrained_model(settings, tiny_llama, sampler, device, SILENT)
+    papers = corpus.papers(sampler.rows[:24].tolist())
+    tokens = tokens_of(settings, tiny_llama, 512)
+    titles, abstracts = [paper.title for paper in papers], [paper.abstract for paper in papers]
+    ids = tokens.ids(titles + abstracts)
+    excluded = torch.zeros(24, 24, dtype=torch.bool)
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-2)
+    losses = []
+    for _ in range(80):
+        with torch.no_grad():
+            vectors = model(*padded(ids, device))
+        known = model.token_states(torch.tensor([token for text in ids for token in text]))
+        loss = late_interaction_loss(model, known, ids, vectors, excluded, np.arange(24), 0.04)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    whole, known = padded(ids, device), model.token_states(known.tokens)
+    assert torch.allclose(model(*whole, known), model(*whole), atol=1e-5)
+    assert losses[0] > 1
+    assert losses[-1] < 0.5 * losses[0]
+    options = _options(tiny_llama, tmp_path / "layers")
+    result = run("train", "contrast", source, *options, "--token-share", 0.5, code=2)
+    assert "only without layers" in result.stderr
+    plain = ("--layers", 0, "--pooling", "mean-without-bos", "--token-share", 0.5)
+    result = run("train", "contrast", source, *options, *plain, code=2)
+    assert "which pooling mean-without-bos does not have" in result.stderr
+
+
+def test_a_share_of_the_loss_is_that_of_compared_tokens(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """The first step's loss, of equal weights and pairs, is a mean of both."""
+    losses = []
+    for share in (0, 1, 0.25):
+        out = tmp_path / f"share-{share}"
+        options = (*_options(tiny_llama, out), "--layers", 0, "--max-pairs", 16)
+        run("train", "contrast", source, *options, "--token-share", share)
+        (loss,) = [entry.loss for entry in Log(out / "log.csv").entries() if entry.loss is not None]
+        losses.append(loss)
+    vectors, tokens, both = losses
+    assert abs(vectors - tokens) > 0.01
+    assert both == pytest.approx(0.75 * vectors + 0.25 * tokens, abs=1e-4)
+
+
+def test_a_run_with_requests_says_so_and_is_not_gone_on_with_when_they_change(
+    run: Run, source: Path, tiny_llama: Path, tmp_path: Path, corpus: Corpus
+) -> None:
+    file, out = tmp_path / "requests.jsonl", tmp_path / "embed"
+    ids = [paper.id for paper in corpus]
+    file.write_text("".join(map(requests_line, ids[:40])))
+    held_out = sum(map(is_held_out, ids[:40]))
+    command = (*_paused(tiny_llama, source, out), "--requests", file, "--request-share", 0.5)
+    result = run(*command)
+    assert f"Of 40 papers with requests, {held_out} are held out and 0 are not" in result.stderr
+    assert "Going on from step 1" in run(*command).stderr
+    changed = file.read_text().replace("keywords for", "words for", 1)
+    file.write_text(changed)
+    assert "other data" in run(*command, code=2).stderr
+    run(*command, "--restart", "--max-minutes", 9)
+    training = json.loads((out / "training.json").read_text())
+    assert training["data"]["requests"] == 3 * (40 - held_out)
+    assert f"and {3 * (40 - held_out)} requests were" in (out / "README.md").read_text()
+    without = run(*_paused(tiny_llama, source, out), "--request-share", 0.5, code=2)
+    assert "--request-share belongs to --requests FILE" in without.stderr
 
 
 @pytest.mark.slow

@@ -351,7 +351,9 @@ def test_a_title_is_never_in_the_document_that_has_to_be_found(
     sources = [Path(source) for source in small.manifest.corpus.sources]
     build(tmp_path / "titled", sources, Selection(), titled, load)
     titled_index = Index(tmp_path / "titled")
-    assert not np.allclose(titled_index.vectors[0], small.vectors[0], atol=1e-2)
+    assert not np.allclose(
+        np.asarray(titled_index.vectors)[0], np.asarray(small.vectors)[0], atol=1e-2
+    )
     results, titled_results = (
         report_of(index, Settings((TITLE,))).tasks[0].results for index in (small, titled_index)
     )

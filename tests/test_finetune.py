@@ -419,6 +419,14 @@ def test_perplexity_of_a_base(run: Run, tiny_llama: Path, data: Path) -> None:
     assert line.split("\t") == [str(tiny_llama), figures[0], "", figures[1], ""]
 
 
+@pytest.mark.parametrize("option", ["--papers", "--blocks"])
+def test_all_held_out_texts_are_not_a_number_of_them(
+    run: Run, tiny_llama: Path, data: Path, option: str
+) -> None:
+    asked = ("--base", tiny_llama, "--data", data, "--all", option, 5)
+    assert f"{option} has no effect with --all" in run("train", "perplexity", *asked, code=2).stderr
+
+
 @pytest.mark.slow
 def test_perplexity_of_base_and_adapter_in_one_table(
     run: Run, finetune: Finetune, tiny_llama: Path, data: Path, tmp_path: Path

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,13 +14,19 @@ import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
+ASKED: list[str] = []
+"""Paths that the hub was asked for."""
+
 
 @pytest.fixture
 def hub(tiny_llama: Path) -> Iterator[str]:
     """A hub with the model `us/tiny`, a gated `us/gated`, and nothing else."""
 
+    ASKED.clear()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            ASKED.append(self.path)
             path = self.path.split("?")[0]
             if "us/gated" in path:
                 self._refuse(403, "GatedRepo")
@@ -73,10 +79,17 @@ def hub(tiny_llama: Path) -> Iterator[str]:
 
 
 def fetch(name: str, endpoint: str, home: Path, **variables: str) -> tuple[int, str, str]:
-    """`astrosearch models fetch NAME` in a process of its own, which alone reads the endpoint."""
+    return in_process(("models", "fetch", name), endpoint, home, **variables)
+
+
+def in_process(
+    arguments: Sequence[str], endpoint: str, home: Path, **variables: str
+) -> tuple[int, str, str]:
+    """A command in a process of its own, which alone reads the endpoint."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), **variables}
     done = subprocess.run(
-        [sys.executable, "-m", "astrosearch", "models", "fetch", name],
+        [sys.executable, "-m", "astrosearch", *arguments],
+        stdin=subprocess.DEVNULL,
         env=environment | {"HF_HUB_OFFLINE": variables.get("HF_HUB_OFFLINE", "0")},
         capture_output=True,
         text=True,
@@ -85,6 +98,49 @@ def fetch(name: str, endpoint: str, home: Path, **variables: str) -> tuple[int, 
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("encoder", "commands"),
+    [
+        (
+            {"model": "us/nowhere", "layers": 0},
+            [
+                ("query", "gas"),
+                ("shell",),
+                ("similar", "1504.00003"),
+                ("compare", "--text", "gas", "--text", "wind"),
+                ("index", "main"),
+                ("eval", "main", "--task", "title"),
+            ],
+        ),
+        ({"model": "minilm", "adapter": "us/nowhere"}, [("query", "gas")]),
+        ({"model": "astrollama"}, [("query", "gas")]),
+    ],
+)
+def test_a_hub_name_in_a_manifest_contacts_nobody_before_consent(
+    hub: str,
+    frozen: Path,
+    tmp_path: Path,
+    encoder: dict[str, object],
+    commands: list[tuple[str, ...]],
+) -> None:
+    record = json.loads((frozen / "manifest.json").read_bytes())
+    del record["manifest_sha256"]
+    (frozen / "manifest.json").write_text(json.dumps(record | {"encoder": encoder}))
+    for command in commands:
+        code, _, said = in_process(command, hub, tmp_path)
+        assert "not sent without consent: a request for the model" in said, (command, said)
+        assert "because index main names it as its encoder; to agree, add --yes" in said
+        assert code == (0 if command[0] == "similar" else 3)
+    assert not ASKED
+    for arguments in (("--yes",), ()):
+        code, _, said = in_process(("query", "gas", *arguments), hub, tmp_path)
+        assert "the hub has no model" in said
+        assert code == 3
+        assert ASKED
+        ASKED.clear()
 
 
 def test_a_model_is_fetched_once_and_found_without_network_afterwards(
@@ -112,6 +168,26 @@ def test_what_the_hub_refuses_is_a_line_with_the_next_step(
     assert (code, out) == (3, "")
     assert line in said.splitlines()[-1]
     assert "hf auth login" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HF_ENDPOINT", "http://[::1"),
+        ("HF_ENDPOINT", "nonsense"),
+        ("HF_TOKEN", "é"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"),
+        ("HTTP_PROXY", "foo://x"),
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+    ],
+)
+@pytest.mark.slow
+def test_settings_that_cannot_be_used_are_a_line(
+    hub: str, tmp_path: Path, name: str, value: str
+) -> None:
+    code, _, said = fetch("us/tiny", hub, tmp_path, **{name: value})
+    assert code == 3
+    assert len(said.splitlines()) <= 2
 
 
 def test_without_network_the_command_to_run_elsewhere_is_named(tmp_path: Path) -> None:

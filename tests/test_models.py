@@ -227,8 +227,19 @@ def test_encoder_names_stand_for_specs() -> None:
 
 
 def test_what_names_no_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a known model, hub id"):
-        locate.locate("nope", SILENT)
+    for name in (
+        "nope",
+        "a b/c",
+        "a--b/c",
+        "a/b..c",
+        "a/b.git",
+        "-a/b",
+        "é/b",
+        "a/b/c",
+        "a" * 97 + "/b",
+    ):
+        with pytest.raises(InputError, match="is not a known model, hub id"):
+            locate.locate(name, SILENT)
     with pytest.raises(InputError, match=r"has no config\.json"):
         locate.locate(str(tmp_path), SILENT)
     (tmp_path / "config.json").write_text("{}")

@@ -5,11 +5,13 @@ misbehaves on request.
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import os
 import pty
 import select
+import shutil
 import signal
 import socket
 import sqlite3
@@ -30,11 +32,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from astrosearch.encoders import openai_service, registry
+from astrosearch.encoders import openai_service, openai_waiting, registry
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.encoders.openai import OpenAIEncoder, RetryPolicy
+from astrosearch.encoders.openai import OpenAIEncoder
 from astrosearch.encoders.openai_costs import CostEstimate
+from astrosearch.encoders.openai_requests import RetryPolicy
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.index.reader import Index
 from astrosearch.papers import text_hash
@@ -333,7 +336,7 @@ class TestVectors:
     ) -> None:
         service.fault = changed(lambda body: body["data"].reverse(), floats=floats)
         texts = [f"text {number}" for number in range(50)] + ["text 3", "α Centauri"]
-        vectors, tokens = make().encode_counted(texts)
+        vectors, tokens, _ = make().encode_counted(texts)
         assert vectors.dtype == np.float32
         np.testing.assert_allclose(vectors, [unit(text) for text in texts], atol=1e-6)
         assert sorted(service.texts) == sorted(set(texts))  # what comes twice is sent once
@@ -556,6 +559,10 @@ class TestOtherServers:
             ),
             (32, 422, "batch size {} > maximum allowed batch size 32"),
             (32, 413, "Too many inputs: {}. Maximum is 32 items"),
+            (16, 400, "Too many inputs. The max number of inputs is 16. We hope to allow more."),
+            (50, 400, "total number of texts must be at most 50, of at most 512 tokens each"),
+            (20, 400, "[{{'loc': ['input'], 'msg': 'List should have at most 20 items'}}]"),
+            (60, 400, "* at most 60 requests can be in one batch, got {}"),
         ],
     )
     def test_one_that_takes_few_texts_is_sent_few(
@@ -601,7 +608,7 @@ class TestOtherServers:
     def test_a_redirect_is_not_followed(self, service: Service) -> None:
         elsewhere = service.url.replace("127.0.0.1", "localhost") + "/embeddings"
         service.fault = status(307, "moved", Location=elsewhere)
-        with pytest.raises(AstrosearchError, match="307"):
+        with pytest.raises(AstrosearchError, match="307: it redirects to http://localhost"):
             make().encode(["a"])
         assert len(service.asked) == 1
 
@@ -626,19 +633,188 @@ class TestOtherServers:
         assert len(service.asked) == 1
         assert sent < 50 * 10**6
 
-    @pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/v1"])
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "http://[::1",
+            "http://127.0.0.1:99999/v1",
+            "http://127.0.0.1:0/v1",
+            "http://127.0.0.1:80:80",
+            "http://",
+            "http:///v1",
+            "//host/v1",
+            "file:///etc",
+            "http://two words/v1",
+            "http://line\nbreak/v1",
+            "http://h\x01/v1",
+            "http://a..b/v1",
+            "http://./v1",
+            "http://-x/v1",
+            "http://*/v1",
+            "http://%zz/v1",
+            "http://999.1.1.1/v1",
+            "http://" + "a" * 64,
+            "http://" + "a." * 200 + "b",
+            "http://é.org/v1",
+            "http://127.0.0.1:８８/v1",
+            "http://good.org\\@bad.org/v1",
+            "http://host/v1#part",
+            "http://host/\udcff",
+        ],
+    )
     def test_an_address_that_cannot_be_read_is_a_line(
         self, monkeypatch: pytest.MonkeyPatch, address: str
     ) -> None:
         monkeypatch.setenv("OPENAI_BASE_URL", address)
-        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address"):
+        with pytest.raises(SetupError, match="OPENAI_BASE_URL is not an address") as caught:
             make()
+        assert "\n" not in str(caught.value)
 
-    def test_a_key_quoted_in_capitals_is_not_shown(self, service: Service) -> None:
-        service.fault = status(400, f"Bad key {SECRET.upper()}")
-        with pytest.raises(AstrosearchError) as caught:
+    @pytest.mark.parametrize("address", [" {} ", "{}/"])
+    def test_an_address_in_other_forms_is_used(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", address.format(service.url))
+        np.testing.assert_allclose(make().encode(["a"])[0], unit("a"), atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("name", "value", "line"),
+        [
+            ("HTTP_PROXY", "foo://x", "HTTP_PROXY, HTTPS_PROXY"),
+            ("ALL_PROXY", "http://[::1", "HTTP_PROXY, HTTPS_PROXY"),
+            ("SSL_CERT_FILE", "/nowhere/certificates", "SSL_CERT_FILE"),
+            ("OPENAI_ORG_ID", "é", "OPENAI_ORG_ID holds"),
+            ("OPENAI_CUSTOM_HEADERS", "a: \x01", "OPENAI_CUSTOM_HEADERS holds"),
+        ],
+    )
+    def test_settings_that_allow_no_connection_are_a_line(
+        self,
+        service: Service,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+        value: str,
+        line: str,
+    ) -> None:
+        monkeypatch.setenv(name, value)
+        with pytest.raises(SetupError, match=line):
             make().encode(["a"])
-        assert SECRET[3:].lower() not in str(caught.value).lower()
+        assert not service.asked
+
+    @pytest.mark.parametrize(
+        "quoted",
+        [
+            SECRET,
+            SECRET.upper(),
+            SECRET.title(),
+            SECRET[8:],
+            SECRET[:-4],
+            f"{SECRET[:12]}…",
+            f"{SECRET[:10]}\n{SECRET[10:]}",
+            f"Bearer%20{SECRET}",
+        ],
+    )
+    def test_a_key_quoted_in_any_case_or_in_part_is_not_shown(
+        self, service: Service, quoted: str
+    ) -> None:
+        for fault in (status(400, f"Bad key {quoted}!"), changed(failing(f"Bad key {quoted}!"))):
+            service.fault = fault
+            with pytest.raises(AstrosearchError, match="Bad key") as caught:
+                make().encode(["a"])
+            shown = str(caught.value).lower()
+            size = openai_service.SHOWN_PART + 1
+            for start in range(len(SECRET) - size + 1):
+                assert SECRET[start : start + size] not in shown
+
+    def test_a_packed_answer_is_refused_unread(self, service: Service) -> None:
+        def packed(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            content = gzip.compress(b" " * 10**8)
+            to.send_response(200)
+            to.send_header("Content-Encoding", "gzip")
+            to.send_header("Content-Length", str(len(content)))
+            to.end_headers()
+            to.wfile.write(content)
+
+        service.fault = packed
+        with pytest.raises(AstrosearchError, match="answers in gzip, which was not asked for"):
+            make().encode(["a"])
+        assert len(service.asked) == 1
+
+    @pytest.mark.parametrize("code", [200, 400])
+    def test_an_answer_of_brackets_is_a_line(self, service: Service, code: int) -> None:
+        def deep(_: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            to.send_response(code)
+            to.send_header("Content-Type", "application/json")
+            to.send_header("Content-Length", "100000")
+            to.end_headers()
+            to.wfile.write(b"[" * 100_000)
+
+        service.fault = deep
+        with pytest.raises(AstrosearchError, match="gave no vectors"):
+            make().encode(["a"])
+
+
+def failing(message: str) -> Callable[[dict[str, Any]], object]:
+    return lambda body: body.update(error={"message": message})
+
+
+class TestWaiting:
+    """Servers that do not answer, or only in drops."""
+
+    def test_a_line_says_that_it_is_waited_for(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+        service.faults = deque([slow, slow])
+        payer = Payer()
+        encoder = make(reporter=payer)
+        for text in "ab":
+            encoder.encode([text])
+        line = f"Waiting for {host_of(service)}, which has not answered yet; Ctrl-C stops"
+        assert payer.lines == [line]
+
+    def test_a_line_says_why_it_is_asked_again(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+        service.faults = deque([status(503, "too busy", Retry_After="1.5")])
+        payer = Payer()
+        make(reporter=payer).encode(["a"])
+        line = f"Waiting for {host_of(service)}, to ask again: 503: too busy; Ctrl-C stops"
+        assert payer.lines == [line]
+
+    @pytest.mark.parametrize("in_header", [False, True])
+    def test_an_answer_in_drops_is_given_up(self, service: Service, in_header: bool) -> None:
+        """Each drop comes before the time for which a silence is borne."""
+
+        def drip(service: Service, to: BaseHTTPRequestHandler, __: list[str]) -> None:
+            to.close_connection = True
+            to.wfile.write(b"HTTP/1.1 200 OK\r\n" + (b"X: " if in_header else b"\r\n"))
+            while not service.released.wait(0.1):
+                to.wfile.write(b" ")
+                to.wfile.flush()
+
+        service.fault = drip
+        before = time.monotonic()
+        with pytest.raises(AstrosearchError, match="has not finished an answer within 2 s"):
+            make(policy=RetryPolicy(timeout=1, limit=2)).encode(["a"])
+        assert time.monotonic() - before < 20
+
+    @pytest.mark.parametrize("signals", [1, 2])
+    def test_a_process_is_stopped_though_nothing_is_answered(
+        self, service: Service, cache: Path, signals: int
+    ) -> None:
+        service.fault = hold
+        process = start(0, 12 * 37)
+        until(lambda: len(service.asked) == 8)
+        before = time.monotonic()
+        for _ in range(signals):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+        _, errors = process.communicate(timeout=60)
+        assert time.monotonic() - before < 10  # and not 30, after which the server lets go
+        assert "KeyboardInterrupt" in errors
+        assert len(service.asked) == 8
+        assert kept(cache) == 0
 
 
 class TestWrongAnswers:
@@ -704,7 +880,7 @@ class TestCache:
     def test_a_second_run_sends_nothing(self, service: Service) -> None:
         texts = [f"text {number}" for number in range(1_200)]
         first = make().encode(texts)
-        vectors, tokens = make().encode_counted(texts[::-1])
+        vectors, tokens, _ = make().encode_counted(texts[::-1])
         np.testing.assert_array_equal(vectors, first[::-1])
         assert len(service.asked) == 1
         assert tokens == 0
@@ -895,6 +1071,152 @@ class TestConsent:
         assert said == [f"Sending 1 text, about 1 tokens, to {host} for tiny: price not known"]
 
 
+def on_terminal(service: Service, *arguments: str, key: bytes) -> tuple[int, str]:
+    """The exit code of a command on a real terminal, and what is shown there; `key` is the answer
+    to its question."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "astrosearch", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "500"},
+    )
+    os.close(theirs)
+    shown = b""
+    asked = len(service.asked)
+    try:
+        while process.poll() is None or select.select([ours], [], [], 0)[0]:
+            if not select.select([ours], [], [], 0.1)[0]:
+                continue
+            try:
+                shown += os.read(ours, 4_096)
+            except OSError:  # the other side is closed
+                break
+            if key and b"Go on? [y/N]: " in shown:
+                assert len(service.asked) == asked
+                os.write(ours, key)
+                key = b""
+    finally:
+        os.close(ours)
+        process.kill() if process.poll() is None and key else process.wait(60)
+    return process.returncode, shown.decode()
+
+
+class TestForeignIndex:
+    """An index that somebody else built, whose encoder runs at a service."""
+
+    @pytest.fixture
+    def copied(self, frozen: Path, service: Service) -> Path:
+        """An index whose manifest was edited: it would send the questions to a service."""
+        return with_encoder(frozen, registry.encoder_spec("openai:tiny"))
+
+    def test_no_command_sends_anything_before_consent(
+        self, run: Run, copied: Path, service: Service
+    ) -> None:
+        line = (
+            f"astrosearch: not sent without consent: questions and texts to {host_of(service)} for "
+            "tiny, because index main names it as its encoder; to agree, add --yes\n"
+        )
+        assert run("query", "gas", code=3).stderr == line
+        assert run("query", "--batch", "-", stdin="gas\nwind\n", code=3).stderr == line
+        assert run("shell", stdin="gas\n", code=3).stderr == line
+        run("compare", "--text", "gas", "--text", "wind", code=3)
+        run("complete", "the gas of the", code=3)
+        run("eval", "--task", "title", code=3)
+        assert run("query", "gas", "--mode", "lexical").stdout
+        assert run("similar", "1504.00003").stdout
+        assert not service.asked
+        assert not service.keys
+
+    def test_consent_is_kept_for_one_index_and_one_service(
+        self, run: Run, copied: Path, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service.fault = wide
+        run("query", "gas", "--yes")
+        assert service.asked == [["gas"]]
+        again = run("query", "dust").stderr
+        assert again == f"Sending the question to {host_of(service)} for tiny\n"
+        shutil.copytree(copied, copied.parent / "other")
+        assert "index other names it" in run("query", "gas of it", "-i", "other", code=3).stderr
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url.replace("127.0.0.1", "localhost"))
+        assert "texts to localhost" in run("query", "gas cloud", "-i", "main", code=3).stderr
+        monkeypatch.setenv("OPENAI_BASE_URL", service.url)
+        run("query", "gas cloud", "-i", "main")
+        with_encoder(copied, registry.encoder_spec("openai:other"))
+        assert "for other, because" in run("query", "gas", "-i", "main", code=3).stderr
+        assert service.texts == ["gas", "dust", "gas cloud"]
+
+    def test_what_was_agreed_to_ends_with_the_index(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path
+    ) -> None:
+        service.fault = wide
+        run("query", "gas", "--yes")
+        kept_away = tmp_path / "copy"
+        shutil.copytree(copied, kept_away)
+        run("indexes", "remove", "main", "--yes")
+        shutil.copytree(kept_away, copied)
+        run("query", "wind", code=3)
+        assert service.asked == [["gas"]]
+
+    @pytest.mark.parametrize("content", [b"", b"[" * 10**5, b"[]", b'{"x": 5}', b"\xff"])
+    def test_a_damaged_file_of_answers_is_no_consent(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path, content: bytes
+    ) -> None:
+        service.fault = wide
+        file = tmp_path / "config/astrosearch/consent.json"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(content)
+        run("query", "gas", code=3)
+        run("query", "gas", "--yes")
+        run("query", "wind")
+        assert service.texts == ["gas", "wind"]
+
+    def test_an_answer_that_cannot_be_kept_counts_once(
+        self, run: Run, copied: Path, service: Service, tmp_path: Path
+    ) -> None:
+        service.fault = wide
+        (tmp_path / "config").write_text("")
+        assert "Your answer cannot be kept in" in run("query", "gas", "--yes").stderr
+        run("query", "wind", code=3)
+        assert service.texts == ["gas"]
+
+    @pytest.mark.parametrize(("key", "code"), [(b"y\n", 0), (b"n\n", 1)])
+    def test_on_a_terminal_the_user_is_asked_once(
+        self, copied: Path, service: Service, key: bytes, code: int
+    ) -> None:
+        service.fault = wide
+        returned, text = on_terminal(service, "query", "gas", "--mode", "dense", key=key)
+        assert returned == code, text
+        assert f"This sends questions and texts to {host_of(service)} for tiny" in text
+        assert len(service.asked) == (code == 0)
+        if code == 0:
+            _, text = on_terminal(service, "query", "wind", "--mode", "dense", key=b"")
+            assert "Go on?" not in text
+            assert "Sending the question" in text
+
+
+def host_of(service: Service) -> str:
+    return service.url.removeprefix("http://").removesuffix("/v1")
+
+
+def with_encoder(folder: Path, spec: EncoderSpec) -> Path:
+    """An index whose manifest names another encoder."""
+    file = folder / "manifest.json"
+    record = json.loads(file.read_bytes())
+    record.pop("manifest_sha256", None)
+    file.write_text(json.dumps(record | {"encoder": spec.as_record()}))
+    return folder
+
+
+def wide(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
+    """An answer as wide as the frozen index, of 16 dimensions."""
+    body = answer(texts)
+    for entry, text in zip(body["data"], texts, strict=True):
+        entry["embedding"] = in_base64(vector_of(text) * 2)
+    send(to, body)
+
+
 class TestCommandLine:
     def test_an_index_is_built_for_one_consent_and_asked(
         self, run: Run, snapshot: Path, service: Service
@@ -923,7 +1245,7 @@ class TestCommandLine:
         self, run: Run, snapshot: Path, service: Service
     ) -> None:
         arguments = ("index", "--corpus", snapshot, "--encoder", "openai:text-embedding-ada-002")
-        refused = run(*arguments, code=2).stderr.splitlines()
+        refused = run(*arguments, code=3).stderr.splitlines()
         assert refused[-1].startswith("astrosearch: not sent without consent: 150 texts, about")
         assert "less than $0.01" in refused[-1]
         assert "--yes" in refused[-1]
@@ -964,7 +1286,7 @@ class TestCommandLine:
         run("index", "--corpus", snapshot, "--encoder", "openai:tiny", "--yes")
         service.asked.clear()
         against = ("eval", "main", "--against", "openai:other", "--task", "title", "--json")
-        assert "add --yes" in run(*against, code=2).stderr
+        assert "add --yes" in run(*against, code=3).stderr
         assert not service.asked
         agreed = run(*against, "--yes")
         sending = [line for line in agreed.stderr.splitlines() if line.startswith("Sending")]
@@ -982,7 +1304,7 @@ class TestCommandLine:
         self, run: Run, built: Path, service: Service, tmp_path: Path
     ) -> None:
         one, two, *_ = (paper.id for paper in Index(built).corpus)
-        refused = run("compare", one, two, code=2).stderr
+        refused = run("compare", one, two, code=3).stderr
         assert "for text-embedding-ada-002" in refused
         assert "add --yes" in refused
         assert not service.asked
@@ -1002,34 +1324,9 @@ class TestCommandLine:
         self, home: Path, snapshot: Path, service: Service, key: bytes, code: int
     ) -> None:
         """With a real terminal, on which also the progress is shown."""
-        ours, theirs = pty.openpty()
-        arguments = ["index", "--corpus", str(snapshot), "--encoder", "openai:tiny"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "astrosearch", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm", "ASTROSEARCH_HOME": str(home)},
-        )
-        os.close(theirs)
-        shown = b""
-        try:
-            while process.poll() is None or select.select([ours], [], [], 0)[0]:
-                if not select.select([ours], [], [], 0.1)[0]:
-                    continue
-                try:
-                    shown += os.read(ours, 4_096)
-                except OSError:  # the other side is closed
-                    break
-                if key and b"Go on? [y/N]: " in shown:
-                    assert not service.asked
-                    os.write(ours, key)
-                    key = b""
-        finally:
-            os.close(ours)
-            process.kill() if process.poll() is None and key else process.wait(60)
-        text = shown.decode()
-        assert process.returncode == code, text
+        arguments = ("index", "--corpus", str(snapshot), "--encoder", "openai:tiny")
+        returned, text = on_terminal(service, *arguments, key=key)
+        assert returned == code, text
         assert "150 texts, about" in text
         assert ("150 encoded" in text) == (code == 0)
         assert ("nothing was sent" in text) == (code == 1)

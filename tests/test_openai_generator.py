@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from astrosearch.completion.generators import openai as openai_generator
 from astrosearch.completion.generators.base import GenerationStats, GeneratorSpec, Sampling
 from astrosearch.completion.generators.loading import load_generator
+from astrosearch.encoders import openai_waiting
 from astrosearch.errors import AstrosearchError, SetupError
 from astrosearch.report import SILENT
 from tests.conftest import Run
@@ -26,7 +28,8 @@ class Service(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     pieces: ClassVar[list[str]] = ["the", " gas of 50 kpc.", " It has 99 clouds."]
     reason: ClassVar[str] = "stop"
-    faults: ClassVar[deque[int | str]] = deque()
+    faults: ClassVar[deque[int | str | bytes]] = deque()
+    released: ClassVar[threading.Event] = threading.Event()
     bodies: ClassVar[list[dict[str, Any]]] = []
 
     def do_POST(self) -> None:
@@ -50,6 +53,11 @@ class Service(BaseHTTPRequestHandler):
         for number, piece in enumerate(self.pieces):
             if fault == "broken" and number == 1:
                 return
+            if fault == "silent":
+                self.released.wait(30)
+            if isinstance(fault, bytes):
+                self.wfile.write(b"data: " + fault + b"\n\n")
+                continue
             self._event({"content": piece}, None)
         self._event({}, self.reason)
         self.wfile.write(b"data: [DONE]\n\n")
@@ -72,7 +80,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
     monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     monkeypatch.setattr(Service, "faults", deque())
     monkeypatch.setattr(Service, "bodies", [])
+    Service.released.clear()
     yield Service
+    Service.released.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -133,6 +143,52 @@ def test_a_failure_is_a_line_without_the_key(
     assert SECRET not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"{garbage",
+        b"[" * 100_000,
+        b'{"choices": "x"}',
+        b'{"choices": [null]}',
+        b'{"choices": [{"delta": null}]}',
+        b'{"choices": [{"delta": {"content": 5}}]}',
+        b'{"choices": [{"delta": {"content": ["a"]}}]}',
+        b'{"choices": [{"delta": {"content": "\xff"}}]}',
+    ],
+)
+def test_an_event_that_is_not_one_of_a_chat_is_a_line(service: type[Service], event: bytes) -> None:
+    service.faults.append(event)
+    with pytest.raises(AstrosearchError, match="answered wrongly: not the events of a chat"):
+        _written(GenerationStats(), [])
+
+
+def test_no_more_is_taken_than_was_asked_for(
+    service: type[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "pieces", [" word"] * 5_000)
+    generator = load_generator(GeneratorSpec("openai:gpt-4o"), Lines())
+    stats = GenerationStats()
+    text = "".join(generator.generate("We map", [], Sampling(max_new_tokens=7), stats))
+    assert (text, stats.tokens, stats.stopped) == (" word" * 7, 7, "length")
+    monkeypatch.setattr(Service, "pieces", ["x" * 10**6, "y" * 10**6])
+    with pytest.raises(AstrosearchError, match="answers with more than 1 MB"):
+        list(generator.generate("We map", [], Sampling(max_new_tokens=7), GenerationStats()))
+
+
+def test_a_silent_server_is_said_to_be_waited_for_and_given_up(
+    service: type[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+    monkeypatch.setattr(openai_generator, "LIMIT", 1.0)
+    service.faults.append("silent")
+    lines = Lines()
+    generator = load_generator(GeneratorSpec("openai:gpt-4o"), lines)
+    with pytest.raises(AstrosearchError, match="has not finished an answer within 1 s"):
+        list(generator.generate("We map", [], Sampling(), GenerationStats()))
+    assert lines[-1].startswith("Waiting for 127.0.0.1:")
+    assert lines[-1].endswith("which has not answered yet; Ctrl-C stops")
+
+
 def test_its_text_is_checked_like_any_other(
     service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
@@ -150,7 +206,7 @@ def test_nothing_is_sent_without_consent(
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
     command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
-    assert "not sent without consent: about" in run(*command, code=2).stderr
+    assert "not sent without consent: about" in run(*command, code=3).stderr
     generator = load_generator(GeneratorSpec("openai:gpt-4o"), SILENT)
     with pytest.raises(AstrosearchError, match=r"nothing was sent to 127\.0\.0\.1"):
         list(generator.generate("We map", [], Sampling(), GenerationStats()))

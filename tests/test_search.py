@@ -22,7 +22,7 @@ from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Mode, Searcher
-from tests.conftest import Run, kaggle_line
+from tests.conftest import Run, kaggle_line, words_folder
 from tests.reporters import Watch
 
 MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
@@ -202,6 +202,34 @@ def test_an_identifier_finds_its_paper_and_those_like_it(run: Run, named: list[s
     assert json.loads(lines[1])["hits"][0]["id"] == paper
 
 
+def test_the_bibcode_of_a_journal_finds_the_paper_that_was_published_there(
+    run: Run, tmp_path: Path, tiny_llama: Path
+) -> None:
+    published = {
+        10: {"journal-ref": "Phys.Rev.D97:043007,2018"},
+        11: {"journal-ref": "ApJ 798, 10 (2015)"},
+        12: {"journal-ref": "ApJ 798, 100 (2015)", "authors": "Ana Sol"},
+        13: {"journal-ref": "ApJ 798, 100 (2015)", "authors": "Bo Wu"},
+        14: {"doi": "10.1088/2041-8205/741/1/L12"},
+        15: {"journal-ref": "A&A 616, A1 (2018)", "authors": "The Lamp Collaboration"},
+    }
+    lines = [kaggle_line(number, **published.get(number, {})) for number in range(30)]
+    (tmp_path / "published.json").write_text("\n".join(lines))
+    run("index", "--corpus", tmp_path / "published.json", "--encoder", tiny_llama)
+    papers = [json.loads(line)["id"] for line in lines]
+    for bibcode, number in {
+        "2018PhRvD..97d3007B": 10,
+        "2015ApJ...798..100W": 13,
+        "2015ApJ...798..100S": 12,
+        "https://ui.adsabs.harvard.edu/abs/2015ApJ...798..100S/abstract": 12,
+        "https://ui.adsabs.harvard.edu/abs/2018A%26A...616A...1X": 15,
+        "2011ApJ...741L..12B": 14,
+    }.items():
+        assert ids(run, bibcode, "-k", 2)[0] == papers[number], bibcode
+    for bibcode in ("2015ApJ...798..100X", "2015ApJ...798....1B", "2018PhRvD..97d3008B"):
+        assert "is a bibcode, but no paper" in run("query", bibcode, code=4).stderr
+
+
 def test_filters_alone_list_the_newest_papers(run: Run, named: list[str]) -> None:
     years = [int(str(hit["year"])) for hit in query_hits(run, "cat:gr-qc")]
     assert years == sorted(years, reverse=True)
@@ -251,26 +279,34 @@ def file_fact(path: Path) -> dict[str, object]:
 
 
 def test_a_damaged_lexical_index_is_an_error_of_one_line(run: Run, built: Path) -> None:
-    (built / "words/meta.json").write_text("{")
-    assert "words/meta.json has 1 bytes, the manifest says" in run("query", "gas", code=1).stderr
+    words = words_folder(built)
+    meta = words / "meta.json"
+    meta.write_text("{")
+    said = run("query", "gas", code=1).stderr
+    assert f"{words.name}/meta.json has 1 bytes, the manifest says" in said
     manifest = json.loads((built / "manifest.json").read_text())
-    manifest["files"]["words/meta.json"] = file_fact(built / "words/meta.json")
+    manifest["files"][f"{words.name}/meta.json"] = file_fact(meta)
     (built / "manifest.json").write_text(json.dumps(manifest))
-    assert "words cannot be read" in run("query", "gas", code=1).stderr
+    assert f"{words.name} cannot be read" in run("query", "gas", code=1).stderr
     assert run("query", "gas", "--mode", "dense").stdout
-    next((built / "words").glob("*.idx")).unlink()
+    next(words.glob("*.idx")).unlink()
     assert ".idx is missing" in run("query", "gas", code=1).stderr
 
 
 def test_the_lexical_index_of_another_index_is_refused(run: Run, built: Path) -> None:
-    shutil.rmtree(built / "words")
-    writer = LexicalIndexWriter(built / "words")
+    folder = words_folder(built)
+    shutil.rmtree(folder)
+    writer = LexicalIndexWriter(folder)
     writer.add(0, "A title", "gas", ["A. Lee"])
     writer.finish()
     manifest = json.loads((built / "manifest.json").read_text())
-    words = sorted(f"words/{file.name}" for file in (built / "words").iterdir())
+    words = sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
     facts = {name: asdict(fact) for name, fact in describe_files(built, words).items()}
-    other_facts = {name: fact for name, fact in manifest["files"].items() if "/" not in name}
+    other_facts = {
+        name: fact
+        for name, fact in manifest["files"].items()
+        if not name.startswith(f"{folder.name}/")
+    }
     manifest["files"] = other_facts | facts
     (built / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(IndexDamaged, match="the words of 1 papers, the manifest says 150"):

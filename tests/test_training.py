@@ -82,6 +82,7 @@ def test_the_command_fits_judges_and_writes(run: Run, tmp_path: Path, tiny_llama
     ("options", "code", "message"),
     [
         (("--papers", 10), 2, "10 training papers give 13 texts, too few to fit 64 dimensions"),
+        (("--dimension", 65), 2, "vectors of 64 dimensions cannot be whitened to 65"),
         (("--papers", -1), 2, "-1 is not in the range x>=2"),
         (("--held-out", -1), 2, "-1 is not in the range x>=2"),
     ],
@@ -162,7 +163,7 @@ def test_options_that_serve_experiments_say_so() -> None:
     experimental = {name for name, text in texts.items() if text.startswith("Experimental: ")}
     assert experimental == {
         *("attention", "masked", "teacher", "teacher_share", "hard_negatives"),
-        *("head_learning_rate", "weight_learning_rate"),
+        *("head_learning_rate", "weight_learning_rate", "token_temperature"),
     }
     assert "weighted-first-last is experimental" in texts["pooling"]
 

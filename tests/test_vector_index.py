@@ -23,7 +23,7 @@ from astrosearch.index.manifest import AnnConfig, Manifest
 from astrosearch.index.reader import Index
 from astrosearch.index.tune import tune
 from astrosearch.index.vector_index import INDEX_TYPES, VectorIndex
-from tests.conftest import LONG, Run
+from tests.conftest import LONG, Run, segment_folder
 
 COUNT, DIMENSION = 4000, 64
 COMPRESSED = tuple(kind for kind in INDEX_TYPES if kind not in ("auto", "flat"))
@@ -203,26 +203,26 @@ def test_an_unknown_kind_and_too_little_memory_are_one_line(run: Run, built: Pat
         stderr = run("indexes", "tune", "main", *arguments, code=2).stderr
         assert fact in stderr.strip().splitlines()[-1]
     assert (built / "manifest.json").read_bytes() == before
-    assert not list(built.glob("*faiss*"))
+    assert not list(built.rglob("*faiss*"))
 
 
 def test_tuning_encodes_nothing_keeps_the_answers_and_is_remembered(run: Run, built: Path) -> None:
-    assert json.loads((built / "manifest.json").read_text())["recall"] == 1
-    vectors = (built / "vectors.npy").read_bytes()
+    assert Manifest.read(built).largest.recall == 1
+    vectors = (segment_folder(built) / "vectors.npy").read_bytes()
     before = run("query", "gas", "--mode", "dense", "--format", "ids").stdout
     for kind in ("sq8", "ivf", "hnsw", "rabitq", "flat"):
         said = run("indexes", "tune", "main", "--kind", kind, "--recall", 1).stderr
         assert "recall" in said
         manifest = Manifest.read(built)
         assert manifest.ann_config == AnnConfig(kind, 1.0)
-        assert manifest.recall == 1.0
-        assert (manifest.parameters == {}) == (kind == "flat")
-        assert [one.name for one in built.glob("*faiss*")] == [
+        assert manifest.largest.recall == 1.0
+        assert (manifest.largest.parameters == {}) == (kind == "flat")
+        assert [f"{one.parent.name}/{one.name}" for one in built.glob("segment*/*faiss*")] == [
             name for name in manifest.files if "faiss" in name
         ]
         run("indexes", "verify", "main")
         assert run("query", "gas", "--mode", "dense", "--format", "ids").stdout == before
-    assert (built / "vectors.npy").read_bytes() == vectors
+    assert (segment_folder(built) / "vectors.npy").read_bytes() == vectors
     run("indexes", "tune", "--kind", "ivf", "--memory", "1.5MB")
     kept = Manifest.read(built)
     assert kept.ann_config == AnnConfig("ivf", 1.0, 1_500_000)
@@ -233,14 +233,15 @@ def test_tuning_encodes_nothing_keeps_the_answers_and_is_remembered(run: Run, bu
 
 def test_tuning_mends_a_damaged_faiss_file(run: Run, built: Path) -> None:
     run("indexes", "tune", "main", "--kind", "sq8")
-    name = Manifest.read(built).faiss_file
+    manifest = Manifest.read(built)
+    name = manifest.faiss_file(manifest.largest)
     assert name
     content = (built / name).read_bytes()
     (built / name).write_bytes(b"x" * len(content))
     assert "is not the FAISS index" in run("query", "gas", code=1).stderr
     run("indexes", "tune", "main")
     assert (built / name).read_bytes() == content
-    (built / "vectors.npy").unlink()
+    (segment_folder(built) / "vectors.npy").unlink()
     with pytest.raises(IndexDamaged, match=r"vectors.npy is missing"):
         tune(built)
 
@@ -253,8 +254,9 @@ def test_two_do_not_tune_one_index(built: Path) -> None:
 @pytest.mark.slow
 def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built: Path) -> None:
     """Killed at many moments, each time from the index as it then is, to and fro."""
-    question = Index(built).vector(3)[None]
-    expected = Index(built).search(question, 10)[0][0]
+    with Index(built) as index:
+        question = index.vector(3)[None]
+        expected = index.search(question, 10)[0][0]
     start = time.monotonic()
     command = [
         sys.executable,
@@ -276,20 +278,20 @@ def test_sigkill_during_tuning_leaves_an_index_whole(run: Run, home: Path, built
         time.sleep(whole * (0.5 + part % 8 / 12 + part / 500))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        index = Index(built)
-        assert not index.manifest.verify(built)
-        np.testing.assert_allclose(index.search(question, 10)[0][0], expected, atol=1e-3)
-        kinds.add(index.manifest.ann_config.index_type)
+        with Index(built) as index:
+            assert not index.manifest.verify(built)
+            np.testing.assert_allclose(index.search(question, 10)[0][0], expected, atol=1e-3)
+            kinds.add(index.manifest.ann_config.index_type)
     run("indexes", "tune", "main", "--kind", "sq8")
-    assert len(list(built.glob("*.faiss*"))) == 1  # what was left behind is gone
+    assert len(list(built.rglob("*.faiss*"))) == 1  # what was left behind is gone
 
 
-def test_an_index_of_the_first_releases_is_read(run: Run, built: Path) -> None:
+def test_an_index_of_the_first_releases_is_read(run: Run, frozen: Path) -> None:
     """They had vectors.faiss beside vectors.npy, and nothing measured."""
     for words, exact in (("SQfp16", True), ("IVF4,SQfp16", False)):
-        folder = built.with_name("old")
-        shutil.copytree(built, folder)
-        vector_index.write(folder / "vectors.faiss", Index(built).vectors, words)
+        folder = frozen.with_name("old")
+        shutil.copytree(frozen, folder)
+        vector_index.write(folder / "vectors.faiss", np.asarray(Index(frozen).vectors), words)
         record = json.loads((folder / "manifest.json").read_text())
         for field in ("asked", "parameters", "recall"):
             del record[field]
@@ -303,8 +305,9 @@ def test_an_index_of_the_first_releases_is_read(run: Run, built: Path) -> None:
         assert index.vector_index.is_exact == exact
         assert index.search(index.vector(0)[None], 1)[0][0][0] == pytest.approx(1, abs=1e-3)
         run("indexes", "tune", "old", "--kind", "flat")
-        assert not (folder / "vectors.faiss").exists()
-        assert Manifest.read(folder).recall == 1
+        manifest = Manifest.read(folder)
+        assert "vectors.faiss" not in manifest.files
+        assert (manifest.largest.recall, manifest.largest.factory) == (1, "SQfp16")
         shutil.rmtree(folder)
 
 
@@ -313,16 +316,16 @@ def test_a_reader_that_meets_a_change_reads_the_new_index(
 ) -> None:
     tune(built, index_type="sq8")
     old = Manifest.read(built)
-    read = Manifest.read
+    read = Manifest.read_file
 
-    def overtaken(folder: Path, *, check_files: bool = True) -> Manifest:
+    def overtaken(path: Path) -> Manifest:
         """The old manifest, just before the tuning that takes its file away."""
-        monkeypatch.setattr(Manifest, "read", read)
+        monkeypatch.setattr(Manifest, "read_file", read)
         tune(built, index_type="rabitq")
         return old
 
-    monkeypatch.setattr(Manifest, "read", overtaken)
-    assert Index(built).manifest.factory == "RaBitQ"
+    monkeypatch.setattr(Manifest, "read_file", overtaken)
+    assert Index(built).manifest.largest.factory == "RaBitQ"
 
 
 def test_what_a_search_looked_at_does_not_stay_resident(tmp_path: Path) -> None:

@@ -301,8 +301,8 @@ def test_ids_and_bibtex_are_the_papers_alone(written: Callable[..., str]) -> Non
     assert written("ids") == "2401.00001\nastro-ph/0601001\n"
     entries = written("bibtex").split("\n\n")
     assert [entry.splitlines()[0] for entry in entries] == [
-        "@misc{vanderberg2024_2401.00001,",
-        "@misc{lighthouse2024_astro-ph-0601001,",
+        "@misc{2024arXiv240100001V,",
+        "@misc{2006astro.ph..1001T,",
     ]
 
 
@@ -379,7 +379,29 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
         *("dense_rank", "lexical_rank"),
     }
     render.write_paper(HITS[0].paper, format="bibtex")
-    assert capsys.readouterr().out.startswith("@misc{vanderberg2024_2401.00001,\n")
+    assert capsys.readouterr().out.startswith("@misc{2024arXiv240100001V,\n")
+
+
+def test_what_a_user_of_bibtex_has_to_mend_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    papers = [a_paper(id=f"2401.0000{number}") for number in range(1, 10)]
+    nameless = a_paper(id="2401.00010", authors=())
+    foreign = a_paper(id="2401.00011", authors=("張三",))
+    for shown, said in (
+        (papers, ""),
+        ([*papers, nameless], "1 of 10 entries has no author\n"),
+        ([nameless], "1 of 1 entry has no author\n"),
+        (
+            [foreign, foreign],
+            "2 of 2 entries have characters that LaTeX lacks, written as [U+...]\n",
+        ),
+    ):
+        render.write_papers(shown, format="bibtex")
+        assert capsys.readouterr().err == said
+    hits = [Hit(1, 0.5, nameless, match=50)]
+    render.write_hits(hits, format="bibtex", query="q", index="main", key="author-year")
+    out, err = capsys.readouterr()
+    assert out.startswith("@misc{arXiv2024,\n")
+    assert err == "1 of 1 entry has no author\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal
-from astrosearch.cli.options import old_spelling, seed_option, selection_options
+from astrosearch.cli.options import old_spelling, seed_option, selection_options, was_given
 from astrosearch.encoders.registry import DEFAULT
 from training.disk import is_first_process, out_of_space
 from training.options import settings_options
@@ -185,6 +185,13 @@ def finetune(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
 )
+@click.option(
+    "--requests",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='What papers are asked for by: {"id", "question", "keywords", "need"} a line; may be '
+    "repeated.",
+)
 @settings_options(ContrastSettings)
 @old_spelling(
     "--spelling",
@@ -198,6 +205,7 @@ def contrast(
     corpus: tuple[Path, ...],
     out: Path,
     relations: tuple[Path, ...],
+    requests: tuple[Path, ...],
     layers: int,
     all_layers: bool,
     dtype: str | None,
@@ -216,6 +224,10 @@ def contrast(
     astrosearch train contrast arxiv-metadata-oai-snapshot.json --out embed
     astrosearch index astro --encoder embed
     """
+    if was_given("request_share") and not requests:
+        raise click.UsageError("--request-share belongs to --requests FILE")
+    _check_contrast(layers, all_layers, options)
+
     from training.contrastive.contrast import contrast as run
     from training.lm.finetune import process_device
     from training.run import CheckpointPolicy
@@ -224,7 +236,10 @@ def contrast(
     settings = ContrastSettings(
         layers=None if all_layers else layers, dtype=_dtype(dtype, place), **options
     )
-    with _remedies(memory=f"try --memory-tokens {settings.memory_tokens // 2}"):
+    smaller = f"--memory-tokens {settings.memory_tokens // 2}"
+    if settings.spec.is_static:
+        smaller = f"--batch {settings.batch // 2}"
+    with _remedies(memory=f"try {smaller}"):
         outcome = run(
             settings,
             list(corpus),
@@ -232,6 +247,7 @@ def contrast(
             FirstProcess(),
             device=place,
             relations=relations,
+            requests=requests,
             policy=CheckpointPolicy(checkpoint_minutes, max_minutes),
             restart=restart,
         )
@@ -239,6 +255,29 @@ def contrast(
         notify("Paused. The same command goes on.")
     else:
         notify(f"Wrote {out}. Next: astrosearch index NAME --corpus FILE --encoder {out}")
+
+
+def _check_contrast(layers: int, all_layers: bool, options: dict[str, Any]) -> None:
+    """
+    Raises:
+        UsageError: if an option has no effect beside the others.
+    """
+    if all_layers and was_given("layers"):
+        raise click.UsageError("--layers and --all-layers contradict each other: give one of them")
+    has_layers = all_layers or layers > 0
+    if has_layers and was_given("kept_rank"):
+        raise click.UsageError("--kept-rank has no effect with layers: leave it out")
+    if not has_layers and was_given("memory_tokens"):
+        notify("--memory-tokens has no effect without layers, whose activations it is for")
+    if not has_layers and was_given("attention"):
+        raise click.UsageError("--attention has no effect without layers: give --layers too")
+    if options["teacher"] is None and was_given("teacher_share"):
+        raise click.UsageError("--teacher-share needs --teacher")
+    if not options["pooling"].startswith("weighted") and was_given("weight_learning_rate"):
+        raise click.UsageError(
+            f"--weight-learning-rate has no effect with --pooling {options['pooling']}, which has "
+            "no token weights"
+        )
 
 
 @train.command()
@@ -300,6 +339,9 @@ def perplexity(
         check_figure(plot)
     if plot and not adapters:
         raise InputError("--plot draws the training of an adapter: give --adapter")
+    for name in ("papers", "blocks"):
+        if everything and was_given(name):
+            raise click.UsageError(f"--{name} has no effect with --all, which takes all of them")
     logs = (
         [(Path(name).name, module.log_of(name, FirstProcess())) for name in adapters]
         if plot

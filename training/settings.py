@@ -132,6 +132,19 @@ class ContrastSettings:
     temperature: Annotated[float, Option("Cosines are divided by it in the loss.", above=0)] = 0.04
     batch: Annotated[int, Option("Pairs per step.", least=2)] = 1024
     """Each pair's document is a negative of all other queries of the step."""
+    request_share: Annotated[
+        float, Option("Share of the pairs that are requests, with --requests.", least=0, most=0.9)
+    ] = 0.12
+    token_share: Annotated[
+        float,
+        Option(
+            "Without layers: the share of the loss that compares token by token.", least=0, most=1
+        ),
+    ] = 0.0
+    """Trains the vectors of tokens for what they are used for (`contrastive.late_interaction`)."""
+    token_temperature: Annotated[
+        float, Option("Late-interaction scores are divided by it.", above=0, experimental=True)
+    ] = 0.04
     masked: Annotated[
         float,
         Option(

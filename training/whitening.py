@@ -71,8 +71,13 @@ def fit(encoder: Encoder, papers: list[Paper], dimension: int) -> LinearHead:
     """Fit on the abstracts of all papers and on the titles of every fourth.
 
     Raises:
-        InputError: if there are too few papers for so many dimensions.
+        InputError: if the encoder's vectors have fewer dimensions, or there are too few papers for
+            so many.
     """
+    if dimension > encoder.dimension:
+        raise InputError(
+            f"vectors of {encoder.dimension:,} dimensions cannot be whitened to {dimension:,}"
+        )
     texts = len(papers) + len(papers[::4])
     if texts <= dimension:
         raise InputError(

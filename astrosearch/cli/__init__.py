@@ -22,6 +22,7 @@ from astrosearch.cli import (
     query,
     shell,
     show,
+    update,
 )
 from astrosearch.cli import help as help_
 from astrosearch.cli.group import MainGroup
@@ -56,6 +57,7 @@ def main(ctx: click.Context, debug: bool) -> None:
 
 for _command in (
     index.index,
+    update.update,
     query.query,
     query.similar,
     shell.shell,

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -44,7 +45,8 @@ def notify(line: str) -> None:
     if _open_bars:
         _open_bars[-1].console.out(text, highlight=False)
     else:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        with suppress(OSError):  # what cannot be said must not end the work
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _wrapped(text: str) -> str:
@@ -83,23 +85,44 @@ def on_terminal() -> bool:
     return stdout().is_terminal
 
 
-_LOOKALIKES = str.maketrans("‐‑–—−─━·•×∼…“”„‘’′▲▼☉⊙", "-------**x~.\"\"\"'''^vOO")
+_PAIRS = (
+    "‐ - ‑ - – - — - − - ─ - ━ - · * • * × x ∼ ~ … ... “ \" ” \" „ \" ‘ ' ’ ' ′ ' ″ '' ⁄ / "
+    "▲ ^ ▼ v ☉ O ⊙ O ≤ <= ≥ >= ⩽ <= ⩾ >= ≲ <~ ≳ >~ ≈ ~ ≃ ~ ± +- → -> ∞ inf ° deg "
+    "Ð D ð d Đ D đ d ħ h ı i Ł L ł l Ø O ø o Þ Th þ th Æ AE æ ae Œ OE œ oe ß ss ẞ SS"
+).split()
+_LOOKALIKES = str.maketrans(
+    {**dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True)), "\u200b": "", "\u200d": ""}
+)
+"""Signs, and Latin letters that are no letter with an accent, in ASCII."""
+_GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
 _transliterations: list[str] = []
 
 
 def _transliterate(error: UnicodeError) -> tuple[str, int]:
     """What an encoding lacks, in letters that it has, else a question mark.
 
-    On its way to an ASCII terminal, `Tétlás — 3.5 Ω` becomes `Tetlas - 3.5 ?`.
+    On its way to an ASCII terminal, `Tétlás — Hα, 3 ♃` becomes `Tetlas - Halpha, 3 ?`.
     """
     import unicodedata
 
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    lacking = error.object[error.start : error.end]
-    text = unicodedata.normalize("NFKD", lacking.translate(_LOOKALIKES))
-    text = "".join(letter for letter in text if not unicodedata.combining(letter))
+    lacking = error.object[error.start : error.end].translate(_LOOKALIKES)
+    # Decomposing makes a minus sign of a superscript one, and a fraction slash of ½.
+    text = unicodedata.normalize("NFKD", lacking).translate(_LOOKALIKES)
+    text = "".join(_in_ascii(letter) for letter in text if not unicodedata.combining(letter))
     return text.encode("ascii", "replace").decode(), error.end
+
+
+def _in_ascii(letter: str) -> str:
+    """The name of a Greek letter; any other as it is."""
+    import unicodedata
+
+    match = _GREEK.fullmatch(unicodedata.name(letter, ""))
+    if match is None:
+        return letter
+    name = match[2].lower().replace("lamda", "lambda")  # as Unicode spells it
+    return name if match[1] == "SMALL" else name.title()
 
 
 def _transliterate_answer(error: UnicodeError) -> tuple[str, int]:
@@ -262,16 +285,16 @@ class Terminal(Reporter):
     def confirm(self, cost: object) -> bool:
         """
         Raises:
-            InputError: if nobody can be asked; it says what the cost would be.
+            SetupError: if nobody can be asked; it says what the cost would be.
         """
         self._stop()
         if self._yes:
             notify(f"Sending {cost}")
             return True
-        if not sys.stdin.isatty():
-            from astrosearch.errors import InputError
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            from astrosearch.errors import SetupError
 
-            raise InputError(f"not sent without consent: {cost}; to agree, add --yes")
+            raise SetupError(f"not sent without consent: {cost}; to agree, add --yes")
         return click.confirm(harmless(f"This sends {cost}. Go on?"), err=True)
 
 

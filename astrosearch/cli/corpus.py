@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrosearch.cli.console import Terminal, notify
-from astrosearch.cli.options import Day, selection_options
+from astrosearch.cli.options import Day, selection_options, service_options
 from astrosearch.errors import AstrosearchError, InputError
 
 if TYPE_CHECKING:
@@ -126,22 +126,7 @@ def _import(
     help="The file to write; by default harvest-FROM-UNTIL.jsonl.",
 )
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
-@click.option(
-    "--base-url",
-    envvar="ASTROSEARCH_OAI_URL",
-    show_envvar=True,
-    default="https://oaipmh.arxiv.org/oai",
-    show_default=True,
-    help="The OAI-PMH service.",
-)
-@click.option(
-    "--pause",
-    type=click.FloatRange(min=0),
-    default=3,
-    show_default=True,
-    metavar="SECONDS",
-    help="Seconds between requests; arXiv's terms of use ask for 3.",
-)
+@service_options
 def harvest(
     since: date,
     until: date | None,

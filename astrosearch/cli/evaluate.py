@@ -185,11 +185,13 @@ def _encoders(
     searcher: "Searcher", against: tuple[str, ...], reporter: Terminal
 ) -> "list[tuple[str, Encoder]]":
     """The names and encoders to evaluate: the index's own first, then those of --against."""
+    from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_cached_encoder, load_encoder
     from astrosearch.encoders.registry import encoder_spec
 
     own = searcher.index.manifest.encoder
-    encoders = [(own.short_name, load_encoder(own, reporter))]
+    consent = IndexConsent(reporter, searcher.index.folder)
+    encoders = [(own.short_name, load_encoder(own, consent))]
     for name in dict.fromkeys(against):
         encoders.append((name, load_cached_encoder(encoder_spec(name), reporter)))
     return encoders
@@ -218,7 +220,7 @@ def _evaluate_completion(
 
     base, adapter = (model, adapter) if model else (DEFAULT, DEFAULT_GENERATOR)
     count = options["queries"] or 200
-    seed, reporter = options["seed"], Terminal()
+    seed, reporter = options["seed"], Terminal(yes=options["yes"])
     with open_index(index_name, reporter=reporter) as searcher:
         cases, left_out = draw_cases(
             searcher,

@@ -14,7 +14,7 @@ from astrosearch.cli.plugins import PluginGroup
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "shell"),
     "Compare and write": ("compare", "complete"),
-    "Build indexes": ("index", "indexes", "corpus"),
+    "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
     "Set up": ("models", "doctor", "completion", "help"),
 }
@@ -36,9 +36,10 @@ _MEANT = {
     "list": "indexes",
     "ls": "indexes",
     "open": "show",
+    "refresh": "update",
     "remove": "indexes remove",
     "tune": "indexes tune",
-    "update": "index",
+    "merge": "indexes merge",
     "verify": "indexes verify",
 }
 """Words that people try, and the command they mean."""

@@ -15,11 +15,14 @@ from astrosearch.cli.options import (
     kind_option,
     new_index_argument,
     selection_options,
+    service_options,
+    was_given,
 )
 
 if TYPE_CHECKING:
     from astrosearch.corpus.intake import Selection
     from astrosearch.encoders.base import EncoderSpec
+    from astrosearch.index.arxiv import Making
     from astrosearch.index.build import BuildReport
     from astrosearch.index.shards import Engine
 
@@ -35,7 +38,13 @@ if TYPE_CHECKING:
     help="arXiv's Kaggle snapshot, records of ADS, arxiv.py or Semantic Scholar, or JSON Lines of "
     "your own: .json, .jsonl, .gz or .zip. May be repeated.",
 )
+@click.option(
+    "--arxiv",
+    is_flag=True,
+    help="Take the papers from arXiv itself: those of --category, by default astro-ph.",
+)
 @selection_options
+@service_options
 @click.option(
     "--encoder",
     metavar="NAME",
@@ -81,7 +90,10 @@ if TYPE_CHECKING:
 def index(
     index_name: str | None,
     sources: tuple[Path, ...],
+    arxiv: bool,
     strict: bool,
+    base_url: str,
+    pause: float,
     kind: str | None,
     device: str | None,
     dtype: str | None,
@@ -97,8 +109,11 @@ def index(
     NAME, the index is called main. For an existing index, only new and changed abstracts are
     encoded. If a build is stopped or killed, run the same command again to resume it.
 
+    With --arxiv, the newest papers come first, and what has come can be searched at once.
+
     \b
     astrosearch index
+    astrosearch index astro --arxiv --since 2024
     astrosearch index astro --corpus arxiv-metadata-oai-snapshot.json \\
       --category astro-ph
     astrosearch index trial --corpus astro.jsonl --sample 2000
@@ -106,23 +121,42 @@ def index(
     """
     from astrosearch import paths
     from astrosearch.corpus import sampler
+    from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
+    from astrosearch.index.arxiv import Making
     from astrosearch.index.build import build
+    from astrosearch.index.folder import has_shards
 
-    name = index_name or ("main" if sources else sampler.NAME)
+    name = index_name or ("main" if sources or arxiv else sampler.NAME)
     folder = paths.index_folder(name)
-    files, selection = _corpus(name, folder, list(sources), rest)
+    _check_arxiv(name, folder, arxiv, sources, strict, kind, rest)
+    is_arxiv = arxiv or (not sources and is_of_arxiv(folder))
+    if not is_arxiv:
+        files, selection = _corpus(name, folder, list(sources), rest)
     spec = _encoder_spec(folder, rest)
     if address and engine != "ray":
         raise click.UsageError("--address names a Ray cluster; add --engine ray")
     placement = {"device": device, "dtype": dtype, "batch_tokens": batch_tokens}
     ray = _ray_engine(spec, address, placement) if engine == "ray" else None
-    spec = with_revision(spec, Terminal())
     command = shlex.join(["astrosearch", *sys.argv[1:]])
-    notify(f"Reading {', '.join(map(str, files))}")
-    reporter = Terminal(yes=yes, resume=command)
+    terminal = Terminal(yes=yes, resume=command)
+    reporter = IndexConsent(terminal, folder)
+    is_in_manifest = rest["encoder"] is None and (folder / paths.MANIFEST).exists()
+    spec = with_revision(spec, reporter if is_in_manifest else terminal)
+    done = "fetched and encoded" if is_arxiv else "encoded"
     try:
+        if is_arxiv:
+            making = Making(
+                spec,
+                lambda spec: load_encoder(spec, reporter, **placement),
+                ray,
+                kind,
+                reporter,
+            )
+            _index_arxiv(folder, rest, base_url, pause, making)
+            return
+        notify(f"Reading {', '.join(map(str, files))}")
         report = build(
             folder,
             files,
@@ -135,10 +169,111 @@ def index(
             reporter=reporter,
         )
     except KeyboardInterrupt:
+        is_kept = is_arxiv or has_shards(paths.partial_folder(folder))
+        advice = f"What was {done} is kept. To resume, give the same command again"
         raise KeyboardInterrupt(
-            f"What was encoded is kept. To resume, give the same command again: {command}"
+            f"{advice if is_kept else 'Nothing is kept. To begin again'}: {command}"
         ) from None
     _notify_report(report)
+
+
+def is_of_arxiv(folder: Path) -> bool:
+    """Whether an index is there that was made from arXiv."""
+    from astrosearch import paths
+    from astrosearch.errors import IndexDamaged
+    from astrosearch.index.manifest import Manifest
+
+    if not (folder / paths.MANIFEST).exists():
+        return False
+    try:
+        return Manifest.read(folder, check_files=False).corpus.arxiv is not None
+    except IndexDamaged:
+        return False
+
+
+def _check_arxiv(
+    name: str,
+    folder: Path,
+    arxiv: bool,
+    sources: tuple[Path, ...],
+    strict: bool,
+    kind: str | None,
+    options: dict[str, Any],
+) -> None:
+    """
+    Raises:
+        UsageError: if options do not go together.
+    """
+    is_present = is_of_arxiv(folder)
+    if sources and is_present:
+        raise click.UsageError(
+            f"index {name} is made from arXiv; to add files to it: astrosearch update {name} "
+            "--corpus FILE"
+        )
+    if not arxiv and not is_present:
+        for option, parameter in (("--base-url", "base_url"), ("--pause", "pause")):
+            if was_given(parameter):
+                raise click.UsageError(f"{option} needs --arxiv")
+        return
+    if sources:
+        raise click.UsageError(
+            "--arxiv and --corpus do not go together; files can be added later: astrosearch "
+            f"update {name} --corpus FILE"
+        )
+    without_effect = {
+        "--strict": strict,
+        "--limit": options["limit"],
+        "--sample": options["sample"],
+        "--kind": kind if is_present else None,
+    }
+    for option, value in without_effect.items():
+        if value:
+            tuning = f"; change it: astrosearch indexes tune {name}" if option == "--kind" else ""
+            raise click.UsageError(f"{option} has no effect on an index of arXiv{tuning}")
+
+
+def _index_arxiv(
+    folder: Path, options: dict[str, Any], base_url: str, pause: float, making: "Making"
+) -> None:
+    from dataclasses import replace as changed
+    from datetime import UTC, date, datetime
+
+    from astrosearch.corpus.arxiv import EARLIEST, estimate
+    from astrosearch.corpus.harvest import Etiquette
+    from astrosearch.corpus.intake import Selection
+    from astrosearch.index.arxiv import Service
+    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.refresh import arxiv_record, build_from_arxiv, selection_of
+
+    selection = Selection(
+        **{name: options[name] for name in ("category", "primary_only", "since", "until")}
+    )
+    if is_of_arxiv(folder):
+        present = selection_of(Manifest.read(folder, check_files=False).corpus, folder.name)
+        if selection == Selection():
+            selection = present
+        selection = changed(selection, category=selection.category or present.category)
+    else:
+        selection = changed(selection, category=selection.category or "astro-ph")
+    _, state = arxiv_record(folder, selection, making.spec)
+    if not state.is_complete:
+        today = datetime.now(UTC).date()
+        reached = date.fromisoformat(state.reached) if state.reached else today
+        since = max(date.fromisoformat(state.since), EARLIEST)
+        cost = estimate(str(selection.category), since, reached, pause)
+        notify(
+            f"arXiv, {selection.category}, changes since {since}: {cost}; the newest come first. "
+            "It may be stopped at any time, and be searched meanwhile."
+        )
+    service = Service(base_url, Etiquette(pause=pause))
+    report = build_from_arxiv(folder, selection, service, making)
+    growth, manifest = report.growth, report.manifest
+    notify(
+        f"Index {folder.name}: {manifest.count:,} papers, {growth.added:,} new, "
+        f"{growth.replaced:,} replaced, {growth.removed:,} removed"
+    )
+    notify(f'Search it: astrosearch query "magellanic stream" --index {folder.name}')
+    notify(f"Keep it up to date: astrosearch update {folder.name}")
 
 
 def _corpus(
@@ -158,7 +293,6 @@ def _corpus(
         return sources, selection
     if name == sampler.NAME:
         return [sampler.path()], selection
-    paths.recover(folder)
     if not (folder / paths.MANIFEST).exists():
         raise click.UsageError(
             f"there is no index {name!r} yet: name the files of its papers with --corpus FILE"
@@ -268,4 +402,4 @@ def _refusals(report: "BuildReport") -> Iterator[str]:
     if total > len(first):
         yield "…"
     if first and report.changed:
-        yield f"all {total:,}: {report.folder / 'rejected.jsonl'}"
+        yield f"all {total:,}: {report.rejected}"

@@ -1,7 +1,9 @@
 """`astrosearch indexes`: what has been built, and whether it is sound."""
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group(cls=ListGroup)
 def indexes() -> None:
-    """List, inspect, verify, tune and remove indexes.
+    """List, inspect, verify, tune, merge and remove indexes.
 
     \b
     astrosearch indexes
@@ -85,19 +87,25 @@ def _manifests() -> "Iterator[tuple[Path, Manifest]]":
     from astrosearch import paths
     from astrosearch.cli.errors import with_remedy
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.snapshot import holding
     from astrosearch.text.tex import one_line
 
     for name in paths.index_names():
         folder = paths.index_folder(name)
         try:
-            yield folder, Manifest.read(folder)
+            with holding(folder) as manifest:
+                yield folder, manifest
         except IndexDamaged as error:
             notify(one_line(f"{name}: {with_remedy(error, name)}"))
 
 
 def folder_bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # a build deletes files of earlier snapshots
+                total += Path(place, name).stat().st_size
+    return total
 
 
 def _size(size: int) -> str:
@@ -118,15 +126,32 @@ def info(index_name: str | None, output: str) -> None:
 
     from astrosearch import paths
     from astrosearch.cli.views.tables import write_facts
-    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.snapshot import holding
 
     folder = paths.existing_index(index_name)
-    manifest = Manifest.read(folder)
+    with holding(folder) as manifest:
+        pass
     if output == "json":
         record = json.loads((folder / paths.MANIFEST).read_bytes())
         write(json.dumps(record, indent=1))  # in ASCII: no text of it can steer a terminal
         return
     write_facts(_facts(folder, manifest))
+
+
+def _sources(manifest: "Manifest") -> dict[str, str]:
+    """Where the papers came from, until when, and in how many segments they are."""
+    corpus = manifest.corpus
+    facts = {"corpus": ", ".join(corpus.sources)} if corpus.sources else {}
+    if (arxiv := corpus.arxiv) is not None:
+        days = f"{arxiv.reached} to {arxiv.until}" if arxiv.reached else "nothing complete yet"
+        if not arxiv.is_complete:
+            days += f"; wanted since {arxiv.since}: astrosearch update fetches the rest"
+        facts["arXiv"] = f"{arxiv.set}, {days}"
+    facts["segments"] = f"{len(manifest.segments):,}, {len(manifest.dead):,} dead rows"
+    last = manifest.segments[-1]
+    if last.until:
+        facts["last segment"] = f"{last.rows:,} papers from {last.source}, until {last.until[:16]}"
+    return facts
 
 
 def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
@@ -135,20 +160,21 @@ def _facts(folder: Path, manifest: "Manifest") -> dict[str, str]:
         f"{name} {value}" for name, value in corpus.selection.items() if value not in (None, False)
     )
     refused = sum(corpus.refused.values())
-    recall = "" if manifest.recall is None else f"; recall@10 {manifest.recall:.3f}"
+    largest = manifest.largest
+    recall = "" if largest.recall is None else f"; recall@10 {largest.recall:.3f}"
     facts = {
         "index": folder.name,
         "papers": f"{manifest.count:,}",
         "built": f"{manifest.built[:16].replace('T', ' ')} UTC, by astrosearch {manifest.tool}",
         "folder": str(folder),
         "size": f"{_size(folder_bytes(folder))} in {len(manifest.files) + 1} files",
-        "corpus": ", ".join(corpus.sources),
+        **_sources(manifest),
         "lines": f"{corpus.lines:,} read, {corpus.not_selected:,} not selected, "
         f"{refused:,} refused",
         "selection": selection or "all papers",
         "encoder": str(manifest.encoder),
         "vectors": f"{manifest.count:,} of {manifest.dimension} dimensions",
-        "search": f"{manifest.factory} (faiss.index_factory){recall}",
+        "search": f"{largest.factory} (faiss.index_factory){recall}",
     }
     mean, spread = manifest.background.mean, manifest.background.spread
     if mean is not None and spread is not None:
@@ -166,12 +192,15 @@ def verify(index_name: str | None) -> None:
     """
     from astrosearch import paths
     from astrosearch.errors import IndexDamaged
-    from astrosearch.index.manifest import Manifest, has_digest
+    from astrosearch.index.manifest import has_digest
     from astrosearch.index.reader import Index
+    from astrosearch.index.snapshot import holding
 
     folder = paths.existing_index(index_name)
+    with holding(folder) as manifest:
+        damaged = manifest.verify(folder)
     # Before it is opened: the libraries trust their files, and damaged ones may crash them.
-    if damaged := Manifest.read(folder).verify(folder):
+    if damaged:
         raise IndexDamaged(
             f"index {folder.name}: {', '.join(damaged)} changed since the build (sha256 differs)",
             remedy="build-again",
@@ -216,6 +245,35 @@ def tune(
         raise click.BadParameter("nan is not a recall: write .99", param_hint="--recall")
     folder = paths.existing_index(index_name)
     tune_index(folder, index_type=kind, recall=recall, memory=memory, reporter=Terminal())
+
+
+@indexes.command()
+@index_argument
+def merge(index_name: str | None) -> None:
+    """Merge the segments of an index into one; nothing is encoded.
+
+    Every update adds a segment, and each costs a search a little. Updates merge them by themselves
+    when there are many.
+
+    \b
+    astrosearch indexes merge astro
+    """
+    from astrosearch import paths
+    from astrosearch.index.manifest import Manifest
+    from astrosearch.index.merge import merge as merge_segments
+
+    folder = paths.existing_index(index_name)
+    before = Manifest.read(folder, check_files=False)
+    after = merge_segments(folder, reporter=Terminal())
+    if after.snapshot == before.snapshot:
+        notify(f"Index {folder.name} is one segment already")
+    else:
+        notify(f"Index {folder.name}: {_segments(before)} merged into one")
+
+
+def _segments(manifest: "Manifest") -> str:
+    count = len(manifest.segments)
+    return "1 segment" if count == 1 else f"{count:,} segments"
 
 
 @indexes.command()

@@ -324,8 +324,19 @@ def sort_option(command: Command) -> Command:
     )(command)
 
 
+def key_option(command: Command) -> Command:
+    """`--key`, as the parameter `key`; None means bibcodes."""
+    return click.option(
+        "--key",
+        type=click.Choice(["bibcode", "author-year"]),
+        show_default="bibcode",
+        help="How BibTeX entries are called: 2019ApJ...876...85R or Riess2019.",
+    )(command)
+
+
 def answer_options(command: Command) -> Command:
     for decorate in (
+        key_option,
         click.option(
             "--explain", is_flag=True, help="Show in the table what gave each paper its place."
         ),
@@ -341,6 +352,26 @@ def seed_option(what: str) -> Callable[[Command], Command]:
     return click.option(
         "--seed", type=click.IntRange(min=0), default=0, show_default=True, help=what
     )
+
+
+def service_options(command: Command) -> Command:
+    """How an OAI-PMH service is asked, as the parameters `base_url` and `pause`."""
+    command = click.option(
+        "--pause",
+        type=click.FloatRange(min=0),
+        default=3,
+        show_default=True,
+        metavar="SECONDS",
+        help="Seconds between requests; arXiv's terms of use ask for 3.",
+    )(command)
+    return click.option(
+        "--base-url",
+        envvar="ASTROSEARCH_OAI_URL",
+        show_envvar=True,
+        default="https://oaipmh.arxiv.org/oai",
+        show_default=True,
+        help="The OAI-PMH service.",
+    )(command)
 
 
 def kind_option(command: Command) -> Command:
@@ -368,5 +399,7 @@ class Bytes(click.ParamType[int]):
 
 def consent_option(command: Command) -> Command:
     return click.option(
-        "--yes", is_flag=True, help="Agree to the cost of `openai:` models without being asked."
+        "--yes",
+        is_flag=True,
+        help="Agree to what is sent to a service, and to its cost, without being asked.",
     )(command)

@@ -1,15 +1,17 @@
 """`astrosearch query` and `astrosearch similar`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from astrosearch.cli.console import Terminal, write
+from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
     answer_options,
+    consent_option,
     filter_options,
     index_option,
     mode_option,
@@ -17,9 +19,10 @@ from astrosearch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from astrosearch.search.hits import Hit
-    from astrosearch.search.query_parser import ParsedQuery
-    from astrosearch.search.searcher import Mode
+    from astrosearch.corpus.filters import Filters
+    from astrosearch.search.hits import Answer
+    from astrosearch.search.searcher import Mode, Searcher
+    from astrosearch.text.bibtex import KeyStyle
 
 
 @click.command()
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 @sort_option
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def query(
     text: tuple[str, ...],
@@ -44,6 +48,8 @@ def query(
     output: str,
     abstracts: bool,
     explain: bool,
+    key: "KeyStyle | None",
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -51,8 +57,10 @@ def query(
 
     With - for TEXT, the query is read from standard input. Words in "quotes" must stand side by
     side in the title or the abstract; words after title: or abs: must stand in that field. Endings
-    are ignored: galaxies matches galaxy. author:, cat: and year: are filters: year:2016,
-    year:2015-2020, year:2015-. A minus sign or NOT excludes: -word, -author:name.
+    are ignored: galaxies matches galaxy. author:, cat:, year: and pubdate: are filters: year:2016,
+    year:2015-2020, year:2015-, pubdate:2016-05. A minus sign or NOT excludes: -word, -author:name.
+    OR leaves a choice of filters or phrases: author:(lee OR wu). A line says what of TEXT is not
+    understood, and whether the papers have little to do with it.
 
     Papers of an author that TEXT names come first. An arXiv identifier, a DOI or a bibcode finds
     that paper, and papers like it. Filters without TEXT list the newest papers that pass.
@@ -71,9 +79,10 @@ def query(
     has_filters = any(value is not None for value in filters.values())
     if text if batch is not None else not (text or has_filters):
         raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
-    if batch is not None and (output != "table" or abstracts or explain or sort != "match"):
+    if batch is not None and (output != "table" or abstracts or explain or key or sort != "match"):
         raise click.UsageError(
-            "--batch writes JSON lines: leave --format, --sort, --abstracts and --explain out"
+            "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
+            "out"
         )
     typed = sys.stdin.read() if text == ("-",) else " ".join(text)
     typed = typed.encode(errors="replace").decode()  # bytes that are not UTF-8 become ?
@@ -87,22 +96,25 @@ def query(
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed) if batch is None else None
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         if batch is not None:
-            _answer_batch(batch, lambda texts: searcher.query_batch(texts, k, option_filters, mode))
+            _answer_batch(batch, searcher, k, option_filters, mode)
             return
-        hits = searcher.query(parsed or typed, k, option_filters, mode)
-        if not hits:
+        [answer] = searcher.answers([parsed or typed], k, option_filters, mode)
+        for note in answer.notes:
+            notify(note)
+        if not answer.hits:
             raise searcher.why_empty(parsed, option_filters)
-    hits = in_order(hits, sort)
-    style = AnswerStyle(output, abstracts, explain)
-    write_answer(hits, style, query=" ".join(typed.split()), index=searcher.name)
+    answer = in_order(answer, sort)
+    style = AnswerStyle(output, abstracts, explain, key)
+    write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @answer_options
 @filter_options
+@consent_option
 @index_option
 def similar(
     ids: tuple[str, ...],
@@ -110,6 +122,8 @@ def similar(
     output: str,
     abstracts: bool,
     explain: bool,
+    key: "KeyStyle | None",
+    yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
@@ -125,22 +139,27 @@ def similar(
 
     normal = [parse_id(paper_id).id for paper_id in ids]
     option_filters = Filters(**filters)
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         hits = searcher.similar(normal, k, option_filters)
         if not hits:
             raise searcher.why_empty(filters=option_filters)
-    style = AnswerStyle(output, abstracts, explain)
-    write_answer(hits, style, query=" ".join(normal), index=searcher.name)
+    from astrosearch.search.hits import Answer
+
+    style = AnswerStyle(output, abstracts, explain, key)
+    write_answer(Answer(hits), style, query=" ".join(normal), index=searcher.name)
 
 
-def in_order(hits: "list[Hit]", sort: str) -> "list[Hit]":
+def in_order(answer: "Answer", sort: str) -> "Answer":
     """Hits as `--sort` has them; each keeps its rank."""
-    if sort == "date":
-        return sorted(hits, key=lambda hit: hit.paper.published, reverse=True)
-    return hits
+    if sort != "date":
+        return answer
+    hits = sorted(answer.hits, key=lambda hit: hit.paper.published, reverse=True)
+    return replace(answer, hits=hits)
 
 
-def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]") -> None:
+def _answer_batch(
+    file: Path, searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
+) -> None:
     """Write one JSON object for each line of `file`, in order. The object of a bad query holds its
     error; the others are answered."""
     from astrosearch.cli.views.hits import as_json
@@ -148,15 +167,16 @@ def _answer_batch(file: Path, answer: "Callable[[list[ParsedQuery]], list[list[H
     size = 1 if str(file) == "-" else 64  # a pipe may wait for each answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            for record in _answers(texts, answer):
+            for record in _answers(texts, searcher, k, filters, mode):
                 write(as_json(record))
 
 
 def _answers(
-    texts: list[str], answer: "Callable[[list[ParsedQuery]], list[list[Hit]]]"
+    texts: list[str], searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
 ) -> Iterator[dict[str, Any]]:
     """The JSON object of each text; all texts are encoded together."""
     from astrosearch.errors import InputError, NothingFound
+    from astrosearch.search.hits import Answer
     from astrosearch.search.query_parser import ParsedQuery, parse
 
     queries: dict[int, ParsedQuery] = {}
@@ -170,17 +190,19 @@ def _answers(
     places = [
         place for place, query in queries.items() if query != nothing and not query.identifier
     ]
-    answers = answer([queries[place] for place in places]) if places else []
-    hits_of = dict(zip(places, answers, strict=True))
+    found = searcher.answers([queries[place] for place in places], k, filters, mode)
+    answers = dict(zip(places, found, strict=True))
     for place, query in queries.items():
-        if query.identifier:
-            try:
-                [hits_of[place]] = answer([query])
-            except NothingFound as error:
-                errors[place] = str(error)
+        try:
+            if query.identifier:
+                [answers[place]] = searcher.answers([query], k, filters, mode)
+            elif query != nothing and not answers[place].hits:
+                raise searcher.why_empty(query, filters)
+        except NothingFound as error:
+            errors[place] = str(error)
     for place, text in enumerate(texts):
-        hits = [hit.as_record() for hit in hits_of.get(place, ())]
-        record: dict[str, Any] = {"query": text, "hits": hits}
+        answer = answers.get(place, Answer([]))
+        record = {"query": text, **answer.as_record()}
         if place in errors:
             record["error"] = errors[place]
         yield record
@@ -194,14 +216,15 @@ def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
 
 
 class AnswerStyle(NamedTuple):
-    """How hits are written: the options --format, --abstracts and --explain."""
+    """How hits are written: the options --format, --abstracts, --explain and --key."""
 
     format: str
     abstracts: bool = False
     explain: bool = False
+    key: "KeyStyle | None" = None
 
 
-def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: str) -> None:
+def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str) -> None:
     """Write hits to standard output. Below summaries, say that they are not the abstracts."""
     from astrosearch.cli.views.hits import write_hits
 
@@ -209,10 +232,20 @@ def write_answer(hits: "list[Hit]", style: AnswerStyle, *, query: str, index: st
     for option in ("abstracts", "explain"):
         if style.format in ("bibtex", "ids") and getattr(style, option):
             footer.append(f"--{option} has no effect with --format {style.format}")
-    if any(hit.paper.is_summary for hit in hits):
+    if style.key and style.format != "bibtex":
+        footer.append(f"--key has no effect with --format {style.format}")
+    if any(hit.paper.is_summary for hit in answer.hits):
         footer.append(
             "The texts are astrosearch's own summaries of a few notable papers. To search the "
             "abstracts themselves: astrosearch index astro "
             "--corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
         )
-    write_hits(hits, footer=footer, query=query, index=index, **style._asdict())
+    write_hits(
+        answer.hits,
+        footer=footer,
+        query=query,
+        index=index,
+        notes=answer.notes,
+        is_weak=answer.is_weak,
+        **style._asdict(),
+    )

@@ -11,6 +11,7 @@ import click
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
     answer_options,
+    consent_option,
     filter_options,
     index_option,
     mode_option,
@@ -19,7 +20,7 @@ from astrosearch.cli.options import (
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
-    from astrosearch.search.hits import Hit
+    from astrosearch.search.hits import Answer, Hit
     from astrosearch.search.searcher import Searcher
 
 REMEMBERED = 1_000
@@ -27,7 +28,8 @@ REMEMBERED = 1_000
 
 HELP = """\
 Type a query as for `astrosearch query`: words, "words side by side", title:,
-abs:, author:, year:, cat:, -word. A line that begins with a slash is a command:
+abs:, author:, year:, pubdate:, cat:, -word, author:(lee OR wu), or an
+identifier. A line that begins with a slash is a command:
 
   /open N          show paper N of the last answer, with its abstract
   /show ID         show any paper of the index
@@ -39,6 +41,9 @@ abs:, author:, year:, cat:, -word. A line that begins with a slash is a command:
                    are switched on and off
   /help, /quit"""
 
+STYLE = ("output", "abstracts", "explain", "key")
+"""The parameters that are an `AnswerStyle`."""
+
 BARE = ("help", "quit", "exit")
 """Words that are commands on a terminal even without a slash."""
 
@@ -48,9 +53,10 @@ BARE = ("help", "quit", "exit")
 @sort_option
 @answer_options
 @filter_options
+@consent_option
 @index_option
 @click.pass_context
-def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> None:
+def shell(ctx: click.Context, /, yes: bool, index_name: str | None, **settings: Any) -> None:
     """Answer many queries, with index and model loaded once.
 
     Each line is a query, or a command that begins with a slash: type /help. Ctrl-C clears the line
@@ -64,7 +70,7 @@ def shell(ctx: click.Context, /, index_name: str | None, **settings: Any) -> Non
     """
     from astrosearch.search.searcher import open_index
 
-    with open_index(index_name, reporter=Terminal()) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
         session = Shell(ctx, searcher, settings)
         code = _converse(session) if sys.stdin.isatty() else _pipe(session)
     ctx.exit(code)
@@ -168,12 +174,17 @@ class Shell:
         from astrosearch.search.query_parser import parse
 
         query, filters = parse(text), self._filters()
-        hits = self.searcher.query(query, self._settings["k"], filters, self._settings["mode"])
-        if not hits:
+        settings = self._settings
+        [answer] = self.searcher.answers([query], settings["k"], filters, settings["mode"])
+        for note in answer.notes:
+            notify(note)
+        if not answer.hits:
             raise self.searcher.why_empty(query, filters)
-        self._answer(hits, text)
+        self._answer(answer, text)
 
     def _similar(self, names: list[str]) -> None:
+        from astrosearch.search.hits import Answer
+
         if not names:
             raise click.UsageError(
                 "name a paper: /similar ID, or /similar N for paper N of the last answer"
@@ -182,7 +193,7 @@ class Shell:
         hits = self.searcher.similar(ids, self._settings["k"], filters)
         if not hits:
             raise self.searcher.why_empty(filters=filters)
-        self._answer(hits, " ".join(ids))
+        self._answer(Answer(hits), " ".join(ids))
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.views.hits import write_paper
@@ -222,12 +233,13 @@ class Shell:
     def _filters(self) -> "Filters":
         return _filters_of(self._settings)
 
-    def _answer(self, hits: "list[Hit]", query: str) -> None:
+    def _answer(self, answer: "Answer", query: str) -> None:
         from astrosearch.cli.query import AnswerStyle, in_order, write_answer
 
-        self._hits = hits = in_order(hits, self._settings["sort"])
-        style = AnswerStyle(*(self._settings[name] for name in ("output", "abstracts", "explain")))
-        write_answer(hits, style, query=query, index=self.searcher.name)
+        answer = in_order(answer, self._settings["sort"])
+        self._hits = answer.hits
+        style = AnswerStyle(*(self._settings[name] for name in STYLE))
+        write_answer(answer, style, query=query, index=self.searcher.name)
 
 
 def _filters_of(settings: dict[str, Any]) -> "Filters":
@@ -257,7 +269,7 @@ def _converse(session: Shell) -> int:
         try:
             if not session.run(line):
                 return 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the latter at a question
             notify("\nastrosearch: stopped.")
         except Exception as error:
             _notify_error(error, session.searcher.name)

@@ -1,15 +1,21 @@
 """`astrosearch show`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
-from astrosearch.cli.options import format_option, index_option
+from astrosearch.cli.options import format_option, index_option, key_option
+
+if TYPE_CHECKING:
+    from astrosearch.text.bibtex import KeyStyle
 
 
 @click.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @format_option("table", "json", "jsonl", "bibtex", help="json is a list where several are shown.")
+@key_option
 @index_option
-def show(ids: tuple[str, ...], output: str, index_name: str | None) -> None:
+def show(ids: tuple[str, ...], output: str, key: "KeyStyle | None", index_name: str | None) -> None:
     """Show papers of an index with their abstracts.
 
     An ID may be an arXiv number, old or new, with or without version, or an arXiv address.
@@ -19,15 +25,15 @@ def show(ids: tuple[str, ...], output: str, index_name: str | None) -> None:
     astrosearch show 2503.14368 astro-ph/9401008 --format bibtex
     astrosearch show https://arxiv.org/abs/astro-ph/9401008v1
     """
-    from contextlib import closing
-
     from astrosearch import paths
+    from astrosearch.cli.console import notify
     from astrosearch.cli.views.hits import write_papers
-    from astrosearch.corpus.store import Corpus
-    from astrosearch.index.manifest import PAPERS
+    from astrosearch.index.papers import open_papers
     from astrosearch.papers import parse_id
 
     names = dict.fromkeys(parse_id(text).id for text in ids)
-    with closing(Corpus(paths.existing_index(index_name) / PAPERS)) as corpus:
+    with open_papers(paths.existing_index(index_name)) as corpus:
         papers = corpus.papers([corpus.row_of(name) for name in names])
-    write_papers(papers, format=output)
+    write_papers(papers, format=output, key=key)
+    if key and output != "bibtex":
+        notify(f"--key has no effect with --format {output}")

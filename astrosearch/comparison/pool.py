@@ -195,7 +195,7 @@ def _common_rows(
     """
     limited = [source for source in sources if source.papers is not None]
     if not limited:
-        return np.arange(len(index), dtype=np.int64)
+        return index.rows
     rows = index.corpus.ids()
     for source in limited:
         papers = source.papers or {}

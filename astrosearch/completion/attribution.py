@@ -81,7 +81,7 @@ def calibrated_thresholds(searcher: Searcher, seed: int = 0) -> Thresholds:
             "sentences from chance"
         )
     count = min(CALIBRATION_PAPERS, len(index))
-    rows = np.random.default_rng(seed).choice(len(index), size=count, replace=False)
+    rows = np.random.default_rng(seed).choice(index.rows, size=count, replace=False)
     abstracts = [paper.abstract for paper in index.corpus.stream(np.sort(rows))]
     drawn = SentenceSet(searcher.encoder, abstracts)
     cosines = drawn.vectors @ drawn.vectors.T

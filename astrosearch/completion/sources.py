@@ -76,7 +76,7 @@ def relevance_floor(searcher: Searcher, words: int, k: int) -> float:
     """
     index = searcher.index
     count = min(FLOOR_PAPERS, len(index))
-    rows = np.random.default_rng(0).choice(len(index), size=count, replace=False)
+    rows = np.random.default_rng(0).choice(index.rows, size=count, replace=False)
     papers = index.corpus.papers(rows.tolist())
     beginnings = [" ".join(paper.abstract.split()[:words]) for paper in papers]
     cosines, neighbours = index.search(searcher.encoder.encode(beginnings), k + 1)

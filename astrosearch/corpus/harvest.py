@@ -67,6 +67,9 @@ class Checkpoint:
     expires: str | None = None
     partial_bytes: int = 0
     rejected_bytes: int = 0
+    day: str = ""
+    """On which its first page came, YYYY-MM-DD, by the service's clock: what changed later may be
+    missing."""
 
     @property
     def finished(self) -> bool:
@@ -78,6 +81,7 @@ def harvest(
     out: Path,
     *,
     etiquette: Etiquette = ETIQUETTE,
+    on_page: Callable[[Checkpoint], None] = lambda checkpoint: None,
     reporter: Reporter = SILENT,
 ) -> Checkpoint:
     """Write the papers asked for to `out`, one own record a line, and count them.
@@ -88,6 +92,7 @@ def harvest(
     newer one later.
 
     Args:
+        on_page: called after every page, when what it brought is in the files.
         reporter: learns of every page, of repeated attempts and of a list started over.
 
     Raises:
@@ -102,7 +107,7 @@ def harvest(
             limits=httpx2.Limits(max_connections=1),
             follow_redirects=True,
         ) as client:
-            return _Harvest(client, request, out, etiquette, reporter).run()
+            return _Harvest(client, request, out, etiquette, on_page, reporter).run()
     except OSError as error:
         raise AstrosearchError(
             f"cannot write {out}: {error.strerror}; after that is mended, {_RERUN}"
@@ -118,11 +123,13 @@ class _Harvest:
         request: HarvestRequest,
         out: Path,
         etiquette: Etiquette,
+        on_page: Callable[[Checkpoint], None],
         reporter: Reporter,
     ) -> None:
         self._client = client
         self._request = request
         self._etiquette = etiquette
+        self._on_page = on_page
         self._reporter = reporter
         self._out = out
         self._partial, self._rejected, self._state = (
@@ -154,6 +161,7 @@ class _Harvest:
                     "its list has no end"
                 )
             checkpoint = self._kept(page, checkpoint)
+            self._on_page(checkpoint)
             if not checkpoint.finished:
                 self._etiquette.sleep(self._etiquette.pause)
 
@@ -195,6 +203,7 @@ class _Harvest:
             expires=page.expires,
             partial_bytes=_append(self._partial, before.partial_bytes, papers + gone),
             rejected_bytes=_append(self._rejected, before.rejected_bytes, refused),
+            day=before.day or page.day or f"{datetime.now(UTC):%Y-%m-%d}",
         )
         _save(self._state, self._request, checkpoint)
         records = checkpoint.papers + sum(checkpoint.refused.values())

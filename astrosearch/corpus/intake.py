@@ -2,11 +2,12 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -94,6 +95,8 @@ FIRST_REFUSED = 5
 MOST_LISTED = 10_000
 """Refusals written down; a packed file may hold hundreds of millions."""
 
+NO_STARTS: Mapping[Path, int] = MappingProxyType({})
+
 TRIED_LINES, MOST_REFUSED = 100_000, 0.99
 """A file is given up if of so many lines at its beginning such a share is refused."""
 
@@ -133,6 +136,7 @@ def read_papers(
     intake: Intake,
     refuse: Callable[[Refusal], None],
     withdraw: Callable[[Paper], None] = lambda paper: None,
+    starts: Mapping[Path, int] = NO_STARTS,
 ) -> Iterator[tuple[Paper, str, int]]:
     """Stream the selected papers of some files: (paper, file, line number).
 
@@ -148,7 +152,7 @@ def read_papers(
     for source in sources:
         name = os.fsencode(source).decode(errors="backslashreplace")
         refused: Counter[str] = Counter()
-        for tried, (number, line) in enumerate(json_records(source)):
+        for tried, (number, line) in enumerate(json_records(source, starts.get(source, 0))):
             if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
                 raise CorpusError(
                     f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
@@ -180,12 +184,16 @@ def import_papers(
     rejected: Path,
     *,
     strict: bool = False,
+    starts: Mapping[Path, int] = NO_STARTS,
+    may_be_empty: bool = False,
 ) -> Intake:
     """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
 
     Args:
         rejected: where the first `MOST_LISTED` refused lines are listed, one JSON object each.
         strict: whether the first refused line ends it.
+        starts: of plain files of which not all is read, the bytes that are passed over.
+        may_be_empty: whether there may be no papers.
 
     Raises:
         CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
@@ -212,7 +220,7 @@ def import_papers(
             before = withdrawn.get(paper.id, paper)
             withdrawn[paper.id] = max(before, paper, key=withdrawal)
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw):
+        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw, starts):
             lost = writer.add(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1
@@ -227,7 +235,7 @@ def import_papers(
         for paper in withdrawn.values()
         if selection.takes(paper) and writer.has_mark(paper.id)
     ]
-    if writer.count == 0:
+    if writer.count == 0 and not may_be_empty:
         where = ", ".join(map(str, sources))
         if intake.refused.total() and not intake.not_selected:
             raise CorpusError(f"{where}: no line is a paper: {intake.summary()}")

@@ -36,9 +36,12 @@ BLOCK = 2**20
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, gzip.BadGzipFile)
 
 
-def json_records(path: Path) -> Iterator[tuple[int, bytes]]:
+def json_records(path: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Each record of a file, unparsed, with the number of its line from 1; one that is too long is
     cut. Of JSON Lines these are the lines that are not blank.
+
+    Args:
+        start: bytes of plain JSON Lines that are passed over; lines are counted from there.
 
     Raises:
         CorpusError: if the file is missing, a directory, or not JSON.
@@ -48,6 +51,8 @@ def json_records(path: Path) -> Iterator[tuple[int, bytes]]:
     with _open(path) as stream:
         beginning = _beginning(path, stream)
         try:
+            if start:
+                stream.seek(start)
             blocks = _blocks(stream, path)
             if is_document(beginning):
                 records = json_documents.records(blocks, LONGEST_LINE)
@@ -61,7 +66,7 @@ def json_records(path: Path) -> Iterator[tuple[int, bytes]]:
             raise AstrosearchError(
                 f"{path} breaks off or is damaged after line {number:,}{reason}; download it again"
             ) from None
-    if number == 0:
+    if number == 0 and not start:
         raise CorpusError(f"{path} holds no record")
 
 

@@ -8,7 +8,7 @@ version of a paper.
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import httpx2
@@ -106,6 +106,8 @@ class Page:
     """Records of the whole list, as far as the service says it."""
     withdrawn: list[Paper] = field(default_factory=list)
     """Those of the refused that were withdrawn: earlier records of them are to go."""
+    day: str = ""
+    """Of the answer by the service's clock, YYYY-MM-DD; empty if it does not say."""
 
 
 class TokenExpired(AstrosearchError):
@@ -189,9 +191,10 @@ def _parsed(body: bytes) -> ET.Element:
 
 
 def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
+    day = _day(root)
     error = root.find("error", _XML)
     if error is not None:
-        return _page_of_error(error, request, token)
+        return replace(_page_of_error(error, request, token), day=day)
     records = root.find("ListRecords", _XML)
     if records is None:
         raise AstrosearchError(f"{request.host} answered with neither records nor an error")
@@ -209,12 +212,19 @@ def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
             refused.append(RefusedRecord(arxiv_id, refusal.reason, str(refusal)))
     following = records.find("resumptionToken", _XML)
     if following is None or not (text := (following.text or "").strip()):
-        return Page(papers, refused, withdrawn=withdrawn)
+        return Page(papers, refused, withdrawn=withdrawn, day=day)
     # The protocol's name of the attribute, and the one arXiv gives it.
     expires = following.get("expirationDate") or following.get("expires")
     size = following.get("completeListSize", "")
     list_size = int(size) if size.isascii() and size.isdecimal() and len(size) < 10 else None
-    return Page(papers, refused, text, expires, list_size, withdrawn)
+    return Page(papers, refused, text, expires, list_size, withdrawn, day)
+
+
+def _day(root: ET.Element) -> str:
+    try:
+        return date.fromisoformat(root.findtext("responseDate", "", _XML).strip()[:10]).isoformat()
+    except ValueError:
+        return ""
 
 
 def _page_of_error(error: ET.Element, request: HarvestRequest, token: str | None) -> Page:

@@ -7,17 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, NothingFound
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.papers import Paper, TextHash
 from astrosearch.text.author_match import AuthorQuery
 
@@ -37,17 +36,54 @@ CREATE TABLE papers (
     author_words TEXT NOT NULL,
     text_sha256 BLOB NOT NULL,
     journal_ref TEXT
-)
+);
+CREATE TABLE withdrawn (id TEXT PRIMARY KEY, version INTEGER NOT NULL, day TEXT NOT NULL)
 """
+INDEXES = (
+    "CREATE INDEX filters ON papers (published, categories, author_words)",
+    "CREATE INDEX published_in ON papers (doi, journal_ref)",
+)
+"""What lets filters, DOIs and bibcodes be looked up without reading the abstracts; made when all
+papers are there."""
+
 FIELDS = "id, title, abstract, authors, categories, published, updated, doi, version, is_summary"
 """The columns of a `Paper`, in the order that `paper_from_fields` takes."""
 
 _COLUMNS = {*FIELDS.split(", "), "row", "author_words", "text_sha256"}
+_COMPARED = " AND ".join(f"ours.{name} IS theirs.{name}" for name in FIELDS.split(", "))
+_RECENCY = "ifnull({0}.version, 0), ifnull({0}.updated, {0}.published)"
+
+DIGESTS = 2**256
+
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _Field = TypeVar("_Field")
 _Value = TypeVar("_Value")
 _BLOCK = 500
 """Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
+
+
+class Part(NamedTuple):
+    """A file of papers and its rows in an index."""
+
+    path: Path
+    first: int
+    """The row of the index that row 0 of the file is."""
+    rows: int
+    """How many rows it has, dead ones among them."""
+
+
+class Match(NamedTuple):
+    """A paper that two files have."""
+
+    row: int
+    """In this file."""
+    other_row: int
+    is_same: bool
+    """Whether all fields are equal."""
+    has_same_text: bool
+    """Whether title and abstract are equal."""
+    other_recency: tuple[int, str]
+    """Version and day of the other file's record."""
 
 
 class Corpus:
@@ -65,10 +101,9 @@ class Corpus:
         self._path = path
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
-        self._file: tuple[int, int] | None = None
         try:
             with self._connection() as db:
-                columns = {name for _, name, *_ in db.execute("PRAGMA table_info(papers)")}
+                columns = _columns(db, "main")
                 # Indexes of earlier versions lack it.
                 self._fields = FIELDS + (", journal_ref" if "journal_ref" in columns else "")
                 if not columns >= _COLUMNS:
@@ -81,15 +116,24 @@ class Corpus:
             self.close()
             raise
 
+    @property
+    def path(self) -> Path:
+        return self._path
+
     def __len__(self) -> int:
         return int(self._count)
 
     def __iter__(self) -> Iterator[Paper]:
         """All papers in row order, streamed."""
-        query = f"SELECT {self._fields} FROM papers ORDER BY row"
+        for _, paper in self.numbered():
+            yield paper
+
+    def numbered(self) -> Iterator[tuple[int, Paper]]:
+        """All papers with their rows, in row order, streamed."""
+        query = f"SELECT row, {self._fields} FROM papers ORDER BY row"
         with self._connection() as db, closing(db.execute(query)) as rows:
-            for fields in rows:
-                yield self._paper(fields)
+            for row, *fields in rows:
+                yield row, self._paper(fields)
 
     def close(self) -> None:
         """Close all connections; one that is still in use is closed by its thread."""
@@ -119,52 +163,75 @@ class Corpus:
         for block in _blocks(rows):
             yield from self.papers(block)
 
-    def row_of(self, paper_id: str) -> int:
-        """
-        Raises:
-            NothingFound: if the paper is not in this corpus; it names those spelled much like it.
-        """
+    def find(self, paper_id: str) -> int | None:
+        """The row of a paper; None if it is not in this file."""
         with self._connection() as db:
             row = db.execute("SELECT row FROM papers WHERE id = ?", (paper_id,)).fetchone()
-        if row is None:
-            near = self._spelled_like(paper_id)
-            hint = f"; spelled much like it: {', '.join(near)}" if near else ""
-            raise NothingFound(f"{paper_id} is not in this index of {len(self):,} papers{hint}")
-        return int(row[0])
+        return None if row is None else int(row[0])
 
-    def row_of_doi(self, doi: str) -> int | None:
-        """The first row of a DOI, in any case; None if no paper has it. Reads the whole table."""
-        query = "SELECT min(row) FROM papers WHERE instr(' ' || lower(doi) || ' ', ?)"
+    def rows_of_doi(self, doi: str) -> list[int]:
+        """The rows of a DOI, in any case, ascending."""
+        query = "SELECT row FROM papers WHERE instr(' ' || lower(doi) || ' ', ?) ORDER BY row"
         with self._connection() as db:
-            (row,) = db.execute(query, (f" {doi.lower()} ",)).fetchone()
-        return None if row is None else int(row)
+            return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
 
-    def newest(self, k: int, rows: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """The `k` newest papers by the day of their first version, newest first; of one day the
-        last row first.
+    def rows_published_in(self, volume: str, page: str, *, is_apart: bool) -> list[int]:
+        """The rows, ascending, of the papers whose journal reference or DOI has the digits of a
+        volume and of a page: few papers, one of which may be meant.
+
+        Args:
+            is_apart: whether no digit may stand beside those of the volume.
+        """
+        if "journal_ref" not in self._fields:
+            return []
+        volume = f"[^0-9]{volume}[^0-9]" if is_apart else volume
+        query = """
+            SELECT row FROM papers
+            WHERE ' ' || ifnull(journal_ref, '') || ' ' || ifnull(doi, '') || ' ' GLOB ?1
+            AND ifnull(journal_ref, '') || ' ' || ifnull(doi, '') GLOB ?2 ORDER BY row
+            """
+        with self._connection() as db:
+            return [row for (row,) in db.execute(query, (f"*{volume}*", f"*{page}*"))]
+
+    def newest(self, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
+        """The `k` newest papers by the day of their first version, YYYY-MM-DD, and their rows;
+        newest first, of one day the last row first.
 
         Args:
             rows: those that count; None for all.
         """
-        wanted = None if rows is None else set(rows.tolist())
-        newest: list[int] = []
-        query = "SELECT row FROM papers ORDER BY published DESC, row DESC"
-        with self._connection() as db, closing(db.execute(query)) as dated:
-            for (row,) in dated:
-                if len(newest) == k:
-                    break
-                if wanted is None or row in wanted:
-                    newest.append(row)
-        return np.array(newest, dtype=np.int64)
+        return self._by_day("DESC", k, rows)
 
-    def _spelled_like(self, paper_id: str) -> list[str]:
-        """Up to three ids that share half of an id and are near to it as a whole."""
+    def _by_day(self, order: str, k: int, rows: NDArray[np.int64] | None) -> list[tuple[str, int]]:
+        """The days of the first versions of the first `k` papers and their rows."""
+        counting = None if rows is None else set(rows.tolist())
+        first: list[tuple[str, int]] = []
+        query = f"SELECT published, row FROM papers ORDER BY published {order}, row {order}"
+        with self._connection() as db, closing(db.execute(query)) as dated:
+            for day, row in dated:
+                if len(first) == k:
+                    break
+                if counting is None or row in counting:
+                    first.append((day, row))
+        return first
+
+    def ids_sharing_half(self, paper_id: str) -> list[str]:
+        """Ids that begin or end as an id does, with half of its letters."""
         half = len(paper_id) // 2
         query = "SELECT id FROM papers WHERE id LIKE ? OR id LIKE ?"
         halves = (f"{paper_id[:half]}%", f"%{paper_id[half:]}")
         with self._connection() as db:
-            ids = [candidate for (candidate,) in db.execute(query, halves)]
-        return get_close_matches(paper_id, ids, n=3, cutoff=0.85)
+            return [candidate for (candidate,) in db.execute(query, halves)]
+
+    def withdrawn(self) -> dict[str, tuple[int, str]]:
+        """The papers whose withdrawal this file records: its version and its day by id."""
+        with self._connection() as db:
+            if not db.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'withdrawn'"
+            ).fetchone():  # files of earlier versions lack the table
+                return {}
+            marks = db.execute("SELECT id, version, day FROM withdrawn")
+            return {paper_id: (version, day) for paper_id, version, day in marks}
 
     def text_hashes(self, rows: NDArray[np.int64]) -> list[TextHash]:
         query = "SELECT text_sha256 FROM papers WHERE row = ?"
@@ -185,13 +252,50 @@ class Corpus:
             GROUP BY ours.row ORDER BY ours.row
             """
         with self._connection() as db:
-            db.execute("ATTACH ? AS other", (_read_only(other),))
+            db.execute("ATTACH ? AS other", (read_only(other),))
             try:
                 pairs = db.execute(query).fetchall()
             finally:
                 db.execute("DETACH other")
         both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return both[:, 0], both[:, 1]
+
+    def matches(self, other: Path) -> list[Match]:
+        """The papers that are in another papers.sqlite too, by id, in the order of our rows."""
+        query = f"""
+            SELECT ours.row, theirs.row, {_COMPARED}, ours.text_sha256 = theirs.text_sha256,
+                {_RECENCY.format("theirs")}
+            FROM papers AS ours JOIN other.papers AS theirs USING (id) ORDER BY ours.row
+            """
+        with self._connection() as db:
+            db.execute("ATTACH ? AS other", (read_only(other),))
+            try:
+                if "journal_ref" in _columns(db, "other") & _columns(db, "main"):
+                    query = query.replace(
+                        _COMPARED, f"{_COMPARED} AND ours.journal_ref IS theirs.journal_ref"
+                    )
+                return [
+                    Match(row, their_row, bool(is_same), bool(has_same_text), (version, day))
+                    for row, their_row, is_same, has_same_text, version, day in db.execute(query)
+                ]
+            finally:
+                db.execute("DETACH other")
+
+    def recency(self) -> list[tuple[int, str]]:
+        """Version and day of each row's record, what is larger for the later of two of a paper."""
+        query = f"SELECT {_RECENCY.format('papers')} FROM papers ORDER BY row"
+        with self._connection() as db:
+            return list(db.execute(query))
+
+    def rows_without(self, other: Path) -> NDArray[np.int64]:
+        """Rows, ascending, of the papers that another papers.sqlite does not have, by id."""
+        query = "SELECT row FROM papers WHERE id NOT IN (SELECT id FROM other.papers) ORDER BY row"
+        with self._connection() as db:
+            db.execute("ATTACH ? AS other", (read_only(other),))
+            try:
+                return np.array([row for (row,) in db.execute(query)], dtype=np.int64)
+            finally:
+                db.execute("DETACH other")
 
     def rows_matching(self, filters: Filters) -> NDArray[np.int64] | None:
         """Rows of the papers that pass, ascending; None if the filters ask for nothing."""
@@ -235,18 +339,45 @@ class Corpus:
             for row, authors in fields:
                 yield row, self._read(names_from_field, authors)
 
-    def digest(self) -> str:
-        """sha256 over every field of every paper, in row order."""
-        digest = hashlib.sha256()
-        with self._connection() as db:
-            for fields in db.execute(f"SELECT {FIELDS} FROM papers ORDER BY row"):
-                digest.update(orjson.dumps(fields))
-        return digest.hexdigest()
+    def digest(self, rows: NDArray[np.int64] | None = None) -> str:
+        """64 hexadecimal digits that stand for every field of every paper: the sum of their
+        sha256, modulo 2^256, so that the order of rows does not count.
 
-    def span(self) -> tuple[str, str]:
-        """Days of the first and the last paper, YYYY-MM-DD."""
+        Args:
+            rows: those that count; None for all.
+        """
+        total = 0
+        query = f"SELECT {self._fields} FROM papers"
         with self._connection() as db:
-            first, last = db.execute("SELECT min(published), max(published) FROM papers").fetchone()
+            if rows is None:
+                selected: Iterable[Sequence[object]] = db.execute(query)
+            else:
+                by_row = f"{query} WHERE row = ?"
+                selected = (
+                    fields for row in rows.tolist() for fields in db.execute(by_row, (row,))
+                )
+            for fields in selected:
+                total += int.from_bytes(hashlib.sha256(orjson.dumps(fields)).digest())
+        return f"{total % DIGESTS:064x}"
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each paper that is here."""
+        rows: dict[str, int] = {}
+        iterator = iter(ids)
+        with self._connection() as db:
+            while block := list(islice(iterator, _BLOCK)):
+                marks = ",".join("?" * len(block))
+                rows |= db.execute(f"SELECT id, row FROM papers WHERE id IN ({marks})", block)
+        return rows
+
+    def span(self, rows: NDArray[np.int64] | None = None) -> tuple[str, str]:
+        """Days of the first and the last paper, YYYY-MM-DD; empty without papers.
+
+        Args:
+            rows: those that count; None for all.
+        """
+        ends = self._by_day("ASC", 1, rows), self._by_day("DESC", 1, rows)
+        first, last = (days[0][0] if days else "" for days in ends)
         return first, last
 
     @contextmanager
@@ -276,19 +407,13 @@ class Corpus:
             raise ValueError(f"{self._path} is closed")
         try:
             # Whichever thread takes it: but only one at a time.
-            connection = sqlite3.connect(_read_only(self._path), uri=True, check_same_thread=False)
-            status = self._path.stat()
-        except (sqlite3.OperationalError, FileNotFoundError) as error:
+            connection = sqlite3.connect(read_only(self._path), uri=True, check_same_thread=False)
+        except sqlite3.OperationalError as error:
             if self._path.exists() and not os.access(self._path, os.R_OK):
                 raise AstrosearchError(f"{self._path} cannot be read: Permission denied") from None
             raise IndexDamaged(
                 f"{self._path} cannot be opened ({error})", remedy="build-again"
             ) from None
-        file = status.st_dev, status.st_ino
-        if self._file not in (None, file):
-            connection.close()
-            raise IndexBusy(f"{self._path} was replaced by another build: open the index again")
-        self._file = file
         return connection
 
     def _close_idle(self) -> None:
@@ -308,6 +433,11 @@ class Corpus:
             raise IndexDamaged(
                 f"{self._path} holds a paper that cannot be read ({error})", remedy="build-again"
             ) from None
+
+
+def with_change(digest: str, added: str, gone: str) -> str:
+    """The digest of papers of which some were added and some have gone, by the digests of both."""
+    return f"{(int(digest, 16) + int(added, 16) - int(gone, 16)) % DIGESTS:064x}"
 
 
 def paper_from_fields(fields: Sequence[object]) -> Paper:
@@ -347,7 +477,11 @@ def names_from_field(authors: object) -> list[str]:
     return names
 
 
-def _read_only(path: Path) -> str:
+def _columns(db: sqlite3.Connection, schema: str) -> set[str]:
+    return {name for _, name, *_ in db.execute(f"PRAGMA {schema}.table_info(papers)")}
+
+
+def read_only(path: Path) -> str:
     """A URI that opens a finished file, which needs no lock."""
     return f"{path.resolve().as_uri()}?mode=ro&immutable=1"
 

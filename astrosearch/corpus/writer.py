@@ -3,12 +3,17 @@
 import hashlib
 import heapq
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
-from astrosearch.corpus.store import FIELDS, SCHEMA, paper_from_fields
+from astrosearch.corpus.store import FIELDS, INDEXES, SCHEMA, Part, paper_from_fields, read_only
 from astrosearch.papers import Paper, text_hash
 from astrosearch.text.authors import author_words
 
@@ -33,7 +38,8 @@ class CorpusWriter:
         self.count = 0
 
     def add(self, paper: Paper) -> Paper | None:
-        """Take one paper in; of two records of one paper the higher version stays.
+        """Take one paper in; of two records of one paper the later stays: that of the higher
+        version, of one version that of the later day, of one day the one that comes later.
 
         Returns:
             The record that lost if the paper was here before, else None.
@@ -73,15 +79,21 @@ class CorpusWriter:
             f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
         present = paper_from_fields(fields)
-        if _recency(paper) <= _recency(present):
+        if recency(paper) < recency(present):
             return paper
         self._replace(row, paper)
         return present
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
-        mark = withdrawal(paper)
-        self._withdrawn[paper.id] = max(mark, self._withdrawn.get(paper.id, mark))
+        self._mark(paper.id, withdrawal(paper))
+
+    def mark(self, paper_id: str, version: int, day: date) -> None:
+        """`withdraw` by what another file has kept of a withdrawal."""
+        self._mark(paper_id, (version, day))
+
+    def _mark(self, paper_id: str, mark: tuple[int, date]) -> None:
+        self._withdrawn[paper_id] = max(mark, self._withdrawn.get(paper_id, mark))
 
     def has_mark(self, paper_id: str) -> bool:
         """Whether a paper was withdrawn and no later record brought it back, once the file is
@@ -94,18 +106,24 @@ class CorpusWriter:
     def finish(self) -> None:
         """Make the file whole; one that was not finished holds nothing."""
         self._take_out_withdrawn()
-        self._db.execute("CREATE INDEX filters ON papers (published, categories, author_words)")
+        for statement in INDEXES:
+            self._db.execute(statement)
         self._db.execute("COMMIT")
 
     def _take_out_withdrawn(self) -> None:
+        """Leave out the withdrawn papers, and keep a mark for each: an earlier record of it that
+        comes with a later update must not bring it back."""
         gaps: list[int] = []
-        for paper_id, mark in [*self._withdrawn.items()]:
+        for paper_id, (version, day) in [*self._withdrawn.items()]:
             row = self._db.execute(
                 f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper_id,)
             ).fetchone()
-            if row and not ends(mark, paper_from_fields(row[1:])):
+            if row and not ends((version, day), recency(paper_from_fields(row[1:]))):
                 del self._withdrawn[paper_id]
-            elif row:
+                continue
+            mark = (paper_id, version, day.isoformat())
+            self._db.execute("INSERT INTO withdrawn VALUES (?, ?, ?)", mark)
+            if row:
                 self._db.execute("DELETE FROM papers WHERE row = ?", (row[0],))
                 gaps.append(row[0])
         # Rows stay in order and without a gap: each moves down by the gaps before it.
@@ -152,12 +170,61 @@ def withdrawal(paper: Paper) -> tuple[int, date]:
     return paper.version or 0, paper.updated or (paper.published if paper.version else date.max)
 
 
-def ends(withdrawal: tuple[int, date], paper: Paper) -> bool:
+Day = TypeVar("Day", date, str)
+
+
+def ends(withdrawal: tuple[int, Day], record: tuple[int, Day]) -> bool:
     """Whether a withdrawal is not older than a record of its paper: by version if both have one,
-    else by day."""
-    version, day = _recency(paper)
-    return withdrawal >= (version, day) if withdrawal[0] and version else withdrawal[1] >= day
+    else by day.
+
+    Args:
+        withdrawal: version and day, as a date or written YYYY-MM-DD.
+        record: the same of the record, as `recency` gives them.
+    """
+    both_have_versions = withdrawal[0] and record[0]
+    return withdrawal >= record if both_have_versions else withdrawal[1] >= record[1]
 
 
-def _recency(paper: Paper) -> tuple[int, date]:
+def recency(paper: Paper) -> tuple[int, date]:
+    """Version and day of a record: what is larger for the later of two records of a paper."""
     return paper.version or 0, paper.updated or paper.published
+
+
+def merge_files(
+    target: Path, parts: Sequence[Part], dead: NDArray[np.int64], *, dense: bool
+) -> None:
+    """Write one papers.sqlite with the papers of several, in the same order, but the dead.
+
+    Args:
+        parts: in the order of their rows.
+        dead: rows, ascending.
+        dense: whether rows are numbered without a gap; else each keeps its distance from the first.
+    """
+    target.unlink(missing_ok=True)
+    with closing(sqlite3.connect(target, isolation_level=None, uri=True)) as db:
+        db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + SCHEMA)
+        db.execute("CREATE TEMP TABLE dead (row INTEGER PRIMARY KEY)")
+        db.executemany("INSERT INTO dead VALUES (?)", ((row,) for row in dead.tolist()))
+        count = 0
+        for part in parts:
+            db.execute("ATTACH ? AS part", (read_only(part.path),))
+            names = [name for _, name, *_ in db.execute("PRAGMA part.table_info(papers)")]
+            names.remove("row")
+            columns = ", ".join(names)
+            number = f"{count} - 1 + row_number() OVER (ORDER BY row)"
+            row = number if dense else f"row + {part.first - parts[0].first}"
+            db.execute("BEGIN")
+            count += db.execute(
+                f"INSERT INTO papers (row, {columns}) SELECT {row}, {columns} FROM part.papers "
+                f"WHERE row + {part.first} NOT IN (SELECT row FROM dead) ORDER BY part.papers.row"
+            ).rowcount
+            if db.execute("SELECT 1 FROM part.sqlite_master WHERE name = 'withdrawn'").fetchone():
+                db.execute(
+                    "INSERT INTO withdrawn SELECT id, version, day FROM part.withdrawn WHERE true "
+                    "ON CONFLICT (id) DO UPDATE SET version = excluded.version, day = excluded.day "
+                    "WHERE (excluded.version, excluded.day) > (version, day)"
+                )
+            db.execute("COMMIT")
+            db.execute("DETACH part")
+        for statement in INDEXES:
+            db.execute(statement)

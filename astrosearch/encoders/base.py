@@ -169,6 +169,19 @@ _ALLOWED: dict[str, tuple[tuple[type, ...], tuple[object, ...]]] = {
 """What a spec's fields may hold: their types and, where there are few, their values."""
 
 
+class TokenBag(NamedTuple):
+    """The different tokens of a text."""
+
+    tokens: NDArray[np.int64]
+    """(t,), ascending."""
+    counts: NDArray[np.integer]
+    """(t,), how often each stands in the text."""
+
+    @classmethod
+    def empty(cls) -> "TokenBag":
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.uint8))
+
+
 class EncodedTexts(NamedTuple):
     """The vectors of some texts, and what they took."""
 
@@ -176,6 +189,8 @@ class EncodedTexts(NamedTuple):
     """(n, dimension) float32, rows of length 1, row i for text i."""
     tokens: int
     """How many went through the model; of texts whose vectors were in a cache, none."""
+    bags: Sequence[TokenBag] | None = None
+    """The tokens of each text, from an encoder that compares tokens."""
 
 
 class Encoder(Protocol):
@@ -216,8 +231,16 @@ class LateInteraction(ABC):
     (Khattab and Zaharia 2020, arXiv:2004.12832). An encoder that can derives from this class."""
 
     @abstractmethod
+    def token_bags(self, texts: Sequence[str]) -> list[TokenBag]:
+        """The tokens of each text, at least one."""
+
+    @abstractmethod
+    def weigh(self, bag: TokenBag) -> WeightedTokens:
+        """Tokens with what each counts for."""
+
     def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens."""
+        return [self.weigh(bag) for bag in self.token_bags(texts)]
 
     @abstractmethod
     def late_interaction_scores(
@@ -267,3 +290,5 @@ class Encoded(NamedTuple):
     tokens: int
     seconds: float
     """Spent in the encoder, divided by how many encoders were at work."""
+    bags: Sequence[TokenBag] | None = None
+    """The tokens of each text, from an encoder that compares tokens."""

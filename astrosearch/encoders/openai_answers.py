@@ -64,7 +64,7 @@ def _parsed(content: bytes) -> dict[str, Any]:
     """The answer's JSON object, which is not one of an error."""
     try:
         answer = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnreadableAnswer("an answer that is cut off, or not JSON") from None
     if not isinstance(answer, dict):
         raise WrongAnswer("its JSON is not an object")

@@ -37,6 +37,11 @@ class CostEstimate:
     """Texts that are longer than the service takes."""
 
     @property
+    def service(self) -> str:
+        """Who is paid, as it is kept of an agreement."""
+        return f"{self.model} at {self.host}"
+
+    @property
     def dollars(self) -> float | None:
         price = DOLLARS_A_MILLION_TOKENS.get(self.model)
         return None if price is None else self.tokens * price / 1e6

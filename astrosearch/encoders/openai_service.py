@@ -18,60 +18,84 @@ KEY = "OPENAI_API_KEY"
 ADDRESS = "OPENAI_BASE_URL"
 DEFAULT_ADDRESS = "https://api.openai.com/v1"
 
+HEADERS = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS")
+"""What the openai library puts into the headers of a request."""
+
 LONGEST_ANSWER = 200 * 10**6
 """Bytes: 2,048 vectors of 3,072 dimensions, each number of them in 24 characters, are 151 MB."""
 
 
-def client(model: str, *, timeout: float, retries: int) -> openai.OpenAI:
+SHOWN_PART = 5
+"""Letters of a key that may be shown side by side: a server that calls it sk-…c3d4 helps."""
+
+
+def client(
+    model: str, *, timeout: float, retries: int, longest: int | None = None
+) -> openai.OpenAI:
     """
     Args:
         model: what the key is needed for.
         timeout: seconds without a byte.
+        longest: bytes of an answer; by default `LONGEST_ANSWER`.
 
     Raises:
-        SetupError: if there is no key.
+        SetupError: if there is no key, or the environment has settings that cannot be used.
     """
     address()
-    base = os.environ.get(ADDRESS) or DEFAULT_ADDRESS
-    return openai.OpenAI(
-        api_key=key(model),
-        base_url=base,
-        max_retries=retries,
-        # A redirect would take key or texts to where nobody agreed to send them.
-        http_client=openai.DefaultHttpxClient(
-            base_url=base,
+    value = key(model)
+    for name in HEADERS:
+        if not re.fullmatch(r"[\n -~]*", os.environ.get(name, "").strip()):
+            raise SetupError(f"{name} holds characters beyond ASCII, which no header can have")
+
+    def bound(response: httpx2.Response) -> None:
+        coding = response.headers.get("content-encoding", "identity")
+        if coding != "identity":  # a small answer may unpack to one without end
+            raise AstrosearchError(f"{host()} answers in {coding}, which was not asked for")
+        if isinstance(response.stream, httpx2.SyncByteStream):
+            response.stream = _BoundedStream(response.stream, longest or LONGEST_ANSWER)
+
+    try:
+        return openai.OpenAI(
+            api_key=value,
+            base_url=_base(),
+            max_retries=retries,
+            # A redirect would take key or texts to where nobody agreed to send them.
+            http_client=openai.DefaultHttpxClient(
+                base_url=_base(),
+                timeout=timeout,
+                follow_redirects=False,
+                headers={"Accept-Encoding": "identity"},
+                event_hooks={"response": [bound]},
+            ),
             timeout=timeout,
-            follow_redirects=False,
-            event_hooks={"response": [_bound]},
-        ),
-        timeout=timeout,
-    )
+        )
+    except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+        raise SetupError(
+            f"no connection can be made with the settings of this environment ({error}): see "
+            "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from None
 
 
 class _BoundedStream(httpx2.SyncByteStream):
     """An answer's bytes, as far as an answer can be long."""
 
-    def __init__(self, stream: httpx2.SyncByteStream) -> None:
+    def __init__(self, stream: httpx2.SyncByteStream, longest: int) -> None:
         self._stream = stream
+        self._longest = longest
 
     def __iter__(self) -> Iterator[bytes]:
-        left = LONGEST_ANSWER
+        left = self._longest
         for chunk in self._stream:
             left -= len(chunk)
             if left < 0:
                 raise AstrosearchError(
-                    f"{host()} answers with more than {LONGEST_ANSWER // 10**6:,} MB, which is no "
+                    f"{host()} answers with more than {self._longest / 1e6:,.0f} MB, which is no "
                     "answer; nothing of it is kept"
                 )
             yield chunk
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _bound(response: httpx2.Response) -> None:
-    if isinstance(response.stream, httpx2.SyncByteStream):
-        response.stream = _BoundedStream(response.stream)
 
 
 def key(model: str) -> str:
@@ -93,16 +117,39 @@ def address() -> str:
     Raises:
         SetupError: if `OPENAI_BASE_URL` is not an address.
     """
-    try:
-        parts = urlsplit(os.environ.get(ADDRESS) or DEFAULT_ADDRESS)
-        _ = parts.port
-    except ValueError as error:  # as `http://[::1`, or port 99999
-        raise SetupError(
-            f"{ADDRESS} is not an address ({error}): write it as {DEFAULT_ADDRESS}"
-        ) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SetupError(f"{ADDRESS} is not an address: write it as {DEFAULT_ADDRESS}")
+    fault = _fault(_base())
+    if fault:
+        raise SetupError(f"{ADDRESS} is not an address ({fault}): write it as {DEFAULT_ADDRESS}")
+    parts = urlsplit(_base())
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl().rstrip("/")
+
+
+def _base() -> str:
+    return os.environ.get(ADDRESS, "").strip() or DEFAULT_ADDRESS
+
+
+def _fault(base: str) -> str:
+    """What keeps a text from being the address of a server; empty if nothing does."""
+    if not re.fullmatch(r"[!-~]+", base) or "\\" in base:
+        return "it has blanks, backslashes or characters beyond ASCII"
+    try:
+        parts = urlsplit(base)
+        port, url = parts.port, httpx2.URL(base)
+    except (ValueError, httpx2.InvalidURL) as error:  # as `http://[::1`, or port 99999
+        return str(error)
+    if parts.scheme not in ("http", "https"):
+        return "it begins with neither http:// nor https://"
+    if port == 0 or parts.fragment:
+        return "it has port 0" if port == 0 else f"#{parts.fragment} belongs to a page"
+    name = parts.hostname or ""
+    is_name = len(name) <= 253 and all(map(_LABEL.fullmatch, name.removesuffix(".").split(".")))
+    if url.host != name or not (is_name or ":" in name):
+        return f"{name!r} is not a server's name"
+    return ""
+
+
+_LABEL = re.compile(r"(?!-)[\w-]{1,63}(?<!-)", re.ASCII)
+"""Between the points of a server's name (RFC 1123, 2.1); underscores occur."""
 
 
 def host() -> str:
@@ -111,6 +158,9 @@ def host() -> str:
 
 def reason(error: openai.APIStatusError) -> str:
     """What the server said, in one line."""
+    if 300 <= error.status_code < 400:
+        place = without_key(error.response.headers.get("location", "")[:200])
+        return f"it redirects to {place or 'nowhere'}, which is not followed"
     return whole_reason(error)[:300] or "no reason given"
 
 
@@ -155,8 +205,19 @@ def failure(error: openai.APIError, timeout: float) -> AstrosearchError:
 
 
 def without_key(text: str) -> str:
-    """A server may quote the key, or a part of it."""
-    value = os.environ.get(KEY, "").strip()
-    if value:
-        text = re.sub(re.escape(value), lambda _: f"${KEY}", text, flags=re.IGNORECASE)
+    """A server may quote the key, or a part of it, in any case."""
+    secret = os.environ.get(KEY, "").strip().lower()
+    if len(secret) >= SHOWN_PART:  # else it stands for none, as `x`
+        # Not `text.lower()`, which is longer than the text for some letters.
+        lowered = "".join(letter.lower() if letter.isascii() else letter for letter in text)
+        size = min(SHOWN_PART + 1, len(secret))
+        parts = {secret[start : start + size] for start in range(len(secret) - size + 1)}
+        hidden = {
+            place + offset
+            for place in range(len(lowered) - size + 1)
+            if lowered[place : place + size] in parts
+            for offset in range(size)
+        }
+        text = "".join("\0" if place in hidden else letter for place, letter in enumerate(text))
+        text = re.sub("\0+", f"${KEY}", text)
     return re.sub(r"\bsk-[^\s.,;:'\"]+", f"${KEY}", text, flags=re.IGNORECASE)

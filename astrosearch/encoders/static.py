@@ -11,13 +11,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import EncodedTexts, EncoderSpec, LateInteraction, WeightedTokens
+from astrosearch.encoders.base import (
+    EncodedTexts,
+    EncoderSpec,
+    LateInteraction,
+    TokenBag,
+    WeightedTokens,
+)
 from astrosearch.encoders.head import EncoderHead, LinearHead
 from astrosearch.encoders.mapped import Array, read_lora
 from astrosearch.encoders.token_table import TokenTable
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import InputError
+
+
+def _bag(ids: list[int]) -> TokenBag:
+    return TokenBag(*np.unique(ids[1:] or ids, return_counts=True))
 
 
 def _is_in_a_layer(name: str) -> bool:
@@ -73,7 +83,8 @@ class StaticEncoder(LateInteraction):
 
     def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
         ids = self._tokenizer.ids(texts)
-        bags = [self._weighted(text_ids) for text_ids in ids]
+        token_bags = [_bag(text_ids) for text_ids in ids]
+        bags = [self.weigh(bag) for bag in token_bags]
         pooled = np.zeros((len(texts), self._table.width), dtype=np.float32)
         if bags:
             tokens, places = np.unique(
@@ -84,17 +95,16 @@ class StaticEncoder(LateInteraction):
             for row, bag in enumerate(bags):
                 start, end = end, end + len(bag.tokens)
                 pooled[row] = bag.weights @ states[places[start:end]]
-        return EncodedTexts(self._head(pooled), sum(map(len, ids)))
+        return EncodedTexts(self._head(pooled), sum(map(len, ids)), token_bags)
 
-    def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
-        """Each text as its tokens, weighted as in its vector."""
-        return [self._weighted(ids) for ids in self._tokenizer.ids(texts)]
+    def token_bags(self, texts: Sequence[str]) -> list[TokenBag]:
+        """The tokens of each text without BOS, unless it has no other."""
+        return [_bag(ids) for ids in self._tokenizer.ids(texts)]
 
-    def _weighted(self, ids: list[int]) -> WeightedTokens:
-        """A text's tokens without BOS, unless it has no other."""
-        tokens, counts = np.unique(ids[1:] or ids, return_counts=True)
-        weights = self._weights[tokens] * np.sqrt(counts, dtype=np.float32)
-        return WeightedTokens(tokens, weights / weights.sum())
+    def weigh(self, bag: TokenBag) -> WeightedTokens:
+        """Tokens weighted as in the vector of their text."""
+        weights = self._weights[bag.tokens] * np.sqrt(bag.counts, dtype=np.float32)
+        return WeightedTokens(bag.tokens, weights / weights.sum())
 
     def late_interaction_scores(
         self, query: WeightedTokens, documents: Sequence[WeightedTokens]
@@ -103,19 +113,23 @@ class StaticEncoder(LateInteraction):
         it, and that of each token of the document with the query's nearest, weighted; half the sum
         of both (recall and precision of Zhang et al. 2020, arXiv:1904.09675, with other weights).
         """
-        tokens, places = np.unique(
-            np.concatenate([document.tokens for document in documents]), return_inverse=True
-        )
-        cosines = self._vectors_of(query.tokens) @ self._vectors_of(tokens).T
-        scores = np.zeros(len(documents), dtype=np.float32)
-        end = 0
-        for number, document in enumerate(documents):
-            start, end = end, end + len(document.tokens)
-            pairs = cosines[:, places[start:end]]
-            recall = query.weights @ pairs.max(axis=1)
-            precision = document.weights @ pairs.max(axis=0)
-            scores[number] = (recall + precision) / 2
-        return scores
+        if not documents:
+            return np.zeros(0, dtype=np.float32)
+        all_tokens = np.concatenate([document.tokens for document in documents])
+        is_there = np.zeros(len(self._weights), dtype=bool)
+        is_there[all_tokens] = True
+        tokens = np.flatnonzero(is_there)
+        cosines = self._vectors_of(tokens) @ self._vectors_of(query.tokens).T
+        place = np.zeros(len(self._weights), dtype=np.int32)
+        place[tokens] = np.arange(len(tokens))
+        places = place[all_tokens]
+        # The documents one after the other: each begins at one of `starts`.
+        starts = np.cumsum([0, *(len(document.tokens) for document in documents)])[:-1]
+        nearest = np.maximum.reduceat(cosines[places], starts, axis=0)  # (n, tokens of the query)
+        recall = nearest @ query.weights
+        weights = np.concatenate([document.weights for document in documents])
+        precision = np.add.reduceat(weights * cosines.max(axis=1)[places], starts)
+        return np.asarray((recall + precision) / 2, dtype=np.float32)
 
     def _vectors_of(self, tokens: NDArray[np.int64]) -> Vectors:
         """(t, at most DIMENSIONS) unit rows, computed when a token is first met."""

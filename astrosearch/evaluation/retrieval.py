@@ -280,7 +280,7 @@ def _paper_vectors(
 ) -> Callable[[Rows], NDArray[np.float16]]:
     """From (n,) rows to (n, dimension) vectors of their papers: the index's, or encoded here."""
     if own:
-        return lambda rows: index.vectors[rows]
+        return lambda rows: index.vectors[rows].astype(np.float16)
     needed = _needed(tasks, encoder.spec)
     texts = [encoder.spec.text_of(paper) for paper in index.corpus.stream(needed)]
     vectors = _encode(encoder, texts, f"papers with {name}", reporter)

@@ -1,40 +1,45 @@
 """Building an index so that a kill at any moment costs little.
 
 A build works in `.NAME.partial`. Vectors are encoded in shards, each a file that is written whole
-or not at all; the next build takes up every shard with a text that it needs. At the end the folder
-is renamed into place.
+or not at all; the next build takes up every shard with a text that it needs. At the end a segment
+with all papers and a folder of words are moved into the index, and manifest.json is replaced.
 """
 
 import shutil
 import sqlite3
-from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import __version__, atomic, paths
+from astrosearch import __version__, paths
 from astrosearch.corpus.intake import Intake, Selection, import_papers
+from astrosearch.corpus.sources import FileState
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Encoder, EncoderSpec
+from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
 from astrosearch.errors import IndexDamaged
 from astrosearch.index import vector_index
+from astrosearch.index.background import VectorSum, background
 from astrosearch.index.folder import SHARDS, locked, partial_folder, writing
-from astrosearch.index.lexical_index import LexicalIndexWriter
+from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.manifest import (
     PAPERS,
     REJECTED,
     VECTORS,
     WORDS,
     AnnConfig,
-    Background,
     CorpusRecord,
+    FileRecord,
     Manifest,
+    Segment,
     describe_files,
+    source_text,
 )
+from astrosearch.index.match_strength import weak_match_threshold
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import (
     EncodePlan,
@@ -44,10 +49,18 @@ from astrosearch.index.shards import (
     ShardStore,
     encode,
 )
+from astrosearch.index.snapshot import collect_garbage, next_number, publish
+from astrosearch.index.token_store import TokenWriter
 from astrosearch.index.tune import build_ann, merged
 from astrosearch.index.vector_index import AUTO, RECALL
-from astrosearch.index.vectors import new_vectors, random_pair_cosines
+from astrosearch.index.vectors import new_vectors
 from astrosearch.report import SILENT, Reporter
+
+BLOCK = 4_096
+"""Papers whose texts are in memory at a time."""
+
+SEGMENT = "segment"
+"""The folder in a partial folder that becomes a segment."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +81,8 @@ class BuildReport:
     """Spent in the encoder."""
     changed: bool
     """False if the index was up to date already and stayed as it was."""
+    rejected: Path | None = None
+    """The file that lists the refused lines; None if the index stayed as it was."""
 
 
 def build(
@@ -108,12 +123,16 @@ def build(
     with ExitStack() as stack:
         stack.enter_context(locked(folder))
         partial = stack.enter_context(partial_folder(folder))
+        stack.callback(collect_garbage, folder)  # when the previous index is closed
+        work = partial / SEGMENT
+        states = file_states(sources)
         with writing(partial):
+            work.mkdir()
             intake = import_papers(
-                sources, selection, partial / PAPERS, partial / REJECTED, strict=strict
+                sources, selection, work / PAPERS, work / REJECTED, strict=strict
             )
-        corpus = stack.enter_context(closing(Corpus(partial / PAPERS)))
-        record = _corpus_record(sources, selection, corpus, intake)
+        corpus = stack.enter_context(closing(Corpus(work / PAPERS)))
+        record = _corpus_record(sources, selection, corpus, intake, states)
         previous = _previous(folder, reporter)
         if previous:
             stack.enter_context(previous)
@@ -128,7 +147,8 @@ def build(
             )
             previous = None
         if previous:
-            if (previous.manifest.corpus, previous.manifest.ann_config) == (record, config):
+            present = previous.manifest
+            if present.ann_config == config and present.corpus.has_same_papers(record):
                 shutil.rmtree(partial)
                 return BuildReport(
                     folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False
@@ -138,9 +158,9 @@ def build(
                 config.index_type, len(corpus), previous.manifest.dimension, config.memory
             )
         stats = _write_vectors(partial, corpus, spec, load, engine, previous, reporter)
-        manifest = _finish(partial, corpus, spec, record, config, reporter)
-        with writing(partial):
-            atomic.replace_folder(partial, folder, paths.replaced_folder(folder))
+        source = source_text(record.sources)
+        manifest = _finish(folder, partial, corpus, spec, record, config, source, reporter)
+        shutil.rmtree(partial, ignore_errors=True)
     return BuildReport(
         folder,
         manifest.count,
@@ -150,25 +170,85 @@ def build(
         stats.tokens,
         stats.seconds,
         changed=True,
+        rejected=folder / manifest.segments[0].path(REJECTED),
     )
 
 
 def _corpus_record(
-    sources: list[Path], selection: Selection, corpus: Corpus, intake: Intake
+    sources: list[Path],
+    selection: Selection,
+    corpus: Corpus,
+    intake: Intake,
+    states: dict[str, FileState],
 ) -> CorpusRecord:
-    selected = {
-        name: value
-        for name, value in selection.as_record().items()
-        if isinstance(value, str | int | bool)
-    }
     return CorpusRecord(
         sources=tuple(str(source.resolve()) for source in sources),
-        selection=selected,
+        selection=selection_record(selection),
         sha256=corpus.digest(),
         lines=intake.lines,
         not_selected=intake.not_selected,
         refused=dict(intake.refused),
+        files=states,
     )
+
+
+def selection_record(selection: Selection) -> dict[str, str | int | bool]:
+    """A selection as the manifest has it."""
+    return {
+        name: value
+        for name, value in selection.as_record().items()
+        if isinstance(value, str | int | bool)
+    }
+
+
+def file_states(sources: Iterable[Path]) -> dict[str, FileState]:
+    """What files are like, by their absolute paths; of what is not a file, reading it will tell."""
+    states = {}
+    for source in sources:
+        with suppress(OSError):
+            if source.is_file():
+                states[str(source.resolve())] = FileState.of(source)
+    return states
+
+
+def create(
+    folder: Path,
+    partial: Path,
+    incoming: Path,
+    record: CorpusRecord,
+    spec: EncoderSpec,
+    load: Callable[[EncoderSpec], Encoder],
+    *,
+    source: str,
+    until: str,
+    engine: Engine | None = None,
+    index_type: str | None = None,
+    reporter: Reporter = SILENT,
+) -> EncodeStats:
+    """Make an index of some papers. Its lock must be held.
+
+    Args:
+        folder: of the index, which does not exist.
+        partial: a folder to work in, beside it.
+        incoming: a papers.sqlite, at least one paper; it is moved into the index.
+        record: what the manifest is to say of the index's sources.
+        source, until: what it is to say of these papers.
+
+    The others are those of `build`.
+
+    Raises:
+        AstrosearchError: if the folder cannot be written.
+    """
+    work = partial / SEGMENT
+    with writing(partial):
+        work.mkdir()
+        incoming.rename(work / PAPERS)
+    with closing(Corpus(work / PAPERS)) as corpus:
+        record = replace(record, sha256=corpus.digest())
+        stats = _write_vectors(partial, corpus, spec, load, engine, None, reporter)
+        config = merged(AnnConfig(AUTO, RECALL), index_type)
+        _finish(folder, partial, corpus, spec, record, config, source, reporter, until)
+    return stats
 
 
 def _previous(folder: Path, reporter: Reporter) -> Index | None:
@@ -201,70 +281,159 @@ def _write_vectors(
     nothing = np.zeros(0, dtype=np.int64)
     shared = (nothing, nothing)
     if previous:
-        shared = corpus.rows_with_texts_of(previous.folder / PAPERS)
+        shared = rows_with_same_text(corpus, previous)
     store = ShardStore(partial, spec)
     plan = EncodePlan.make(corpus, shared, store)
     local = LocalEngine(load, corpus)
     if spec.is_service and len(plan.missing):
         local.request_approval(spec, plan.missing)
-    stats = encode(plan, store, corpus, spec, engine or local, partial / PAPERS, reporter)
+    papers = partial / SEGMENT / PAPERS
+    stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
     dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
-    with writing(partial):
-        vectors = new_vectors(partial / VECTORS, (len(corpus), dimension))
-        plan.gather(vectors, previous.vectors if previous else None, store)
+    gather(partial, corpus, spec, plan, store, previous, dimension, load)
     return stats
 
 
+def gather(
+    partial: Path,
+    corpus: Corpus,
+    spec: EncoderSpec,
+    plan: EncodePlan,
+    store: ShardStore,
+    previous: Index | None,
+    dimension: int,
+    load: Callable[[EncoderSpec], Encoder],
+) -> None:
+    """Write the vectors and the tokens of a segment whose texts are encoded.
+
+    Args:
+        dimension: of the vectors.
+        load: makes the encoder; called only for tokens that are in no shard and not in `previous`.
+    """
+    work = partial / SEGMENT
+    with writing(partial), closing(TokenWriter(work, len(corpus))) as tokens:
+        vectors = new_vectors(work / VECTORS, (len(corpus), dimension))
+        plan.gather(vectors, tokens, previous, store)
+        unknown = tokens.unknown()
+        if len(unknown) and spec.is_static:
+            encoder = load(spec)
+            if isinstance(encoder, LateInteraction):
+                for start in range(0, len(unknown), BLOCK):
+                    rows = unknown[start : start + BLOCK].tolist()
+                    texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
+                    tokens.add(rows, encoder.token_bags(texts))
+        tokens.finish()
+
+
+def rows_with_same_text(
+    corpus: Corpus, index: Index
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a corpus whose text a paper of an index has, too: ascending, and the rows there. A
+    dead row has a vector as good as any."""
+    ours: list[NDArray[np.int64]] = []
+    theirs: list[NDArray[np.int64]] = []
+    for part in index.corpus.paths():
+        here, there = corpus.rows_with_texts_of(part.path)
+        ours.append(here)
+        theirs.append(there + part.first)
+    rows, places = np.unique(np.concatenate(ours), return_index=True)
+    return rows, np.concatenate(theirs)[places]
+
+
 def _finish(
+    folder: Path,
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
     record: CorpusRecord,
     config: AnnConfig,
+    source: str,
     reporter: Reporter,
+    until: str = "",
 ) -> Manifest:
-    """Write what is left, the manifest last."""
-    vectors: NDArray[np.float16] = np.load(partial / VECTORS, mmap_mode="r")
-    ann = build_ann(partial, vectors, config, reporter)
+    """Write what is left, and make it the index."""
+    work = partial / SEGMENT
+    vectors: NDArray[np.float16] = np.load(work / VECTORS, mmap_mode="r")
+    ann = build_ann(work, vectors, config, reporter)
     with writing(partial):
-        words = _write_words(partial / WORDS, corpus)
-        names = [PAPERS, VECTORS, *([ann.file] if ann.file else []), REJECTED, *words]
+        write_words(partial / WORDS, corpus)
+        weak_match = weak_match_threshold(LexicalIndex(partial / WORDS), corpus)
+        total = VectorSum.of(vectors)
+        folder.mkdir(exist_ok=True)
+        collect_garbage(folder)
+        number = next_number(folder)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        segment = Segment(
+            folder=f"segment-{number}",
+            first=0,
+            rows=len(corpus),
+            factory=ann.factory,
+            parameters=ann.parameters,
+            recall=ann.recall,
+            source=source,
+            until=until or now,
+        )
         manifest = Manifest(
             count=len(corpus),
             dimension=vectors.shape[1],
             encoder=spec,
             corpus=record,
-            background=_background(vectors),
+            background=background(vectors, total),
             ann_config=config,
-            factory=ann.factory,
-            parameters=ann.parameters,
-            recall=ann.recall,
-            built=datetime.now(UTC).isoformat(timespec="seconds"),
+            segments=(segment,),
+            words=f"{WORDS}-{number}",
+            built=now,
             tool=__version__,
-            files=describe_files(partial, names),
+            files={
+                **moved(work, folder / segment.folder),
+                **moved(partial / WORDS, folder / f"{WORDS}-{number}"),
+            },
+            vector_sum=total.encode(),
+            weak_match=weak_match,
+            snapshot=number,
         )
+        publish(folder, manifest, [segment.folder, manifest.words])
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
-        manifest.write(partial)
     return manifest
 
 
-def _write_words(folder: Path, corpus: Corpus) -> list[str]:
-    """Write the words of all papers; returns the files' names as the manifest has them."""
+def moved(
+    work: Path, target: Path, shared: tuple[Path, Mapping[str, FileRecord]] | None = None
+) -> dict[str, FileRecord]:
+    """Move a finished folder into the index; its files, as the manifest has them.
+
+    Args:
+        shared: a folder of the index, and what the manifest says of its files by name: a file that
+            is a link to one of them is not read.
+
+    Raises:
+        OSError: if it cannot be moved.
+    """
+    for lock in work.glob(".*.lock"):  # the engine leaves one where it opened the words
+        lock.unlink()
+    work.rename(target)
+    names = sorted(file.name for file in target.iterdir())
+    known = {}
+    if shared is not None:
+        earlier, records = shared
+        known = {
+            name: records[name]
+            for name in names
+            if name in records
+            and (earlier / name).exists()
+            and (earlier / name).samefile(target / name)
+        }
+    files = known | describe_files(target, [name for name in names if name not in known])
+    return {f"{target.name}/{name}": record for name, record in sorted(files.items())}
+
+
+def write_words(folder: Path, corpus: Corpus) -> None:
+    """Write the words of all papers.
+
+    Raises:
+        OSError: if they cannot be written.
+    """
     writer = LexicalIndexWriter(folder)
     for row, paper in enumerate(corpus):
         writer.add(row, paper.title, paper.abstract, paper.authors)
     writer.finish()
-    return sorted(f"{folder.name}/{file.name}" for file in folder.iterdir())
-
-
-def _background(vectors: NDArray[np.float16]) -> Background:
-    if len(vectors) < 2:
-        return Background()
-    cosines = random_pair_cosines(vectors)
-    percentiles = np.percentile(cosines, range(101))
-    return Background(
-        pairs=len(cosines),
-        mean=round(float(cosines.mean()), 4),
-        spread=round(float(cosines.std()), 4),
-        percentiles=tuple(round(float(cosine), 4) for cosine in percentiles),
-    )

@@ -6,10 +6,15 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from astrosearch import atomic, paths
+from astrosearch.encoders import consent
 from astrosearch.errors import IndexBusy, InputError
+from astrosearch.index.snapshot import is_unfinished
 
 SHARDS = "shards"
 """The folder in a partial folder that holds vectors, a folder for each encoder."""
+
+HARVEST = "harvest"
+"""The folder in it with what has come from arXiv and is not in the index yet."""
 
 
 @contextmanager
@@ -34,8 +39,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """Where `folder` is built: empty but for the shards of a build that was stopped. A failure
-    leaves it behind only if it holds shards.
+    """Where `folder` is built: empty but for the shards of a build that was stopped, and what it
+    had fetched. It is left behind only if it holds such.
 
     Raises:
         InputError: if something else is in the place of the index.
@@ -48,26 +53,21 @@ def partial_folder(folder: Path) -> Iterator[Path]:
     with writing(partial):
         partial.mkdir(exist_ok=True)
         for path in partial.iterdir():
-            if path.name != SHARDS or path.is_symlink():
+            if path.name not in (SHARDS, HARVEST) or path.is_symlink():
                 atomic.remove(path)
     try:
         yield partial
-    except BaseException:
-        if not has_shards(partial):
+    finally:
+        if not has_shards(partial) and not any(partial.glob(f"{HARVEST}/*")):
             shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _check_place(folder: Path) -> None:
-    paths.recover(folder)
     if folder.is_symlink():
         raise InputError(
             f"{folder} is a link: nothing is built in its place; remove it, or choose another name"
         )
-    is_index = (folder / paths.MANIFEST).exists()
-    if is_index:  # a process that died before it deleted the previous one left it there
-        shutil.rmtree(paths.replaced_folder(folder), ignore_errors=True)
-    elif folder.exists():
+    if folder.exists() and not (folder / paths.MANIFEST).exists() and not is_unfinished(folder):
         raise InputError(
             f"{folder} exists and is not an index (it has no {paths.MANIFEST}): remove it, or "
             "choose another name"
@@ -93,5 +93,6 @@ def remove(folder: Path) -> None:
         OSError: if it cannot be deleted.
     """
     with locked(folder):
-        for path in (folder, paths.partial_folder(folder), paths.replaced_folder(folder)):
+        consent.forget(folder)
+        for path in (folder, paths.partial_folder(folder)):
             atomic.remove(path)

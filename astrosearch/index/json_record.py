@@ -1,6 +1,7 @@
 """Typed fields out of a JSON object that anybody may have written. An error names the field."""
 
 import re
+from datetime import date
 from typing import Any
 
 _REQUIRED: Any = object()
@@ -100,6 +101,26 @@ class JsonRecord:
         if not isinstance(value, list):
             raise self._error(field, value, "a list")
         return value
+
+    def rows(self, field: str) -> tuple[int, ...]:
+        """A list of whole numbers from 0."""
+        values = self.list(field)
+        for value in values:
+            if type(value) is not int or value < 0:
+                raise self._error(field, value, "a list of whole numbers")
+        return tuple(values)
+
+    def day(self, field: str, default: Any = _REQUIRED) -> str:
+        """YYYY-MM-DD; or the default, whatever that is."""
+        if self._fields.get(field, default) == default:
+            self._fields.pop(field, None)
+            return str(default)
+        text = self.text(field, pattern=r"\d{4}-\d\d-\d\d")
+        try:
+            date.fromisoformat(text)
+        except ValueError:
+            raise self._error(field, text, "a day") from None
+        return text
 
     def texts(self, field: str, default: Any = _REQUIRED) -> tuple[str, ...]:
         values = self.list(field, default)

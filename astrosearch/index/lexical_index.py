@@ -11,8 +11,10 @@ as long.
 
 import mmap
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import pairwise
 from math import log
@@ -24,6 +26,7 @@ import tantivy
 from numpy.typing import NDArray
 
 from astrosearch.errors import AstrosearchError, IndexDamaged
+from astrosearch.index.deleted_words import DeletedWords
 from astrosearch.text.analysis import STOP_WORDS, analyze, expand_abbreviations
 
 FIELDS = {"title": 1.0, "abstract": 1.0, "authors": 0.7}
@@ -33,9 +36,15 @@ Ranking = tuple[NDArray[np.float32], NDArray[np.int64]]
 """(n,) scores and (n,) rows, best first."""
 
 Clause = tuple[tantivy.Occur, tantivy.Query]
+Clauses = tuple[list[tantivy.Query], list[tantivy.Query]]
 Hits = list[tuple[float, tantivy.DocAddress]]
 
 _PANIC = "PanicException"  # pyo3's, which exports no name for it
+
+_FILLER = "."
+"""A term that no text and no question has."""
+
+_AVERAGE = re.compile(r'"value": ([\d.e+-]+),\s*"description": "avgdl')
 
 MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
 """Bytes the writer holds before it writes a segment; the least that the engine takes."""
@@ -50,6 +59,9 @@ abstract a hundred."""
 CANDIDATES = 200
 """Papers that the second pass ranks, at least."""
 
+LOOKED_AT = 10_000
+"""Papers, about, among which `best_shares` looks for those that hold most of a question."""
+
 NAMES, COMPOUNDS = 1.0, 0.25
 """Weight of a compound of the question, relative to a word: one with a number is mostly a name,
 others add little, since their parts count as well."""
@@ -61,11 +73,11 @@ FEW = 1_000
 """Allowed rows up to which they are handed to the engine one by one; with more, candidates are
 fetched until enough of them are allowed."""
 
-DENSE = 500
+DENSE = 1_000
 """Papers for each row up to which clauses that score given rows stand beside each other: the engine
 then reads thousands of papers about each row. With more papers each clause is put around the one
-before, and each row is looked up in each. (200 of 56,307 papers, a title: 1.5 ms and 9 ms; a
-question of twenty words: 16 ms and 28 ms.)"""
+before, and each row is looked up in each. (A question of 27 terms, CPU time: 70 of 56,307 papers
+0.5 ms and 1.1 ms, 200 of them 1.4 ms and 1.6 ms.)"""
 
 _Q, _SHOULD, _MUST = tantivy.Query, tantivy.Occur.Should, tantivy.Occur.Must
 
@@ -79,42 +91,63 @@ def _schema() -> tantivy.Schema:
 
 
 class LexicalIndexWriter:
-    """Fills a new words folder, in memory that does not grow with the number of papers."""
+    """Fills a words folder, in memory that does not grow with the number of papers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, earlier: Path | None = None) -> None:
         """
+        Args:
+            folder: a new one.
+            earlier: a words folder whose papers the new one has, too. Its files are shared, not
+                copied, where the file system can; nothing of it is changed.
+
         Raises:
             OSError: if the folder exists already, or cannot be written.
             AstrosearchError: if the process may not take as much memory as the writer needs.
         """
-        memory = _writer_memory()
+        memory = _writer_memory() if earlier is None else LEAST_MEMORY
         folder.mkdir()
         self._schema = _schema()
         self._folder = folder
+        self._deleted = DeletedWords()
+        if earlier is not None:
+            _share(earlier, folder)
+            self._deleted = DeletedWords.read(folder)
+        self._added: Counter[str] = Counter()
+        self._gone: Counter[str] = Counter()
         with _as_os_error():
-            self._writer = tantivy.Index(self._schema, str(folder), reuse=False).writer(
-                memory, num_threads=1
-            )
+            index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
+            self._searcher = index.searcher()
+            self._documents = int(self._searcher.num_docs)
+            self._writer = index.writer(memory, num_threads=1)
+
+    def delete(self, title: str, abstract: str, authors: Sequence[str]) -> None:
+        """Count the words of a paper of the earlier folder no more. Its texts must be those that it
+        was added with. Whoever opens the folder says which rows are dead."""
+        terms = {field: _terms(text) for field, text in _texts(title, abstract, authors)}
+        self._deleted.add(terms)
+        self._gone.update({field: len(words) for field, words in terms.items()})
 
     def add(self, row: int, title: str, abstract: str, authors: Sequence[str]) -> None:
         """Take in one paper.
+
+        Args:
+            row: rows are numbered from 0 without a gap, in any order.
 
         Raises:
             OSError: if the disk is full, mostly.
         """
         fields: dict[str, object] = {"row": row}
-        # Commas keep the last word of one name from joining with the first of the next.
-        for field, text in (
-            ("title", title),
-            ("abstract", abstract),
-            ("authors", ", ".join(authors)),
-        ):
-            terms, compounds = analyze(text)
-            # Compounds come last, so that a phrase matches only what the text has side by side.
-            fields[field] = " ".join(terms + compounds)
+        for field, text in _texts(title, abstract, authors):
+            terms = _terms(text)
+            fields[field] = " ".join(terms)
+            self._added[field] += len(terms)
+        self._add(fields)
+
+    def _add(self, fields: dict[str, object]) -> None:
         document = tantivy.Document.from_dict(fields, self._schema)
         with _as_os_error():
             self._writer.add_document(document)
+        self._documents += 1
 
     def finish(self) -> None:
         """Make the folder whole.
@@ -122,29 +155,98 @@ class LexicalIndexWriter:
         Raises:
             OSError: if the disk is full, mostly.
         """
+        if self._deleted.papers:
+            self._balance()
         with _as_os_error():
             self._writer.commit()
             self._writer.wait_merging_threads()
+        self._deleted.write(self._folder)
         for lock in self._folder.glob(".*.lock"):
             lock.unlink()
         for file in self._folder.iterdir():
             file.chmod(0o644)  # the engine lets only the user read some
 
+    def _balance(self) -> None:
+        """Make the engine's average lengths those of the papers that are not dead."""
+        deleted = self._deleted
+        if not deleted.counted_lengths:
+            deleted.counted_lengths = Counter({field: self._length(field) for field in FIELDS})
+            deleted.lengths = deleted.counted_lengths.copy()
+        deleted.counted_lengths.update(self._added)
+        deleted.lengths.update(self._added)
+        deleted.lengths.subtract(self._gone)
+        fillers, terms = deleted.balance(self._documents)
+        for number in range(fillers):
+            # All terms are in the first one.
+            self._add({} if number else {field: f"{_FILLER} " * terms[field] for field in terms})
+
+    def _length(self, field: str) -> int:
+        """How many terms a field of the earlier folder has in all. The engine tells the average
+        where it explains a score."""
+        with _as_os_error():
+            term = self._deleted.a_term(field)
+            if term is None:  # finding one in the engine takes a look at all of them
+                terms = self._searcher.terms_with_prefix(field, "", limit=1)
+                if not terms:
+                    return 0
+                term = terms[0][0]
+            query = _Q.term_query(self._schema, field, term)
+            [(_, address)] = self._searcher.search(query, 1).hits
+            [average] = _AVERAGE.findall(query.explain(self._searcher, address).to_json())
+            return round(float(average) * self._searcher.num_docs)
+
+
+def _texts(
+    title: str, abstract: str, authors: Sequence[str]
+) -> tuple[tuple[str, str], tuple[str, str], tuple[str, str]]:
+    """The text of each field."""
+    # Commas keep the last word of one name from joining with the first of the next.
+    return ("title", title), ("abstract", abstract), ("authors", ", ".join(authors))
+
+
+def _terms(text: str) -> list[str]:
+    """The terms of a field, as the engine gets them."""
+    terms, compounds = analyze(text)
+    # Compounds come last, so that a phrase matches only what the text has side by side.
+    return terms + compounds
+
+
+def _share(earlier: Path, folder: Path) -> None:
+    """Put all files of a folder into another one too, as links if that can be. The engine replaces
+    files, and never writes into one that is there."""
+    for file in earlier.iterdir():
+        if file.suffix == ".lock":
+            continue
+        try:
+            os.link(file, folder / file.name)
+        except OSError:
+            shutil.copyfile(file, folder / file.name)
+
 
 class LexicalIndex:
     """A words folder, open for searching by several threads at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dead: NDArray[np.int64] | None = None) -> None:
         """
+        Args:
+            dead: (m,) rows, ascending, of papers that are never found; None for none.
+
         Raises:
             IndexDamaged: if it is not a words folder.
         """
         self._folder = folder
+        self._deleted = DeletedWords.read(folder)
+        self._latest: tuple[tuple[str, tuple[str, ...]], Clauses] = ("", ()), ([], [])
         with self._sound(), _lockable(folder) as place:
             index = tantivy.Index.open(str(place))
             index.config_reader("manual")
             self._searcher = index.searcher()
             self._schema = index.schema
+            self._row_count = int(self._searcher.num_docs) - self._deleted.fillers
+        self._is_dead = np.zeros(self._row_count, dtype=bool)
+        if dead is not None:
+            self._check(dead)
+            self._is_dead[dead] = True
 
     @contextmanager
     def _sound(self) -> Iterator[None]:
@@ -159,7 +261,8 @@ class LexicalIndex:
             ) from None
 
     def __len__(self) -> int:
-        return int(self._searcher.num_docs)
+        """The number of papers, without the dead."""
+        return self._row_count - self._deleted.papers
 
     def search(
         self,
@@ -205,8 +308,8 @@ class LexicalIndex:
         Raises:
             IndexError: if there is no such row.
         """
-        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self):,}")
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._row_count:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {self._row_count:,}")
         terms, pairs = self._clauses(question, fields)
         if not terms or not len(rows):
             return np.zeros(len(rows), np.float32)
@@ -230,8 +333,7 @@ class LexicalIndex:
         if not queries:
             return np.zeros(0, np.int64)
         any_of_them = _Q.boolean_query([(_SHOULD, query) for query in queries])
-        hits = self._hits(_Q.const_score_query(any_of_them, 1.0), len(self))
-        return np.sort(self._rows(hits))
+        return self._alive_rows(any_of_them)
 
     def frequency(self, text: str, fields: Sequence[str]) -> int:
         """How many papers have the words of a text in one of `fields`; for several words or fields
@@ -239,9 +341,48 @@ class LexicalIndex:
         terms = analyze(text).terms
         with self._sound():
             return sum(
-                min((self._searcher.doc_freq(field, term) for term in terms), default=0)
-                for field in fields
+                min((self._frequency(field, term) for term in terms), default=0) for field in fields
             )
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term, in the field where most have it."""
+        with self._sound():
+            return max(self._frequency(field, term) for field in FIELDS)
+
+    def best_shares(
+        self, frequencies: Mapping[str, int], k: int, without: int | None = None
+    ) -> NDArray[np.float64]:
+        """(m,) of the weight of all terms, the shares of the m <= k papers that hold most of it in
+        any field, best first. A term weighs the more the fewer papers have it.
+
+        Args:
+            frequencies: the `document_frequency` of each term.
+            without: a row that does not count.
+        """
+        weights = {term: self._idf(papers) for term, papers in frequencies.items()}
+        known = sorted((papers, term) for term, papers in frequencies.items() if papers)[:MAX_TERMS]
+        if not known or k < 1:
+            return np.zeros(0)
+        clauses = [self._holding(term, weights[term]) for _, term in known]
+        # Papers without any of the rarest terms hold little, and there may be millions of them.
+        papers = np.cumsum([papers for papers, _ in known])
+        rarest = max(1, int(np.searchsorted(papers, LOOKED_AT, side="right")))
+        query = _Q.boolean_query([(_MUST, _Q.boolean_query(clauses[:rarest])), *clauses[rarest:]])
+        count = k + 1
+        while True:
+            hits = self._hits(query, count)
+            rows = self._rows(hits)
+            counting = ~self._is_dead[rows] & (rows != (-1 if without is None else without))
+            if len(hits) < count or counting.sum() >= k:
+                break
+            count *= 4
+        scores = np.array([score for score, _ in hits], dtype=np.float64)[counting][:k]
+        return np.asarray(scores / sum(weights.values()), dtype=np.float64)
+
+    def _holding(self, term: str, score: float) -> Clause:
+        """Gives papers that have a term in any field a score."""
+        fields = [(_SHOULD, _Q.term_query(self._schema, field, term)) for field in FIELDS]
+        return _SHOULD, _Q.const_score_query(_Q.boolean_query(fields), score)
 
     def knows(self, text: str) -> bool:
         """Whether a paper has a word of a text, function words aside if it has others."""
@@ -258,13 +399,19 @@ class LexicalIndex:
                 all_of_them = _Q.boolean_query(
                     [(_MUST, _Q.term_query(self._schema, "authors", term)) for term in terms]
                 )
-                rows.append(self._rows(self._hits(_Q.const_score_query(all_of_them, 1), len(self))))
+                rows.append(self._alive_rows(all_of_them))
         return np.unique(np.concatenate(rows))
 
-    def _clauses(
-        self, question: str, fields: Sequence[str]
-    ) -> tuple[list[tantivy.Query], list[tantivy.Query]]:
-        """What a question searches for: its weighted terms, and its pairs of neighbours."""
+    def _clauses(self, question: str, fields: Sequence[str]) -> Clauses:
+        """What a question searches for: its weighted terms, and its pairs of neighbours. One
+        question is mostly asked for several times in a row: for the best papers, and for others."""
+        key, clauses = self._latest
+        if key != (question, tuple(fields)):
+            clauses = self._new_clauses(question, fields)
+            self._latest = (question, tuple(fields)), clauses
+        return clauses
+
+    def _new_clauses(self, question: str, fields: Sequence[str]) -> Clauses:
         words, compounds = analyze(question)
         counts: dict[str, float] = defaultdict(float)
         for word in words:
@@ -287,20 +434,42 @@ class LexicalIndex:
         frequencies = []
         for term, count in counts.items():
             with self._sound():
-                papers = {field: self._searcher.doc_freq(field, term) for field in fields}
+                papers = {field: self._frequency(field, term) for field in fields}
             if most := max(papers.values()):
                 frequencies.append((most, term, count, papers))
         frequencies.sort(key=lambda frequency: frequency[:2])
         return {
-            (term, field): FIELDS[field] * count * self._idf(most) / self._idf(papers[field])
+            (term, field): FIELDS[field]
+            * count
+            * self._idf(most)
+            / self._engine_idf(field, term, papers[field])
             for most, term, count, papers in frequencies[:MAX_TERMS]
             for field in fields
             if papers[field]
         }
 
+    def _frequency(self, field: str, term: str) -> int:
+        """How many papers have a term in a field. The engine counts deleted ones, too."""
+        return int(self._searcher.doc_freq(field, term)) - self._deleted.count(field, term)
+
     def _idf(self, papers: int) -> float:
-        """The engine's weight of a term that `papers` papers hold."""
+        """The weight of a term that `papers` papers have (Robertson and Zaragoza 2009)."""
         return log(1 + (len(self) - papers + 0.5) / (papers + 0.5))
+
+    def _engine_idf(self, field: str, term: str, papers: int) -> float:
+        """The weight that the engine gives a term that `papers` papers have: by the same formula,
+        with the deleted papers among all and among those, and the fillers among all."""
+        counted = papers + self._deleted.count(field, term)
+        total = self._row_count + self._deleted.fillers
+        return log(1 + (total - counted + 0.5) / (counted + 0.5))
+
+    def _pair_weight(self, field: str, pair: tuple[str, str]) -> float:
+        """The weight of a pair in relation to the engine's, which is the sum of its terms'."""
+        if not self._deleted.papers:
+            return 1.0
+        papers = {term: self._frequency(field, term) for term in pair}
+        ours = sum(self._idf(papers[term]) for term in pair)
+        return ours / sum(self._engine_idf(field, term, papers[term]) for term in pair)
 
     def _pairs(
         self, words: list[str], wanted: Set[tuple[str, str]], fields: Sequence[str]
@@ -316,7 +485,8 @@ class LexicalIndex:
         }
         return [
             _Q.boost_query(
-                self._phrase(field, [(0, left), (distance, right)]), PAIRS * FIELDS[field]
+                self._phrase(field, [(0, left), (distance, right)]),
+                PAIRS * FIELDS[field] * self._pair_weight(field, (left, right)),
             )
             for left, right, distance in sorted(pairs)
             for field in fields
@@ -328,7 +498,7 @@ class LexicalIndex:
     ) -> NDArray[np.float32]:
         """(m,) the sum of the scores of `queries` for each of the (m,) different `rows`."""
         only, clauses = self._only(rows), [(_SHOULD, query) for query in queries]
-        if len(self) <= DENSE * len(rows):
+        if self._row_count <= DENSE * len(rows):
             query = _Q.boolean_query([only, *clauses])
         else:
             _, query = only
@@ -352,9 +522,9 @@ class LexicalIndex:
             return self._run(terms, k)
         if len(allowed) <= FEW:
             return self._run([self._only(allowed), *terms], k)
-        mask = np.zeros(len(self), dtype=bool)
+        mask = np.zeros(self._row_count, dtype=bool)
         mask[allowed] = True
-        count = int(k * 1.5 * len(self) / len(allowed))
+        count = int(k * 1.5 * self._row_count / len(allowed))
         while True:
             scores, rows = self._run(terms, count)
             keep = mask[rows]
@@ -367,13 +537,18 @@ class LexicalIndex:
         query = _Q.boolean_query(clauses)
         count = k + 16
         while True:
-            count = min(count, len(self))
+            count = min(count, self._row_count)
             hits = self._hits(query, count)
-            if len(hits) < count or count == len(self) or hits[-1][0] < hits[k - 1][0]:
+            rows = self._rows(hits)
+            is_alive = ~self._is_dead[rows]
+            scores = np.array([score for score, _ in hits], dtype=np.float32)
+            if len(hits) < count or count == self._row_count:
+                break
+            best = scores[is_alive]
+            if len(best) > k and best[-1] < best[k - 1]:
                 break
             count *= 4
-        scores = np.array([score for score, _ in hits], dtype=np.float32)
-        rows = self._rows(hits)
+        scores, rows = scores[is_alive], rows[is_alive]
         order = np.lexsort((rows, -scores))
         order = order[scores[order] > 0][:k]
         return scores[order], rows[order]
@@ -382,10 +557,28 @@ class LexicalIndex:
         with self._sound():
             return self._searcher.search(query, count, count=False).hits
 
+    def _alive_rows(self, query: tantivy.Query) -> NDArray[np.int64]:
+        """Rows, ascending, of all papers that a query finds."""
+        rows = self._rows(self._hits(_Q.const_score_query(query, 1.0), self._row_count))
+        return np.sort(rows[~self._is_dead[rows]])
+
     def _rows(self, hits: Hits) -> NDArray[np.int64]:
         addresses = [address for _, address in hits]
         with self._sound():
-            return np.array(self._searcher.fast_field_values("row", addresses), dtype=np.int64)
+            rows = np.array(self._searcher.fast_field_values("row", addresses), dtype=np.int64)
+        self._check(rows)
+        return rows
+
+    def _check(self, rows: NDArray[np.int64]) -> None:
+        """
+        Raises:
+            IndexDamaged: if there is one that a folder of so many papers does not have.
+        """
+        if len(rows) and rows.max() >= self._row_count:
+            raise IndexDamaged(
+                f"{self._folder} has {self._row_count:,} papers, and no row {rows.max():,}",
+                remedy="build-again",
+            )
 
 
 def _writer_memory() -> int:

@@ -1,4 +1,9 @@
-"""What an index folder says of itself. Written last: its presence means the folder is whole."""
+"""What an index folder says of itself: which files make up the index now.
+
+manifest.json is the current snapshot. It is replaced at once, after everything that it names is on
+the disk, so that a reader, and a crash, finds the index before or after a change. Files that a
+snapshot names are never changed.
+"""
 
 import hashlib
 import json
@@ -13,20 +18,19 @@ from stat import S_ISREG
 from typing import Any, NoReturn
 
 from astrosearch.atomic import file_sha256, whole_file
+from astrosearch.corpus.sources import FileState
 from astrosearch.encoders.base import EncoderSpec
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index.json_record import FieldError, JsonRecord
 from astrosearch.index.vectors import FLAT
 from astrosearch.paths import MANIFEST
 
-FORMAT = 2
-"""Version of the on-disk format, documented in indexes/README.md."""
+FORMAT, OLD_FORMAT = 3, 2
+"""Version of the on-disk format, documented in indexes/README.md, and the one before, an index of
+one segment in the index folder itself, which is read all the same."""
 
 PAPERS, VECTORS, REJECTED, WORDS = "papers.sqlite", "vectors.npy", "rejected.jsonl", "words"
-"""Names in an index folder; the last is a folder."""
-
-REQUIRED = (PAPERS, VECTORS, REJECTED, f"{WORDS}/meta.json")
-"""Files without which an index is not one."""
+"""Names of files in a segment, and of the folder of words."""
 
 LONGEST = 64 * 2**20
 """Bytes; that of an index of many thousand files has some hundred kB."""
@@ -34,14 +38,48 @@ LONGEST = 64 * 2**20
 DIGEST, NO_DIGEST = "manifest_sha256", "0" * 64
 """The field with the manifest's own sha256, and what stands there when it is taken."""
 
-_FILE = re.compile(r"(?:words/)?[\w.-]*\w[\w.-]*", re.ASCII)
+_FOLDER = r"(?:words|segment)(?:-\d{1,12})?"
+_FILE = re.compile(rf"(?:{_FOLDER}/)?[\w.-]*\w[\w.-]*", re.ASCII)
 _SHA256, _FACTORY = "[0-9a-f]{64}", ".{1,200}"
 
 COSINE = 1.001
 """The largest cosine of two rows, whose length float16 rounds."""
 
+LARGEST_STRENGTH = 8
+"""The largest match strength, that of a question of 64 words which a paper holds all."""
+
 LONGEST_NAME = 255
 """Bytes that a part of a path may have, on all file systems in use."""
+
+
+@dataclass(frozen=True)
+class ArxivState:
+    """How much of arXiv an index has. Days are YYYY-MM-DD; those of changes, in UTC."""
+
+    set: str
+    """In OAI-PMH's spelling: `physics:astro-ph`."""
+    since: str
+    """The day from which on all is wanted."""
+    reached: str = ""
+    """The earliest day down to which all is there; empty as long as there is none."""
+    until: str = ""
+    """The last day of which changes were asked for; what changed on it may have come in part."""
+
+    @classmethod
+    def decode(cls, record: JsonRecord) -> "ArxivState":
+        decoded = cls(
+            record.text("set", longest=200),
+            record.day("since"),
+            record.day("reached", ""),
+            record.day("until", ""),
+        )
+        record.end()
+        return decoded
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing but what changed lately."""
+        return bool(self.reached) and self.reached <= self.since
 
 
 @dataclass(frozen=True)
@@ -59,11 +97,26 @@ class CorpusRecord:
     not_selected: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
     """Lines that did not become papers, by reason."""
+    files: Mapping[str, FileState] = field(default_factory=dict)
+    """What each of the sources was like when it was last read."""
+    arxiv: ArxivState | None = None
+    """If arXiv is a source, too."""
+
+    def has_same_papers(self, other: "CorpusRecord") -> bool:
+        """Whether an index of `other` needs no build to be one of this."""
+        return (self.sources, self.selection, self.sha256, self.arxiv) == (
+            other.sources,
+            other.selection,
+            other.sha256,
+            other.arxiv,
+        )
 
     @classmethod
     def decode(cls, record: JsonRecord) -> "CorpusRecord":
         selection = record.record("selection")
         refused = record.record("refused", {})
+        files = record.record("files", {})
+        arxiv = record.raw("arxiv", None)
         decoded = cls(
             sources=record.texts("sources"),
             selection={name: selection.scalar(name) for name in selection.names()},
@@ -71,9 +124,32 @@ class CorpusRecord:
             lines=record.whole("lines", 0, least=0),
             not_selected=record.whole("not_selected", 0, least=0),
             refused={name: refused.whole(name, least=0) for name in refused.names()},
+            files={name: _file_state(files.record(name)) for name in files.names()},
+            arxiv=None if arxiv is None else ArxivState.decode(JsonRecord(arxiv, "corpus.arxiv")),
         )
         record.end()
         return decoded
+
+
+def _file_state(record: JsonRecord) -> FileState:
+    state = FileState(
+        record.whole("bytes", least=0),
+        record.whole("modified", least=-(2**63)),
+        record.text("sha256", pattern=_SHA256),
+    )
+    record.end()
+    return state
+
+
+SHOWN_SOURCES = 3
+
+
+def source_text(sources: Iterable[str]) -> str:
+    """What a segment says of its sources; it names `SHOWN_SOURCES` of them."""
+    names = list(dict.fromkeys(filter(None, sources)))
+    text = ", ".join(name[:1_000] for name in names[:SHOWN_SOURCES])
+    more = len(names) - SHOWN_SOURCES
+    return f"{text} and {more:,} more" if more > 0 else text
 
 
 @dataclass(frozen=True)
@@ -141,29 +217,85 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """Papers and vectors that were added together. Its files never change."""
+
+    folder: str
+    """In the index folder; empty for the index folder itself."""
+    first: int
+    """Its first row."""
+    rows: int
+    """How many it has, dead ones among them."""
+    factory: str = FLAT
+    """The FAISS index of its vectors, in the words of `faiss.index_factory`."""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Of a search: `k_factor`, and `nprobe` or `efSearch`; empty if all vectors are compared."""
+    recall: float | None = 1.0
+    """Recall@10 against exact search, as measured with `parameters`; 1 if all are compared, None
+    if it was not measured."""
+    source: str = ""
+    """Where its papers came from."""
+    until: str = ""
+    """Up to when that source was read, ISO 8601, UTC."""
+
+    def path(self, name: str) -> str:
+        """The name of one of its files, as `Manifest.files` has it."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+    @classmethod
+    def decode(cls, record: JsonRecord) -> "Segment":
+        parameters = record.record("parameters", {})
+        names = parameters.names()
+        segment = cls(
+            folder=record.text("folder", pattern=f"({_FOLDER})?"),
+            first=record.whole("first", least=0),
+            rows=record.whole("rows", least=0),
+            factory=record.text("factory", pattern=_FACTORY),
+            parameters={
+                name: parameters.whole(name, least=1, most=2**31 - 1)
+                for name in ("k_factor", "nprobe", "efSearch")
+                if name in names or (names and name == "k_factor")
+            },
+            recall=record.number_or_null("recall", None, least=0, most=1),
+            source=record.text("source", ""),
+            until=record.text("until", "", longest=100),
+        )
+        parameters.end()
+        record.end()
+        return segment
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """The fields of manifest.json."""
+    """The fields of manifest.json: a snapshot of an index."""
 
     count: int
-    """Papers, which are rows of papers.sqlite, vectors.npy, the FAISS index and words/ alike."""
+    """Papers, without the dead."""
     dimension: int
     encoder: EncoderSpec
     corpus: CorpusRecord
     background: Background
     ann_config: AnnConfig
-    factory: str
-    """The FAISS index, in the words of `faiss.index_factory`."""
-    parameters: Mapping[str, int]
-    """Of a search: `k_factor`, and `nprobe` or `efSearch`; empty if all vectors are compared."""
-    recall: float | None
-    """Recall@10 against exact search, as measured with `parameters`; 1 if all are compared, None
-    if it was not measured."""
+    segments: tuple[Segment, ...]
+    """In the order of their rows, without a gap."""
+    words: str
+    """The folder of words."""
     built: str
-    """Time of the build, ISO 8601, UTC."""
+    """Time of the build or of the last update, ISO 8601, UTC."""
     tool: str
-    """Version of astrosearch that built it."""
+    """Version of astrosearch that wrote it."""
     files: Mapping[str, FileRecord]
-    """Each other file of the folder by its name, `words/…` among them."""
+    """Each other file by its name in the index folder."""
+    dead: tuple[int, ...] = ()
+    """Rows, ascending, of papers that were replaced or withdrawn."""
+    vector_sum: str = ""
+    """The sum of all vectors but the dead, (dimension,) little-endian float64 in base64, from which
+    the mean cosine of all pairs follows; empty in indexes of format 2."""
+    weak_match: float | None = None
+    """The match strength below which an answer is weak (`index.match_strength`), as it was at the
+    last build; None in indexes of format 2."""
+    snapshot: int = 0
+    """One more for each change; 0 in indexes of format 2."""
     metric: str = "cosine"
     format: int = FORMAT
 
@@ -174,49 +306,54 @@ class Manifest:
             IndexDamaged: if it cannot be read, is of another format version, if a field is
                 missing or wrong, or if a file of the folder is missing or has another length.
         """
-        path = folder / MANIFEST
-        record = _parse(path)
-        try:
-            manifest = cls._decode(record)
-        except (FieldError, IndexDamaged) as error:
-            raise IndexDamaged(f"{path}: {error}", remedy="build-again") from None
+        manifest = cls.read_file(folder / MANIFEST)
         if check_files:
             manifest.check_sizes(folder, manifest.files)
         return manifest
 
     @classmethod
+    def read_file(cls, path: Path) -> "Manifest":
+        """`read` of one snapshot's file; the files that it names are not looked at."""
+        record = _parse(path)
+        try:
+            return cls._decode(record)
+        except (FieldError, IndexDamaged) as error:
+            raise IndexDamaged(f"{path}: {error}", remedy="build-again") from None
+
+    @classmethod
     def _decode(cls, record: JsonRecord) -> "Manifest":
-        record.raw("format")
+        version = record.raw("format")
         record.raw(DIGEST, None)
         files = record.record("files")
-        factory = record.text("factory", pattern=_FACTORY)
-        parameters = record.record("parameters", {})
-        # Indexes of the first releases lack these two and `recall`: nothing was measured.
-        ann_config = {
-            "kind": "auto" if factory == FLAT else factory,
-            "recall": 0.99,
-            "memory": None,
-        }
+        count = record.whole("count", least=1)
+        kind: dict[str, object] | None = None
+        if version == OLD_FORMAT:
+            segments, kind = _only_segment(record, count)
+        else:
+            segments = tuple(
+                Segment.decode(JsonRecord(value, f"segments[{number}]"))
+                for number, value in enumerate(record.list("segments"))
+            )
         manifest = cls(
-            count=record.whole("count", least=1),
+            count=count,
             dimension=record.whole("dimension", least=1, most=2**20),
             encoder=_encoder(record.record("encoder")),
             corpus=CorpusRecord.decode(record.record("corpus")),
             background=Background.decode(record.record("background")),
-            ann_config=AnnConfig.decode(record.record("asked", ann_config)),
-            factory=factory,
-            parameters={
-                name: parameters.whole(name, least=1, most=2**31 - 1)
-                for name in ("k_factor", "nprobe", "efSearch")
-                if name in parameters.names()
-            },
-            recall=record.number_or_null("recall", None, least=0, most=1),
+            ann_config=AnnConfig.decode(
+                record.record("asked", kind) if kind else record.record("asked")
+            ),
+            segments=segments,
+            words=WORDS if kind else record.text("words", pattern=_FOLDER),
             built=record.text("built"),
             tool=record.text("tool", longest=100),
             files={name: FileRecord.decode(files.record(name)) for name in files.names()},
+            dead=() if kind else record.rows("dead"),
+            vector_sum="" if kind else record.text("vector_sum", longest=2**24),
+            weak_match=record.number_or_null("weak_match", None, least=0, most=LARGEST_STRENGTH),
+            snapshot=0 if kind else record.whole("snapshot", least=1),
             metric=record.text("metric", "cosine", pattern="cosine"),
         )
-        parameters.end()
         record.end()
         manifest._check()
         return manifest
@@ -230,8 +367,6 @@ class Manifest:
             datetime.fromisoformat(self.built)
         except ValueError:
             raise FieldError(f"built is {ascii(self.built)[:40]}, not a time") from None
-        if self.parameters and "k_factor" not in self.parameters:
-            raise FieldError("parameters.k_factor is missing")
         if len(self.background.percentiles) not in (0, 101):
             count = len(self.background.percentiles)
             raise FieldError(f"background.percentiles has {count:,} numbers, not 101")
@@ -239,13 +374,61 @@ class Manifest:
             # A name that led out of the folder would have any file of this machine read.
             if not _FILE.fullmatch(name):
                 raise FieldError(f"files has {ascii(name)[:40]}, not the name of an index's file")
-        if missing := [name for name in REQUIRED if name not in self.files]:
+        self._check_rows()
+        required = [f"{self.words}/meta.json"]
+        for segment in self.segments:
+            required.append(segment.path(PAPERS))
+            required += [segment.path(VECTORS)] if segment.rows else []
+            faiss_files = self.faiss_files(segment)
+            if len(faiss_files) > 1 or (segment.factory != FLAT and not faiss_files):
+                raise FieldError(
+                    f"files has {len(faiss_files)} FAISS files, for factory "
+                    f"{ascii(segment.factory)[:40]}"
+                )
+        if missing := [name for name in required if name not in self.files]:
             raise FieldError(f"files lacks {', '.join(missing)}")
-        faiss_files = [name for name in self.files if name.endswith(".faiss")]
-        if len(faiss_files) > 1 or (self.factory != FLAT and not faiss_files):
+
+    def _check_rows(self) -> None:
+        """
+        Raises:
+            FieldError: if segments overlap or leave a gap, or `dead` and `count` do not fit them.
+        """
+        row = 0
+        for number, segment in enumerate(self.segments):
+            if segment.first != row:
+                raise FieldError(f"segments[{number}].first is {segment.first:,}, not {row:,}")
+            row += segment.rows
+            if segment.folder in {other.folder for other in self.segments[:number]}:
+                raise FieldError(f"segments[{number}] has the folder of another")
+        if list(self.dead) != sorted({row for row in self.dead if row < self.rows}):
+            raise FieldError(f"dead is not a list of ascending rows below {self.rows:,}")
+        if self.rows - len(self.dead) != self.count:
             raise FieldError(
-                f"files has {len(faiss_files)} FAISS files, for factory {ascii(self.factory)[:40]}"
+                f"count is {self.count:,}, of {self.rows:,} rows {len(self.dead):,} are dead"
             )
+
+    @property
+    def rows(self) -> int:
+        """Rows of all segments, dead ones among them."""
+        return sum(segment.rows for segment in self.segments)
+
+    @property
+    def largest(self) -> Segment:
+        """The segment that has most rows."""
+        return max(self.segments, key=lambda segment: segment.rows)
+
+    def faiss_files(self, segment: Segment) -> list[str]:
+        """The FAISS files in a segment's folder: one at most, which counts if `factory` is not
+        that of comparing all."""
+        return [
+            name
+            for name in self.files
+            if name.endswith(".faiss") and name.rpartition("/")[0] == segment.folder
+        ]
+
+    def faiss_file(self, segment: Segment) -> str | None:
+        """The file with a segment's FAISS index; None if all of its vectors are compared."""
+        return self.faiss_files(segment)[0] if segment.factory != FLAT else None
 
     def check_sizes(self, folder: Path, names: Iterable[str]) -> None:
         """
@@ -265,12 +448,6 @@ class Manifest:
                     f"{file} {fact}, the manifest says {expected:,}", remedy="build-again"
                 )
 
-    @property
-    def faiss_file(self) -> str | None:
-        """The file with the FAISS index; None if all of vectors.npy is compared."""
-        names = [name for name in self.files if name.endswith(".faiss")]
-        return names[0] if names and self.factory != FLAT else None
-
     def as_record(self) -> dict[str, Any]:
         """The fields as they are on the disk."""
         record: dict[str, Any] = {}
@@ -281,27 +458,32 @@ class Manifest:
                 record[name] = value
         return record | {"encoder": self.encoder.as_record()}
 
-    def write(self, folder: Path) -> None:
-        """Replace the manifest at once: a reader, or a crash, finds the old one or this.
+    def write(self, path: Path) -> None:
+        """Write it to a file at once: a reader, or a crash, finds the old one or this.
 
         Raises:
             OSError: if it cannot be written.
         """
         content = json.dumps({**self.as_record(), DIGEST: NO_DIGEST}, indent=1).encode() + b"\n"
         digest = hashlib.sha256(content).hexdigest().encode()
-        with whole_file(folder / MANIFEST) as stream:
+        with whole_file(path) as stream:
             stream.write(content.replace(NO_DIGEST.encode(), digest))
 
     def verify(self, folder: Path, names: Iterable[str] | None = None) -> list[str]:
-        """Those of some files, or of all and the manifest itself, whose content is not what the
-        manifest says, by sha256."""
+        """Those of some files, or of all, the manifest and its copy under the snapshot's number,
+        whose content is not what the manifest says, by sha256."""
         changed = [
             name
             for name in (self.files if names is None else names)
             if not (folder / name).exists() or file_sha256(folder / name) != self.files[name].sha256
         ]
-        if names is None and not _is_as_written((folder / MANIFEST).read_bytes()):
-            changed.append(MANIFEST)
+        if names is None:
+            own = [MANIFEST, f"snapshot-{self.snapshot}.json"]
+            changed += [
+                name
+                for name in own
+                if (folder / name).is_file() and not _is_as_written((folder / name).read_bytes())
+            ]
         return changed
 
 
@@ -340,14 +522,30 @@ def _parse(path: Path) -> JsonRecord:
         raise AstrosearchError(f"{path} cannot be read: {error.strerror}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})", remedy="build-again") from None
-    if type(version) is not int or version != FORMAT:
+    if type(version) is not int or version not in (OLD_FORMAT, FORMAT):
         tool = value.get("tool", "unknown")
         raise IndexDamaged(
             f"{path.parent} has format version {ascii(version)[:40]}, this astrosearch reads "
-            f"{FORMAT}; version {ascii(tool)[:40]} wrote it",
+            f"{OLD_FORMAT} and {FORMAT}; version {ascii(tool)[:40]} wrote it",
             remedy="build-again",
         )
     return JsonRecord(value)
+
+
+def _only_segment(record: JsonRecord, count: int) -> tuple[tuple[Segment, ...], dict[str, object]]:
+    """The segment of an index of format 2, and the configuration that one without `asked` has."""
+    segment = {
+        "folder": "",
+        "first": 0,
+        "rows": count,
+        "factory": record.raw("factory"),
+        # Indexes of the first releases lack these two and `asked`: nothing was measured.
+        "parameters": record.raw("parameters", {}),
+        "recall": record.raw("recall", None),
+    }
+    decoded = Segment.decode(JsonRecord(segment))
+    kind = "auto" if decoded.factory == FLAT else decoded.factory
+    return (decoded,), {"kind": kind, "recall": 0.99, "memory": None}
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -381,7 +579,10 @@ def _can_be_a_path(text: str) -> bool:
 
 def _is_as_written(content: bytes) -> bool:
     """Whether a manifest has the digest that it states; those of earlier versions state none."""
-    digest = json.loads(content).get(DIGEST)
+    try:
+        digest = json.loads(content).get(DIGEST)
+    except (ValueError, AttributeError):
+        return False
     if digest is None:
         return DIGEST.encode() not in content
     blank = content.replace(str(digest).encode(), NO_DIGEST.encode())

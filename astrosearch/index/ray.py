@@ -149,7 +149,7 @@ class _Vectors:
         try:
             encoder = self._loaded()
             start = time.perf_counter()
-            vectors, tokens = encoder.encode_counted(list(item["texts"]))
+            vectors, tokens, _ = encoder.encode_counted(list(item["texts"]))
         except AstrosearchError as error:
             message = f"on {socket.gethostname()}: {error}"
             empty = np.zeros((0, 1), dtype=np.float32)

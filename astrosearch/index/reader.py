@@ -1,7 +1,7 @@
 """A built index: opened, checked, searched. indexes/README.md documents the bytes."""
 
 import threading
-import time
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,89 +10,133 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import paths
-from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
-from astrosearch.errors import EncoderMismatch, IndexBusy, IndexDamaged
-from astrosearch.index.manifest import PAPERS, VECTORS, WORDS, Manifest
+from astrosearch.errors import EncoderMismatch, IndexDamaged
+from astrosearch.index.manifest import VECTORS, Segment
+from astrosearch.index.papers import segmented_corpus
+from astrosearch.index.segments import (
+    JOINED_BYTES,
+    SegmentedVectorIndex,
+    SegmentedVectors,
+    joined,
+)
+from astrosearch.index.snapshot import hold_current
+from astrosearch.index.token_store import SPANS, SegmentedTokens, TokenStore
 from astrosearch.index.vector_index import VectorIndex
 from astrosearch.index.vectors import map_vectors
 
 if TYPE_CHECKING:
     from astrosearch.index.lexical_index import LexicalIndex
 
-ATTEMPTS = 5
-"""To open a folder in whose place a build puts another, 0.02 s apart."""
-
-_CHECKED = (".fast", ".fieldnorm", f"{WORDS}/meta.json")
-"""Ends of the names of small files of words/ whose sha256 is checked at opening: of a damaged one
+_CHECKED = (".fast", ".fieldnorm", "/meta.json", "/deleted.json")
+"""Ends of the names of small files of words whose sha256 is checked at opening: of a damaged one
 the engine prints pages to stderr, or scores wrongly without a word."""
 
 Stamp = tuple[int, int, int, int]
 
 
 class Index:
-    """A built index, open for searching. Several threads may search at once."""
+    """A snapshot of a built index, open for searching. Several threads may search at once.
+
+    The index may be changed meanwhile: the snapshot stays as it was when it was opened.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Open and check a folder; its bytes are mapped, not read.
+        """Open and check the current snapshot; its bytes are mapped, not read.
 
         Raises:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
-            IndexBusy: if it is built again and again while it is opened.
         """
         self.folder = folder
         self._lexical: LexicalIndex | None = None
         self._lexical_lock = threading.Lock()
-        # A build may put another folder in this one's place while its files are opened. They are
-        # of one build if the manifest is the same before and after.
-        for attempt in range(1, ATTEMPTS + 1):
-            self._stamp = _stamp(folder)
-            try:
-                self.manifest = Manifest.read(folder)
-                self._open(folder)
-                if self.is_current():
-                    return
-                self.close()
-            except IndexDamaged:
-                if attempt == ATTEMPTS or (folder.exists() and self.is_current()):
-                    raise
-            time.sleep(0.02)
-        raise IndexBusy(f"index {folder.name} is built again and again; ask when that is over")
-
-    def _open(self, folder: Path) -> None:
-        count, dimension = self.manifest.count, self.manifest.dimension
-        self.vectors = map_vectors(folder / VECTORS, count, dimension)
-        """(n, d) float16, mapped."""
-        self.corpus = Corpus(folder / PAPERS)
-        if len(self.corpus) != count:
-            self.corpus.close()
-            raise IndexDamaged(
-                f"{folder / PAPERS} has {len(self.corpus):,} rows, the manifest says {count:,}",
-                remedy="build-again",
-            )
-        name = self.manifest.faiss_file
+        self._stamp = _stamp(folder)
+        self._hold = hold_current(folder)
+        self.manifest = self._hold.manifest
         try:
-            self.vector_index = VectorIndex(
-                self.vectors, folder / name if name else None, dict(self.manifest.parameters)
-            )
-        except (RuntimeError, ValueError, KeyError) as error:
+            self._open()
+        except BaseException:
+            self._hold.release()
+            raise
+
+    def _open(self) -> None:
+        manifest = self.manifest
+        self.dead = np.array(manifest.dead, dtype=np.int64)
+        """(m,) rows, ascending, of papers that were replaced or withdrawn."""
+        parts = [
+            map_vectors(self.folder / segment.path(VECTORS), segment.rows, manifest.dimension)
+            for segment in manifest.segments
+            if segment.rows
+        ]
+        self.vectors = SegmentedVectors(parts, manifest.dimension)
+        """(rows, d), dead rows among them."""
+        self.corpus = segmented_corpus(self.folder, manifest)
+        self.tokens = self._open_tokens()
+        try:
+            self.vector_index = self._open_vectors(parts)
+        except BaseException:
             self.corpus.close()
+            raise
+
+    def _open_tokens(self) -> SegmentedTokens:
+        segments = self.manifest.segments
+        stores = [
+            TokenStore(self.folder / segment.folder, segment.rows)
+            if segment.path(SPANS) in self.manifest.files
+            else None
+            for segment in segments
+        ]
+        return SegmentedTokens(stores, np.array([segment.first for segment in segments]))
+
+    def _open_vectors(self, parts: list[NDArray[np.float16]]) -> SegmentedVectorIndex:
+        """Neighbours are looked for in each segment that has a FAISS index, or many vectors; small
+        segments are joined."""
+        opened: list[tuple[int, VectorIndex]] = []
+        small: list[NDArray[np.float16]] = []
+        row = 0
+        for segment, vectors in zip(
+            [segment for segment in self.manifest.segments if segment.rows], parts, strict=True
+        ):
+            name = self.manifest.faiss_file(segment)
+            size = sum(part.nbytes for part in small) + vectors.nbytes
+            if name is None and opened and size <= JOINED_BYTES:
+                small.append(vectors)
+                continue
+            if small:
+                opened.append((row, VectorIndex(joined(small), None, {})))
+                row, small = segment.first, []
+            opened.append((segment.first, self._open_segment(segment, vectors, name)))
+            row = segment.first + segment.rows
+        if small:
+            opened.append((row, VectorIndex(joined(small), None, {})))
+        return SegmentedVectorIndex(opened, self.manifest.rows, self.dead)
+
+    def _open_segment(
+        self, segment: Segment, vectors: NDArray[np.float16], name: str | None
+    ) -> VectorIndex:
+        try:
+            path = self.folder / name if name else None
+            return VectorIndex(vectors, path, dict(segment.parameters))
+        except (RuntimeError, ValueError, KeyError) as error:
             raise IndexDamaged(
-                f"{folder / str(name)} is not the FAISS index of {count:,} rows of {dimension} "
-                f"dimensions that the manifest describes ({str(error).splitlines()[0]})",
+                f"{self.folder / str(name)} is not the FAISS index of {segment.rows:,} rows of "
+                f"{self.manifest.dimension} dimensions that the manifest describes "
+                f"({str(error).splitlines()[0]})",
                 remedy="tune",
             ) from None
 
     def is_current(self) -> bool:
-        """Whether the folder still holds the index that was opened; takes some microseconds."""
+        """Whether this is still the current snapshot; takes some microseconds."""
         return self._stamp is not None and _stamp(self.folder) == self._stamp
 
     def close(self) -> None:
         """Let go of files and threads; nothing can be searched afterwards."""
         self.vector_index.close()
+        self.vectors.close()
         self.corpus.close()
         self._lexical = None
+        self._hold.release()
 
     def __enter__(self) -> Self:
         return self
@@ -106,7 +150,15 @@ class Index:
         self.close()
 
     def __len__(self) -> int:
+        """The number of papers."""
         return self.manifest.count
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """(n,) the rows of all papers, ascending."""
+        is_alive = np.ones(self.manifest.rows, dtype=bool)
+        is_alive[self.dead] = False
+        return np.flatnonzero(is_alive)
 
     @property
     def lexical(self) -> "LexicalIndex":
@@ -114,7 +166,6 @@ class Index:
 
         Raises:
             IndexDamaged: if they cannot be read, or are those of another number of papers.
-            IndexBusy: if they are those of a later build.
         """
         with self._lexical_lock:
             if self._lexical is None:
@@ -124,34 +175,29 @@ class Index:
     def _open_lexical(self) -> "LexicalIndex":
         from astrosearch.index.lexical_index import LexicalIndex
 
-        lexical = None
-        try:
-            names = [name for name in self.manifest.files if name.endswith(_CHECKED)]
-            if damaged := self.manifest.verify(self.folder, names):
-                raise IndexDamaged(
-                    f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
-                    remedy="build-again",
-                )
-            lexical = LexicalIndex(self.folder / WORDS)
-            if len(lexical) != len(self):
-                raise IndexDamaged(
-                    f"{self.folder / WORDS} has the words of {len(lexical):,} papers, the manifest "
-                    f"says {len(self):,}",
-                    remedy="build-again",
-                )
-        except (IndexDamaged, OSError):  # a build may take a file away while it is read
-            if self.is_current():
-                raise
-        if lexical is None or not self.is_current():
-            raise IndexBusy(
-                f"index {self.folder.name} was built again or removed while it was being read; "
-                "ask again"
+        folder = self.folder / self.manifest.words
+        names = [
+            name
+            for name in self.manifest.files
+            if name.startswith(f"{self.manifest.words}/") and name.endswith(_CHECKED)
+        ]
+        if damaged := self.manifest.verify(self.folder, names):
+            raise IndexDamaged(
+                f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
+                remedy="build-again",
+            )
+        lexical = LexicalIndex(folder, self.dead)
+        if len(lexical) != len(self):
+            raise IndexDamaged(
+                f"{folder} has the words of {len(lexical):,} papers, the manifest says "
+                f"{len(self):,}",
+                remedy="build-again",
             )
         return lexical
 
     def vector(self, row: int) -> Vectors:
         """(dimension,) float32, length 1."""
-        vector: Vectors = unit_rows(self.vectors[row : row + 1])[0]
+        vector: Vectors = unit_rows(self.vectors[np.array([row])])[0]
         return vector
 
     def check(self, encoder: Encoder) -> None:
@@ -181,8 +227,8 @@ class Index:
         Args:
             vectors: (q, dimension) float32, rows of length 1.
             k: rows for each query; fewer come back if fewer are allowed.
-            allowed: (a,) rows that may be found, ascending; None for all. They are filtered before
-                the search, so that `k` rows come back whenever so many are allowed.
+            allowed: (a,) rows of papers that may be found, ascending; None for all. They are
+                filtered before the search, so that `k` rows come back whenever so many are allowed.
 
         Returns:
             For each query its scores (cosines) and its rows.

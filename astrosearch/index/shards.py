@@ -7,25 +7,30 @@ whole or not at all, and any later build with the same encoder takes up what it 
 import hashlib
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.atomic import remove, whole_file
 from astrosearch.corpus.store import Corpus
-from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec
+from astrosearch.encoders.base import Billable, Encoded, Encoder, EncoderSpec, TokenBag
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import AstrosearchError
 from astrosearch.index.folder import SHARDS, writing
+from astrosearch.index.segments import SegmentedVectors
+from astrosearch.index.token_store import SegmentedTokens, TokenWriter
 from astrosearch.index.vectors import release
 from astrosearch.report import Reporter
 
 SHARD = 64
 """Texts of a shard: what a kill may cost, and the window in which texts are sorted by length."""
+
+STATIC_SHARD = 2_048
+"""The same for an encoder that runs no layer: about two seconds on two cores."""
 
 SERVICE_SHARD = 4_096
 """The same for a service, which answers several requests at once; its answers are kept besides."""
@@ -38,6 +43,17 @@ Hashes = NDArray[np.bytes_]
 
 Engine = Callable[[EncoderSpec, Path, Sequence[NDArray[np.int64]]], Iterator[Encoded]]
 """Encodes rows of a papers.sqlite, shard by shard; in any order, since each is a file."""
+
+
+class Shard(NamedTuple):
+    """What is kept of some texts."""
+
+    hashes: Hashes
+    """(m,)"""
+    vectors: NDArray[np.float16]
+    """(m, d)"""
+    bags: list[TokenBag]
+    """(m,); empty ones if the encoder does not compare tokens."""
 
 
 class ShardStore:
@@ -57,12 +73,15 @@ class ShardStore:
             for torn in self._folder.glob("*.tmp"):  # from a process that died while it wrote
                 torn.unlink()
 
-    def write(self, hashes: Hashes, vectors: Vectors) -> None:
+    def write(
+        self, hashes: Hashes, vectors: Vectors, bags: Sequence[TokenBag] | None = None
+    ) -> None:
         """Add a shard.
 
         Args:
             hashes: (m,) of the texts.
             vectors: (m, d) float32, kept as float16.
+            bags: the tokens of the texts, if the encoder compares tokens.
 
         Raises:
             AstrosearchError: if it cannot be written.
@@ -74,28 +93,41 @@ class ShardStore:
                 allow_pickle=False,
                 hashes=_as_bytes(hashes),
                 vectors=vectors.astype(np.float16),
+                **_packed(bags),
             )
 
-    def __iter__(self) -> Iterator[tuple[Hashes, NDArray[np.float16]]]:
-        """Each shard that can be read: (m,) hashes and (m, d) vectors."""
+    def __iter__(self) -> Iterator[Shard]:
+        """Each shard that can be read."""
         for file in sorted(self._folder.glob("*.npz")):
             try:
                 with file.open("rb") as stream, np.load(stream) as shard:
-                    hashes, vectors = shard["hashes"], shard["vectors"]
+                    hashes, vectors, bags = shard["hashes"], shard["vectors"], _unpacked(shard)
                 if len(hashes) == len(vectors) and vectors.ndim == 2:
-                    yield _as_hashes(hashes), vectors
+                    if len(bags) != len(hashes):
+                        bags = [TokenBag.empty()] * len(hashes)
+                    yield Shard(_as_hashes(hashes), vectors, bags)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 continue  # one that is damaged is as good as none
 
     def dimension(self) -> int | None:
         """Of the vectors; None if there is no shard."""
-        for _, vectors in self:
-            return int(vectors.shape[1])
+        for shard in self:
+            return int(shard.vectors.shape[1])
         return None
 
     def hashes(self) -> Iterator[Hashes]:
         """Those of each shard."""
-        return (hashes for hashes, _ in self)
+        return (shard.hashes for shard in self)
+
+
+class Previous(Protocol):
+    """An index whose vectors and tokens are used again."""
+
+    @property
+    def vectors(self) -> SegmentedVectors: ...
+
+    @property
+    def tokens(self) -> SegmentedTokens: ...
 
 
 @dataclass(frozen=True)
@@ -146,30 +178,33 @@ class EncodePlan:
     def gather(
         self,
         vectors: "np.memmap[Any, np.dtype[np.float16]]",
-        previous: NDArray[np.float16] | None,
+        tokens: TokenWriter,
+        previous: Previous | None,
         store: ShardStore,
     ) -> None:
-        """Fill all rows of a new vectors.npy.
+        """Fill all rows of a new vectors.npy, and the tokens.
 
         Args:
             vectors: (n, d), mapped for writing.
-            previous: the vectors of the previous index, if any row comes from there.
+            previous: the previous index, if any row comes from there.
             store: with the shards of all rows that were missing. Each is read once.
         """
         ours, theirs = self.previous
         if previous is not None:
             for start in range(0, len(ours), BLOCK):
                 block = slice(start, start + BLOCK)
-                vectors[ours[block]] = previous[theirs[block]]
+                vectors[ours[block]] = previous.vectors[theirs[block]]
+                tokens.add(ours[block].tolist(), previous.tokens.bags(theirs[block]))
                 release(vectors)
-                release(previous)
-        for shard_hashes, shard_vectors in store:
-            place, text = _positions(self.hashes, shard_hashes)
-            vectors[self.rows[text]] = shard_vectors[place]
+        for shard in store:
+            place, text = _positions(self.hashes, shard.hashes)
+            vectors[self.rows[text]] = shard.vectors[place]
+            tokens.add(self.rows[text].tolist(), [shard.bags[number] for number in place.tolist()])
             release(vectors)
         for start in range(0, len(self.copies), BLOCK):
             copies, rows = self.copies[start : start + BLOCK].T
             vectors[copies] = vectors[rows]
+            tokens.copy(copies, rows)
             release(vectors)
         vectors.flush()
 
@@ -202,7 +237,7 @@ def encode(
         AstrosearchError: if a vector is not finite, or a shard cannot be written.
     """
     stats = EncodeStats()
-    shards = plan.shards(SERVICE_SHARD if spec.is_service else SHARD)
+    shards = plan.shards(shard_size(spec))
     if not shards:
         return stats
     for encoded in engine(spec, papers, shards):
@@ -214,13 +249,21 @@ def encode(
                 f"the encoder's vector of {paper.id} is not finite: half precision is too coarse "
                 "for it"
             )
-        store.write(text_hashes(corpus, rows), encoded.vectors)
+        store.write(text_hashes(corpus, rows), encoded.vectors, encoded.bags)
         stats.texts += len(rows)
         stats.tokens += encoded.tokens
         stats.seconds += encoded.seconds
         speed = stats.tokens / stats.seconds if stats.seconds else 0.0
         reporter.progress("Encoding", stats.texts, len(plan.missing), f"{speed:,.0f} tokens/s")
     return stats
+
+
+def shard_size(spec: EncoderSpec) -> int:
+    """Texts of a shard. It depends on the encoder alone: a run that goes on after a kill must cut
+    the same shards."""
+    if spec.is_service:
+        return SERVICE_SHARD
+    return STATIC_SHARD if spec.is_static else SHARD
 
 
 class LocalEngine:
@@ -248,9 +291,9 @@ class LocalEngine:
         for number, rows in enumerate(shards):
             texts = self._texts(spec, rows)
             start = time.perf_counter()
-            vectors, tokens = encoder.encode_counted(texts)
+            vectors, tokens, bags = encoder.encode_counted(texts)
             seconds = time.perf_counter() - start
-            yield Encoded(number, vectors, tokens, seconds)
+            yield Encoded(number, vectors, tokens, seconds, bags)
 
     def _loaded(self, spec: EncoderSpec) -> Encoder:
         if self._encoder is None:
@@ -268,6 +311,27 @@ def text_hashes(corpus: Corpus, rows: NDArray[np.int64]) -> Hashes:
         block = corpus.text_hashes(rows[start : start + BLOCK])
         hashes[start : start + BLOCK] = np.frombuffer(b"".join(block), dtype="V16")
     return hashes.view("S16")
+
+
+def _packed(bags: Sequence[TokenBag] | None) -> dict[str, NDArray[np.integer]]:
+    """Bags as the arrays of a shard."""
+    if not bags:
+        return {}
+    return {
+        "lengths": np.array([len(bag.tokens) for bag in bags], dtype=np.int64),
+        "tokens": np.concatenate([bag.tokens for bag in bags]).astype(np.uint32),
+        "counts": np.concatenate([np.minimum(bag.counts, 255) for bag in bags]).astype(np.uint8),
+    }
+
+
+def _unpacked(shard: Mapping[str, NDArray[Any]]) -> list[TokenBag]:
+    """The bags of a shard; none if it has none."""
+    if "lengths" not in shard:
+        return []
+    edges = np.cumsum(shard["lengths"])[:-1]
+    tokens = np.split(shard["tokens"].astype(np.int64), edges)
+    counts = np.split(shard["counts"], edges)
+    return [TokenBag(*bag) for bag in zip(tokens, counts, strict=True)]
 
 
 def _as_bytes(hashes: Hashes) -> NDArray[np.uint8]:

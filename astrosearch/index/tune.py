@@ -1,6 +1,5 @@
 """How neighbours are found in a built index: the FAISS file, made and tuned; nothing is encoded."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +10,16 @@ from astrosearch.atomic import file_sha256, publish_file, writing
 from astrosearch.errors import InputError
 from astrosearch.index import vector_index
 from astrosearch.index.folder import locked
-from astrosearch.index.manifest import VECTORS, AnnConfig, FileRecord, Manifest, describe_files
+from astrosearch.index.manifest import (
+    FORMAT,
+    VECTORS,
+    AnnConfig,
+    FileRecord,
+    Manifest,
+    Segment,
+    describe_files,
+)
+from astrosearch.index.snapshot import collect_garbage, next_number, publish
 from astrosearch.index.vector_index import Parameters, VectorIndex
 from astrosearch.index.vectors import FLAT, map_vectors
 from astrosearch.report import SILENT, Reporter
@@ -58,28 +66,36 @@ def tune(
     """
     with locked(folder):
         manifest = Manifest.read(folder, check_files=False)
+        segment = manifest.largest
         others = {name for name in manifest.files if not name.endswith(".faiss")}
         manifest.check_sizes(folder, others)
-        vectors = map_vectors(folder / VECTORS, manifest.count, manifest.dimension)
+        place = folder / segment.folder
+        vectors = map_vectors(place / VECTORS, segment.rows, manifest.dimension)
         config = merged(manifest.ann_config, index_type, recall, memory)
         try:
-            ann = build_ann(folder, vectors, config, reporter, manifest)
-            changed = replace(
-                manifest,
-                ann_config=config,
-                factory=ann.factory,
-                parameters=ann.parameters,
-                recall=ann.recall,
-                files=_files(folder, manifest.files, ann.file),
-            )
+            ann = build_ann(place, vectors, config, reporter, manifest)
             with writing(folder):
-                changed.write(folder)
+                changed = replace(
+                    manifest,
+                    ann_config=config,
+                    segments=tuple(
+                        _searched_by(ann, other) if other == segment else other
+                        for other in manifest.segments
+                    ),
+                    files=_files(folder, manifest, segment, ann.file),
+                    snapshot=next_number(folder),
+                    format=FORMAT,
+                )
+                publish(folder, changed, [])
         finally:
-            listed = Manifest.read(folder, check_files=False).files
-            for file in folder.glob("*.faiss*"):
-                if file.name not in listed:
-                    file.unlink()
+            collect_garbage(folder)
+            for file in place.glob(".*.faiss*"):
+                file.unlink()
     return changed
+
+
+def _searched_by(ann: Ann, segment: Segment) -> Segment:
+    return replace(segment, factory=ann.factory, parameters=ann.parameters, recall=ann.recall)
 
 
 def merged(
@@ -97,17 +113,13 @@ def merged(
 
 
 def _files(
-    folder: Path, present: Mapping[str, FileRecord], faiss_file: str | None
+    folder: Path, manifest: Manifest, segment: Segment, faiss_file: str | None
 ) -> dict[str, FileRecord]:
-    """The files of an index whose FAISS file, or none, is now `faiss_file`."""
-    files = {
-        name: record
-        for name, record in present.items()
-        if not name.endswith(".faiss") or name == faiss_file
-    }
-    if faiss_file and faiss_file not in files:
-        files |= describe_files(folder, [faiss_file])
-    return files
+    """The files of an index where the FAISS file of a segment, or none, is now `faiss_file`."""
+    wanted = [segment.path(faiss_file)] if faiss_file else []
+    gone = set(manifest.faiss_files(segment)).difference(wanted)
+    files = {name: record for name, record in manifest.files.items() if name not in gone}
+    return files | describe_files(folder, [name for name in wanted if name not in files])
 
 
 def build_ann(
@@ -121,10 +133,11 @@ def build_ann(
     be compared.
 
     Args:
-        folder: where the file comes to lie; it is named for its content, so that another content
-            never takes its name.
+        folder: of the segment, where the file comes to lie; it is named for its content, so that
+            another content never takes its name.
         vectors: (n, d), of the index.
-        present: the manifest of an index in `folder`, whose FAISS file is used if it is such a one.
+        present: the index's manifest; the FAISS file of its largest segment is used if it is such
+            a one.
 
     Raises:
         InputError: if FAISS does not know such an index, or it does not fit into `config.memory`.
@@ -132,9 +145,7 @@ def build_ann(
     """
     count, dimension = vectors.shape
     factory = vector_index.factory(config.index_type, count, dimension, config.memory)
-    name = present.faiss_file if present and present.factory == factory else None
-    if name and present and name in present.verify(folder, [name]):
-        name = None
+    name = _present_faiss_file(folder, present, factory) if present else None
     if factory != FLAT and not name:
         name = _write_faiss(folder, vectors, factory)
     held = (folder / name).stat().st_size if name else vectors.nbytes
@@ -160,6 +171,16 @@ def build_ann(
             f"{vector_index.QUERIES} queries"
         )
     return Ann(name, factory, index.parameters, recall)
+
+
+def _present_faiss_file(folder: Path, manifest: Manifest, factory: str) -> str | None:
+    """The FAISS file of the largest segment, in its folder, if it is sound and such a one."""
+    segment = manifest.largest
+    name = manifest.faiss_file(segment)
+    if name is None or segment.factory != factory:
+        return None
+    index = folder.parent if segment.folder else folder
+    return None if name in manifest.verify(index, [name]) else name.rpartition("/")[2]
 
 
 def _write_faiss(folder: Path, vectors: NDArray[np.float16], factory: str) -> str:

@@ -197,6 +197,9 @@ class VectorIndex:
         self._parts = [(part, _flat_view(vectors[slice(*part)])) for part in pairwise(edges)]
         self._threads = ThreadPoolExecutor(parts, thread_name_prefix="astrosearch-vectors")
 
+    def __len__(self) -> int:
+        return len(self._vectors)
+
     def close(self) -> None:
         """End the threads and close the file; nothing can be searched afterwards."""
         self._threads.shutdown()

@@ -94,9 +94,9 @@ def _with_named_authors(
         return rows, None
     bearing = papers.with_authors([name.whole_words for name in names])
     if allowed is not None:
-        bearing = np.intersect1d(bearing, allowed)
+        bearing = np.intersect1d(bearing, allowed, assume_unique=True)
     if without is not None:
-        bearing = np.setdiff1d(bearing, without)
+        bearing = np.setdiff1d(bearing, without, assume_unique=True)
     _, best = papers.best_words(text, depth, bearing)
     best = best[_author_match(papers, names, best) > 0]
     if not len(best):

@@ -49,6 +49,27 @@ class Hit:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The hits of a query, and what has to be said of them."""
+
+    hits: list[Hit]
+    """Best first."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what of the query has no meaning, that the match is weak."""
+    is_weak: bool = False
+    """Whether the papers hold too little of the query for the hits to mean much; False in an index
+    that does not know (`Manifest.weak_match`)."""
+
+    def as_record(self) -> dict[str, object]:
+        """The answer for JSON."""
+        return {
+            "weak_match": self.is_weak,
+            "notes": list(self.notes),
+            "hits": [hit.as_record() for hit in self.hits],
+        }
+
+
 def paper_record(paper: Paper) -> dict[str, object]:
     """A paper for JSON, with the abstract's address and the year."""
     return {

@@ -42,8 +42,14 @@ class IndexedPapers:
         return self._index.lexical.scores(text, rows).astype(np.float64)
 
     def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
-        spec = self._index.manifest.encoder
-        return encoder.weighted_tokens([spec.text_of(paper) for paper in self.papers(rows)])
+        bags = self._index.tokens.bags(rows)
+        missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
+        if missing:
+            text_of = self._index.manifest.encoder.text_of
+            texts = [text_of(paper) for paper in self.papers(rows[missing])]
+            for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
+                bags[place] = bag
+        return [encoder.weigh(bag) for bag in bags]
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._index.lexical.frequency(word, fields)

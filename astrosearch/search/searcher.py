@@ -17,28 +17,29 @@ import numpy as np
 from astrosearch import paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
+from astrosearch.encoders.consent import IndexConsent
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import AstrosearchError, IndexBusy, IndexDamaged, NothingFound
+from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
+from astrosearch.index.match_strength import match_strength
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
+from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import find_candidates
-from astrosearch.search.hits import Hit
+from astrosearch.search.conditions import RequiredPhrase, described, rows_meeting_all
+from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
 from astrosearch.search.indexed_papers import IndexedPapers
-from astrosearch.search.query_parser import ParsedQuery, RequiredPhrase, parse
+from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import WEIGHTS, Ranking, rank
 from astrosearch.search.signals import EncodedQuery, Rows
-from astrosearch.text.analysis import analyze
+from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
 
 T = TypeVar("T")
-
-ATTEMPTS = 5
-"""How often a query is tried again if a build replaces the index while it runs."""
 
 DEPTH = 100
 """Candidates that hybrid mode gets by vectors, and as many by words; `k` if that is more."""
@@ -122,33 +123,43 @@ class Searcher:
         mode: Mode = "hybrid",
     ) -> list[list[Hit]]:
         """The hits of several texts, as `query` gives them. The texts are encoded together."""
+        answers = self.answers(texts, k, filters, mode)
+        for answer in answers:
+            for note in answer.notes:
+                self._reporter.notify(note)
+        return [answer.hits for answer in answers]
+
+    def answers(
+        self,
+        texts: Sequence[str | ParsedQuery],
+        k: int = 10,
+        filters: Filters | None = None,
+        mode: Mode = "hybrid",
+    ) -> list[Answer]:
+        """The hits of several texts, with what has to be said of them, as `query` says it."""
+        filters = filters or Filters()
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
-        for query in parsed:
-            for note in query.notes:
-                self._reporter.notify(note)
-        answers = iter(self._ranked(ranked, k, filters or Filters(), mode) if ranked else ())
+        answers = iter(self._ranked(ranked, k, filters, mode) if ranked else ())
         return [
-            self._of_identifier(query.identifier, k, filters)
+            Answer(self._of_identifier(query.identifier, k, filters))
             if query.identifier
             else next(answers)
             if query.text
-            else self._newest(query, k, filters or Filters())
+            else Answer(self._newest(query, k, filters), query.notes)
             for query in parsed
         ]
 
     def _ranked(
         self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
-    ) -> list[list[Hit]]:
+    ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
         depth = max(DEPTH, k) if mode == "hybrid" else k
 
-        def answer(index: Index, encoder: Encoder | None) -> list[list[Hit]]:
+        def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
             matching = index.corpus.rows_matching(filters)
             return [
-                _hits(index, encoded, k, depth, _allowed(index, query, matching))
-                if self._says_something(index, query, encoded)
-                else []
+                _answer(index, query, encoded, k, depth, matching)
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -156,27 +167,13 @@ class Searcher:
 
         return self._ask(answer, with_encoder=mode != "lexical")
 
-    def _says_something(self, index: Index, query: ParsedQuery, encoded: EncodedQuery) -> bool:
-        """Whether a query has anything to go by. That no paper has one of its words is said: what
-        is nearest then may have little to do with it."""
-        if encoded.vector is None:
-            return True
-        if not _is_readable(query.text, encoded):
-            return False
-        if encoded.words is not None and not index.lexical.knows(query.text):
-            self._reporter.notify(
-                f"No paper has a word of {_shortened(query.text)!r}: these are the nearest by "
-                "meaning, which may be far"
-            )
-        return True
-
     def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
-        if not (query.filters or query.excluded or filters != Filters()):
+        if not query.conditions and filters == Filters():
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            allowed = _allowed(index, query, index.corpus.rows_matching(filters))
+            allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
             papers = index.corpus.papers(index.corpus.newest(k, allowed).tolist())
             return [
                 Hit(rank=place, score=1.0, paper=paper, match=100)
@@ -193,14 +190,7 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Paper:
-            row: int | None = None
-            if identifier.kind == "DOI":
-                row = index.corpus.row_of_doi(identifier.text)
-            if identifier.arxiv_id:
-                try:
-                    row = index.corpus.row_of(identifier.arxiv_id)
-                except NothingFound as error:
-                    raise NothingFound(f"{identifier}, but {error}") from None
+            row = _row_of(index, identifier)
             if row is None:
                 raise NothingFound(
                     f"{identifier}, but no paper of index {index.folder.name} is known to have it"
@@ -275,15 +265,9 @@ class Searcher:
         self.close()
 
     def _ask(self, answer: Callable[[Index, Encoder | None], T], *, with_encoder: bool) -> T:
-        """An answer of the current index; tried again if a build replaced the index meanwhile."""
-        for attempt in range(1, ATTEMPTS + 1):
-            index, encoder = self._snapshot() if with_encoder else (self.index, None)
-            try:
-                return answer(index, encoder)
-            except (IndexBusy, IndexDamaged):
-                if index.is_current() or attempt == ATTEMPTS:
-                    raise
-        raise AssertionError  # not reached: the last attempt returns or raises
+        """An answer of the current snapshot. The index may change meanwhile: the snapshot stays."""
+        index, encoder = self._snapshot() if with_encoder else (self.index, None)
+        return answer(index, encoder)
 
     def _current(self) -> Index:
         """The index, opened anew if it was built again. The old one stays open for threads that
@@ -300,7 +284,8 @@ class Searcher:
         with self._lock:
             index = self._current()
             if self._encoder is None:
-                self._encoder = load_query_encoder(index.manifest.encoder, self._reporter)
+                consent = IndexConsent(self._reporter, index.folder)
+                self._encoder = load_query_encoder(index.manifest.encoder, consent)
             return index, self._encoder
 
     def _compares_tokens(self) -> bool:
@@ -396,25 +381,84 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
     return hits
 
 
-def _allowed(index: Index, query: ParsedQuery, allowed: Rows | None) -> Rows | None:
-    """The allowed rows that match the query's filters and required phrases; None for all."""
-    matching = [index.corpus.rows_matching(filters) for filters in query.filters]
-    matching += [
-        index.lexical.rows_matching_phrase(phrase.words, phrase.fields)
-        for phrase in query.conditions
-    ]
-    for rows in matching:
-        if rows is not None:
-            allowed = rows if allowed is None else np.intersect1d(allowed, rows)
-    for excluded in query.excluded:
-        if isinstance(excluded, RequiredPhrase):
-            rows = index.lexical.rows_matching_phrase(excluded.words, excluded.fields)
-        else:
-            rows = index.corpus.rows_matching(excluded)
-        if rows is not None:
-            allowed = np.arange(len(index)) if allowed is None else allowed
-            allowed = np.setdiff1d(allowed, rows)
-    return allowed
+def _row_of(index: Index, identifier: Identifier) -> int | None:
+    """The row of a paper; None if no paper is known to have that DOI or bibcode.
+
+    Raises:
+        NothingFound: if an arXiv identifier is not in the index.
+    """
+    if identifier.arxiv_id:
+        try:
+            return index.corpus.row_of(identifier.arxiv_id)
+        except NothingFound as error:
+            raise NothingFound(f"{identifier}, but {error}") from None
+    if identifier.kind == "DOI":
+        return index.corpus.row_of_doi(identifier.text)
+    from astrosearch.text.bibcode import parse_bibcode
+
+    code = parse_bibcode(identifier.text)
+    return None if code is None else index.corpus.row_of_bibcode(code)
+
+
+def _answer(
+    index: Index,
+    query: ParsedQuery,
+    encoded: EncodedQuery,
+    k: int,
+    depth: int,
+    matching: Rows | None,
+) -> Answer:
+    """The answer to a query with words to rank by.
+
+    Args:
+        matching: rows that pass the filters beside the query; None for all.
+    """
+    if encoded.vector is not None and not _is_readable(query.text, encoded):
+        return Answer([], query.notes)
+    allowed = rows_meeting_all(index, query.conditions, matching)
+    hits = _hits(index, encoded, k, depth, allowed)
+    weakness = _weakness(index, query.text, needs_words=encoded.words is not None) if hits else ""
+    notes = (*query.notes, weakness) if weakness else query.notes
+    return Answer(hits, notes, is_weak=bool(weakness))
+
+
+def _weakness(index: Index, text: str, *, needs_words: bool) -> str:
+    """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
+
+    Args:
+        needs_words: whether the hits needed the words of the index: otherwise they stand without.
+    """
+    try:
+        lexical = index.lexical
+    except IndexDamaged:
+        if needs_words:
+            raise
+        return ""
+    if not lexical.knows(text):
+        return (
+            f"No paper has a word of {_shortened(text)!r}: these are the nearest by meaning, which "
+            "may be far"
+        )
+    if STOP_WORDS.issuperset(analyze(text).terms):
+        return f"Weak match: {_shortened(text)!r} has function words alone"
+    if _is_weak(index, text):
+        return (
+            f"Weak match: no paper has much of {_shortened(text)!r}; these may have little to do "
+            "with it"
+        )
+    return ""
+
+
+def _is_weak(index: Index, text: str) -> bool:
+    """Whether the papers hold less of a text than all but the oddest random questions have."""
+    threshold = index.manifest.weak_match
+    if threshold is None:
+        return False
+    strength = match_strength(index.lexical, text)
+    if strength is None or strength >= threshold:
+        return False
+    names = named_authors(IndexedPapers(index), text)
+    return not any(name.certainty == 1 for name in names)
 
 
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
@@ -431,13 +475,13 @@ def _shortened(text: str) -> str:
 
 def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
     none_of = f"none of the {len(index):,} papers of index {index.folder.name}"
-    phrases = query.conditions if query else ()
+    conditions = query.conditions if query else ()
+    phrases = [condition for condition in conditions if isinstance(condition, RequiredPhrase)]
     for phrase in phrases:
         if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
             return NothingFound(f"{none_of} has {phrase}")
-    description = _described((filters, *(query.filters if query else ())))
-    if query and query.excluded:
-        description = ", ".join(filter(None, [description, *map(_excluded, query.excluded)]))
+    others = [condition for condition in conditions if not isinstance(condition, RequiredPhrase)]
+    description = ", ".join(filter(None, map(described, (filters, *others))))
     required = " and ".join(map(str, phrases))
     if description:
         first, last = index.corpus.span()
@@ -454,22 +498,7 @@ def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> Not
     return NothingFound(f"index {index.folder.name} has no other papers")
 
 
-def _described(filter_list: Sequence[Filters]) -> str:
-    """All conditions of several filters in one line: `author Riess, since 2010-01-01`."""
-    return ", ".join(
-        f"{name} {value}"
-        for filters in filter_list
-        for name in ("author", "category", "since", "until")
-        if (value := getattr(filters, name)) is not None
-    )
-
-
-def _excluded(term: RequiredPhrase | Filters) -> str:
-    """`not author Riess`, `not "gas"`"""
-    return f"not {term if isinstance(term, RequiredPhrase) else _described([term])}"
-
-
 def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:
-    """Whether any paper passes all filters and has the required phrases."""
-    allowed = _allowed(index, query, index.corpus.rows_matching(filters))
+    """Whether any paper passes all filters and meets the conditions."""
+    allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
     return allowed is None or len(allowed) > 0

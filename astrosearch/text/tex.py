@@ -28,30 +28,37 @@ LONGEST = 20_000
 MOST_SIGNS = 1_000
 """Signs of TeX in it. The time that stray ones take grows with the square of their number."""
 
-_BELOW = dict(
+BELOW = dict(
     zip(
-        "0123456789+-−=()aehijklmnoprstuvxβγρφχ",
+        "0123456789+−-=()aehijklmnoprstuvxβγρφχ",
         "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓᵦᵧᵨᵩᵪ",
         strict=True,
     )
 )
-_ABOVE = dict(
+"""Signs to their subscripts."""
+
+ABOVE = dict(
     zip(
-        "0123456789+-−=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",
+        "0123456789+−-=()abcdefghijklmnoprstuvwxyzABDEGHIJKLMNOPRTUVW",
         "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴴᴵᴶᴷᴸᴹᴺᴼᴾᴿᵀᵁⱽᵂ",
         strict=True,
     )
 )
+"""Signs to their superscripts."""
+
 _ALREADY_ABOVE = {"∘": "°", "'": "′", "''": "″", "′′": "″", '"': "″"}
 
-_SILENT = tables.SILENT | frozenset(
-    r"""mit bold ttfamily sffamily upshape selectfont normalsize large Large textstyle
-    scriptstyle scriptscriptstyle middle bigg Bigg bigl bigr Bigl Bigr limits nolimits
+SILENT = tables.SILENT | frozenset(
+    r"""mit bold boldmath boldsymbol bm pmb ttfamily sffamily upshape slshape selectfont normalsize
+    large Large textstyle scriptstyle scriptscriptstyle middle bigg Bigg bigl bigr Bigl Bigr limits
+    nolimits
     nonumber protect rlap llap mathord mathop mathrel mathbin relax uppercase expandafter
     romannumeral ! / -""".split()
 )
+"""Macros that leave no mark in a line of text."""
+
 # Of AASTeX and A&A (https://journals.aas.org/aastexguide/), and what authors define for themselves.
-_OF_THE_FIELD = tables.RELATIONS | {
+OF_THE_FIELD = tables.RELATIONS | {
     macro: symbol
     for symbol, macros in {
         "⊙": "odot sun bigodot",
@@ -97,7 +104,7 @@ _OF_THE_FIELD = tables.RELATIONS | {
 # 0\farcs5 is 0.5″: the sign is set above the point.
 _ABOVE_THE_POINT = {"farcs": "″", "farcm": "′", "fdg": "°", "fh": "ʰ", "fm": "ᵐ", "fs": "ˢ"}
 
-_FRACTIONS = ("frac", "tfrac", "dfrac", "nicefrac", "textfrac")
+FRACTIONS = ("frac", "tfrac", "dfrac", "nicefrac", "textfrac")
 _ACCENTS = frozenset(
     [
         *tables.ACCENT_SIGNS,
@@ -114,7 +121,7 @@ _COMPARISONS = "∼≈≃≅≲≳≤≥≪≫⩽⩾<>±"
 _RELATIONS = _COMPARISONS + "≠≡=∝∓×"
 
 _GROUP = r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
-_URL = re.compile(r"https?://(?:[^\s{}$\\<>]|\\[_%#&~](?:\{\})?)+|(?<=\\url\{)[^{}]*(?=\})")
+URL = re.compile(r"https?://(?:[^\s{}$\\<>]|\\[_%#&~](?:\{\})?)+|(?<=\\url\{)[^{}]*(?=\})")
 _URL_HERE = "\ufdd0"  # a noncharacter: no text means anything by it
 
 _Spelling = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -137,9 +144,18 @@ _BEFORE_PAIRING: list[_Spelling] = [
     ),
     (re.compile(r"\\\$(?=[A-Za-z\\])([^$]{1,60}?)\\\$(?!\d)"), r"$\1$"),
     (re.compile(r"(?<!\\)\$\$"), "$"),
+    # NGC_1068 and GW231109_235456: names, where M_200 and sigma_8 have subscripts.
+    (
+        re.compile(
+            rf"(?<![A-Za-z\\])(?!(?:{'|'.join(map(str, tables.GREEK.values()))})_)"
+            r"([A-Za-z][A-Za-z0-9]+)_(?=\d{3,}(?![\d.]))",
+            re.IGNORECASE,
+        ),
+        r"\1\_",
+    ),
 ]
-_AFTER_PAIRING: list[_Spelling] = [
-    (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),  # \sqrtα
+# Macros that no reader of macros one by one can know.
+_ODD_MACROS: list[_Spelling] = [
     (re.compile(r"\\([][()])"), r"\1"),
     (re.compile(r"\\(?:left|right)\s*\."), ""),
     (re.compile(r"\\not\s*="), "≠"),
@@ -149,6 +165,10 @@ _AFTER_PAIRING: list[_Spelling] = [
         re.compile(rf"\\({'|'.join(_ABOVE_THE_POINT)})(?![A-Za-z])\s*\{{?(\d*)\}}?"),
         lambda m: (f".{m[2]}" if m[2] else "") + _ABOVE_THE_POINT[m[1]],
     ),
+]
+_AFTER_PAIRING: list[_Spelling] = [
+    *_ODD_MACROS,
+    (re.compile(r"(\\[A-Za-z]+)(?=[^\x00-\x7f])"), r"\1 "),  # \sqrtα
     # M_\mathrm{eff} and M_\rm BH: the whole of it is the subscript.
     (re.compile(rf"(?<!\\)([_^])(\\[A-Za-z]+\s*(?:{_GROUP})+)"), r"\1{\2}"),
     (re.compile(r"(?<!\\)([_^])\\(?:rm|it|bf|sf|tt|cal)\s+([A-Za-z0-9]+)"), r"\1{\2}"),
@@ -215,13 +235,37 @@ def _render(text: str) -> str:
         urls.append(re.sub(r"\\([_%#&~])(?:\{\})?", r"\1", match[0]))
         return _URL_HERE
 
-    text = _URL.sub(hide, text.replace(_URL_HERE, ""))
-    text = _respell(text, _BEFORE_PAIRING)
-    text = without_ties(paired(text))
+    text = URL.sub(hide, text.replace(_URL_HERE, ""))
+    text = without_ties(paired(_respell(text, _BEFORE_PAIRING)))
     if _TO_PARSE.search(text):
         text = _reader().read(_respell(text, _AFTER_PAIRING))
     text = _respell(text, _TYPOGRAPHY).strip(" ")
     return re.sub(_URL_HERE, lambda _: urls.pop(0), text)
+
+
+def spelt_plainly(text: str, *, tie: str) -> str:
+    r"""TeX with few of its spellings left: all formulas between single dollars, all braces in
+    pairs, and `~` where words are tied.
+
+    >>> spelt_plainly(r"{Dust at \(z\)~\left.x", tie="~")
+    'Dust at $z$~x'
+
+    Args:
+        tie: what stands for a `~` that ties words; one that means "about" becomes `∼`.
+    """
+    text = paired(_respell(text, _BEFORE_PAIRING))
+    return _respell(without_ties(text, tie=tie, about="∼"), _ODD_MACROS)
+
+
+def symbol(macro: str) -> str:
+    """The sign that a macro stands for; empty if it is not known to stand for one.
+
+    >>> symbol("Lambda")
+    'Λ'
+    """
+    if macro in OF_THE_FIELD:
+        return OF_THE_FIELD[macro]
+    return _reader().symbol(macro) or ""
 
 
 def _respell(text: str, spellings: Sequence[_Spelling]) -> str:
@@ -349,12 +393,17 @@ class _Reader:
                 macrospec.std_macro(name, "{" * count)
                 for name, count in [
                     *[("ion", 2), ("href", 2), ("textsubscript", 1), ("textsuperscript", 1)],
-                    *[("ddot", 1), *((name, 2) for name in _FRACTIONS)],
+                    *[("ddot", 1), *((name, 2) for name in FRACTIONS)],
                 ]
             ],
             specials=[macrospec.SpecialsSpec(sign, args_parser=one_argument) for sign in "_^"],
             prepend=True,
         )
+
+    def symbol(self, macro: str) -> str | None:
+        spec = self._symbols.latex_context.get_macro_spec(macro)
+        sign = spec.simplify_repl if spec else None
+        return sign if isinstance(sign, str) and "%" not in sign else None
 
     def read(self, tex: str) -> str:
         nodes, _, _ = self._walker.LatexWalker(tex, latex_context=self._context).get_latex_nodes()
@@ -398,15 +447,14 @@ class _Reader:
     def _macro(self, node: Any, following: Any, tex: str, in_formula: bool) -> str:
         name: str = node.macroname
         space: str = node.macro_post_space
-        if name in _SILENT:
+        if name in SILENT:
             return ""
-        if name in _OF_THE_FIELD:
-            return _OF_THE_FIELD[name] + space
+        if name in OF_THE_FIELD:
+            return OF_THE_FIELD[name] + space
         if arguments := self._arguments(node, tex, in_formula):
             return self._with_arguments(node, name, arguments)
-        known = self._symbols.latex_context.get_macro_spec(name)
-        word = known.simplify_repl if known else None
-        if isinstance(word, str) and "%" not in word and name != "today":
+        word = self.symbol(name)
+        if word is not None and name != "today":
             after = tex[node.pos + node.len : node.pos + node.len + 12]
             if name in _LETTERS and not in_formula:
                 return word
@@ -436,7 +484,7 @@ class _Reader:
                 number = int(stage) if stage.isdecimal() else 0
                 numeral = ROMAN[number - 1] if 0 < number <= len(ROMAN) else stage.upper()
                 return f"{element} {numeral}"
-            case [above, below] if name in _FRACTIONS:
+            case [above, below] if name in FRACTIONS:
                 return f"{_as_one(above)}/{_as_one(below)}"
             case [*_, radicand] if name == "sqrt":
                 return f"√{_as_one(radicand)}"
@@ -481,8 +529,8 @@ def _below(text: str) -> str:
     text = re.sub(r"(?<=[A-Za-z]) (?=[IVX]+$)", "", text)  # N_{\rm H\,I}
     if text in ("", "⊙", "⊕", "⋆"):
         return text
-    if _has_form(text, _BELOW):
-        return "".join(_BELOW[letter] for letter in text)
+    if _has_form(text, BELOW):
+        return "".join(BELOW[letter] for letter in text)
     return f"_{_as_one(text)}"
 
 
@@ -490,10 +538,10 @@ def _above(text: str) -> str:
     """A superscript: in Unicode where that can be, after `^` elsewhere."""
     text = re.sub(r",\s+", ",", text.strip())
     text = _ALREADY_ABOVE.get(text, text)
-    if not text or (len(text) == 1 and not text.isalnum() and text not in _ABOVE):
+    if not text or (len(text) == 1 and not text.isalnum() and text not in ABOVE):
         return text
-    if _has_form(text, _ABOVE) or text in ("th", "st", "nd", "rd"):
-        return "".join(_ABOVE[letter] for letter in text)
+    if _has_form(text, ABOVE) or text in ("th", "st", "nd", "rd"):
+        return "".join(ABOVE[letter] for letter in text)
     return f"^{_as_one(text)}"
 
 

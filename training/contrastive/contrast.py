@@ -27,6 +27,7 @@ from training.contrastive.export import write_encoder
 from training.contrastive.mining import hard_negatives
 from training.contrastive.model import untrained_model
 from training.contrastive.pairs import PairSampler, read_relations
+from training.contrastive.requests import Request, digest, read_requests
 from training.contrastive.teacher import Teacher
 from training.contrastive.trainer import ContrastTrainer, TrainingData
 from training.contrastive.truncate import truncate_rank
@@ -47,6 +48,7 @@ def contrast(
     device: torch.device,
     selection: Selection | None = None,
     relations: Sequence[Path] = (),
+    requests: Sequence[Path] = (),
     policy: CheckpointPolicy | None = None,
     restart: bool = False,
 ) -> Outcome | None:
@@ -55,6 +57,7 @@ def contrast(
     Args:
         out: a new folder for the encoder's adapter; it appears when it is whole.
         relations: files of papers that belong together (`pairs.read_relations`).
+        requests: files of what papers are asked for by (`requests.read_requests`).
         restart: throw away what an earlier run has left.
 
     Returns:
@@ -74,6 +77,16 @@ def contrast(
             "pooling weighted-first-last needs at least one layer: without layers the first state "
             "is the last"
         )
+    if settings.token_share and not settings.spec.is_static:
+        raise InputError(
+            "texts are compared token by token only without layers: with layers, a token has "
+            "another vector in each text"
+        )
+    if settings.token_share and not settings.pooling.startswith("weighted"):
+        raise InputError(
+            f"texts are compared token by token only with weights of tokens, which pooling "
+            f"{settings.pooling} does not have"
+        )
     if device.type == "cpu":
         keep_freed_memory()
     with out_of_space(out), locked(out) as work:
@@ -82,12 +95,15 @@ def contrast(
         check_run(work, {"settings": settings.as_record()})
         papers = _import_once(sources, selection or Selection(), work)
         with closing(Corpus(papers)) as corpus:
-            sampler, held_out = _samplers(settings, corpus, relations)
+            asked = read_requests(requests, corpus, reporter, settings.fold)
+            sampler, held_out = _samplers(settings, corpus, relations, asked)
             record = {
                 "settings": settings.as_record(),
                 "corpus": corpus.digest(),
                 "papers": len(sampler),
                 "relations": sum(map(len, sampler.related.values())),
+                "requests": len(asked),
+                "requests_sha256": digest(asked),
             }
             open_run(work, record)
             negatives = None
@@ -140,7 +156,10 @@ def _state(file: Path) -> list[str | int]:
 
 
 def _samplers(
-    settings: ContrastSettings, corpus: Corpus, relations: Sequence[Path]
+    settings: ContrastSettings,
+    corpus: Corpus,
+    relations: Sequence[Path],
+    requests: Sequence[Request],
 ) -> tuple[PairSampler, PairSampler]:
     """Of the training papers and of the held-out ones.
 
@@ -148,7 +167,14 @@ def _samplers(
         CorpusError: if there are fewer training papers than pairs in a batch.
     """
     related = read_relations(relations, corpus, settings.fold)
-    sampler = PairSampler(corpus, related, settings.seed, fold=settings.fold)
+    sampler = PairSampler(
+        corpus,
+        related,
+        settings.seed,
+        requests=requests,
+        request_share=settings.request_share,
+        fold=settings.fold,
+    )
     held_out = PairSampler(corpus, {}, settings.seed, held_out=True, fold=settings.fold)
     if len(sampler) < settings.batch:
         raise CorpusError(

@@ -28,7 +28,7 @@ def write_encoder(
 
     Args:
         revision: fingerprint of the base's weights.
-        record: corpus, papers and relations of the run.
+        record: corpus, papers, relations and requests of the run.
     """
     save_lora(folder, model.body, settings.base)
     arrays = {
@@ -65,7 +65,8 @@ that belong together lie near each other. Use it with `astrosearch index --encod
 linear map behind the mean and the token weights are in `{HEAD}`.""",
         f"""{record["papers"]:,} training papers of arXiv (sha256 of the corpus
 {record["corpus"]}); one paper in five is held out by a hash of its identifier.
-{record["relations"]:,} relations between papers were given.{teacher}""",
+{record["relations"]:,} relations between papers and {record["requests"]:,} requests were
+given.{teacher}""",
         f"""{outcome.steps * settings.batch:,} pairs, {outcome.tokens:,} tokens, in
 {outcome.steps:,} steps; mean training loss {outcome.training_loss:.3f} nats.{held_out}""",
         settings.as_record(),

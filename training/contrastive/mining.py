@@ -33,8 +33,8 @@ def hard_negatives(corpus: Corpus, sampler: PairSampler, file: Path) -> NDArray[
         return rows
     with TemporaryDirectory(dir=file.parent) as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
-        for row, paper in zip(sampler.rows.tolist(), corpus.stream(sampler.rows), strict=True):
-            writer.add(row, "", paper.abstract, ())
+        for place, paper in enumerate(corpus.stream(sampler.rows)):
+            writer.add(place, "", paper.abstract, ())
         writer.finish()
         negatives = _mined(corpus, sampler, LexicalIndex(Path(folder) / "words"))
     work = file.with_suffix(f".{os.getpid()}.npy")
@@ -46,7 +46,8 @@ def hard_negatives(corpus: Corpus, sampler: PairSampler, file: Path) -> NDArray[
 def _mined(corpus: Corpus, sampler: PairSampler, lexical_index: LexicalIndex) -> NDArray[np.int32]:
     negatives = np.full((len(corpus), NEGATIVES), -1, dtype=np.int32)
     for row, paper in zip(sampler.rows.tolist(), corpus.stream(sampler.rows), strict=True):
-        scores, rows = lexical_index.search(paper.title, 4 * NEGATIVES, fields=("abstract",))
+        scores, places = lexical_index.search(paper.title, 4 * NEGATIVES, fields=("abstract",))
+        rows = sampler.rows[places]
         own = scores[rows == row]
         limit = NEARER * float(own[0]) if len(own) else np.inf
         related = sampler.related.get(row, ())

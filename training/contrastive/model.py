@@ -9,7 +9,7 @@ those of rare words (SIF: Arora et al. 2017, openreview.net/forum?id=SyK00v5xx).
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from peft.helpers import disable_input_dtype_casting
 from astrosearch.encoders.base import EncoderSpec, Pooling, pooled_width
 from astrosearch.encoders.head import LinearHead
 from astrosearch.encoders.hugging_face import quiet_transformers
+from astrosearch.encoders.static import DIMENSIONS
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.transformer import (
     load_body,
@@ -42,6 +43,15 @@ BAG_TOKENS = 131_072
 
 FITTING_PAPERS = 4_000
 """Training papers on whose untrained vectors the linear map is fitted."""
+
+
+class TokenStates(NamedTuple):
+    """The tokens of a batch as they are where no layer is run: the same in all of its texts."""
+
+    tokens: torch.Tensor
+    """(v,) int64, ascending."""
+    states: torch.Tensor
+    """(v, width) float32, behind the final norm."""
 
 
 class EmbeddingModel(torch.nn.Module):
@@ -71,17 +81,46 @@ class EmbeddingModel(torch.nn.Module):
         if weights is not None:
             self.log_weights = torch.nn.Parameter(torch.from_numpy(np.log(weights)))
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """(b, t) token ids and their mask to (b, dimension) unit vectors."""
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, known: TokenStates | None = None
+    ) -> torch.Tensor:
+        """(b, t) token ids and their mask to (b, dimension) unit vectors.
+
+        Args:
+            known: without layers: the states of these tokens and perhaps others, if they are there.
+        """
         weights = None
         if self.log_weights is not None:
             weights = token_weights(self.log_weights.exp(), ids, mask)
         if self.body.config.num_hidden_layers == 0:
-            pooled = self._bag(ids, mask, weights)
+            pooled = self._bag(ids, mask, weights, known or self.token_states(ids))
         else:
             pooled = self._pooled(ids, mask, weights)
+        return self._head(pooled, self.projection)
+
+    def token_states(self, ids: torch.Tensor) -> TokenStates:
+        """Of all tokens of some texts, without layers: each is computed once."""
+        tokens = torch.unique(ids)
+        with disable_input_dtype_casting(self.body):
+            states: torch.Tensor = self.body(input_ids=tokens[:, None]).last_hidden_state[:, 0]
+        return TokenStates(tokens, states.float())
+
+    def compared_tokens(self, known: TokenStates) -> tuple[torch.Tensor, torch.Tensor]:
+        """The (v, at most DIMENSIONS) unit vectors and (v,) weights of tokens, with which texts are
+        compared token by token.
+
+        Raises:
+            ValueError: if the pooling gives tokens no weights.
+        """
+        if self.log_weights is None:
+            raise ValueError(f"pooling {self.pooling} gives tokens no weights")
+        vectors = self._head(known.states, self.projection[:, :DIMENSIONS])
+        return vectors, self.log_weights[known.tokens].exp()
+
+    def _head(self, pooled: torch.Tensor, projection: torch.Tensor) -> torch.Tensor:
+        """What `LinearHead` does."""
         centred = torch.nn.functional.normalize(pooled, dim=1) - self.mean
-        return torch.nn.functional.normalize(centred @ self.projection, dim=1)
+        return torch.nn.functional.normalize(centred @ projection, dim=1)
 
     def _pooled(
         self, ids: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None
@@ -96,15 +135,20 @@ class EmbeddingModel(torch.nn.Module):
         return pool(self.body.get_base_model(), output, mask, self.pooling, weights)
 
     def _bag(
-        self, ids: torch.Tensor, mask: torch.Tensor, weights: torch.Tensor | None
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        weights: torch.Tensor | None,
+        known: TokenStates,
     ) -> torch.Tensor:
-        """Without layers a token's state does not depend on its place: each is computed once."""
-        tokens, places = torch.unique(ids, return_inverse=True)
-        with disable_input_dtype_casting(self.body):
-            states = self.body(input_ids=tokens[:, None]).last_hidden_state[:, 0]
+        """Without layers a token's state does not depend on its place. A padded place, which counts
+        nothing, may be of a token that is not known."""
         shares = mean_shares(mask, without_first=True, weights=weights)
         return torch.nn.functional.embedding_bag(
-            places, states.float(), per_sample_weights=shares, mode="sum"
+            torch.searchsorted(known.tokens, ids),
+            known.states,
+            per_sample_weights=shares,
+            mode="sum",
         )
 
     def trained(self) -> dict[str, torch.Tensor]:
@@ -167,7 +211,13 @@ def untrained_model(
     vectors = np.concatenate(
         [batch.cpu().numpy() for batch in _encoded(bare, ids, settings, device)]
     )
-    dimension = min(settings.dimension or body.config.hidden_size, len(vectors) - 1)
+    wanted = settings.dimension or body.config.hidden_size
+    dimension = min(wanted, width, len(vectors) - 1)
+    if dimension < wanted:
+        reporter.notify(
+            f"The vectors get {dimension:,} dimensions, not {wanted:,}: the linear map is fitted "
+            f"on {len(vectors):,} texts of {width:,} dimensions"
+        )
     head = LinearHead.fit(vectors, dimension, power=POWER)
     if "projection" in begun:
         head = extend_head(begun["mean"], begun["projection"], head)

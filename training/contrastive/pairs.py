@@ -5,6 +5,7 @@ half        one half of an abstract → the other half
 sentence    a sentence → title and abstract without it
 span        a few words of title or abstract, as one would type them → title and abstract
 related     title and abstract → those of a paper it cites or of the same series, where known
+request     what a person types who does not know a paper's words → title and abstract, where known
 """
 
 import re
@@ -24,10 +25,11 @@ from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper, parse_id
 from astrosearch.text.analysis import STOP_WORDS
 from astrosearch.text.sentences import halves, sentences
+from training.contrastive.requests import Request
 
 SHARES = {"title": 0.35, "half": 0.25, "sentence": 0.15, "span": 0.2, "related": 0.05}
-"""How often each kind is drawn. For a paper without relations `title` takes the place of
-`related`."""
+"""How often each kind but `request` is drawn of the pairs that are no requests. For a paper without
+relations `title` takes the place of `related`."""
 
 SPAN_WORDS = (2, 7)
 """Fewest and most words of a span, as in short queries."""
@@ -44,11 +46,27 @@ class Pair:
     kind: str
 
 
+class _Rounds:
+    """Numbers below `count` in rounds without end: each round has all of them, in a new order."""
+
+    def __init__(self, count: int, seed: Sequence[int]) -> None:
+        self._count = count
+        self._seed = seed
+        self._round: tuple[int, NDArray[np.int64]] | None = None
+
+    def __getitem__(self, number: int) -> int:
+        turn, place = divmod(number, self._count)
+        if self._round is None or self._round[0] != turn:
+            order = np.random.default_rng([*self._seed, turn]).permutation(self._count)
+            self._round = (turn, order)
+        return int(self._round[1][place])
+
+
 class PairSampler:
     """Draws pairs from training papers; pair `i` is always the same.
 
-    Each round takes every paper once, in a new order. So no batch holds a paper twice, unless it
-    reaches from one round into the next.
+    Each round takes every paper once, in a new order. Requests come in rounds of their own, between
+    the papers: so a batch holds a paper once, except for a request or where two rounds meet.
     """
 
     def __init__(
@@ -57,6 +75,8 @@ class PairSampler:
         related: Mapping[int, Sequence[int]],
         seed: int,
         *,
+        requests: Sequence[Request] = (),
+        request_share: float = 0.0,
         held_out: bool = False,
         fold: int = 0,
     ) -> None:
@@ -64,6 +84,8 @@ class PairSampler:
         Args:
             corpus: papers; those that are held out are never drawn.
             related: rows of papers to rows of papers related to them.
+            requests: of papers that are drawn.
+            request_share: the share of all pairs that are requests, if there are any.
             held_out: draw the held-out papers and no others: for evaluation, not for training.
             fold: which fifth is held out.
         """
@@ -73,19 +95,23 @@ class PairSampler:
         ids = corpus.ids()
         rows = [row for paper_id, row in ids.items() if is_held_out(paper_id, fold) == held_out]
         self.rows = np.array(sorted(rows), dtype=np.int64)
-        self._round: tuple[int, NDArray[np.int64]] | None = None
+        self._paper_rounds = _Rounds(len(self.rows), [seed])
+        self._requests = requests
+        self._request_share = request_share if requests else 0.0
+        self._request_rounds = _Rounds(len(requests), [seed, 5])
 
     def __len__(self) -> int:
-        """Pairs in a round: one for each paper."""
+        """Papers that are drawn."""
         return len(self.rows)
 
     def pair(self, number: int) -> Pair:
         """Pair `number`, counted from 0 without end."""
-        turn, place = divmod(number, len(self.rows))
-        if self._round is None or self._round[0] != turn:
-            order = np.random.default_rng([self._seed, turn]).permutation(self.rows)
-            self._round = (turn, order)
-        row = int(self._round[1][place])
+        before = int(number * self._request_share)  # requests among the earlier pairs
+        if int((number + 1) * self._request_share) > before:
+            request = self._requests[self._request_rounds[before]]
+            (paper,) = self.corpus.papers([request.row])
+            return Pair(request.text, paper.text, (request.row, request.row), "request")
+        row = int(self.rows[self._paper_rounds[number - before]])
         (paper,) = self.corpus.papers([row])
         draw = np.random.default_rng([self._seed, 1, number])
         kind = str(draw.choice(list(SHARES), p=list(SHARES.values())))

@@ -12,7 +12,14 @@ from safetensors.torch import load_file, save_file
 
 from astrosearch.encoders.transformer import padded, token_batches
 from astrosearch.report import Reporter
-from training.contrastive.model import EmbeddingModel, autocast, pass_tokens, tokens_of
+from training.contrastive.late_interaction import late_interaction_loss
+from training.contrastive.model import (
+    EmbeddingModel,
+    TokenStates,
+    autocast,
+    pass_tokens,
+    tokens_of,
+)
 from training.contrastive.objective import back_propagate, encode_chunks, info_nce
 from training.contrastive.pairs import Pair, PairSampler, mask_query
 from training.contrastive.teacher import Teacher, distillation
@@ -34,6 +41,10 @@ STATE = "state.pt"
 """In a checkpoint: the optimiser's state, and how many tokens were trained on."""
 
 KEPT_CHECKPOINTS = 2
+
+TOKEN_QUERIES = 128
+"""Queries of a batch that are compared with documents token by token. All would take twice the
+time."""
 
 LAST_SHARE = 0.05
 """Of the peak learning rate, at the last step."""
@@ -214,8 +225,13 @@ class ContrastTrainer:
             places, cosines = self._data.teacher.soft_labels(batch.pairs, unmasked)
             labels = torch.from_numpy(cosines).to(self._device)
 
+        known = self._token_states(ids) if self._settings.spec.is_static else None
+
         def loss_of(vectors: torch.Tensor) -> torch.Tensor:
             loss = self._loss(vectors, excluded)
+            if known and self._settings.token_share:
+                late = self._late_interaction_loss(known, ids, vectors, excluded)
+                loss = torch.lerp(loss, late, self._settings.token_share)
             if not places:
                 return loss
             queries, documents = vectors[:count][places], vectors[count:][places]
@@ -223,10 +239,31 @@ class ContrastTrainer:
             return torch.lerp(loss, distillation(scores, labels), self._settings.teacher_share)
 
         return back_propagate(
-            lambda chunk: self._encode([ids[i] for i in chunk]),
+            lambda chunk: self._encode([ids[i] for i in chunk], known),
             self._chunks(ids),
             loss_of,
             cached=tokens > self._settings.memory_tokens and self._settings.layers != 0,
+        )
+
+    def _token_states(self, ids: list[list[int]]) -> TokenStates:
+        """Of all tokens of a batch, so that each is computed once."""
+        tokens = torch.from_numpy(np.concatenate([np.asarray(text) for text in ids]))
+        with autocast(self._settings, self._device):
+            return self._model.token_states(tokens.to(self._device))
+
+    def _late_interaction_loss(
+        self,
+        known: TokenStates,
+        ids: list[list[int]],
+        vectors: torch.Tensor,
+        excluded: torch.Tensor,
+    ) -> torch.Tensor:
+        """Of some of a batch's queries, drawn at random."""
+        settings, count = self._settings, excluded.shape[0]
+        draw = np.random.default_rng([settings.seed, 6, self._step])
+        chosen = draw.choice(count, size=min(count, TOKEN_QUERIES), replace=False)
+        return late_interaction_loss(
+            self._model, known, ids, vectors, excluded, chosen, settings.token_temperature
         )
 
     def _mask_queries(self, batch: _Batch) -> tuple[list[list[int]], list[bool]]:
@@ -262,9 +299,9 @@ class ContrastTrainer:
     def _chunks(self, ids: list[list[int]]) -> list[list[int]]:
         return list(token_batches([len(text) for text in ids], pass_tokens(self._settings)))
 
-    def _encode(self, ids: list[list[int]]) -> torch.Tensor:
+    def _encode(self, ids: list[list[int]], known: TokenStates | None = None) -> torch.Tensor:
         with autocast(self._settings, self._device):
-            vectors: torch.Tensor = self._model(*padded(ids, self._device))
+            vectors: torch.Tensor = self._model(*padded(ids, self._device), known)
         return vectors.float()
 
     def _loss(self, vectors: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
@@ -306,4 +343,4 @@ def _optimizer(model: EmbeddingModel, settings: ContrastSettings) -> torch.optim
     ]
     if model.log_weights is not None:
         groups.append({"params": [model.log_weights], "lr": settings.weight_learning_rate})
-    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)

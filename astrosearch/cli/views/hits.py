@@ -6,6 +6,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import orjson
 from rich import box
@@ -16,10 +17,12 @@ from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
 from astrosearch.papers import Paper
-from astrosearch.search.hits import Hit, paper_record
-from astrosearch.text import bibtex
+from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.text.authors import display_name, family_name
 from astrosearch.text.tex import one_line, to_unicode
+
+if TYPE_CHECKING:
+    from astrosearch.text.bibtex import KeyStyle
 
 WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
@@ -36,7 +39,10 @@ def write_hits(
     index: str,
     abstracts: bool = False,
     explain: bool = False,
+    key: "KeyStyle | None" = None,
     footer: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    is_weak: bool = False,
 ) -> None:
     """Print an answer to standard output, and what is to be said of it to standard error.
 
@@ -50,10 +56,13 @@ def write_hits(
             becomes tab-separated lines: rank, match, id, year, first author, title,
             categories; with `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
+        key: how BibTeX entries are called; None means by their bibcodes.
+        notes, is_weak: of the answer; json has them.
     """
     match format:
         case "json":
-            record = {"query": query, "index": index, "hits": [hit.as_record() for hit in hits]}
+            answer = Answer(list(hits), tuple(notes), is_weak)
+            record = {"query": query, "index": index, **answer.as_record()}
             write(as_json(record, indent=True))
         case "jsonl":
             for hit in hits:
@@ -61,7 +70,7 @@ def write_hits(
         case "csv":
             _write_csv(hits)
         case "bibtex":
-            write("\n\n".join(bibtex.entry(hit.paper) for hit in hits))
+            _write_bibtex([hit.paper for hit in hits], key)
         case "ids":
             write("\n".join(hit.paper.id for hit in hits))
         case _ if on_terminal():
@@ -76,11 +85,12 @@ def write_hits(
         notify(line)
 
 
-def write_papers(papers: Sequence[Paper], *, format: str) -> None:
+def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
     """Print papers to standard output: as pages to read, as JSON or as BibTeX.
 
     Args:
         format: table, json (an object for one paper, a list for several), jsonl or bibtex.
+        key: as in `write_hits`.
     """
     match format:
         case "json":
@@ -90,7 +100,7 @@ def write_papers(papers: Sequence[Paper], *, format: str) -> None:
             for paper in papers:
                 write(as_json(paper_record(paper)))
         case "bibtex":
-            write("\n\n".join(map(bibtex.entry, papers)))
+            _write_bibtex(papers, key)
         case _ if on_terminal():
             console = Console()
             for place, paper in enumerate(papers):
@@ -101,6 +111,28 @@ def write_papers(papers: Sequence[Paper], *, format: str) -> None:
                 )
         case _:
             write("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
+
+
+def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
+    """Entries, and what their user has to mend, on standard error."""
+    from astrosearch.text import bibtex
+
+    entries = bibtex.entries(papers, key or "bibcode")
+    write("\n\n".join(entries))
+    nameless = sum(not paper.authors for paper in papers)
+    if nameless:
+        notify(f"{nameless:,} of {_entries(len(papers), nameless)} no author")
+    foreign = sum(bool(bibtex.FOREIGN.search(entry)) for entry in entries)
+    if foreign:
+        notify(
+            f"{foreign:,} of {_entries(len(papers), foreign)} characters that LaTeX lacks, "
+            "written as [U+...]"
+        )
+
+
+def _entries(count: int, number: int) -> str:
+    """`10 entries has`, where `number` of them have something."""
+    return f"{count:,} {'entry' if count == 1 else 'entries'} {'has' if number == 1 else 'have'}"
 
 
 def write_paper(paper: Paper, *, format: str) -> None:

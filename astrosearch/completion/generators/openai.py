@@ -1,12 +1,15 @@
 """OpenAI's chat models, given the same sources."""
 
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
+from threading import Event
 
 import openai
 
 from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.encoders import openai_service as service
 from astrosearch.encoders.base import OPENAI
+from astrosearch.encoders.openai_waiting import Waiting, in_background
 from astrosearch.errors import AstrosearchError, InputError
 from astrosearch.report import Reporter
 from astrosearch.text.quantities import AllowedValues
@@ -15,6 +18,10 @@ TIMEOUT = 120.0
 """Seconds without a byte after which a request is given up."""
 RETRIES = 4
 """How often the client repeats a request that was not answered, as the service asks."""
+LIMIT = 600.0
+"""Seconds without a piece of text after which the answer is given up, whatever else comes."""
+BYTES_AN_EVENT, MARGIN = 4_000, 10**6
+"""Of the answer's events, of which each token has one of about 300 bytes, and of all else in it."""
 
 BYTES_A_TOKEN = 4
 """On the low side, so that the number of tokens is overestimated rather than underestimated."""
@@ -91,9 +98,55 @@ class OpenAIGenerator:
         elif not self._reporter.confirm(job):
             raise AstrosearchError(f"nothing was sent to {service.host()}")
         self._has_consent = True
+        first = True
+        for piece in self._pieces(task, prompt, sampling, stats):
+            if stats.tokens == sampling.max_new_tokens:  # a server need not keep to it
+                stats.stopped = "length"
+                break
+            stats.tokens += 1
+            yield f" {piece}" if first and piece[0].isalnum() else piece
+            first = False
+        if stats.stopped == "interrupted":
+            raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
+
+    def _pieces(
+        self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
+    ) -> Iterator[str]:
+        """The pieces of an answer, as they come from a thread that talks to the service."""
+        pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        is_read = Event()
+
+        def answer() -> None:
+            try:
+                for piece in self._answer(task, prompt, sampling, stats):
+                    pieces.put(piece)
+                    if is_read.is_set():
+                        return
+                pieces.put(None)
+            except BaseException as error:
+                pieces.put(error)
+
+        waiting = Waiting(service.host(), self._reporter, LIMIT)
+        in_background(answer)
+        try:
+            while (piece := waiting.next(pieces)) is not None:
+                if isinstance(piece, BaseException):
+                    raise piece
+                yield piece
+        finally:
+            is_read.set()
+
+    def _answer(
+        self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
+    ) -> Iterator[str]:
         try:
             with (
-                service.client(self.name, timeout=TIMEOUT, retries=RETRIES) as client,
+                service.client(
+                    self.name,
+                    timeout=TIMEOUT,
+                    retries=RETRIES,
+                    longest=MARGIN + sampling.max_new_tokens * BYTES_AN_EVENT,
+                ) as client,
                 client.chat.completions.create(
                     model=self._model,
                     messages=[
@@ -106,18 +159,37 @@ class OpenAIGenerator:
                     stream=True,
                 ) as events,
             ):
-                first = True
                 for event in events:
-                    if not event.choices:
-                        continue
-                    choice = event.choices[0]
-                    if piece := choice.delta.content:
-                        stats.tokens += 1
-                        yield f" {piece}" if first and piece[0].isalnum() else piece
-                        first = False
-                    if choice.finish_reason:
-                        stats.stopped = "length" if choice.finish_reason == "length" else "end"
+                    yield from _read(event, stats)
         except openai.APIError as error:
             raise service.failure(error, TIMEOUT) from None
-        if stats.stopped == "interrupted":
-            raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
+        except (ValueError, RecursionError):  # of the library, for an event that is not JSON
+            raise _wrong() from None
+
+
+def _read(event: object, stats: GenerationStats) -> Iterator[str]:
+    """The piece of text in an event, if it has one.
+
+    The library makes objects of whatever JSON the server sends, and checks none of it.
+
+    Raises:
+        AstrosearchError: if it is not an event of a chat.
+    """
+    choices = getattr(event, "choices", None)
+    if not choices:
+        return
+    try:
+        choice = choices[0]
+        piece, reason = choice.delta.content, choice.finish_reason
+    except (AttributeError, TypeError, KeyError, IndexError):
+        raise _wrong() from None
+    if piece is not None and not isinstance(piece, str):
+        raise _wrong()
+    if piece:
+        yield piece
+    if reason:
+        stats.stopped = "length" if reason == "length" else "end"
+
+
+def _wrong() -> AstrosearchError:
+    return AstrosearchError(f"{service.host()} answered wrongly: not the events of a chat")

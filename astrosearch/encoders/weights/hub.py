@@ -3,9 +3,11 @@
 from contextlib import suppress
 from pathlib import Path
 
+import httpx2
+
 from astrosearch.encoders.hugging_face import read_object, refuse_pickles
 from astrosearch.encoders.weights.fingerprint import DIGITS
-from astrosearch.errors import ModelMissing
+from astrosearch.errors import ModelMissing, SetupError
 from astrosearch.report import Reporter
 
 
@@ -18,14 +20,18 @@ def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str
     Raises:
         ModelMissing: if it is not here and cannot be had from here.
         InputError: if its weights are here as a pickle only.
+        SetupError: if the environment has settings that huggingface_hub cannot use.
     """
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    try:
+        from huggingface_hub import constants, snapshot_download
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+    except ValueError as error:  # it reads them when it is imported
+        raise SetupError(f"a variable HF_… of this environment cannot be used: {error}") from None
 
     descriptions = ["*.json", "tokenizer*", "*.model", "*.txt"]
     elsewhere = f"where there is network, run: hf download {name}"
@@ -38,6 +44,9 @@ def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str
         if folder is not None:
             refuse_pickles(folder, "*model")
         raise ModelMissing(f"{name} is not on this machine and HF_HUB_OFFLINE is set; {elsewhere}")
+    where = constants.ENDPOINT.rpartition("//")[2].split("/")[0]
+    if not reporter.may_contact(f"{name} at {where}", f"a request for the model {name} to {where}"):
+        raise ModelMissing(f"{name} is not on this machine, and {where} was not asked for it")
     line = f"Fetching {name} from the Hugging Face hub"
     reporter.notify(f"{line}: {facts}" if facts else line)
     try:
@@ -53,7 +62,15 @@ def hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, str
         raise ModelMissing(
             f"the hub has no model {name}, or it is private: check the name, or run: hf auth login"
         ) from None
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        httpx2.HTTPError,
+        httpx2.InvalidURL,
+        OSError,
+        ValueError,  # of a proxy, or a token beyond ASCII
+        ImportError,  # for a kind of proxy
+    ) as error:
         raise ModelMissing(
             f"{name} is not on this machine and the hub could not be reached "
             f"({type(error).__name__}); {elsewhere}"

