@@ -2,7 +2,7 @@
 
 Each entry is read by bibtexparser and pybtex. The slow tests compile lists of references with a
 real BibTeX and pdfLaTeX (Debian's texlive-latex-base); without these they are skipped. The
-environment variable ASTROSEARCH_TEST_RECORDS names a file of real records, of which all are read
+environment variable ASTROSEARCH_REAL_RECORDS names a file of real records, of which all are read
 and compiled; without it, the sampler's are.
 """
 
@@ -316,9 +316,9 @@ def papers_in(file: Path) -> list[Paper]:
 @pytest.fixture(scope="module")
 def real_papers() -> list[Paper]:
     """The papers of a file in the Kaggle snapshot's format, or of any other that is read."""
-    name = os.environ.get("ASTROSEARCH_TEST_RECORDS", "")
+    name = os.environ.get("ASTROSEARCH_REAL_RECORDS", "")
     if not Path(name).is_file():
-        pytest.skip("the environment variable ASTROSEARCH_TEST_RECORDS names no file of records")
+        pytest.skip("the environment variable ASTROSEARCH_REAL_RECORDS names no file of records")
     return papers_in(Path(name))
 
 
