@@ -19,7 +19,7 @@ import pytest
 
 from astrosearch.cli import errors
 from astrosearch.cli.console import OutputLost
-from astrosearch.errors import AstrosearchError, IndexDamaged, IndexMissing, Remedy
+from astrosearch.errors import AstrosearchError, IndexDamaged, IndexMissing, InputError, Remedy
 from tests.conftest import Run, kaggle_line, segment_folder
 
 FIRST = "1001.0000"  # the paper of kaggle_line(0)
@@ -572,6 +572,28 @@ class TestEndings:
         )
         assert errors.ending(ConnectionResetError(errno.ECONNRESET, "reset")) is None
 
+    def test_an_error_that_quotes_pages_is_shortened_in_the_middle(self) -> None:
+        error = InputError("no " + "such thing " * 9_000 + "here", remedy="list-models")
+        line = errors.with_remedy(error)
+        assert line.startswith("no such thing")
+        assert line.endswith("thing here; the known ones: astrosearch models")
+        assert len(line) < 1_100
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError(),
+            ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+            ImportError("x.so: cannot allocate memory in static TLS block"),
+        ],
+    )
+    def test_too_little_memory_is_a_line(self, error: Exception) -> None:
+        ending = errors.ending(error)
+        assert ending is not None
+        assert ending.line.startswith("there is too little memory")
+        assert ending.exit_code == 1
+        assert errors.ending(ImportError("no such thing")) is None
+
 
 def in_a_shell(
     line: str, stdin: bytes = b"", **environment: str
@@ -609,6 +631,25 @@ class TestStreams:
         result = in_a_shell(line, b"gas \xff\n", PYTHONIOENCODING="utf-8:strict")
         assert (result.returncode, result.stderr) == (0, b"")
         assert len(result.stdout.splitlines()) == 10
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep to no such limit")
+    @pytest.mark.parametrize(
+        "line", ["query gas", "search gas", "index", "shell", "train whiten x"]
+    )
+    def test_memory_that_cannot_suffice_is_one_line(self, built: Path, line: str) -> None:
+        """The libraries would end the process, or print pages."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'ulimit -v 900000; exec "{sys.executable}" -m astrosearch {line}'],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        said = "there is too little memory: this process may take 922 MB (ulimit -v)"
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"astrosearch: {said}")
+        assert len(done.stderr.splitlines()) == 1
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
     @pytest.mark.parametrize("line", ["query gas --format csv", "--version", "indexes info"])

@@ -78,6 +78,7 @@ def compare(
     astrosearch compare --text "gas of the LMC" --text "a stream of H I"
     astrosearch compare --sample 1000 --against minilm --disagreements 5
     """
+    texts = tuple(text.encode(errors="replace").decode() for text in texts)
     _check(ids, texts, sample)
     _check_ids(ids)
     if sample is None and (disagreements or plot):

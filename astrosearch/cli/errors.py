@@ -33,6 +33,13 @@ _NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """What it says where writing fails for a reason outside the program."""
 
 
+LONGEST_LINE = 1_000
+"""Characters of an error's text that are shown."""
+
+LEAST_MEMORY = 1_200_000_000
+"""Bytes of address space below which numpy's threads or the full-text engine end the process."""
+
+
 class Ending(NamedTuple):
     """How a command ends."""
 
@@ -61,12 +68,45 @@ def ending(error: BaseException, index: str | None = None) -> Ending | None:
         return Ending("", 0, output_lost=True)  # the reader (head, less) has seen enough
     if isinstance(error, OSError):
         return _of_the_system(error)
+    if _is_of_memory(error):
+        return Ending(f"there is too little memory{_memory_limit()}", 1)
     return None
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory does not suffice, also for a library of a package that is being imported."""
+    said = str(error).lower()
+    is_import = isinstance(error, ImportError) and (
+        "failed to map segment" in said or "cannot allocate memory" in said
+    )
+    return isinstance(error, MemoryError) or is_import
+
+
+def check_memory() -> None:
+    """
+    Raises:
+        AstrosearchError: if this process may take less memory than its libraries reserve, which
+            end it without a word then.
+    """
+    if limit := _memory_limit(LEAST_MEMORY):
+        raise AstrosearchError(f"there is too little memory{limit}")
+
+
+def _memory_limit(least: int | None = None) -> str:
+    """How the memory of this process is limited; empty if it is not, or not below `least`."""
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return ""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or (least is not None and limit >= least):
+        return ""
+    return f": this process may take {limit / 1e6:,.0f} MB (ulimit -v)"
 
 
 def _usage(error: click.UsageError) -> str:
     """What is wrong with the arguments, in one line that ends with the next step."""
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = _shortened(" ".join(error.format_message().split()).rstrip("."))
     if text.endswith("?") or "astrosearch " in text or error.ctx is None:
         return text
     return f"{text}; for help: {error.ctx.command_path} --help"
@@ -83,7 +123,19 @@ def with_remedy(error: AstrosearchError, index: str | None = None) -> str:
         words = "build one: astrosearch index"
     if "{index}" in words:
         words = words.format(index=index or _built_last())
-    return "; ".join(filter(None, (str(error), words)))
+    return "; ".join(filter(None, (_shortened(str(error)), words)))
+
+
+def _shortened(text: str) -> str:
+    """A text whose middle is left out where it quotes pages of input.
+
+    >>> _shortened("x" * 5_000).count("x")
+    1000
+    """
+    if len(text) <= LONGEST_LINE:
+        return text
+    half = LONGEST_LINE // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 def _built_last() -> str:

@@ -20,6 +20,9 @@ PURPOSES = {
 }
 """The commands of the main help; one that is not named here is listed last."""
 
+HEAVY = {"query", "similar", "shell", "compare", "complete", "index", "eval", "train"}
+"""Commands that load numpy and more."""
+
 ALIASES = {"search": "query"}
 
 _MEANT = {
@@ -97,6 +100,8 @@ class MainGroup(PluginGroup):
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise click.UsageError(self._unknown(ctx, name), ctx)
+        if ALIASES.get(name, name) in HEAVY and not set(args) & set(ctx.help_option_names):
+            errors.check_memory()
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
