@@ -10,6 +10,7 @@ import os
 import random
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -223,6 +224,19 @@ def flips_are_found(folder: Path, run: Run, flips: int) -> None:
         run("indexes", "verify", "main", code=1 if good else 0)
         file.write_bytes(good)
     assert "sound" in run("indexes", "verify", "main").stdout
+
+
+def test_a_letter_of_a_text_that_changed_is_no_answer(frozen: Path, run: Run) -> None:
+    """Also where nobody asks for `verify`: SQLite does not see it."""
+    with sqlite3.connect(frozen / "papers.sqlite") as db:
+        (paper_id, abstract) = db.execute("SELECT id, abstract FROM papers LIMIT 1").fetchone()
+    file = frozen / "papers.sqlite"
+    content, text = file.read_bytes(), abstract.encode()
+    assert content.count(text) == 1
+    file.write_bytes(content.replace(text, b"X" + text[1:]))
+    said = f"the text of {paper_id} changed since the build (sha256 differs)"
+    for command in (("show", paper_id), ("query", abstract, "--mode", "lexical", "-k", 20)):
+        assert said in run(*command, code=1).stderr
 
 
 def test_verify_finds_flipped_bytes(frozen: Path, run: Run) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import AstrosearchError, IndexDamaged
-from astrosearch.papers import Paper, TextHash
+from astrosearch.papers import Paper, TextHash, text_hash
 from astrosearch.text.author_match import AuthorQuery
 
 SCHEMA = """
@@ -130,10 +130,10 @@ class Corpus:
 
     def numbered(self) -> Iterator[tuple[int, Paper]]:
         """All papers with their rows, in row order, streamed."""
-        query = f"SELECT row, {self._fields} FROM papers ORDER BY row"
+        query = f"SELECT row, text_sha256, {self._fields} FROM papers ORDER BY row"
         with self._connection() as db, closing(db.execute(query)) as rows:
-            for row, *fields in rows:
-                yield row, self._paper(fields)
+            for row, digest, *fields in rows:
+                yield row, self._paper(fields, digest)
 
     def close(self) -> None:
         """Close all connections; one that is still in use is closed by its thread."""
@@ -150,10 +150,10 @@ class Corpus:
         papers = {}
         for block in _blocks(rows):
             marks = ",".join("?" * len(block))
-            query = f"SELECT row, {self._fields} FROM papers WHERE row IN ({marks})"
+            query = f"SELECT row, text_sha256, {self._fields} FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
-                for row, *fields in db.execute(query, block):
-                    papers[row] = self._paper(fields)
+                for row, digest, *fields in db.execute(query, block):
+                    papers[row] = self._paper(fields, digest)
         if missing := set(rows) - set(papers):
             raise self._lacks(min(missing))
         return [papers[row] for row in rows]
@@ -423,8 +423,16 @@ class Corpus:
     def _lacks(self, row: int) -> IndexDamaged:
         return IndexDamaged(f"{self._path} lacks row {row}", remedy="build-again")
 
-    def _paper(self, fields: Sequence[object]) -> Paper:
-        return self._read(paper_from_fields, fields)
+    def _paper(self, fields: Sequence[object], digest: object) -> Paper:
+        """The paper of a row's fields; a few microseconds tell whether its text is as written."""
+        paper = self._read(paper_from_fields, fields)
+        if text_hash(paper.text) != digest:
+            raise IndexDamaged(
+                f"{self._path} is damaged: the text of {paper.id} changed since the build (sha256 "
+                "differs)",
+                remedy="build-again",
+            )
+        return paper
 
     def _read(self, read: Callable[[_Field], _Value], field: _Field) -> _Value:
         try:
