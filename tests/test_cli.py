@@ -538,6 +538,23 @@ class TestEndings:
     def test_ctrl_c_at_a_question_is_a_stop(self) -> None:
         assert errors.ending(click.Abort()) == ("stopped.", 130, False)
 
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("query", "gas", "--index", ""),
+            ("index", "", "--corpus", "papers.json"),
+            ("indexes", "info", ""),
+            ("indexes", "info", "--index", ""),
+            ("indexes", "remove", "", "--yes"),
+        ],
+    )
+    def test_an_empty_name_is_not_the_index_built_last(
+        self, run: Run, frozen: Path, command: tuple[str, ...]
+    ) -> None:
+        """An unset variable of a shell gives one."""
+        assert "the name of an index is empty" in run(*command, code=2).stderr
+        assert frozen.exists()
+
     def test_an_index_is_removed_only_with_consent(self, run: Run, frozen: Path) -> None:
         nobody = run("indexes", "remove", "main", stdin="", code=2).stderr
         assert "main is not deleted without consent; to agree, add --yes" in nobody
@@ -625,6 +642,42 @@ class TestStreams:
     def test_a_closed_stream_is_one_line(self, built: Path, line: str, said: str) -> None:
         result = in_a_shell(line)
         assert (result.returncode, result.stderr.decode()) == (1, f"astrosearch: {said}\n")
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "query gas",
+            "indexes info",
+            "compare --text gas --text wind --format json",
+            "complete gas --no-grounding --model {model} --max-new-tokens 4",
+        ],
+    )
+    def test_a_reader_that_has_seen_enough_is_no_failure(
+        self, built: Path, tiny_llama: Path, line: str
+    ) -> None:
+        program = line.format(model=tiny_llama)
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'("{sys.executable}" -m astrosearch {program}; echo "$?" >&2) | :'],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.stderr.splitlines()[-1] == "0", done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_file_whose_name_is_not_text_is_no_matter_of_the_encoding(
+        self, home: Path, tmp_path: Path, tiny_llama: Path
+    ) -> None:
+        source = os.fsencode(tmp_path) + b"/\xff.json"
+        Path(os.fsdecode(source)).write_text(kaggle_line(1))
+        command = (sys.executable, "-m", "astrosearch", "index", "--encoder", str(tiny_llama))
+        made = subprocess.run([*command, "--corpus", source], capture_output=True, check=False)
+        assert made.returncode == 0, made.stderr
+        info = in_a_shell("indexes info", PYTHONIOENCODING="utf-8")
+        assert (info.returncode, info.stderr) == (0, b"")
+        assert b"?.json" in info.stdout
 
     @pytest.mark.parametrize("line", ["query -", "shell"])
     def test_bytes_that_are_not_text_are_no_traceback(self, built: Path, line: str) -> None:

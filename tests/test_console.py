@@ -1,5 +1,6 @@
 """What the terminal is told: announcements of long work, questions, nothing that steers it."""
 
+import codecs
 import io
 import re
 import time
@@ -73,6 +74,21 @@ def test_on_a_terminal_lines_break_between_words_and_never_in_a_path(tty: Tty) -
 def test_down_a_pipe_a_line_stays_one(capsys: pytest.CaptureFixture[str]) -> None:
     console.notify("word " * 100)
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "in_ascii"),
+    [
+        ("Tétlás — Hα, 3 ♃", "Tetlas - Halpha, 3 ?"),
+        ("Łódź, Þór, Ærø, Straße, ħ", "Lodz, Thor, AEro, Strasse, h"),
+        ("Λ ς ΐ ϵ µ", "Lambda sigma iota epsilon mu"),
+        ("z ≲ 3 ≥ 1 ± 0.5°, 10⁻³, ½", "z <~ 3 >= 1 +- 0.5deg, 10-3, 1/2"),
+        ("a\u200bb \ud800 中 “x”…", 'ab ? ? "x"...'),
+    ],
+)
+def test_what_ascii_lacks_is_written_in_letters_that_it_has(text: str, in_ascii: str) -> None:
+    codecs.register_error("in letters", console._transliterate)
+    assert text.encode("ascii", "in letters").decode() == in_ascii
 
 
 _ERASED = "\x1b[1A\x1b[2K"  # one line up, and blank

@@ -78,7 +78,12 @@ def stdout() -> "Console":
     """Rich's console for standard output; FORCE_COLOR makes anything a terminal."""
     from rich.console import Console
 
-    return Console()
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            """Rich would end with exit code 1; whoever reads has seen enough."""
+            raise BrokenPipeError
+
+    return Output()
 
 
 def on_terminal() -> bool:
@@ -127,7 +132,8 @@ def _in_ascii(letter: str) -> str:
 
 def _transliterate_answer(error: UnicodeError) -> tuple[str, int]:
     """The same, kept in mind: see `flush`."""
-    if isinstance(error, UnicodeEncodeError):
+    # A half of a surrogate pair, as of a file's name that is not text, has no encoding at all.
+    if isinstance(error, UnicodeEncodeError) and not error.encoding.startswith("utf"):
         _transliterations.append(error.encoding)
     return _transliterate(error)
 

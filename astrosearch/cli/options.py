@@ -144,7 +144,13 @@ def _complete_index(
 
 
 def remember_index(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """For an error's remedy, the index that the command is about."""
+    """For an error's remedy, the index that the command is about.
+
+    Raises:
+        UsageError: if it has an empty name, as an unset variable of a shell gives.
+    """
+    if value == "":
+        raise click.UsageError("the name of an index is empty", ctx)
     ctx.meta[INDEX] = value
     return value
 
@@ -195,9 +201,10 @@ def _index_argument(
         option = ctx.meta[INDEX]
         if value and option and was_given("index_option"):
             raise click.UsageError(f"two indexes are named, {value} and {option}; name one")
-        if required and not (value or option) and not ctx.resilient_parsing:
+        name = option if value is None else value
+        if required and name is None and not ctx.resilient_parsing:
             raise click.MissingParameter(ctx=ctx, param=param)
-        return remember_index(ctx, param, value or option)
+        return remember_index(ctx, param, name)
 
     command = click.option(
         "-i",
