@@ -1,6 +1,8 @@
 """Match strength: weak answers are told by a threshold that each index has."""
 
 import json
+import subprocess
+import sys
 from math import log, sqrt
 from pathlib import Path
 
@@ -161,3 +163,9 @@ def test_titles_of_the_papers_are_no_weak_matches(built: Path) -> None:
         titles = [paper.title for paper in searcher.index.corpus]
         answers = searcher.answers(titles, k=1, mode="lexical")
     assert not any(answer.is_weak for answer in answers)
+
+
+def test_a_search_does_not_load_what_only_builds_need() -> None:
+    code = "import sys, astrosearch.search.searcher; print('numpy.random' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "False\n"

@@ -230,6 +230,77 @@ def test_the_bibcode_of_a_journal_finds_the_paper_that_was_published_there(
         assert "is a bibcode, but no paper" in run("query", bibcode, code=4).stderr
 
 
+PUBLISHED = {
+    "2016ApJ...826...56L": {"journal-ref": "Astrophys. J. 826 (2016) 56"},
+    "2018PhRvD..98d3007L": {"doi": "10.1103/PhysRevD.98.043007"},
+    "1998A&A...330..109L": {"journal-ref": "A&A 330, 109-120 (1998)"},
+    "2015JCAP...07..023L": {"journal-ref": "JCAP 1507:023,2015"},
+    "2014MNRAS.437L..11L": {"journal-ref": "MNRAS Letters, 437, L11 (2014)"},
+}
+"""Bibcodes, and what the record of the paper tells."""
+
+
+@pytest.fixture
+def published(run: Run, tmp_path: Path, tiny_llama: Path) -> dict[str, str]:
+    """An index of papers by Ann Lee in journals, and others; the ids by bibcode."""
+    lines = [
+        kaggle_line(number, authors="Ann Lee, D. Wu", **facts)
+        for number, facts in enumerate(PUBLISHED.values())
+    ]
+    lines += [kaggle_line(number, **{"journal-ref": "ApJ 826, 57 (2016)"}) for number in (20, 21)]
+    source = tmp_path / "published.json"
+    source.write_text("\n".join(lines))
+    run("index", "--corpus", source, "--encoder", tiny_llama)
+    papers = (str(json.loads(line)["id"]) for line in lines)
+    return dict(zip(PUBLISHED, papers, strict=False))
+
+
+def test_the_bibcode_of_a_journal_finds_its_paper(run: Run, published: dict[str, str]) -> None:
+    for bibcode, paper in published.items():
+        address = f"https://ui.adsabs.harvard.edu/abs/{bibcode.replace('&', '%26')}/abstract"
+        for query in (bibcode, f"bibcode:{bibcode}", address):
+            assert ids(run, query)[0] == paper, query
+    for near in (
+        *("2016ApJ...826...56X", "2016ApJ...826...58L", "2016ApJ...827...56L"),
+        *("2017ApJ...826...56L", "2016MNRAS.826...56L", "2018PhRvD..98e3007L"),
+    ):
+        said = run("query", near, code=4).stderr
+        assert f"{near} is a bibcode, but no paper of index main is known to have it" in said
+
+
+@pytest.mark.usefixtures("frozen")
+def test_an_index_without_journal_references_knows_no_bibcode(run: Run) -> None:
+    assert "is a bibcode, but" in run("query", "2016ApJ...826...56L", code=4).stderr
+
+
+def test_an_or_leaves_the_choice_in_every_mode(run: Run, named: list[str]) -> None:
+    for mode in MODES:
+        either = ids(run, "number author:Quimby OR author:van Zyl", "--mode", mode, "-k", 60)
+        assert set(either) == {named[30], named[31], named[32]}
+        both = ids(run, "number author:(Quimby AND Mendez)", "--mode", mode, "-k", 60)
+        assert both == [named[30]]
+        without = ids(run, "number -(author:Quimby OR title:31)", "--mode", mode, "-k", 60)
+        assert set(named) - set(without) == {named[30], named[31], named[32]}
+        inside = "number (author:Quimby AND NOT author:Mendez) OR title:31"
+        assert set(ids(run, inside, "--mode", mode, "-k", 60)) == {named[31], named[32]}
+    alone = ids(run, "author:Quimby OR author:van Zyl", "-k", 60)
+    assert set(alone) == {named[30], named[31], named[32]}
+    error = run("query", "gas author:nobody or author:noone", code=4).stderr
+    assert "passes the filters (author nobody or author noone)" in error
+
+
+@pytest.mark.usefixtures("named")
+def test_what_is_not_understood_is_said(run: Run) -> None:
+    for mode in MODES:
+        result = run("query", "gas property:refereed", "--mode", mode)
+        assert "property: has no meaning here" in result.stderr
+        assert result.stdout
+    assert "nothing is left to search for" in run("query", "property:refereed", code=2).stderr
+    record = json.loads(run("query", "--batch", "-", stdin="citations(author:Wu)\n").stdout)
+    assert "citations(…) has no meaning here" in record["error"]
+    assert "no wildcards" in run("shell", stdin="gas* streams*\n").stderr
+
+
 def test_filters_alone_list_the_newest_papers(run: Run, named: list[str]) -> None:
     years = [int(str(hit["year"])) for hit in query_hits(run, "cat:gr-qc")]
     assert years == sorted(years, reverse=True)

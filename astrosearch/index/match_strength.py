@@ -95,7 +95,7 @@ def weak_match_threshold(lexical: "LexicalIndex", corpus: "Corpus") -> float:
     return round(max(0.0, least - 0.001), 3)
 
 
-def _piece(title: str, generator: np.random.Generator) -> str:
+def _piece(title: str, generator: "np.random.Generator") -> str:
     """Neighbouring words of a title, as many as `LENGTHS` has it, or the whole of a shorter one."""
     words = title.split()
     telling = [

@@ -15,6 +15,7 @@ the language of ADS and has no meaning here, a note says so.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
@@ -80,22 +81,19 @@ def parse(text: str) -> ParsedQuery:
     return _Parser(text).read()
 
 
-@dataclass(frozen=True, slots=True)
-class _Words:
+class _Words(NamedTuple):
     """Free words: they rank papers, and none of them is required."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     nodes: "tuple[_Node, ...]"
     is_choice: bool = False
     """Whether one of the nodes is enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Not:
+class _Not(NamedTuple):
     node: "_Node"
 
 

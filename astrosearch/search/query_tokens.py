@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 FIELDS = {
     "title": "title",
@@ -64,8 +63,7 @@ DEEPEST = 20
 Kind = Literal["word", "phrase", "field", "function", "sign", "operator", "(", ")"]
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of a query."""
 
     kind: Kind
@@ -261,7 +259,7 @@ def _with_operators(tokens: list[Token], *, is_typed: bool) -> Iterator[Token]:
                 operator = operator if is_between else ""
         made = Token("operator", operator) if operator else token
         if sign:
-            made, sign = replace(made, text=sign + made.text), ""
+            made, sign = made._replace(text=sign + made.text), ""
         yield made
         before = made if not made.opens else None
 
