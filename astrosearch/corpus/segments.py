@@ -5,11 +5,11 @@ nothing finds it any more.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
+_Value = TypeVar("_Value")
 _BLOCK = 500
 """Papers of a stream that are read at a time."""
 
@@ -85,14 +86,24 @@ class SegmentedCorpus:
 
     def papers(self, rows: Sequence[int]) -> list[Paper]:
         """The papers of `rows`, in that order."""
+        return self._of_rows(Corpus.papers, rows)
+
+    def ids_of(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the papers of `rows`, in that order."""
+        return self._of_rows(Corpus.ids_of, rows)
+
+    def _of_rows(
+        self, read: Callable[[Corpus, list[int]], list[_Value]], rows: Sequence[int]
+    ) -> list[_Value]:
+        """What each file says of those of its rows, in the order of `rows`."""
         if len(self._parts) == 1:
-            return self._corpus(0).papers(rows)
-        papers: dict[int, Paper] = {}
+            return read(self._corpus(0), list(rows))
+        values: dict[int, _Value] = {}
         for number, local in self._split(np.unique(np.asarray(rows, dtype=np.int64))):
             first = self._parts[number].first
-            found = self._corpus(number).papers(local.tolist())
-            papers |= zip((local + first).tolist(), found, strict=True)
-        return [papers[row] for row in rows]
+            found = read(self._corpus(number), local.tolist())
+            values |= zip((local + first).tolist(), found, strict=True)
+        return [values[row] for row in rows]
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""

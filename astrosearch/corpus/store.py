@@ -158,6 +158,17 @@ class Corpus:
             raise self._lacks(min(missing))
         return [papers[row] for row in rows]
 
+    def ids_of(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the papers of `rows`, in that order."""
+        ids: dict[int, str] = {}
+        for block in _blocks(rows):
+            marks = ",".join("?" * len(block))
+            with self._connection() as db:
+                ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
+        if missing := set(rows) - set(ids):
+            raise self._lacks(min(missing))
+        return [ids[row] for row in rows]
+
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
         for block in _blocks(rows):

@@ -243,10 +243,8 @@ class LateInteraction(ABC):
         return [self.weigh(bag) for bag in self.token_bags(texts)]
 
     @abstractmethod
-    def late_interaction_scores(
-        self, query: WeightedTokens, documents: Sequence[WeightedTokens]
-    ) -> NDArray[np.float32]:
-        """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
+    def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
+        """(t, any) float32 unit rows: a token has the same vector in every text."""
 
 
 class Billable(ABC):

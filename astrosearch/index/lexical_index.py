@@ -52,7 +52,7 @@ MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
 SPARE_MEMORY = 500_000_000
 """Bytes of address space for the writer's threads."""
 
-MAX_TERMS = 64
+MAX_TERMS = 256
 """Different terms of a question that are searched for: the rarest ones. A title has a dozen, an
 abstract a hundred."""
 

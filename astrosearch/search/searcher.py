@@ -7,7 +7,7 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -21,19 +21,18 @@ from astrosearch.encoders.consent import IndexConsent
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
-from astrosearch.index.match_strength import match_strength
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import find_candidates
-from astrosearch.search.conditions import RequiredPhrase, described, rows_meeting_all
+from astrosearch.search.conditions import Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
-from astrosearch.search.indexed_papers import IndexedPapers
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import Column, EncodedQuery, Scope
 from astrosearch.search.query_parser import ParsedQuery, parse
-from astrosearch.search.ranker import WEIGHTS, Ranking, rank
-from astrosearch.search.signals import EncodedQuery, Rows
+from astrosearch.search.ranker import Ranker, Ranking, Task, rank
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -42,19 +41,25 @@ Mode = Literal["hybrid", "dense", "lexical"]
 T = TypeVar("T")
 
 DEPTH = 100
-"""Candidates that hybrid mode gets by vectors, and as many by words; `k` if that is more."""
+"""Candidates that a search gets by vectors, and as many by words; `k` if that is more."""
 
 
 class Searcher:
     """An open index with its encoder, which is loaded when it is first needed."""
 
     def __init__(
-        self, index: Index, *, encoder: Encoder | None = None, reporter: Reporter = SILENT
+        self,
+        index: Index,
+        *,
+        encoder: Encoder | None = None,
+        reporter: Reporter = SILENT,
+        ranker: Ranker = "learnt",
     ) -> None:
         """
         Args:
             encoder: the index's encoder, if it is loaded already.
             reporter: gets notices, such as that a model is being fetched.
+            ranker: how hits are ordered; "mean" leaves out all that was learnt.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -66,6 +71,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._index = index
         self._encoder = encoder
+        self._ranker: Ranker = ranker
 
     @property
     def name(self) -> str:
@@ -154,12 +160,10 @@ class Searcher:
         self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
     ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
-        depth = max(DEPTH, k) if mode == "hybrid" else k
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
-            matching = index.corpus.rows_matching(filters)
             return [
-                _answer(index, query, encoded, k, depth, matching)
+                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters))
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -167,17 +171,31 @@ class Searcher:
 
         return self._ask(answer, with_encoder=mode != "lexical")
 
+    def _answer(
+        self, papers: LocalIndex, query: ParsedQuery, encoded: EncodedQuery, k: int, scope: Scope
+    ) -> Answer:
+        """The answer to a query with words to rank by."""
+        if encoded.vector is not None and not _is_readable(query.text, encoded):
+            return Answer([], query.notes)
+        task: Task = "query" if encoded.words is not None else "dense"
+        hits = _hits(papers, encoded, k, scope, task, self._ranker)
+        needs_words = encoded.words is not None
+        weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
+        notes = (*query.notes, weakness) if weakness else query.notes
+        return Answer(hits, notes, is_weak=bool(weakness))
+
     def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
-        if not query.conditions and filters == Filters():
+        scope = _scope(query, filters)
+        if not scope.conditions:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
-            papers = index.corpus.papers(index.corpus.newest(k, allowed).tolist())
+            papers = LocalIndex(index)
+            newest = papers.papers(papers.newest(k, scope))
             return [
                 Hit(rank=place, score=1.0, paper=paper, match=100)
-                for place, paper in enumerate(papers, start=1)
+                for place, paper in enumerate(newest, start=1)
             ]
 
         return self._ask(answer, with_encoder=False)
@@ -190,20 +208,27 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Paper:
-            row = _row_of(index, identifier)
-            if row is None:
+            papers = LocalIndex(index)
+            paper_id = papers.find(identifier)
+            if paper_id is None:
                 raise NothingFound(
                     f"{identifier}, but no paper of index {index.folder.name} is known to have it"
                 )
-            return index.corpus.papers([row])[0]
+            return papers.papers([paper_id])[0]
 
         paper = self._ask(answer, with_encoder=False)
         first = Hit(rank=1, score=1.0, paper=paper, match=100)
         others = self.similar([paper.id], k - 1, filters) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
-    def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
-        """The `k` papers nearest to one paper, or to the mean of several, without these papers.
+    def similar(
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        filters: Filters | None = None,
+        mode: Mode = "hybrid",
+    ) -> list[Hit]:
+        """The `k` papers most like one paper, or several, without these papers.
 
         Args:
             ids: arXiv identifiers of papers of the index, in any common form.
@@ -212,18 +237,14 @@ class Searcher:
             IdentifierError: if one of the ids is not an arXiv identifier.
             NothingFound: if one of the papers is not in the index.
         """
-        normal = [parse_id(paper_id).id for paper_id in ids]
-        compares_tokens = self._compares_tokens()
+        normal = list(dict.fromkeys(parse_id(paper_id).id for paper_id in ids))
+        compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            rows = np.unique([index.corpus.row_of(paper_id) for paper_id in normal])
-            centre = np.mean([index.vector(row) for row in rows], axis=0, keepdims=True)
-            query = EncodedQuery(vector=unit_rows(centre)[0])
-            if isinstance(encoder, LateInteraction):
-                tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
-                query = replace(query, tokens=tuple(tokens), encoder=encoder)
-            allowed = index.corpus.rows_matching(filters or Filters())
-            return _hits(index, query, k, k, allowed, without=rows)
+            papers = LocalIndex(index)
+            query = query_of_papers(papers, normal, encoder, mode)
+            scope = Scope(_conditions(filters), frozenset(normal))
+            return _hits(papers, query, k, scope, "related", self._ranker)
 
         return self._ask(answer, with_encoder=compares_tokens)
 
@@ -246,7 +267,10 @@ class Searcher:
         """The error that says why a query has no hits: which condition, filter or word no paper
         matches."""
         return self._ask(
-            lambda index, _: _why_empty(index, query, filters or Filters()), with_encoder=False
+            lambda index, _: _why_empty(
+                LocalIndex(index), index.folder.name, query, filters or Filters()
+            ),
+            with_encoder=False,
         )
 
     def close(self) -> None:
@@ -300,18 +324,21 @@ class Searcher:
             return False
 
 
-def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searcher:
+def open_index(
+    name: str | None = None, *, reporter: Reporter = SILENT, ranker: Ranker = "learnt"
+) -> Searcher:
     """Open an index of this machine.
 
     Args:
         name: by default the index that was built last.
         reporter: gets notices, such as that a model is being fetched.
+        ranker: how hits are ordered; "mean" leaves out all that was learnt.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
-    return Searcher(Index(paths.existing_index(name)), reporter=reporter)
+    return Searcher(Index(paths.existing_index(name)), reporter=reporter, ranker=ranker)
 
 
 def encode_queries(
@@ -339,31 +366,55 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
     ]
 
 
+def query_of_papers(
+    papers: LocalIndex, ids: Sequence[str], encoder: Encoder | None, mode: Mode = "hybrid"
+) -> EncodedQuery:
+    """Papers of the index as a query: the mean of their vectors, their words, their tokens.
+
+    Args:
+        encoder: the index's; None if it is not at hand: then tokens are not compared.
+
+    Raises:
+        NothingFound: if one of the papers is not in the index.
+    """
+    for paper_id in ids:
+        papers.require(paper_id)
+    asking = tuple(papers.papers(ids))
+    words = "\n".join(paper.text for paper in asking)
+    if mode == "lexical":
+        return EncodedQuery(words, papers=asking)
+    centre = np.mean(papers.vectors(ids), axis=0, keepdims=True)
+    query = EncodedQuery(words if mode == "hybrid" else None, unit_rows(centre)[0], papers=asking)
+    if isinstance(encoder, LateInteraction):
+        tokens = tuple(papers.weighted_tokens(encoder, ids))
+        return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
+    return query
+
+
+def _conditions(filters: Filters | None) -> tuple[Condition, ...]:
+    return () if filters is None or filters == Filters() else (filters,)
+
+
+def _scope(query: ParsedQuery, filters: Filters) -> Scope:
+    return Scope((*query.conditions, *_conditions(filters)))
+
+
 def _hits(
-    index: Index,
-    query: EncodedQuery,
-    k: int,
-    depth: int,
-    allowed: Rows | None,
-    without: Rows | None = None,
+    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, task: Task, ranker: Ranker
 ) -> list[Hit]:
-    papers = IndexedPapers(index)
-    if query.encoder is not None:
-        depth = max(depth, WEIGHTS.rerank_depth)
-    candidates = find_candidates(papers, query, depth, allowed, without)
-    return _as_hits(papers, rank(papers, query, candidates), k)
+    is_one_search = query.encoder is None and (query.vector is None or query.words is None)
+    depth = k if is_one_search else max(DEPTH, k)
+    candidates = find_candidates(papers, query, depth, scope)
+    ranking = rank(papers, query, candidates, task=task, ranker=ranker, depth=DEPTH)
+    return _as_hits(papers, ranking, k)
 
 
-def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
+def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
-    columns = candidates.signals.columns
     hits = []
-    for place, paper in enumerate(papers.papers(candidates.signals.rows)):
-        signals = {
-            name: float(column[place])
-            for name, column in columns.items()
-            if not np.isnan(column[place])
-        }
+    for place, paper in enumerate(papers.papers(candidates.signals.ids)):
+        signals = _known(candidates.signals.columns, place)
+        tokens = [signals[name] for name in ("recall", "precision") if name in signals]
         hits.append(
             Hit(
                 rank=place + 1,
@@ -374,91 +425,47 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
                 lexical_rank=int(candidates.lexical_ranks[place]) or None,
                 cosine=signals.get("cosine"),
                 bm25=signals.get("bm25"),
-                token_match=signals.get("token_match"),
+                token_match=sum(tokens) / len(tokens) if tokens else None,
                 author_match=signals.get("author_match"),
+                contributions=_known(ranking.given, place),
             )
         )
     return hits
 
 
-def _row_of(index: Index, identifier: Identifier) -> int | None:
-    """The row of a paper; None if no paper is known to have that DOI or bibcode.
-
-    Raises:
-        NothingFound: if an arXiv identifier is not in the index.
-    """
-    if identifier.arxiv_id:
-        try:
-            return index.corpus.row_of(identifier.arxiv_id)
-        except NothingFound as error:
-            raise NothingFound(f"{identifier}, but {error}") from None
-    if identifier.kind == "DOI":
-        return index.corpus.row_of_doi(identifier.text)
-    from astrosearch.text.bibcode import parse_bibcode
-
-    code = parse_bibcode(identifier.text)
-    return None if code is None else index.corpus.row_of_bibcode(code)
+def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
+    return {
+        name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])
+    }
 
 
-def _answer(
-    index: Index,
-    query: ParsedQuery,
-    encoded: EncodedQuery,
-    k: int,
-    depth: int,
-    matching: Rows | None,
-) -> Answer:
-    """The answer to a query with words to rank by.
-
-    Args:
-        matching: rows that pass the filters beside the query; None for all.
-    """
-    if encoded.vector is not None and not _is_readable(query.text, encoded):
-        return Answer([], query.notes)
-    allowed = rows_meeting_all(index, query.conditions, matching)
-    hits = _hits(index, encoded, k, depth, allowed)
-    weakness = _weakness(index, query.text, needs_words=encoded.words is not None) if hits else ""
-    notes = (*query.notes, weakness) if weakness else query.notes
-    return Answer(hits, notes, is_weak=bool(weakness))
-
-
-def _weakness(index: Index, text: str, *, needs_words: bool) -> str:
+def _weakness(papers: LocalIndex, text: str, *, needs_words: bool) -> str:
     """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
 
     Args:
         needs_words: whether the hits needed the words of the index: otherwise they stand without.
     """
     try:
-        lexical = index.lexical
+        is_known = papers.knows(text)
     except IndexDamaged:
         if needs_words:
             raise
         return ""
-    if not lexical.knows(text):
+    if not is_known:
         return (
             f"No paper has a word of {_shortened(text)!r}: these are the nearest by meaning, which "
             "may be far"
         )
     if STOP_WORDS.issuperset(analyze(text).terms):
         return f"Weak match: {_shortened(text)!r} has function words alone"
-    if _is_weak(index, text):
+    if papers.is_weak(text) and not any(
+        name.certainty == 1 for name in named_authors(papers, text)
+    ):
         return (
             f"Weak match: no paper has much of {_shortened(text)!r}; these may have little to do "
             "with it"
         )
     return ""
-
-
-def _is_weak(index: Index, text: str) -> bool:
-    """Whether the papers hold less of a text than all but the oddest random questions have."""
-    threshold = index.manifest.weak_match
-    if threshold is None:
-        return False
-    strength = match_strength(index.lexical, text)
-    if strength is None or strength >= threshold:
-        return False
-    names = named_authors(IndexedPapers(index), text)
-    return not any(name.certainty == 1 for name in names)
 
 
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
@@ -473,32 +480,28 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
-    none_of = f"none of the {len(index):,} papers of index {index.folder.name}"
+def _why_empty(
+    papers: LocalIndex, name: str, query: ParsedQuery | None, filters: Filters
+) -> NothingFound:
+    none_of = f"none of the {len(papers):,} papers of index {name}"
     conditions = query.conditions if query else ()
     phrases = [condition for condition in conditions if isinstance(condition, RequiredPhrase)]
     for phrase in phrases:
-        if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
+        if not papers.count(Scope((phrase,))):
             return NothingFound(f"{none_of} has {phrase}")
     others = [condition for condition in conditions if not isinstance(condition, RequiredPhrase)]
     description = ", ".join(filter(None, map(described, (filters, *others))))
     required = " and ".join(map(str, phrases))
     if description:
-        first, last = index.corpus.span()
+        first, last = papers.span()
         reason = f"{none_of} ({first} to {last}) passes the filters ({description})"
         if required:
             reason += f" and has {required}"
-        elif query and query.text and _passes_any(index, query, filters):
+        elif query and query.text and papers.count(_scope(query, filters)):
             reason += f" and has a word of {query.text!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
         return NothingFound(f"{none_of} has a word of {query.text!r}")
-    return NothingFound(f"index {index.folder.name} has no other papers")
-
-
-def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:
-    """Whether any paper passes all filters and meets the conditions."""
-    allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
-    return allowed is None or len(allowed) > 0
+    return NothingFound(f"index {name} has no other papers")
