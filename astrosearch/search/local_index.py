@@ -118,9 +118,7 @@ class LocalIndex:
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])
 
-    def weighted_tokens(
-        self, encoder: LateInteraction, ids: Sequence[str]
-    ) -> list[WeightedTokens]:
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         bags = self._index.tokens.bags(self._rows(ids))
         missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
         if missing:

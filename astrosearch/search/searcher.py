@@ -435,7 +435,9 @@ def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
 
 def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
     return {
-        name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])
+        name: float(column[place])
+        for name, column in columns.items()
+        if not np.isnan(column[place])
     }
 
 

@@ -122,9 +122,7 @@ def as_json(weights: Weights, task: Task, command: str) -> bytes:
             }
             for feature in weights.features
         ],
-        "chance": {
-            name: value for name, value in asdict(weights).items() if name != "features"
-        },
+        "chance": {name: value for name, value in asdict(weights).items() if name != "features"},
     }
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
