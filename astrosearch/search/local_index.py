@@ -126,7 +126,7 @@ class LocalIndex:
             texts = [text_of(paper) for paper in self.papers([ids[place] for place in missing])]
             for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
                 bags[place] = bag
-        return [encoder.weigh(bag) for bag in bags]
+        return encoder.weigh(bags)
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
         missing = [paper_id for paper_id in ids if paper_id not in self._papers]
