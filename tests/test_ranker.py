@@ -71,7 +71,7 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
         Feature("recall", False, 0.4, 0.1, 1.0),
         Feature("share_3", False, 0.0, 1.0, -3.0),
     )
-    weights = Weights(features, slope=1.5, offset=-2.0, best=-0.5)
+    weights = Weights(features, (), (), slope=1.5, offset=-2.0, best=-0.5)
     signals = table("258", cosine=[0.8, 0.4, 0.2], recall=[0.4, 0.5, 0.6])
     scores = weights.scores(signals)
     np.testing.assert_allclose(scores, [4.0, 1.0, 0.0])
@@ -112,3 +112,17 @@ def test_the_walk_comes_oftenest_by_papers_near_to_those_near_the_query() -> Non
     assert visits[10] > 1.5 * visits[11]
     assert visits[12:].max() < visits[:12].min()
     assert neighbourhood(vectors[:1], cosines[:1]).tolist() == [1.0]
+
+
+def test_hidden_units_add_to_a_linear_score() -> None:
+    features = (
+        Feature("cosine", False, 0.0, 1.0, 1.0, (2.0, 0.0)),
+        Feature("bm25", False, 0.0, 1.0, 0.0, (0.0, 1.0)),
+    )
+    weights = Weights(features, (0.5, -1.0), (3.0, -2.0), slope=1.0, offset=0.0, best=0.0)
+    signals = table("25", cosine=[0.0, 1.0], bm25=[2.0, 0.0])
+    expected = [3 * np.tanh(0.5) - 2 * np.tanh(1.0), 1 + 3 * np.tanh(2.5) - 2 * np.tanh(-1.0)]
+    np.testing.assert_allclose(weights.scores(signals), expected)
+    # What words give: the score without them, which is what average words would have.
+    without = [3 * np.tanh(0.5) - 2 * np.tanh(-1.0), expected[1]]
+    np.testing.assert_allclose(weights.given(signals)["words"], np.subtract(expected, without))

@@ -25,8 +25,8 @@ from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.citing import citing_candidates
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import EncodedQuery, PaperIndex, Scope
-from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
 from astrosearch.search.query_parser import ParsedQuery
+from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
 from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
 from training.contrastive.requests import FORMS, request_lines
