@@ -8,16 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from astrosearch.index.folder import locked
+from astrosearch.corpus.intake import Selection
+from astrosearch.index.build import build
+from astrosearch.index.folder import locked, remove
 from astrosearch.index.manifest import Manifest
+from astrosearch.index.merge import merge
 from astrosearch.index.papers import open_papers
+from astrosearch.index.refresh import update as update_index
+from astrosearch.index.shards import SHARD
+from astrosearch.index.update import Growth
 from tests.arxiv_service import Arxiv, invented, serve, text_of
 from tests.conftest import LONG, Run, kaggle_line
+from tests.letters import SPEC, Letters, build_letters, letters_paper, write_letters
+from tests.reporters import Watch
 
 TODAY = datetime.now(UTC).date()
 DAY = timedelta(days=1)
@@ -240,6 +249,49 @@ def test_a_sample_is_drawn_anew_from_all_lines(run: Run, snapshot: Path, tiny_ll
         40,
     )
     assert_equal(run, "main", "whole")
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after_two_shards(done: int, total: int) -> None:
+    if done == 2 * SHARD:
+        raise Stopped
+
+
+def test_a_stopped_build_goes_on_after_an_update(tmp_path: Path) -> None:
+    source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
+    papers = [letters_paper(number) for number in range(150)]
+    build_letters(folder, write_letters(source, papers))
+    other = replace(SPEC, revision="2")
+    watch = Watch(stop_after_two_shards)
+    with pytest.raises(Stopped):
+        build(folder, [source], Selection(), other, Letters, reporter=watch)
+    assert update_index(folder, Letters).growth == Growth()
+    write_letters(source, [*papers, letters_paper(150)])
+    assert update_index(folder, Letters).growth.encoded == 1
+    merge(folder)
+    assert not build_letters(folder, source).changed
+    report = build(folder, [source], Selection(), other, Letters)
+    assert (report.encoded, report.reused) == (151 - 2 * SHARD, 2 * SHARD)
+    assert not folder.with_name(".index.partial").exists()
+
+
+def test_a_stopped_update_goes_on_after_a_stopped_build(tmp_path: Path) -> None:
+    source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
+    build_letters(folder, write_letters(source, [letters_paper(200)]))
+    write_letters(source, [letters_paper(number) for number in (200, *range(150))])
+    watch = Watch(stop_after_two_shards)
+    with pytest.raises(Stopped):
+        update_index(folder, Letters, reporter=watch)
+    other = replace(SPEC, revision="2")
+    with pytest.raises(Stopped):
+        build(folder, [source], Selection(), other, Letters, reporter=watch)
+    assert update_index(folder, Letters).growth.encoded == 150 - 2 * SHARD
+    assert folder.with_name(".index.partial").exists()
+    remove(folder)
+    assert not folder.with_name(".index.partial").exists()
 
 
 def test_a_second_update_at_the_same_time_is_one_line(run: Run, built: Path) -> None:

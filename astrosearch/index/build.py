@@ -149,7 +149,7 @@ def build(
         if previous:
             present = previous.manifest
             if present.ann_config == config and present.corpus.has_same_papers(record):
-                shutil.rmtree(partial)
+                shutil.rmtree(work)
                 return BuildReport(
                     folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False
                 )

@@ -4,11 +4,9 @@ Of a file that was appended to only the new lines are read; if a file has change
 files are read again. Of arXiv what changed since the last time is asked for.
 """
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError, CorpusError, IndexDamaged, InputError, NothingFound
 from astrosearch.index.arxiv import ArxivHarvest, Making, Service
 from astrosearch.index.build import file_states, selection_record
-from astrosearch.index.folder import locked, partial_folder, writing
+from astrosearch.index.folder import locked, update_folder, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord, Manifest, source_text
 from astrosearch.index.merge import fold_if_due
 from astrosearch.index.reader import Index
@@ -66,7 +64,7 @@ def update(
             fails. What came before that is in the index.
     """
     began = time.monotonic()
-    with locked(folder), _working(folder) as partial:
+    with locked(folder), update_folder(folder) as partial:
         manifest = Manifest.read(folder)
         selection = selection_of(manifest.corpus, folder.name)
         files = _Files(folder, partial, manifest.corpus, selection, added)
@@ -104,7 +102,7 @@ def build_from_arxiv(
         AstrosearchError: if arXiv or the disk fails. What came before that is in the index.
     """
     began = time.monotonic()
-    with locked(folder), _working(folder) as partial:
+    with locked(folder), update_folder(folder) as partial:
         record, state = arxiv_record(folder, selection, making.spec)
         anew = _is_damaged(folder, making.reporter)
         if anew:
@@ -184,14 +182,6 @@ def selection_of(record: CorpusRecord, name: str) -> Selection:
             f"the manifest of index {name} has a selection that cannot be read ({error})",
             remedy="build-again",
         ) from None
-
-
-@contextmanager
-def _working(folder: Path) -> Iterator[Path]:
-    """A partial folder that goes when all is done."""
-    with partial_folder(folder) as partial:
-        yield partial
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class _Files:
