@@ -124,6 +124,7 @@ def index(
     from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
+    from astrosearch.errors import AstrosearchError
     from astrosearch.index.arxiv import Making
     from astrosearch.index.build import build
     from astrosearch.index.folder import has_shards
@@ -143,7 +144,12 @@ def index(
     terminal = Terminal(yes=yes, resume=command)
     reporter = IndexConsent(terminal, folder)
     is_in_manifest = rest["encoder"] is None and (folder / paths.MANIFEST).exists()
-    spec = with_revision(spec, reporter if is_in_manifest else terminal)
+    try:
+        spec = with_revision(spec, reporter if is_in_manifest else terminal)
+    except AstrosearchError as error:
+        if not (is_in_manifest and _is_that_of_index(spec, folder)):
+            raise
+        notify(f"The encoder cannot be used, only what is encoded already: {error}")
     done = "fetched and encoded" if is_arxiv else "encoded"
     try:
         if is_arxiv:
@@ -352,6 +358,16 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
             )
         changes["transform"] = None  # a linear head fits only the vectors it was fitted on
     return replace(spec, **changes)
+
+
+def _is_that_of_index(spec: "EncoderSpec", folder: Path) -> bool:
+    from astrosearch.errors import IndexDamaged
+    from astrosearch.index.manifest import Manifest
+
+    try:
+        return Manifest.read(folder, check_files=False).encoder == spec
+    except IndexDamaged:
+        return False
 
 
 def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any]) -> "Engine":

@@ -21,7 +21,7 @@ from astrosearch.corpus.intake import Intake, Selection, import_papers
 from astrosearch.corpus.sources import FileState
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index import vector_index
 from astrosearch.index.background import VectorSum, background
 from astrosearch.index.folder import SHARDS, locked, partial_folder, writing
@@ -290,7 +290,7 @@ def _write_vectors(
     papers = partial / SEGMENT / PAPERS
     stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
     dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
-    gather(partial, corpus, spec, plan, store, previous, dimension, load)
+    gather(partial, corpus, spec, plan, store, previous, dimension, load, reporter)
     return stats
 
 
@@ -303,26 +303,41 @@ def gather(
     previous: Index | None,
     dimension: int,
     load: Callable[[EncoderSpec], Encoder],
+    reporter: Reporter,
 ) -> None:
     """Write the vectors and the tokens of a segment whose texts are encoded.
 
     Args:
         dimension: of the vectors.
         load: makes the encoder; called only for tokens that are in no shard and not in `previous`.
+            If it is not to be had, they stay unknown: whoever needs them cuts the texts.
     """
     work = partial / SEGMENT
     with writing(partial), closing(TokenWriter(work, len(corpus))) as tokens:
         vectors = new_vectors(work / VECTORS, (len(corpus), dimension))
         plan.gather(vectors, tokens, previous, store)
         unknown = tokens.unknown()
-        if len(unknown) and spec.is_static:
-            encoder = load(spec)
-            if isinstance(encoder, LateInteraction):
-                for start in range(0, len(unknown), BLOCK):
-                    rows = unknown[start : start + BLOCK].tolist()
-                    texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
-                    tokens.add(rows, encoder.token_bags(texts))
+        encoder = _token_encoder(spec, load, reporter) if len(unknown) and spec.is_static else None
+        if encoder is not None:
+            for start in range(0, len(unknown), BLOCK):
+                rows = unknown[start : start + BLOCK].tolist()
+                texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
+                tokens.add(rows, encoder.token_bags(texts))
         tokens.finish()
+
+
+def _token_encoder(
+    spec: EncoderSpec, load: Callable[[EncoderSpec], Encoder], reporter: Reporter
+) -> LateInteraction | None:
+    """An encoder that compares tokens; None if this one does not, or cannot be loaded."""
+    try:
+        encoder = load(spec)
+    except AstrosearchError as error:
+        reporter.notify(
+            f"The tokens of the papers are not stored, a search cuts them anew: {error}"
+        )
+        return None
+    return encoder if isinstance(encoder, LateInteraction) else None
 
 
 def rows_with_same_text(

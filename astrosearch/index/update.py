@@ -209,7 +209,8 @@ def _write_vectors(
         local.request_approval(spec, plan.missing)
     papers = partial / SEGMENT / PAPERS
     stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
-    gather(partial, corpus, spec, plan, store, index, index.manifest.dimension, load)
+    dimension = index.manifest.dimension
+    gather(partial, corpus, spec, plan, store, index, dimension, load, reporter)
     return stats
 
 
