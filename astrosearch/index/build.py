@@ -62,6 +62,8 @@ BLOCK = 4_096
 SEGMENT = "segment"
 """The folder in a partial folder that becomes a segment."""
 
+NO_ROWS = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class BuildReport:
@@ -157,7 +159,8 @@ def build(
             vector_index.factory(
                 config.index_type, len(corpus), previous.manifest.dimension, config.memory
             )
-        stats = _write_vectors(partial, corpus, spec, load, engine, previous, reporter)
+        shared = rows_with_same_text(corpus, previous) if previous else NO_ROWS
+        stats = write_vectors(partial, corpus, spec, load, engine, previous, shared, reporter)
         source = source_text(record.sources)
         manifest = _finish(folder, partial, corpus, spec, record, config, source, reporter)
         shutil.rmtree(partial, ignore_errors=True)
@@ -245,7 +248,7 @@ def create(
         incoming.rename(work / PAPERS)
     with closing(Corpus(work / PAPERS)) as corpus:
         record = replace(record, sha256=corpus.digest())
-        stats = _write_vectors(partial, corpus, spec, load, engine, None, reporter)
+        stats = write_vectors(partial, corpus, spec, load, engine, None, NO_ROWS, reporter)
         config = merged(AnnConfig(AUTO, RECALL), index_type)
         _finish(folder, partial, corpus, spec, record, config, source, reporter, until)
     return stats
@@ -268,33 +271,35 @@ def _previous(folder: Path, reporter: Reporter) -> Index | None:
     return index
 
 
-def _write_vectors(
+def write_vectors(
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
     load: Callable[[EncoderSpec], Encoder],
     engine: Engine | None,
     previous: Index | None,
+    shared: tuple[NDArray[np.int64], NDArray[np.int64]],
     reporter: Reporter,
 ) -> EncodeStats:
-    """Write vectors.npy: rows of `previous` where the text is the same, the others encoded."""
-    nothing = np.zeros(0, dtype=np.int64)
-    shared = (nothing, nothing)
-    if previous:
-        shared = rows_with_same_text(corpus, previous)
+    """Write the vectors and the tokens of a segment; texts are encoded.
+
+    Args:
+        corpus: its papers.
+        previous: an index of the same encoder, if there is one.
+        shared: (p,) rows whose vectors `previous` has, ascending, and (p,) the rows there.
+    """
     store = ShardStore(partial, spec)
     plan = EncodePlan.make(corpus, shared, store)
     local = LocalEngine(load, corpus)
     if spec.is_service and len(plan.missing):
         local.request_approval(spec, plan.missing)
-    papers = partial / SEGMENT / PAPERS
-    stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
-    dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
-    gather(partial, corpus, spec, plan, store, previous, dimension, load, reporter)
+    stats = encode(plan, store, corpus, spec, engine or local, partial / SEGMENT / PAPERS, reporter)
+    dimension = previous.manifest.dimension if previous else store.dimension() or 0
+    _gather(partial, corpus, spec, plan, store, previous, dimension, load, reporter)
     return stats
 
 
-def gather(
+def _gather(
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
