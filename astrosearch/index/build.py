@@ -135,7 +135,7 @@ def build(
             )
         corpus = stack.enter_context(closing(Corpus(work / PAPERS)))
         record = _corpus_record(sources, selection, corpus, intake, states)
-        previous = _previous(folder, reporter)
+        previous = sound_index(folder, reporter, "all texts are encoded again")
         if previous:
             stack.enter_context(previous)
         config = AnnConfig(AUTO, RECALL)
@@ -254,8 +254,12 @@ def create(
     return stats
 
 
-def _previous(folder: Path, reporter: Reporter) -> Index | None:
-    """The index that is there, if it is sound."""
+def sound_index(folder: Path, reporter: Reporter, otherwise: str) -> Index | None:
+    """The index that is there; None if there is none, or if it cannot be used.
+
+    Args:
+        otherwise: what happens if it cannot be used, for the line that says so.
+    """
     if not (folder / paths.MANIFEST).exists():
         return None
     try:
@@ -264,9 +268,7 @@ def _previous(folder: Path, reporter: Reporter) -> Index | None:
             index.close()
             raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
     except (IndexDamaged, sqlite3.DatabaseError) as error:
-        reporter.notify(
-            f"The index that was there cannot be used, all texts are encoded again: {error}"
-        )
+        reporter.notify(f"The index that was there cannot be used, {otherwise}: {error}")
         return None
     return index
 

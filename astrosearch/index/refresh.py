@@ -16,11 +16,10 @@ from astrosearch.corpus.sources import Change
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError, CorpusError, IndexDamaged, InputError, NothingFound
 from astrosearch.index.arxiv import ArxivHarvest, Making, Service
-from astrosearch.index.build import file_states, selection_record
+from astrosearch.index.build import file_states, selection_record, sound_index
 from astrosearch.index.folder import locked, update_folder, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord, Manifest, source_text
 from astrosearch.index.merge import fold_if_due
-from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage
 from astrosearch.index.update import Growth, grow
 from astrosearch.paths import MANIFEST
@@ -104,29 +103,17 @@ def build_from_arxiv(
     began = time.monotonic()
     with locked(folder), update_folder(folder) as partial:
         record, state = arxiv_record(folder, selection, making.spec)
-        anew = _is_damaged(folder, making.reporter)
-        if anew:
+        sound = sound_index(folder, making.reporter, "it is made anew")
+        if sound is None:
             state = ArxivState(state.set, state.since)
+        else:
+            sound.close()
         growth = ArxivHarvest(
-            folder, partial, record, state, selection, service, making, anew=anew
+            folder, partial, record, state, selection, service, making, anew=sound is None
         ).run()
         if not (folder / MANIFEST).exists():
             raise NothingFound(f"arXiv has no papers of {selection.category} in these days")
         return UpdateReport(growth, Manifest.read(folder), time.monotonic() - began)
-
-
-def _is_damaged(folder: Path, reporter: Reporter) -> bool:
-    """Whether an index is there that cannot be used."""
-    if not (folder / MANIFEST).exists():
-        return False
-    try:
-        with Index(folder) as index:
-            if damaged := index.manifest.verify(folder):
-                raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
-    except IndexDamaged as error:
-        reporter.notify(f"The index that was there cannot be used, it is made anew: {error}")
-        return True
-    return False
 
 
 def arxiv_record(
