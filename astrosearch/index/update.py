@@ -241,11 +241,7 @@ def _publish(
             built=now,
             tool=__version__,
             files={
-                **{
-                    name: file
-                    for name, file in manifest.files.items()
-                    if not name.startswith(prefix)
-                },
+                **manifest.files_without(manifest.words),
                 **moved(partial / SEGMENT, folder / segment.folder),
                 **moved(partial / WORDS, folder / words, (folder / manifest.words, known)),
             },
