@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.corpus.store import Corpus, Match, Part, with_change
+from astrosearch.corpus.store import Corpus, Match, Part, blocks, with_change
 from astrosearch.corpus.writer import ends, recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from astrosearch.text.bibcode import Bibcode
 
 Rows = NDArray[np.int64]
-
-_BLOCK = 500
-"""Papers of a stream that are read at a time."""
 
 
 class SegmentedCorpus:
@@ -96,8 +93,7 @@ class SegmentedCorpus:
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
-        iterator = iter(rows)
-        while block := [int(row) for row in islice(iterator, _BLOCK)]:
+        for block in blocks(rows):
             yield from self.papers(block)
 
     def row_of(self, paper_id: str) -> int:
