@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
+from astrosearch.corpus.recency import ends, recency
 from astrosearch.corpus.store import Corpus, Match, Part, blocks, with_change
-from astrosearch.corpus.writer import ends, recency
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 

@@ -23,8 +23,9 @@ from astrosearch.corpus import arxiv
 from astrosearch.corpus.harvest import ETIQUETTE, Checkpoint, Etiquette, harvest
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.oai import ARXIV_OAI, HarvestRequest
+from astrosearch.corpus.recency import recency
 from astrosearch.corpus.store import Corpus
-from astrosearch.corpus.writer import CorpusWriter, recency
+from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import NothingFound
 from astrosearch.index.build import create

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__
+from astrosearch.corpus.recency import ends
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus, with_change
-from astrosearch.corpus.writer import CorpusWriter, ends
+from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError
 from astrosearch.index.background import VectorSum
