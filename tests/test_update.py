@@ -21,12 +21,11 @@ from astrosearch.index.manifest import Manifest
 from astrosearch.index.merge import merge
 from astrosearch.index.papers import open_papers
 from astrosearch.index.refresh import update as update_index
-from astrosearch.index.shards import SHARD
 from astrosearch.index.update import Growth
 from tests.arxiv_service import Arxiv, invented, serve, text_of
 from tests.conftest import LONG, Run, kaggle_line
 from tests.letters import SPEC, Letters, build_letters, letters_paper, write_letters
-from tests.reporters import Watch
+from tests.reporters import StopAfter, Stopped
 
 TODAY = datetime.now(UTC).date()
 DAY = timedelta(days=1)
@@ -251,21 +250,12 @@ def test_a_sample_is_drawn_anew_from_all_lines(run: Run, snapshot: Path, tiny_ll
     assert_equal(run, "main", "whole")
 
 
-class Stopped(Exception):
-    pass
-
-
-def stop_after_two_shards(done: int, total: int) -> None:
-    if done == 2 * SHARD:
-        raise Stopped
-
-
 def test_a_stopped_build_goes_on_after_an_update(tmp_path: Path) -> None:
     source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
     papers = [letters_paper(number) for number in range(150)]
     build_letters(folder, write_letters(source, papers))
     other = replace(SPEC, revision="2")
-    watch = Watch(stop_after_two_shards)
+    watch = StopAfter(2)
     with pytest.raises(Stopped):
         build(folder, [source], Selection(), other, Letters, reporter=watch)
     assert update_index(folder, Letters).growth == Growth()
@@ -274,7 +264,7 @@ def test_a_stopped_build_goes_on_after_an_update(tmp_path: Path) -> None:
     merge(folder)
     assert not build_letters(folder, source).changed
     report = build(folder, [source], Selection(), other, Letters)
-    assert (report.encoded, report.reused) == (151 - 2 * SHARD, 2 * SHARD)
+    assert (report.encoded, report.reused) == (151 - watch.encoded, watch.encoded)
     assert not folder.with_name(".index.partial").exists()
 
 
@@ -282,13 +272,13 @@ def test_a_stopped_update_goes_on_after_a_stopped_build(tmp_path: Path) -> None:
     source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
     build_letters(folder, write_letters(source, [letters_paper(200)]))
     write_letters(source, [letters_paper(number) for number in (200, *range(150))])
-    watch = Watch(stop_after_two_shards)
+    watch = StopAfter(2)
     with pytest.raises(Stopped):
         update_index(folder, Letters, reporter=watch)
     other = replace(SPEC, revision="2")
     with pytest.raises(Stopped):
-        build(folder, [source], Selection(), other, Letters, reporter=watch)
-    assert update_index(folder, Letters).growth.encoded == 150 - 2 * SHARD
+        build(folder, [source], Selection(), other, Letters, reporter=StopAfter(1))
+    assert update_index(folder, Letters).growth.encoded == 150 - watch.encoded
     assert folder.with_name(".index.partial").exists()
     remove(folder)
     assert not folder.with_name(".index.partial").exists()
