@@ -109,7 +109,8 @@ def index(
     NAME, the index is called main. For an existing index, only new and changed abstracts are
     encoded. If a build is stopped or killed, run the same command again to resume it.
 
-    With --arxiv, the newest papers come first, and what has come can be searched at once.
+    With --arxiv, the newest papers come first, and what has come can be searched at once. An index
+    of files of a category gets arXiv as one more source, from the day --since on.
 
     \b
     astrosearch index
@@ -210,6 +211,8 @@ def _check_arxiv(
     Raises:
         UsageError: if options do not go together.
     """
+    from astrosearch import paths
+
     is_present = is_of_arxiv(folder)
     if sources and is_present:
         raise click.UsageError(
@@ -230,7 +233,7 @@ def _check_arxiv(
         "--strict": strict,
         "--limit": options["limit"],
         "--sample": options["sample"],
-        "--kind": kind if is_present else None,
+        "--kind": kind if (folder / paths.MANIFEST).exists() else None,
     }
     for option, value in without_effect.items():
         if value:
@@ -244,6 +247,7 @@ def _index_arxiv(
     from dataclasses import replace as changed
     from datetime import UTC, date, datetime
 
+    from astrosearch import paths
     from astrosearch.corpus.arxiv import EARLIEST, estimate
     from astrosearch.corpus.harvest import Etiquette
     from astrosearch.corpus.intake import Selection
@@ -254,7 +258,7 @@ def _index_arxiv(
     selection = Selection(
         **{name: options[name] for name in ("category", "primary_only", "since", "until")}
     )
-    if is_of_arxiv(folder):
+    if (folder / paths.MANIFEST).exists():
         present = selection_of(Manifest.read(folder, check_files=False).corpus, folder.name)
         if selection == Selection():
             selection = present

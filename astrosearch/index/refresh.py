@@ -88,7 +88,8 @@ def update(
 def build_from_arxiv(
     folder: Path, selection: Selection, service: Service, making: Making
 ) -> UpdateReport:
-    """Make an index of arXiv, or go on with it.
+    """Make an index of arXiv, go on with it, or make arXiv a source of one that was built from
+    files.
 
     Args:
         folder: of the index, whether or not it exists yet.
@@ -103,13 +104,16 @@ def build_from_arxiv(
     began = time.monotonic()
     with locked(folder), update_folder(folder) as partial:
         record, state = arxiv_record(folder, selection, making.spec)
-        sound = sound_index(folder, making.reporter, "it is made anew")
+        later = ", its files come with the next update" if record.sources else ""
+        sound = sound_index(folder, making.reporter, f"it is made anew{later}")
         if sound is None:
+            record = CorpusRecord(record.sources, record.selection)
             state = ArxivState(state.set, state.since)
         else:
             sound.close()
+        kept = selection_of(record, folder.name)
         growth = ArxivHarvest(
-            folder, partial, record, state, selection, service, making, anew=sound is None
+            folder, partial, record, state, kept, service, making, anew=sound is None
         ).run()
         if not (folder / MANIFEST).exists():
             raise NothingFound(f"arXiv has no papers of {selection.category} in these days")
@@ -121,22 +125,24 @@ def arxiv_record(
 ) -> tuple[CorpusRecord, ArxivState]:
     """What the manifest is to say of an index of arXiv that is there, or is to be made.
 
+    Args:
+        selection: the same as the index has goes on with it. Another `since` is the day from which
+            on arXiv is asked; an index that was built from files keeps its earlier papers.
+
     Raises:
         InputError: if the index that is there is another one, or the selection has no category.
     """
+    since = str(selection.since or EARLIEST)
+    exists = (folder / MANIFEST).exists()
+    manifest = Manifest.read(folder, check_files=False) if exists else None
+    if manifest is not None and manifest.corpus.arxiv is None:
+        _check_files(folder.name, manifest.corpus, selection_of(manifest.corpus, folder.name))
     if selection.category is None:
         raise InputError("an index of arXiv is of a category")
-    since = str(selection.since or EARLIEST)
-    if not (folder / MANIFEST).exists():
-        state = ArxivState(set_spec(selection.category), since)
-        return CorpusRecord((), selection_record(selection)), state
-    manifest = Manifest.read(folder, check_files=False)
+    fresh = ArxivState(set_spec(selection.category), since)
+    if manifest is None:
+        return CorpusRecord((), selection_record(selection)), fresh
     record, present = manifest.corpus, selection_of(manifest.corpus, folder.name)
-    if record.arxiv is None:
-        raise InputError(
-            f"index {folder.name} was built from files ({source_text(record.sources)}); choose "
-            "another name for one of arXiv"
-        )
     if manifest.encoder != spec:
         raise InputError(
             f"index {folder.name} was built with {manifest.encoder}, not {spec}; choose another "
@@ -147,13 +153,34 @@ def arxiv_record(
             f"index {folder.name} is of other papers ({dict(record.selection)}); choose another "
             "name"
         )
+    if record.arxiv is None:
+        return record, fresh
+    if selection == present or since == record.arxiv.since:
+        return record, record.arxiv
     if since > record.arxiv.since:
         raise InputError(f"index {folder.name} has the papers since {record.arxiv.since} already")
-    if since < record.arxiv.since:
-        # Older papers that changed since were seen and passed over: all is asked for again.
-        state = ArxivState(record.arxiv.set, since)
-        return replace(record, selection=selection_record(selection)), state
-    return record, record.arxiv
+    # Older papers that changed since were seen and passed over: all is asked for again.
+    if present.since is not None:
+        record = replace(record, selection=selection_record(selection))
+    return record, fresh
+
+
+def _check_files(name: str, record: CorpusRecord, selection: Selection) -> None:
+    """
+    Raises:
+        InputError: if arXiv cannot be a source of an index that was built from files.
+    """
+    sources = f"index {name} was built from files ({source_text(record.sources)})"
+    if selection.limit or selection.sample:
+        raise InputError(
+            f"{sources} and has a part of them ({dict(record.selection)}); choose another name for "
+            "one of arXiv"
+        )
+    if selection.category is None:
+        raise InputError(
+            f"{sources} without --category, and arXiv is read by category; build it again with "
+            "one, or choose another name for one of arXiv"
+        )
 
 
 def selection_of(record: CorpusRecord, name: str) -> Selection:
