@@ -734,6 +734,39 @@ def test_an_index_of_format_2_is_read_as_it_was_written(home: Path, run: Run, na
         assert json.loads(json.dumps(index.manifest.as_record())) == record
 
 
+def test_an_index_of_format_3_is_read_as_it_was_written(home: Path, run: Run) -> None:
+    """tests/frozen/README.md says how it was made."""
+    folder = home / "indexes/grown"
+    shutil.copytree(FROZEN / "format-3/grown", folder)
+    assert "grown: 23 papers, 38 files, sound" in run("indexes", "verify", "grown").stdout
+    ask = ("query", "white dwarf NGC1068", "--mode", "lexical", "-k", 4, "--format", "json")
+    hits = json.loads(run(*ask).stdout)["hits"]
+    # The paper of row 20 took the place of that of row 3; that of row 5 was withdrawn.
+    found = ["1602.00013", "1504.00003", "1612.00023", "1511.00010"]
+    assert [hit["id"] for hit in hits] == found
+    scores = [14.3711, 9.4691, 8.5610, 5.6880]
+    assert [hit["score"] for hit in hits] == pytest.approx(scores, abs=1e-3)
+    similar_ids = run("similar", "1504.00003", "-k", 4, "--format", "ids")
+    assert similar_ids.stdout.split() == ["1602.00013", "1612.00023", "1608.00019", "1604.00015"]
+    run("show", "1506.00005", "--index", "grown", code=4)
+    with Index(folder) as index:
+        assert not index.vector_index.is_exact
+        assert index.dead.tolist() == [3, 5]
+        assert index.corpus.withdrawn() == {"1506.00005": (2, "2016-05-06")}
+        [paper] = index.corpus.papers([20])
+        assert (paper.version, paper.journal_ref) == (2, "Letters 3, 103 (2016)")
+        bags = index.tokens.bags(np.array([0, 20, 24]))
+        assert [(len(bag.tokens), bag.counts.sum()) for bag in bags] == [
+            (25, 73),
+            (21, 52),
+            (28, 68),
+        ]
+        assert index.manifest.weak_match == 0.388
+        record = json.loads((folder / "manifest.json").read_bytes())
+        del record["manifest_sha256"]
+        assert json.loads(json.dumps(index.manifest.as_record())) == record
+
+
 def test_an_index_notices_that_another_took_its_place(frozen: Path) -> None:
     with Index(frozen) as index:
         assert index.is_current()
