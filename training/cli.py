@@ -462,7 +462,7 @@ def whiten(
 @click.option(
     "--pairs",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='{"id", "relevant"} in each line, what a paper cites; for query and dense, its title asks.',
+    help='{"id", "relevant"} in each line: what a paper cites, which its title may ask for.',
 )
 @click.option(
     "--fold",

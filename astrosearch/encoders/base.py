@@ -281,8 +281,8 @@ def encode_all(encoder: Encoder, texts: Sequence[str], task: str, reporter: Repo
 class Encoded(NamedTuple):
     """A shard of texts, encoded."""
 
-    number: int
-    """Of the shard, from 0."""
+    rows: NDArray[np.int64]
+    """(n,) of their papers."""
     vectors: Vectors
     """(n, dimension) float32, unit rows."""
     tokens: int
