@@ -74,12 +74,12 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
     weights = Weights(features, (), (), slope=1.5, offset=-2.0, best=-0.5)
     signals = table("258", cosine=[0.8, 0.4, 0.2], recall=[0.4, 0.5, 0.6])
     scores = weights.scores(signals)
-    np.testing.assert_allclose(scores, [4.0, 1.0, 0.0])
+    np.testing.assert_allclose(scores, [4.0, 1.0, 0.0], atol=1e-9)
     given = weights.given(signals)
-    np.testing.assert_allclose(given["meaning"], [4.0, 0.0, -2.0])
-    np.testing.assert_allclose(given["query in paper"], [0.0, 1.0, 2.0])
-    np.testing.assert_allclose(given["paper in query"], 0.0)  # not known: like an average one
-    np.testing.assert_allclose(sum(given.values()), scores)
+    np.testing.assert_allclose(given["meaning"], [4.0, 0.0, -2.0], atol=1e-9)
+    np.testing.assert_allclose(given["query in paper"], [0.0, 1.0, 2.0], atol=1e-9)
+    np.testing.assert_allclose(given["paper in query"], 0.0, atol=1e-9)  # not known: like an average one
+    np.testing.assert_allclose(sum(given.values()), scores, atol=1e-9)
     chances = weights.chances(scores)
     np.testing.assert_allclose(np.log(chances / (1 - chances)), 1.5 * scores - 4.0)
 

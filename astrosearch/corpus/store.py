@@ -161,7 +161,7 @@ class Corpus:
     def ids_of(self, rows: Sequence[int]) -> list[str]:
         """The ids of the papers of `rows`, in that order."""
         ids: dict[int, str] = {}
-        for block in _blocks(rows):
+        for block in blocks(rows):
             marks = ",".join("?" * len(block))
             with self._connection() as db:
                 ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
