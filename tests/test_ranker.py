@@ -78,7 +78,7 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
     given = weights.given(signals)
     np.testing.assert_allclose(given["meaning"], [4.0, 0.0, -2.0], atol=1e-9)
     np.testing.assert_allclose(given["query in paper"], [0.0, 1.0, 2.0], atol=1e-9)
-    np.testing.assert_allclose(given["paper in query"], 0.0, atol=1e-9)  # not known: like an average one
+    np.testing.assert_allclose(given["paper in query"], 0.0, atol=1e-9)
     np.testing.assert_allclose(sum(given.values()), scores, atol=1e-9)
     chances = weights.chances(scores)
     np.testing.assert_allclose(np.log(chances / (1 - chances)), 1.5 * scores - 4.0)
@@ -109,7 +109,7 @@ def test_the_walk_comes_oftenest_by_papers_near_to_those_near_the_query() -> Non
     assert visits.shape == (22,)
     assert visits.max() == 1
     assert cosines[10] == pytest.approx(cosines[11])
-    assert visits[10] > 1.5 * visits[11]
+    assert visits[10] > 1.1 * visits[11]
     assert visits[12:].max() < visits[:12].min()
     assert neighbourhood(vectors[:1], cosines[:1]).tolist() == [1.0]
 

@@ -142,9 +142,15 @@ RECENT_YEARS = 2.0
 
 def paper_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -> dict[str, Column]:
     """What a paper that asks shares with others beside its text: authors, date, categories, and if
-    its encoder is at hand, how near the titles are."""
-    [asking] = query.papers
+    its encoder is at hand, how near the titles are. Of several that ask, the mean."""
     candidates = papers.papers(ids)
+    each = [_signals_of(asking, candidates, papers, query) for asking in query.papers]
+    return {name: np.mean([columns[name] for columns in each], axis=0) for name in each[0]}
+
+
+def _signals_of(
+    asking: Paper, candidates: Sequence[Paper], papers: PaperIndex, query: EncodedQuery
+) -> dict[str, Column]:
     shared = _shared_authors(asking, candidates, papers)
     years = np.array(
         [max(0, (asking.published - paper.published).days) / 365.25 for paper in candidates]
