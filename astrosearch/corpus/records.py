@@ -59,10 +59,10 @@ def paper_from_record(record: object) -> Paper:
     except (AttributeError, TypeError) as error:
         raise RecordError("bad field", f"a field has an odd value ({error})") from None
     paper_id, version = _id(fields.get("id"))
-    abstract = _fold(without_markup(_text(fields, "abstract")))
+    abstract = _plain_text(fields, "abstract")
     if not abstract or _NO_ABSTRACT.fullmatch(abstract):
         raise RecordError("no abstract", f"{paper_id} has no abstract")
-    title = _fold(without_markup(_text(fields, "title")))
+    title = _plain_text(fields, "title")
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
@@ -247,7 +247,7 @@ def _name(author: str | Mapping[str, Any]) -> str:
 def _names_from_parts(parsed: object) -> tuple[str, ...]:
     """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
     if not isinstance(parsed, list) or not all(
-        isinstance(parts, list) and all(isinstance(part, str) for part in parts) for parts in parsed
+        isinstance(parts, list) and {*map(type, parts)} <= {str} for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
     names = (name_from_parts(*map(tidy, [*parts, "", "", ""][:3])) for parts in parsed)
@@ -256,8 +256,9 @@ def _names_from_parts(parsed: object) -> tuple[str, ...]:
 
 def _fold(text: str) -> str:
     """White space folded, control characters gone: they could take over a terminal."""
-    if text.isprintable() and "  " not in text:
-        return text.strip()
+    line = text.replace("\n", " ")  # the snapshot's lines are broken
+    if line.isprintable():
+        return line.strip() if "  " not in line else " ".join(line.split())
     return " ".join(_CONTROL.sub("", _SPACE.sub(" ", text)).split())
 
 
@@ -268,6 +269,13 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise RecordError("bad field", f"{name} is a {type(value).__name__}, not a text")
     return _fold(value)
+
+
+def _plain_text(fields: Mapping[str, Any], name: str) -> str:
+    """`_text` without markup."""
+    text = _text(fields, name)
+    plain = without_markup(text)
+    return text if plain is text else _fold(plain)
 
 
 def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:

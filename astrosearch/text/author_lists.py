@@ -14,6 +14,7 @@ from astrosearch.text.authors import (
     GROUP,
     GROUP_STEMS,
     INSTITUTION,
+    PARTICLES,
     bare_name,
     initials_from,
     is_bare_initials,
@@ -79,7 +80,18 @@ def agrees(names: Sequence[str], text: str) -> bool:
 
 
 def _is_bare(name: str) -> bool:
+    words = name.split()
+    if (
+        len(words) > 1
+        and not ("," in name or "~" in name)
+        and not is_suffix(words[-1])
+        and words[0].lower() not in _BEFORE_A_BARE_NAME
+    ):
+        return False  # the first word is a given name, or all are the name of a group
     return not split_name(name).given and not is_group(name)
+
+
+_BEFORE_A_BARE_NAME = PARTICLES | {"et"}
 
 
 def _cleaned_parts(text: str) -> list[_Part]:
