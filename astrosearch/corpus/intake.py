@@ -237,8 +237,8 @@ def import_papers(
         strict: whether the first refused line ends it.
         starts: of plain files of which not all is read, the bytes that are passed over.
         may_be_empty: whether there may be no papers.
-        workers: processes that may parse lines beside this one; by default by the cores there are.
-            They make no difference but in time.
+        workers: processes that parse beside this one, which makes no difference but in time; by
+            default by the size of the sources and the cores there are (`parsing.Parser`).
 
     Raises:
         CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and

@@ -128,16 +128,17 @@ class Parser:
     def __init__(self, selection: "Selection", workers: int | None = None) -> None:
         """
         Args:
-            workers: processes beside this one; by default one for each core, at most
-                `MOST_WORKERS`, and none where there is only one core.
+            workers: processes beside this one, from the first line on. By default there is one
+                for each core, at most `MOST_WORKERS`, once it turns out that they have enough to
+                do; and none where there is only one core.
         """
         cores = available_cores()
-        if workers is None:
-            workers = min(cores, MOST_WORKERS) if cores > 1 else 0
         self._selection = selection
-        self._most = workers
+        self._most = (min(cores, MOST_WORKERS) if cores > 1 else 0) if workers is None else workers
+        self._alone = BATCHES_ALONE if workers is None else 0
+        """Batches that are yet to be parsed here."""
+        self._patience = 0 if workers is None else None
         self._workers: deque[_Worker] = deque()
-        self._alone = 0
         self._are_up = False
 
     def close(self) -> None:
@@ -164,7 +165,7 @@ class Parser:
                 break
             lines = [line for line in batch.lines if line is not None]
             if not self._has_workers():
-                self._alone += 1
+                self._alone -= 1
                 yield batch, (row_in(line, self._selection) for line in lines)
                 continue
             # A worker has one batch at a time, so that it either reads or writes: nobody waits for
@@ -184,10 +185,10 @@ class Parser:
 
     def _has_workers(self) -> bool:
         """Whether the other processes are up; they are started when there is work for them."""
-        if not self._are_up and self._most and self._alone >= BATCHES_ALONE:
+        if not self._are_up and self._most and self._alone <= 0:
             while len(self._workers) < self._most:
                 self._workers.append(_Worker(self._selection))
-            self._are_up = all(worker.is_up() for worker in self._workers)
+            self._are_up = all(worker.is_up(self._patience) for worker in self._workers)
         return self._are_up
 
 
@@ -219,10 +220,11 @@ class _Worker:
         self._is_up = False
         self.send(selection)
 
-    def is_up(self) -> bool:
+    def is_up(self, patience: float | None) -> bool:
+        """Whether it has started, after `patience` seconds at most; None for all it takes."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
-            if not self._is_up and selector.select(timeout=0):
+            if not self._is_up and selector.select(patience):
                 self._is_up = self.receive() == []
         return self._is_up
 

@@ -24,7 +24,7 @@ from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
 from astrosearch.papers import ArxivId, Paper, month_of_id, normal_category, parse_id
 from astrosearch.text.author_lists import agrees, split_authors
-from astrosearch.text.authors import is_group, name_from_parts, split_name, tidy
+from astrosearch.text.authors import is_group, name_from_parts, plain_name, split_name, tidy
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
@@ -177,10 +177,17 @@ def _categories(value: object) -> tuple[str, ...]:
         raise TypeError("categories is an object")
     items = [value] if isinstance(value, str) else filter(None, cast(list[str], value or []))
     text = " ".join(items)
+    return _known_categories(text) if len(text) < 100 else _categories_in(text)
+
+
+def _categories_in(text: str) -> tuple[str, ...]:
     text = _RANK.sub(" ", _fold(text))
     names = _IN_BRACKETS.findall(text) or re.split(r"(?:[\s,;|/&·()\[\]'\"]|\band\b)+", text)
     return tuple(dict.fromkeys(_category(name) for name in names if not _NOT_ARXIV.search(name)))
 
+
+_known_categories = lru_cache(maxsize=1024)(_categories_in)
+"""A corpus has few thousand combinations of them, most of them rare."""
 
 _RANK = re.compile(r"\((?:primary|secondary)\)", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\(([A-Za-z-]+(?:\.[A-Za-z-]+)?)\)")
@@ -250,7 +257,13 @@ def _names_from_parts(parsed: object) -> tuple[str, ...]:
         isinstance(parts, list) and {*map(type, parts)} <= {str} for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
-    names = (name_from_parts(*map(tidy, [*parts, "", "", ""][:3])) for parts in parsed)
+    names = []
+    for parts in parsed:
+        family, given, suffix = [*parts, "", "", ""][:3]
+        names.append(
+            plain_name(family, given, suffix)
+            or name_from_parts(tidy(family), tidy(given), tidy(suffix))
+        )
     return tuple(filter(None, names))
 
 

@@ -56,7 +56,7 @@ def split_authors(text: str) -> tuple[str, ...]:
     # Nine lists of ten are `Given Family, G. Family`: one look spares them all the others.
     head, joined, last = text.rpartition(" and ")
     plain = f"{head.removesuffix(',')}, {last}" if joined and "," not in last else text
-    if _ORDINARY.fullmatch(plain) and not _holds_odd_words(plain):
+    if _ORDINARY.fullmatch(plain) and not _holds_odd_words(plain) and "' t " not in plain:
         return tuple(plain.split(", "))
     names = _names(_cleaned_parts(text))
     persons = [name for name in names if name != ET_AL]
@@ -105,7 +105,7 @@ def _cleaned_parts(text: str) -> list[_Part]:
 _WORD = r"(?:[^\W\d_]|['’-]|\.(?![^\W\d_]{2}))*"
 # The last word is a family name: not initials, not in capitals.
 _ORDINARY_NAME = (
-    rf"[A-ZÀ-Ž](?![A-ZÀ-Ž]){_WORD} (?:[^\W\d_]{_WORD} )*"
+    rf"[A-ZÀ-Ž](?![A-ZÀ-ÖØ-ÞĀ-Ž]){_WORD} (?:[^\W\d_]{_WORD} )*"
     r"[A-ZÀ-Ž](?:[^\W\d_]|['’-])*(?<=[a-zß-ž])"
 )
 _ORDINARY = re.compile(rf"{_ORDINARY_NAME}(?:, {_ORDINARY_NAME})*")

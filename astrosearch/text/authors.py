@@ -237,14 +237,22 @@ def without_particles(words: list[str]) -> tuple[str, str]:
     return " ".join(words[:first]), " ".join(words[first:])
 
 
+def plain_name(family: str, given: str, suffix: str) -> str:
+    """The stored form of a name for which one look is enough, as for nineteen of twenty; else
+    empty, and `name_from_parts` knows."""
+    if suffix or (given and " " in family):
+        return ""
+    name = f"{given} {family}" if given else family
+    return name if _PLAIN_NAME.fullmatch(name) else ""
+
+
 def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     """The stored form of a name of known parts; empty if there is nothing of it.
 
     >>> name_from_parts("Mac Lean", "Mordecai"), name_from_parts("Mac Lean Berg", "Mordecai")
     ('Mordecai Mac Lean', 'Mac Lean Berg, Mordecai')
     """
-    # Two of three names are plain: one look spares them all that follows, which changes none.
-    if not suffix and " " not in family and _PLAIN_NAME.fullmatch(plain := f"{given} {family}"):
+    if plain := plain_name(family, given, suffix):
         return plain
     family, given, suffix = (bare_name(part) for part in (family, given, suffix))
     natural = " ".join(filter(None, (given, family, suffix)))
@@ -262,7 +270,12 @@ def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
 # suffix or a title, or anything of the name of a group.
 _NOT_PLAIN = "|".join(
     word.title()
-    for word in (*PARTICLES, *OF_FAMILIES, *SUFFIXES, *"dr et for on others prof representing".split())
+    for word in (
+        *PARTICLES,
+        *OF_FAMILIES,
+        *SUFFIXES,
+        *"dr et for on others prof representing".split(),
+    )
 )
 _NOT_OF_GROUPS = "".join(("(?!", "|".join(re.escape(stem.title()) for stem in GROUP_STEMS), ")"))
 _CAPITAL, _SMALL = "[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]"
