@@ -231,8 +231,10 @@ def _authors(fields: Mapping[str, Any]) -> tuple[str, ...]:
     text = "" if isinstance(fields.get("authors"), list) else _text(fields, "authors")
     if not parsed:
         return split_authors(text)
-    names = _names_from_parts(parsed)
-    return names if names and (not text or agrees(names, text)) else split_authors(text)
+    names, are_whole = _names_from_parts(parsed)
+    return (
+        names if names and (not text or are_whole or agrees(names, text)) else split_authors(text)
+    )
 
 
 def _name(author: str | Mapping[str, Any]) -> str:
@@ -251,20 +253,21 @@ def _name(author: str | Mapping[str, Any]) -> str:
     return name_from_parts(tidy(family), tidy(" ".join(given)), tidy(author.get("suffix") or ""))
 
 
-def _names_from_parts(parsed: object) -> tuple[str, ...]:
-    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
+def _names_from_parts(parsed: object) -> tuple[tuple[str, ...], bool]:
+    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`, and whether each name is plain
+    and has a given name, so that it agrees with any list."""
     if not isinstance(parsed, list) or not all(
         isinstance(parts, list) and {*map(type, parts)} <= {str} for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
     names = []
+    are_whole = True
     for parts in parsed:
         family, given, suffix = [*parts, "", "", ""][:3]
-        names.append(
-            plain_name(family, given, suffix)
-            or name_from_parts(tidy(family), tidy(given), tidy(suffix))
-        )
-    return tuple(filter(None, names))
+        name = plain_name(family, given, suffix)
+        are_whole = are_whole and bool(name and given)
+        names.append(name or name_from_parts(tidy(family), tidy(given), tidy(suffix)))
+    return tuple(filter(None, names)), are_whole
 
 
 def _fold(text: str) -> str:
