@@ -233,7 +233,7 @@ def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
     assert len(with_abstracts) == 2
 
 
-FIRST = {
+FIRST: dict[str, object] = {
     "rank": 1,
     "match": 74,
     "score": 0.7431,
