@@ -528,8 +528,8 @@ def test_similar_leaves_out_what_it_was_asked_with(
     index = Index(tmp_path / "one")
     ids = [paper.id for paper in index.corpus.papers([3, 9])]
     searcher = Searcher(index)
-    hits = searcher.similar(ids, k=150)
-    assert searcher.similar([*ids, ids[0]], k=150) == hits
+    hits = searcher.similar(ids, k=150, mode="dense")
+    assert searcher.similar([*ids, ids[0]], k=150, mode="dense") == hits
     assert len(hits) == 148
     assert not {hit.paper.id for hit in hits} & set(ids)
     vectors = np.asarray(index.vectors).astype(np.float32)
@@ -714,7 +714,7 @@ def test_an_index_of_format_2_is_read_as_it_was_written(home: Path, run: Run, na
     hits = [(hit["id"], hit["score"]) for hit in lexical["hits"]]
     assert [paper for paper, _ in hits] == ["1602.00013", "1504.00003", "1511.00010"]
     assert [score for _, score in hits] == pytest.approx([14.3263, 9.8032, 4.7357], abs=1e-3)
-    similar_ids = run("similar", "1504.00003", "-k", 4, "--format", "ids")
+    similar_ids = run("similar", "1504.00003", "-k", 4, "--mode", "dense", "--format", "ids")
     assert similar_ids.stdout.split() == ["1508.00007", "1510.00009", "1502.00001", "1602.00013"]
     assert "by their vectors alone" in similar_ids.stderr
     with Index(folder) as index:
@@ -746,7 +746,7 @@ def test_an_index_of_format_3_is_read_as_it_was_written(home: Path, run: Run) ->
     assert [hit["id"] for hit in hits] == found
     scores = [14.3711, 9.4691, 8.5610, 5.6880]
     assert [hit["score"] for hit in hits] == pytest.approx(scores, abs=1e-3)
-    similar_ids = run("similar", "1504.00003", "-k", 4, "--format", "ids")
+    similar_ids = run("similar", "1504.00003", "-k", 4, "--mode", "dense", "--format", "ids")
     assert similar_ids.stdout.split() == ["1602.00013", "1612.00023", "1608.00019", "1604.00015"]
     run("show", "1506.00005", "--index", "grown", code=4)
     with Index(folder) as index:

@@ -71,7 +71,7 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
         Feature("recall", False, 0.4, 0.1, 1.0),
         Feature("share_3", False, 0.0, 1.0, -3.0),
     )
-    weights = Weights(features, (), (), slope=1.5, offset=-2.0, best=-0.5)
+    weights = Weights(features, (), (), (1.5, -0.5, -2.0, 1.0, 0.5, 0.25))
     signals = table("258", cosine=[0.8, 0.4, 0.2], recall=[0.4, 0.5, 0.6])
     scores = weights.scores(signals)
     np.testing.assert_allclose(scores, [4.0, 1.0, 0.0], atol=1e-9)
@@ -80,8 +80,12 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
     np.testing.assert_allclose(given["query in paper"], [0.0, 1.0, 2.0], atol=1e-9)
     np.testing.assert_allclose(given["paper in query"], 0.0, atol=1e-9)
     np.testing.assert_allclose(sum(given.values()), scores, atol=1e-9)
-    chances = weights.chances(scores)
+    chances = weights.chances(scores, signals)
     np.testing.assert_allclose(np.log(chances / (1 - chances)), 1.5 * scores - 4.0)
+    signals.columns["exact"] = np.array([0.1, 0.8, 0.3])
+    chances = weights.chances(scores, signals)
+    logits = (1.5 + 0.5 * 0.8) * scores + (-0.5 + 0.25 * 0.8) * 4.0 - 2.0 + 0.8
+    np.testing.assert_allclose(np.log(chances / (1 - chances)), logits)
 
 
 @pytest.mark.parametrize("task", ["query", "dense", "related", "cite"])
@@ -90,7 +94,9 @@ def test_the_weights_that_ship_know_their_signals(task: Task) -> None:
     names = {name for group in GROUPS.values() for name in group}
     assert {feature.signal for feature in weights.features} <= names
     assert all(feature.deviation > 0 for feature in weights.features)
-    assert weights.slope > 0
+    # It falls with the score, however much of the query a paper has.
+    assert weights.chance[0] > 0
+    assert weights.chance[0] + weights.chance[4] > 0
     words = {"query", "related", "cite"}
     assert ("bm25" in {feature.signal for feature in weights.features}) == (task in words)
 
@@ -119,7 +125,7 @@ def test_hidden_units_add_to_a_linear_score() -> None:
         Feature("cosine", False, 0.0, 1.0, 1.0, (2.0, 0.0)),
         Feature("bm25", False, 0.0, 1.0, 0.0, (0.0, 1.0)),
     )
-    weights = Weights(features, (0.5, -1.0), (3.0, -2.0), slope=1.0, offset=0.0, best=0.0)
+    weights = Weights(features, (0.5, -1.0), (3.0, -2.0))
     signals = table("25", cosine=[0.0, 1.0], bm25=[2.0, 0.0])
     expected = [3 * np.tanh(0.5) - 2 * np.tanh(1.0), 1 + 3 * np.tanh(2.5) - 2 * np.tanh(-1.0)]
     np.testing.assert_allclose(weights.scores(signals), expected)

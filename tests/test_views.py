@@ -377,7 +377,7 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
     assert record == {name: FIRST[name] for name in record}
     assert set(FIRST) - set(record) == {
         *("rank", "match", "score", "cosine", "bm25", "token_match", "author_match"),
-        *("dense_rank", "lexical_rank"),
+        *("dense_rank", "lexical_rank", "contributions"),
     }
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{2024arXiv240100001V,\n")

@@ -476,7 +476,7 @@ def whiten(
     type=click.IntRange(min=2),
     default=1500,
     show_default=True,
-    help="For query and dense: papers whose titles and halves are sought, too.",
+    help="For query and dense: papers whose titles and halves are sought, and topics.",
 )
 @click.option(
     "--out",
@@ -493,8 +493,9 @@ def rank(
     titles: int,
     out: Path,
 ) -> None:
-    """Fit the weights by which hits are ordered, on an index whose encoder has not seen what they
-    are fitted on.
+    """Fit the weights by which hits are ordered.
+
+    INDEX must have an encoder that has not seen what they are fitted on.
 
     \b
     astrosearch train contrast FILE --requests requests.jsonl --fold 1 --out fold1
@@ -539,7 +540,7 @@ def rank(
             of_pairs = title_samples if of_texts else paper_samples
             judgements = read_judgements(pairs)
             samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
-    forms = ("question", "keywords", "need", "related", "cite")
+    forms = ("question", "keywords", "need", "topic", "related", "cite")
     fitted = fit(samples, task, forms, FirstProcess())
     write(f"{'':10}{'queries':>8}  {'weighted mean':22}  {'learnt':22}  difference")
     for kind, count, *estimates in fitted.rows:

@@ -263,6 +263,16 @@ def mode_option(command: Command) -> Command:
     )(command)
 
 
+def ranker_option(command: Command) -> Command:
+    return click.option(
+        "--ranker",
+        type=click.Choice(["learnt", "mean"]),
+        default="learnt",
+        show_default=True,
+        help="Order hits by all that was learnt, or by the mean of cosine and BM25.",
+    )(command)
+
+
 def date_options(command: Command) -> Command:
     command = click.option(
         "--until",

@@ -15,12 +15,14 @@ from astrosearch.cli.options import (
     filter_options,
     index_option,
     mode_option,
+    ranker_option,
     sort_option,
 )
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
     from astrosearch.search.hits import Answer
+    from astrosearch.search.ranker import Ranker
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     help="Answer the queries of a file, one on each line; write one JSON object for each.",
 )
 @mode_option
+@ranker_option
 @sort_option
 @answer_options
 @filter_options
@@ -43,6 +46,7 @@ def query(
     text: tuple[str, ...],
     batch: Path | None,
     mode: "Mode",
+    ranker: "Ranker",
     sort: str,
     k: int,
     output: str,
@@ -96,7 +100,7 @@ def query(
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed) if batch is None else None
-    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
+    with open_index(index_name, reporter=Terminal(yes=yes), ranker=ranker) as searcher:
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
             return
@@ -113,6 +117,8 @@ def query(
 @click.command()
 @click.argument("ids", nargs=-1, required=True)
 @answer_options
+@mode_option
+@ranker_option
 @filter_options
 @consent_option
 @index_option
@@ -123,11 +129,13 @@ def similar(
     abstracts: bool,
     explain: bool,
     key: "KeyStyle | None",
+    mode: "Mode",
+    ranker: "Ranker",
     yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Find the papers nearest to one paper, or to several together.
+    """Find the papers most like one paper, or several together.
 
     \b
     astrosearch similar 2503.14368
@@ -139,8 +147,8 @@ def similar(
 
     normal = [parse_id(paper_id).id for paper_id in ids]
     option_filters = Filters(**filters)
-    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
-        hits = searcher.similar(normal, k, option_filters)
+    with open_index(index_name, reporter=Terminal(yes=yes), ranker=ranker) as searcher:
+        hits = searcher.similar(normal, k, option_filters, mode)
         if not hits:
             raise searcher.why_empty(filters=option_filters)
     from astrosearch.search.hits import Answer

@@ -15,6 +15,7 @@ import orjson
 from astrosearch.corpus.filters import check_days
 from astrosearch.corpus.json_lines import json_records
 from astrosearch.corpus.parsing import BATCH, Batch, Parser, Refused, Row, paper_in
+from astrosearch.corpus.recency import withdrawal
 from astrosearch.errors import AstrosearchError, CorpusError, InputError, NothingFound
 from astrosearch.papers import Paper, in_category, normal_category
 

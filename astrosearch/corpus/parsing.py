@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import orjson
 
@@ -214,9 +214,8 @@ class _Worker:
             )
         except OSError as error:
             raise AstrosearchError(f"cannot start {sys.executable}: {error.strerror}") from None
-        assert self._process.stdin
-        assert self._process.stdout
-        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._requests = cast(IO[bytes], self._process.stdin)
+        self._answers = cast(IO[bytes], self._process.stdout)
         self._is_up = False
         self.send(selection)
 

@@ -221,7 +221,8 @@ class DocumentsOfQuery:
         words = self._documents.words
         scores, places = words.best[self._number]
         for condition in scope.conditions:
-            assert isinstance(condition, BearsName)
+            if not isinstance(condition, BearsName):  # a task has no filters
+                raise TypeError(f"{condition} of a task's query")
             scores, places = words.best_bearing(text, k + 1, condition.names)
             others = places != words.task.queries[self._number].place
             scores, places = scores[others][:k], places[others][:k]

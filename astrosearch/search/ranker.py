@@ -79,11 +79,10 @@ class Weights:
     outputs: tuple[float, ...]
     """Of each hidden unit, what is added to its argument, and what its hyperbolic tangent adds to
     the score; both are empty for a linear function."""
-    slope: float
-    offset: float
-    best: float
-    """The chance that a paper is relevant is the logistic function of `slope` times its score plus
-    `best` times the query's best score plus `offset`."""
+    chance: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """The chance that a paper is relevant is the logistic function of these times: its score, the
+    query's best score, 1, the query's best `exact`, and that times the two scores. A query whose
+    words a paper has all is judged otherwise than one in other words."""
 
     def scores(self, signals: SignalTable) -> Column:
         """(n,) any real numbers, the larger the better."""
@@ -101,10 +100,12 @@ class Weights:
             scores = scores + np.tanh(values @ hidden + self.biases) @ np.array(self.outputs)
         return np.asarray(scores, dtype=np.float64)
 
-    def chances(self, scores: Column) -> Column:
+    def chances(self, scores: Column, signals: SignalTable) -> Column:
         """(n,) from 0 to 1."""
-        best = float(scores.max(initial=-np.inf))
-        return 1 / (1 + np.exp(-(self.slope * scores + self.best * best + self.offset)))
+        if not len(scores):
+            return scores
+        terms = chance_terms(scores, signals) @ np.array(self.chance)
+        return np.asarray(1 / (1 + np.exp(-terms)), dtype=np.float64)
 
     def given(self, signals: SignalTable) -> dict[str, Column]:
         """(n,) what each group of signals adds to the score: by how much it would be lower if the
@@ -119,6 +120,13 @@ class Weights:
                 average[:, places] = 0.0
                 given[group] = scores - self._scores(average)
         return given
+
+
+def chance_terms(scores: Column, signals: SignalTable) -> NDArray[np.float64]:
+    """(n, 6) what a chance is computed from, for n > 0 papers."""
+    exact = float(signals.columns["exact"].max()) if "exact" in signals.columns else 0.0
+    best, one = np.full(len(scores), scores.max()), np.ones(len(scores))
+    return np.stack([scores, best, one, exact * one, exact * scores, exact * best], axis=1)
 
 
 @cache
@@ -144,7 +152,7 @@ def read_weights(text: bytes) -> Weights:
         ),
         tuple(unit["bias"] for unit in record["hidden"]),
         tuple(unit["output"] for unit in record["hidden"]),
-        **record["chance"],
+        tuple(record["chance"]),
     )
 
 
@@ -230,7 +238,7 @@ def _learnt(
     head = candidates.take(np.arange(min(LOOKED_AT, count)))
     look_at(papers, query, head.signals)
     learnt = weights.scores(head.signals)
-    chances = weights.chances(learnt)
+    chances = weights.chances(learnt, head.signals)
     scores = with_authors(chances, head.signals)
     # Chances near 0 or 1 are equal in their last digits: their scores are not.
     order = np.lexsort((-learnt, -scores))

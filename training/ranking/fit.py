@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.report import SILENT, Reporter
-from astrosearch.search.ranker import Feature, Task, Weights
+from astrosearch.search.ranker import Feature, Task, Weights, chance_terms
 from astrosearch.search.signals import SHARES, SUPPORT
 from training.ranking.samples import Sample
 
@@ -124,7 +124,7 @@ def fit(
     biases, outputs = _short(*final.biases.tolist()), _short(*final.outputs.tolist())
     judged = [number for number, sample in enumerate(samples) if sample.name in chance_of]
     chance = _chance([scores[number] for number in judged], [samples[number] for number in judged])
-    return Fitted(Weights(fitted, biases, outputs, *chance), _rows(samples, scores, seed))
+    return Fitted(Weights(fitted, biases, outputs, chance), _rows(samples, scores, seed))
 
 
 def as_json(weights: Weights, task: Task, command: str) -> bytes:
@@ -147,7 +147,7 @@ def as_json(weights: Weights, task: Task, command: str) -> bytes:
             {"bias": bias, "output": output}
             for bias, output in zip(weights.biases, weights.outputs, strict=True)
         ],
-        "chance": {"slope": weights.slope, "offset": weights.offset, "best": weights.best},
+        "chance": weights.chance,
     }
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -232,29 +232,26 @@ def _minimum(
     return function
 
 
-def _chance(
-    scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]
-) -> tuple[float, float, float]:
-    """Slope, offset and weight of the query's best score: a logistic regression of being relevant,
-    by Newton's method."""
+def _chance(scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]) -> tuple[float, ...]:
+    """`Weights.chance`: a logistic regression of being relevant, by Newton's method."""
     columns = np.concatenate(
         [
-            np.stack([each, np.ones(len(each)), np.full(len(each), each.max())], axis=1)
-            for each in scores
+            chance_terms(each, sample.signals)
+            for each, sample in zip(scores, samples, strict=True)
+            if len(each)
         ]
     )
     relevant = np.concatenate([sample.relevant for sample in samples]).astype(np.float64)
-    parameters = np.array([1.0, 0.0, -1.0])
+    parameters = np.zeros(columns.shape[1])
     for _ in range(50):
         chances = 1 / (1 + np.exp(-np.clip(columns @ parameters, -50, 50)))
         gradient = columns.T @ (relevant - chances)
         curvature = (columns * (chances * (1 - chances))[:, None]).T @ columns
-        step = np.linalg.solve(curvature + 1e-9 * np.eye(3), gradient)
+        step = np.linalg.solve(curvature + 1e-6 * np.eye(len(parameters)), gradient)
         parameters = parameters + step
         if np.abs(step).max() < 1e-10:
             break
-    slope, offset, best = _short(*parameters)
-    return slope, offset, best
+    return _short(*parameters)
 
 
 def _rows(

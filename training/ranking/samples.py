@@ -5,6 +5,8 @@ that the weights are fitted on: on those that it knows its cosines look too good
 to them do harm.
 """
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
 from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
+from astrosearch.text.analysis import STOP_WORDS
 from training.contrastive.requests import FORMS, request_lines
 
 
@@ -76,6 +79,37 @@ def requests_of(path: Path, fold: int) -> list[Request]:
     return requests
 
 
+FEW, MANY = 3, 60
+"""Papers of the fold whose titles must have a topic."""
+
+
+def topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
+    """Topics, as people type them: two or three neighbouring words of a title of one fold, which
+    several other titles have side by side, too. Those papers are relevant."""
+    papers: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for paper in index.corpus:
+        if is_held_out(paper.id, fold):
+            words = [word.strip(_EDGES).lower() for word in paper.title.split()]
+            for length in (2, 3):
+                for start in range(len(words) - length + 1):
+                    piece = tuple(words[start : start + length])
+                    if all(map(_is_telling, piece)):
+                        papers[piece].add(paper.id)
+    topics = [piece for piece, ids in papers.items() if FEW <= len(ids) <= MANY]
+    topics.sort(key=lambda piece: hashlib.sha256(" ".join(piece).encode()).digest())
+    return [
+        Judgement(None, " ".join(piece), dict.fromkeys(sorted(papers[piece]), 1))
+        for piece in topics[:count]
+    ]
+
+
+_EDGES = ".,;:!?()[]{}\"'“”‘’`$"
+
+
+def _is_telling(word: str) -> bool:
+    return word.isascii() and any(map(str.isalpha, word)) and word not in STOP_WORDS
+
+
 def request_samples(
     index: Index,
     encoder: Encoder,
@@ -86,12 +120,12 @@ def request_samples(
     titles: int,
     reporter: Reporter,
 ) -> list[Sample]:
-    """Requests for papers of one fold, and titles and halves of others of it, sought among all
-    papers of the fold.
+    """Requests for papers of one fold, titles, halves and topics of it, sought among all its
+    papers.
 
     Args:
         task: "query", or "dense" to search by vectors alone.
-        titles: how many papers give a title and two halves each.
+        titles: how many papers give a title and two halves each, and how many topics there are.
 
     """
     samples: list[Sample] = []
@@ -101,8 +135,13 @@ def request_samples(
         tasks=(JUDGEMENTS,), queries=len(judgements), pool=len(index), held_out=True, fold=fold
     )
     known_items = Settings(tasks=(TITLE, HALF), queries=titles, pool=8000, held_out=True, fold=fold)
-    tasks = [*sample_tasks(index, settings, judgements), *sample_tasks(index, known_items)]
-    for sampled in tasks:
+    topics = topics_of(index, fold, titles)
+    tasks = {
+        "request": sample_tasks(index, settings, judgements),
+        "topic": sample_tasks(index, settings, topics) if topics else [],
+        "": sample_tasks(index, known_items),
+    }
+    for kind, sampled in ((kind, sampled) for kind, each in tasks.items() for sampled in each):
         with documents_of(index, sampled, encoder, reporter) as documents:
             for number, (query, encoded) in enumerate(
                 zip(sampled.queries, documents.queries, strict=True)
@@ -111,10 +150,10 @@ def request_samples(
                 papers = documents.of_query(number)
                 asked_query = as_asked(encoded, "hybrid" if task == "query" else "dense")
                 candidates = find_candidates(papers, asked_query, DEPTH)
-                request = by_text.get(query.text)
+                request = by_text.get(query.text) if kind == "request" else None
                 samples.append(
                     _sample(
-                        request.form if request else sampled.name,
+                        request.form if request else kind or sampled.name,
                         request.id if request else query.text,
                         papers,
                         asked_query,
