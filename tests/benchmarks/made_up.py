@@ -1,9 +1,10 @@
 """Made-up papers, any number of them, and an index of them that is soon built.
 
-A paper is eight sentences of two or three papers of the sampler, in which every third word was
-exchanged for one that is drawn by Zipf's law from 60,000: words of the sampler, and made-up ones
-that are rarer. The last sentence names objects that hardly any other paper has. A paper has about
-as many words as a real one, and one number always gives the same paper.
+There are 20,000 topics. A topic is a dozen sentences of three papers of the sampler, in which half
+of the words were exchanged for words of the topic: fifty that are drawn by Zipf's law from 60,000,
+those of the sampler and made-up ones that are rarer. A paper is seven of its topic's sentences and
+one that names objects that hardly any other paper has. So it has about as many words as a real one,
+and a few nearest neighbours, as a real one has. One number always gives the same paper.
 
     python -m tests.benchmarks.made_up papers.jsonl --papers 326238
 """
@@ -35,10 +36,9 @@ from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import analyze
 from astrosearch.text.sentences import sentences
 
-VARIANTS, WORDS, EXCHANGED = 60, 60_000, 3
-"""Variants of each sentence; words there are; every how many-th is exchanged, at random."""
+TOPICS, SENTENCES, TOPIC_WORDS, WORDS = 20_000, 12, 50, 60_000
 
-CACHED = 1 << 18
+CACHED = 1 << 19
 """Sentences whose tokens and words are kept."""
 
 _SYLLABLES = "al ba cor de el fa gi hy io ka lu mer no or pha qui ra sto tu ver xi zan".split()
@@ -53,42 +53,34 @@ class MadeUpPapers:
         known = sorted({word for record in records for word in _words(record["abstract"])})
         draw.shuffle(known)
         words = known[:WORDS] + ["".join(draw.choices(_SYLLABLES, k=4)) for _ in range(WORDS)]
-        words = words[:WORDS]
         weights = list(accumulate(1 / (rank + 10) for rank in range(WORDS)))
-
-        def variant(sentence: str) -> str:
-            exchanged = iter(draw.choices(words, cum_weights=weights, k=sentence.count(" ") + 1))
-            return " ".join(
-                next(exchanged) if word.isalpha() and draw.randrange(EXCHANGED) == 0 else word
-                for word in sentence.split()
+        cut = [sentences(record["abstract"]) for record in records]
+        self._topics: list[tuple[str, list[str]]] = []
+        for _ in range(TOPICS):
+            own = draw.choices(words[:WORDS], cum_weights=weights, k=TOPIC_WORDS)
+            chosen = draw.sample(range(len(records)), 3)
+            pool = [sentence for row in chosen for sentence in cut[row]]
+            self._topics.append(
+                (
+                    _exchanged(str(records[chosen[0]]["title"]), own, draw),
+                    [_exchanged(draw.choice(pool), own, draw) for _ in range(SENTENCES)],
+                )
             )
-
-        self._sentences = [
-            [
-                variant(sentence)
-                for sentence in sentences(record["abstract"])
-                for _ in range(VARIANTS)
-            ]
-            for record in records
-        ]
-        self._titles = [[variant(record["title"]) for _ in range(VARIANTS)] for record in records]
         names = sorted({name.split()[-1] for record in records for name in record["authors"]})
         self._authors = [f"{first}. {name}" for name in names for first in "ABCDEFGHIJKLM"]
 
     def record(self, number: int) -> dict[str, object]:
         """A paper in the tool's own JSON Lines format."""
         draw = random.Random(number)
-        topics = draw.sample(range(len(self._titles)), 3)
+        title, pool = draw.choice(self._topics)
         month, serial = divmod(number, 99_999)
         abstract = [
-            *draw.sample(self._sentences[topics[0]], 4),
-            *draw.sample(self._sentences[topics[1]], 2),
-            draw.choice(self._sentences[topics[2]]),
+            *draw.sample(pool, 7),
             f"We name HD {draw.randrange(10**6)} and {''.join(draw.choices(_SYLLABLES, k=5))}.",
         ]
         return {
             "id": f"{15 + month // 12:02}{month % 12 + 1:02}.{serial + 1:05}",
-            "title": f"{draw.choice(self._titles[topics[0]])} {draw.randrange(10**4)}",
+            "title": f"{title} {draw.randrange(10**4)}",
             "abstract": " ".join(abstract),
             "authors": draw.sample(self._authors, 3),
             "categories": ["astro-ph.GA"],
@@ -105,6 +97,13 @@ class MadeUpPapers:
         """The title of a paper, or, of every second one, four words of it."""
         title = str(self.record(number)["title"])
         return title if number % 2 else " ".join(title.split()[:4])
+
+
+def _exchanged(sentence: str, words: Sequence[str], draw: random.Random) -> str:
+    return " ".join(
+        draw.choice(words) if word.isalpha() and draw.random() < 0.5 else word
+        for word in sentence.split()
+    )
 
 
 def _words(text: str) -> list[str]:
@@ -153,15 +152,12 @@ def build_index(folder: Path, corpus: Path, reporter: Reporter = SILENT) -> None
     """
     spec = with_revision(encoder_spec("astro-embed"), reporter)
     with corpus.open() as stream:
-        texts = [
-            f"{record['title']}\n{record['abstract']}"
-            for record in map(orjson.loads, islice(stream, 200))
-        ]
-    slowly, soon = load_encoder(spec).encode_counted(texts), _load(spec).encode_counted(texts)
+        abstracts = [orjson.loads(line)["abstract"] for line in islice(stream, 200)]
+    slowly, soon = load_encoder(spec).encode_counted(abstracts), _load(spec).encode_counted(abstracts)
     assert np.array_equal(slowly.vectors, soon.vectors)
     terms = lexical_index._terms
     by_sentence = _terms_by_sentence(terms)
-    assert [terms(text) for text in texts] == [by_sentence(text) for text in texts]
+    assert list(map(terms, abstracts)) == list(map(by_sentence, abstracts))
     lexical_index._terms = by_sentence
     try:
         building.build(folder, [corpus], Selection(), spec, _load, reporter=reporter)
