@@ -12,8 +12,9 @@ and a few nearest neighbours, as a real one has. One number always gives the sam
 import argparse
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cache, lru_cache
 from itertools import accumulate, chain, islice
 from pathlib import Path
 
@@ -23,20 +24,30 @@ import orjson
 from astrosearch import paths
 from astrosearch.cli.console import Terminal
 from astrosearch.corpus import sampler
-from astrosearch.corpus.intake import Selection
+from astrosearch.corpus.intake import Selection, import_papers
+from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.registry import encoder_spec
 from astrosearch.encoders.static import StaticEncoder
 from astrosearch.encoders.tokenizer import Tokens
+from astrosearch.encoders.vectors import unit_rows
 from astrosearch.encoders.weights.locate import with_revision
 from astrosearch.index import build as building
-from astrosearch.index import lexical_index
+from astrosearch.index import lexical_index, vector_index
+from astrosearch.index.folder import locked, partial_folder
+from astrosearch.index.manifest import AnnConfig
+from astrosearch.index.reader import Index
+from astrosearch.index.token_store import TokenWriter
+from astrosearch.index.vectors import new_vectors, release
 from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import analyze
 from astrosearch.text.sentences import sentences
 
 TOPICS, SENTENCES, TOPIC_WORDS, WORDS = 20_000, 12, 50, 60_000
+
+NOISE, BLOCK = 0.4, 16_384
+"""Length of the noise that is added to a unit vector; rows in memory at a time."""
 
 CACHED = 1 << 19
 """Sentences whose tokens and words are kept."""
@@ -54,25 +65,30 @@ class MadeUpPapers:
         draw.shuffle(known)
         words = known[:WORDS] + ["".join(draw.choices(_SYLLABLES, k=4)) for _ in range(WORDS)]
         weights = list(accumulate(1 / (rank + 10) for rank in range(WORDS)))
-        cut = [sentences(record["abstract"]) for record in records]
-        self._topics: list[tuple[str, list[str]]] = []
-        for _ in range(TOPICS):
-            own = draw.choices(words[:WORDS], cum_weights=weights, k=TOPIC_WORDS)
-            chosen = draw.sample(range(len(records)), 3)
-            pool = [sentence for row in chosen for sentence in cut[row]]
-            self._topics.append(
-                (
-                    _exchanged(str(records[chosen[0]]["title"]), own, draw),
-                    [_exchanged(draw.choice(pool), own, draw) for _ in range(SENTENCES)],
-                )
-            )
+        self._words, self._weights = words[:WORDS], weights
+        self._titles = [str(record["title"]) for record in records]
+        self._sentences = [sentences(record["abstract"]) for record in records]
+        self._topic = cache(self._new_topic)
         names = sorted({name.split()[-1] for record in records for name in record["authors"]})
         self._authors = [f"{first}. {name}" for name in names for first in "ABCDEFGHIJKLM"]
+
+    def _new_topic(self, topic: int) -> tuple[str, list[str]]:
+        """The title and the sentences of a topic."""
+        draw = random.Random(f"topic {topic}")
+        own = draw.choices(self._words, cum_weights=self._weights, k=TOPIC_WORDS)
+        rows = draw.sample(range(len(self._titles)), 3)
+        pool = [sentence for row in rows for sentence in self._sentences[row]]
+        chosen = [_exchanged(draw.choice(pool), own, draw) for _ in range(SENTENCES)]
+        return _exchanged(self._titles[rows[0]], own, draw), chosen
+
+    def topic(self, number: int) -> int:
+        """The number of a paper's topic."""
+        return random.Random(number).randrange(TOPICS)
 
     def record(self, number: int) -> dict[str, object]:
         """A paper in the tool's own JSON Lines format."""
         draw = random.Random(number)
-        title, pool = draw.choice(self._topics)
+        title, pool = self._topic(draw.randrange(TOPICS))
         month, serial = divmod(number, 99_999)
         abstract = [
             *draw.sample(pool, 7),
@@ -134,14 +150,23 @@ def _load(spec: EncoderSpec) -> Encoder:
     return encoder
 
 
-def _terms_by_sentence(terms: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    of_sentence = lru_cache(CACHED)(lambda sentence: analyze(sentence))
+@contextmanager
+def _words_by_sentence() -> Iterator[None]:
+    """The words of texts, too, while the block runs."""
+    terms = lexical_index._terms
+    of_sentence = lru_cache(CACHED)(analyze)
 
     def by_sentence(text: str) -> list[str]:
         cut = [of_sentence(piece) for piece in _sentences_of(text)]
         return list(chain(*(piece.terms for piece in cut), *(piece.compounds for piece in cut)))
 
-    return by_sentence
+    abstract = str(MadeUpPapers().record(0)["abstract"])
+    assert terms(abstract) == by_sentence(abstract)
+    lexical_index._terms = by_sentence
+    try:
+        yield
+    finally:
+        lexical_index._terms = terms
 
 
 def build_index(folder: Path, corpus: Path, reporter: Reporter = SILENT) -> None:
@@ -153,16 +178,64 @@ def build_index(folder: Path, corpus: Path, reporter: Reporter = SILENT) -> None
     spec = with_revision(encoder_spec("astro-embed"), reporter)
     with corpus.open() as stream:
         abstracts = [orjson.loads(line)["abstract"] for line in islice(stream, 200)]
-    slowly, soon = load_encoder(spec).encode_counted(abstracts), _load(spec).encode_counted(abstracts)
+    slowly, soon = (
+        load_encoder(spec).encode_counted(abstracts),
+        _load(spec).encode_counted(abstracts),
+    )
     assert np.array_equal(slowly.vectors, soon.vectors)
-    terms = lexical_index._terms
-    by_sentence = _terms_by_sentence(terms)
-    assert list(map(terms, abstracts)) == list(map(by_sentence, abstracts))
-    lexical_index._terms = by_sentence
-    try:
+    with _words_by_sentence():
         building.build(folder, [corpus], Selection(), spec, _load, reporter=reporter)
-    finally:
-        lexical_index._terms = terms
+
+
+def build_large_index(folder: Path, corpus: Path, small: Path, reporter: Reporter = SILENT) -> None:
+    """Build an index of millions of made-up papers, of which the first are those of a small one.
+
+    A later paper is not encoded: it has the vector of a paper of the small index with the same
+    topic, moved by noise as far as two papers of a topic are from each other, and its tokens.
+    Words, the FAISS index and all else are made as `astrosearch index` makes them.
+    """
+    papers, draw = MadeUpPapers(), np.random.default_rng(0)
+    with Index(small) as index, locked(folder), partial_folder(folder) as partial:
+        work = partial / building.SEGMENT
+        work.mkdir()
+        selection = Selection()
+        intake = import_papers([corpus], selection, work / "papers.sqlite", work / "rejected.jsonl")
+        with closing(Corpus(work / "papers.sqlite")) as table:
+            count, known = len(table), len(index)
+            topics = np.array([papers.topic(number) for number in range(count)])
+            order = np.argsort(topics[:known], kind="stable")
+            firsts = np.searchsorted(topics[order], np.arange(TOPICS + 1))
+            width = np.diff(firsts)[topics[known:]]
+            like = order[firsts[topics[known:]] + draw.integers(0, width)]
+            like = np.concatenate([np.arange(known), like])
+            vectors = new_vectors(work / "vectors.npy", (count, index.manifest.dimension))
+            with closing(TokenWriter(work, count)) as tokens:
+                for start in range(0, count, BLOCK):
+                    rows = np.arange(start, min(start + BLOCK, count))
+                    block = unit_rows(index.vectors[like[rows]])
+                    noise = draw.standard_normal(size=block.shape, dtype=np.float32)
+                    noise *= (rows >= known)[:, None] * (NOISE / block.shape[1] ** 0.5)
+                    vectors[rows] = unit_rows(block + noise)
+                    release(vectors)
+                    old = rows[rows < known]
+                    tokens.add(old.tolist(), index.tokens.bags(old))
+                tokens.copy(np.arange(known, count), like[known:])
+                tokens.finish()
+            vectors.flush()
+            record = building._corpus_record(
+                [corpus], selection, table, intake, building.file_states([corpus])
+            )
+            with _words_by_sentence():
+                building._finish(
+                    folder,
+                    partial,
+                    table,
+                    index.manifest.encoder,
+                    record,
+                    AnnConfig(vector_index.AUTO, vector_index.RECALL),
+                    str(corpus),
+                    reporter,
+                )
 
 
 def main() -> None:

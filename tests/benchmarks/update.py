@@ -17,7 +17,6 @@ files that are deleted again count, too. Beside them stands what is new on the d
 
 import argparse
 import contextlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -201,9 +200,7 @@ def update(folder: Path, count: int, days: int) -> None:
     for day in range(days):
         in_a_process(write_day, daily, count, day)
         before = files(folder)
-        costs.append(
-            measure(command if day else [*command, "--corpus", str(daily)], environment)
-        )
+        costs.append(measure(command if day else [*command, "--corpus", str(daily)], environment))
         after = files(folder)
         added.append(sum(size for inode, size in after.items() if inode not in before))
     report(f"astrosearch update, first of {days}", costs[0], added[0])
