@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -173,20 +174,21 @@ def clone(folder: Path, name: str) -> Path:
     return other
 
 
-def write_day(path: Path, count: int, day: int) -> None:
-    """Add a day's papers to a file: new ones, and later versions of some that are there."""
+def days_of_papers(count: int, days: int) -> list[bytes]:
+    """The lines of each day: new papers, and later versions of some of the first `count`."""
     import orjson
 
     from tests.benchmarks.made_up import MadeUpPapers
 
     papers = MadeUpPapers()
-    first = count + day * (NEW + REPLACED)
-    papers.append(path, range(first, first + NEW))
-    with path.open("ab") as stream:
-        for number in range(NEW, NEW + REPLACED):
-            earlier = papers.record((first + number) * 7919 % count)
-            later = papers.record(first + number) | {"id": earlier["id"], "version": 2}
-            stream.write(orjson.dumps(later) + b"\n")
+    lines = []
+    for first in range(count, count + days * (NEW + REPLACED), NEW + REPLACED):
+        records = [papers.record(number) for number in range(first, first + NEW + REPLACED)]
+        for record in records[NEW:]:
+            earlier = papers.record(random.Random(str(record["id"])).randrange(count))
+            record.update(id=earlier["id"], version=2)
+        lines.append(b"".join(orjson.dumps(record) + b"\n" for record in records))
+    return lines
 
 
 def update(folder: Path, count: int, days: int) -> None:
@@ -197,8 +199,9 @@ def update(folder: Path, count: int, days: int) -> None:
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-m", "astrosearch", "update", folder.name]
     costs, added = [], []
-    for day in range(days):
-        in_a_process(write_day, daily, count, day)
+    for day, lines in enumerate(in_a_process(days_of_papers, count, days)):
+        with daily.open("ab") as stream:
+            stream.write(lines)
         before = files(folder)
         costs.append(measure(command if day else [*command, "--corpus", str(daily)], environment))
         after = files(folder)
@@ -274,9 +277,9 @@ def write_for_peers(folder: Path, work: Path, count: int) -> None:
     manifest = Manifest.read(folder)
     (work / "papers.npy").symlink_to(folder / manifest.segments[0].path("vectors.npy"))
     (work / "papers.jsonl").symlink_to(manifest.corpus.sources[0])
-    (work / "day.jsonl").unlink(missing_ok=True)
-    write_day(work / "day.jsonl", count, 0)
-    records = [orjson.loads(line) for line in (work / "day.jsonl").read_bytes().splitlines()]
+    [lines] = days_of_papers(count, 1)
+    (work / "day.jsonl").write_bytes(lines)
+    records = [orjson.loads(line) for line in lines.splitlines()]
     texts = [f"{record['title']}\n{record['abstract']}" for record in records]
     vectors = load_encoder(manifest.encoder).encode(texts)
     np.save(work / "day.npy", vectors.astype(np.float16))
