@@ -1,9 +1,10 @@
 """300 new papers a day into a large index, against LanceDB and txtai, as whole processes.
 
 The papers are made up (`made_up.py`). An index of --papers of them is built once and kept in
---home. Then a file of 300 papers is put to `astrosearch update` on each of --days days. Of the
-300, 270 are new, and 30 are later versions of papers that are there. Then questions are put to two
-shells that are up, one of the index as it was built and one of the grown index, in turns of fifty.
+--home; of more than 326,238 only so many are encoded, and the others have vectors like theirs.
+Then a file of 300 papers is put to `astrosearch update` on each of --days days. Of the 300, 270 are
+new, and 30 are later versions of papers that are there. Then questions are put to two shells that
+are up, one of the index as it was built and one of the grown index, in turns of fifty.
 
 The peers get the same texts, in as many rows, and vectors that are ready, while astrosearch encodes
 them. LanceDB appends 300 rows and brings its vector index and its full-text index up to date
@@ -32,6 +33,9 @@ from typing import Any
 
 NEW, REPLACED = 270, 30
 """Papers of a day."""
+
+LARGE = 326_238
+"""Papers of which all are encoded when an index of more is built."""
 
 TURN = 50
 """Questions that one index answers before it is the other's turn."""
@@ -149,13 +153,17 @@ def megabytes(count: float) -> str:
 
 def prepare(home: Path, count: int) -> Path:
     """The folder of an index of so many made-up papers; it is built if it is not there."""
-    from tests.benchmarks.made_up import MadeUpPapers, build_index
+    from tests.benchmarks.made_up import MadeUpPapers, build_index, build_large_index
 
     folder, corpus = home / "indexes" / f"p{count}", home / f"p{count}.jsonl"
-    if not (folder / "manifest.json").exists():
-        corpus.unlink(missing_ok=True)
-        MadeUpPapers().append(corpus, range(count))
-        folder.parent.mkdir(exist_ok=True)
+    if (folder / "manifest.json").exists():
+        return folder
+    corpus.unlink(missing_ok=True)
+    MadeUpPapers().append(corpus, range(count))
+    folder.parent.mkdir(exist_ok=True)
+    if count > LARGE:
+        build_large_index(folder, corpus, prepare(home, LARGE))
+    else:
         build_index(folder, corpus)
     return folder
 
