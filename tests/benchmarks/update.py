@@ -252,7 +252,11 @@ def ask(
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
     shells = [Shell(context, open_index(name), settings) for name in names]
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+    with (
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         for is_measured in (False, True):
             for first in range(0, questions, TURN):
                 for name, session in zip(names, shells, strict=True):
