@@ -114,6 +114,17 @@ def test_an_index_that_grew_has_the_papers_of_one_built_in_one_go(
         )
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists open files")
+def test_an_index_of_many_segments_keeps_few_files_open(histories: Path) -> None:
+    folder = histories / "grown"
+    with Index(folder) as index:
+        assert len(index.manifest.segments) > 40
+        index.search(index.vectors[np.arange(3)], 5)
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        held = [link for link in links if link.readlink().is_relative_to(folder)]
+        assert 0 < len(held) < 10
+
+
 def test_an_index_that_grew_finds_the_nearest_papers_with_the_same_cosines(
     pair: tuple[Index, Index],
 ) -> None:
