@@ -3,7 +3,7 @@ its own (`workers.py`)."""
 
 import base64
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 
 from astrosearch.errors import InputError, NothingFound
-from astrosearch.papers import Paper
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.batch import answer_records
 from astrosearch.search.hits import Answer, Hit, paper_record
@@ -19,7 +18,7 @@ from astrosearch.search.query_parser import parse
 from astrosearch.search.searcher import DEPTH, Searcher, open_index
 from astrosearch.server import requests
 from astrosearch.server.formats import MEDIA_TYPES, write_papers
-from astrosearch.server.settings import Offer
+from astrosearch.server.settings import MOST_HITS, Offer
 from astrosearch.text.marks import marked, terms_to_mark
 from astrosearch.text.tex import one_line, to_unicode
 
@@ -50,7 +49,7 @@ class Searchers:
     def __call__(self, name: str | None) -> Searcher:
         """
         Raises:
-            InputError: if the index is not served.
+            NothingFound: if the index is not served.
         """
         name = self._offer.choose(name)
         if name not in self._open:
@@ -63,7 +62,7 @@ class Searchers:
     def of_encoder(self, model: str) -> Searcher:
         """
         Raises:
-            InputError: if no index has an encoder of that name, or if it is not of this machine.
+            NothingFound: if no index has an encoder of that name, or if it is not of this machine.
         """
         known = []
         for name in self._offer.names():
@@ -75,7 +74,7 @@ class Searchers:
                 return searcher
             known.append(spec.short_name)
         names = ", ".join(dict.fromkeys(known))
-        raise InputError(f"there is no model {model!r} here; there are: {names}")
+        raise NothingFound(f"there is no model {model!r} here; there are: {names}")
 
 
 def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
@@ -124,7 +123,8 @@ def compare(searchers: Searchers, asked: requests.CompareRequest) -> Reply:
     searcher = searchers(asked.index)
     pool_size = min(COMPARED, len(searcher))
     if len(asked.id) == 2:
-        record = compare_pair(searcher, *asked.id, pool_size=pool_size).as_record()
+        first, second = asked.id
+        record = compare_pair(searcher, first, second, pool_size=pool_size).as_record()
     else:
         record = compare_several(searcher, asked.id, pool_size=pool_size).as_record()
     return Reply(orjson.dumps({"index": searcher.name, **record}))
@@ -148,11 +148,11 @@ def batch(searchers: Searchers, asked: requests.BatchRequest) -> Reply:
 
 def embed(searchers: Searchers, asked: requests.EmbeddingRequest) -> Reply:
     texts = asked.texts()
-    if not all(text.strip() for text in texts):
-        raise InputError("an input is empty")
     encoder = searchers.of_encoder(asked.model).encoder
     if asked.dimensions not in (None, encoder.dimension):
-        raise InputError(f"{asked.model} has {encoder.dimension} dimensions, not {asked.dimensions}")
+        raise InputError(
+            f"{asked.model} has {encoder.dimension} dimensions, not {asked.dimensions}"
+        )
     encoded = encoder.encode_counted(texts)
     data = [
         {"object": "embedding", "index": place, "embedding": _vector(vector, asked.encoding_format)}
@@ -197,7 +197,7 @@ def _page(
     """
     end = asked.offset + asked.k
     hits = answer.hits[asked.offset : end]
-    more = len(answer.hits) > end and end < requests.MOST_HITS
+    more = len(answer.hits) > end and end < MOST_HITS
     next_offset = end if more else None
     if asked.sort == "date":
         hits = sorted(hits, key=lambda hit: hit.paper.published, reverse=True)

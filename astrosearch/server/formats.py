@@ -31,12 +31,12 @@ def accepted(accept: str) -> Format:
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
         try:
-            wanted.append((-float(quality), media_type))
+            wanted.append((float(quality), media_type))
         except ValueError:
             continue
     formats = {media_type: name for name, media_type in MEDIA_TYPES.items()}
-    for quality, media_type in sorted(wanted, key=lambda pair: pair[0]):
-        if media_type in formats and quality:
+    for weight, media_type in sorted(wanted, key=lambda pair: -pair[0]):
+        if media_type in formats and weight:
             return formats[media_type]
     return "json"
 
@@ -82,7 +82,8 @@ def _atom(papers: Sequence[Paper], title: str) -> bytes:
         link.set("href", paper.url)
         link.set("rel", "alternate")
         _add(entry, "summary", paper.abstract)
-    return ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True)
+    written: bytes = ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _identifier(title: str) -> str:
@@ -100,5 +101,7 @@ def _add(parent: ElementTree.Element, tag: str, text: str = "") -> ElementTree.E
 def _legal(text: str) -> str:
     """Without what XML 1.0 does not allow."""
     return "".join(
-        sign for sign in one_line(text) if not 0xD800 <= ord(sign) <= 0xDFFF and ord(sign) & 0xFFFE != 0xFFFE
+        sign
+        for sign in one_line(text)
+        if not 0xD800 <= ord(sign) <= 0xDFFF and ord(sign) & 0xFFFE != 0xFFFE
     )

@@ -1,11 +1,12 @@
 """The server: routes, and how it runs.
 
-    Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool → a worker
+Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool → a worker
 """
 
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, TypeVar, get_origin
@@ -57,7 +58,7 @@ class Api:
         self._document = orjson.dumps(openapi.document(settings.token is not None))
 
     def routes(self) -> list[Route]:
-        asking = {
+        asking: dict[str, type[BaseModel]] = {
             "/api/query": requests.QueryRequest,
             "/api/similar": requests.SimilarRequest,
             "/api/papers/{id:path}": requests.PaperRequest,
@@ -107,9 +108,7 @@ class Api:
                 503, "too many requests wait already", {"Retry-After": str(PATIENCE)}
             ) from None
         except TookTooLong:
-            raise HTTPException(
-                504, f"not answered within {self._settings.seconds:g} s"
-            ) from None
+            raise HTTPException(504, f"not answered within {self._settings.seconds:g} s") from None
         except WorkerDied:
             raise HTTPException(500, "the processes that were asked ended") from None
         if isinstance(reply, Problem):
@@ -207,14 +206,18 @@ def serve(settings: Settings, reporter: Reporter) -> None:
     """
     listener = _listen(settings.host, settings.port)
     port = listener.getsockname()[1]
-    pool = WorkerPool(
-        settings.offer,
-        settings.workers,
-        queue=settings.queue,
-        seconds=settings.seconds,
-        reporter=reporter,
-    )
-    try:
+    with (
+        listener,
+        closing(
+            WorkerPool(
+                settings.offer,
+                settings.workers,
+                queue=settings.queue,
+                seconds=settings.seconds,
+                reporter=reporter,
+            )
+        ) as pool,
+    ):
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         reporter.notify(f"Index {settings.offer.default} at http://{host}:{port}/; Ctrl-C ends it")
         if not is_loopback(settings.host) and settings.token is None:
@@ -236,8 +239,6 @@ def serve(settings: Settings, reporter: Reporter) -> None:
             timeout_graceful_shutdown=10,
         )
         uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        pool.close()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -246,13 +247,16 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        why = error.strerror
         raise InputError(f"port {port} of {host} cannot be had ({why}); another: --port") from None
-    listener.listen(2048)
-    listener.setblocking(False)
     return listener
 
 
@@ -323,16 +327,24 @@ def _json(record: object) -> Response:
 def _openai_error(status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
     kind = "invalid_request_error" if status < 500 else "server_error"
     error = {"message": detail, "type": kind, "param": None, "code": None}
-    return Response(
-        orjson.dumps({"error": error}), status, dict(headers or {}), "application/json"
-    )
+    return Response(orjson.dumps({"error": error}), status, dict(headers or {}), "application/json")
+
+
+_PHRASES = frozenset(status.phrase for status in HTTPStatus)
+_DETAILS = {
+    404: "there is nothing at this address; what there is: /api/openapi.json",
+    405: "this address takes another method",
+    413: f"the body is longer than {MOST_BYTES:,} bytes",
+}
+"""Of what Starlette refuses in its own words."""
 
 
 def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
+    detail = _DETAILS.get(status, error.detail) if error.detail in _PHRASES else error.detail
     exit_code = 1 if status >= 500 else 2
-    return problem_response(Problem(status, error.detail, exit_code), dict(error.headers or {}))
+    return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
 
 
 def _failure(request: Request, error: Exception) -> Response:

@@ -96,7 +96,7 @@ _SCHEMAS: dict[str, object] = {
 _REASONS = {
     "400": "A parameter is wrong.",
     "401": "The server wants a token.",
-    "404": "There is no such paper.",
+    "404": "There is no such paper, index or model.",
     "408": "The body did not arrive in time.",
     "413": "The body is too long.",
     "415": "The body is not JSON.",
@@ -115,9 +115,9 @@ def document(has_token: bool) -> dict[str, Any]:
     """
     operations = {
         "/api/query": _get(requests.QueryRequest, "Answer", papers=True),
-        "/api/similar": _get(requests.SimilarRequest, "Answer", "404", papers=True),
-        "/api/papers/{id}": _get(requests.PaperRequest, "Paper", "404", papers=True),
-        "/api/compare": _get(requests.CompareRequest, "Comparison", "404"),
+        "/api/similar": _get(requests.SimilarRequest, "Answer", papers=True),
+        "/api/papers/{id}": _get(requests.PaperRequest, "Paper", papers=True),
+        "/api/compare": _get(requests.CompareRequest, "Comparison"),
         "/api/facets": _get(requests.FacetsRequest, "Facets"),
         "/api/batch": _post(requests.BatchRequest, "Batch"),
         "/api/indexes": _get(None, "Indexes", summary="The indexes that are served."),
@@ -152,13 +152,12 @@ def _body_schemas() -> dict[str, Any]:
 def _get(
     model: type[BaseModel] | None,
     schema: str,
-    *statuses: str,
+    *,
     papers: bool = False,
     summary: str = "",
 ) -> dict[str, Any]:
     """
     Args:
-        statuses: of problems that only this operation has.
         papers: whether it gives papers, in all formats.
     """
     content: dict[str, Any] = {"application/json": {"schema": _reference(schema)}}
@@ -170,14 +169,17 @@ def _get(
         "parameters": _parameters(model) if model else [],
         "responses": {
             "200": {"description": "The answer.", "content": content},
-            **_problems("400", "401", "421", "500", "503", "504", *statuses),
+            **_problems("400", "401", "404", "421", "500", "503", "504"),
         },
     }
     return {"get": operation}
 
 
 def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[str, Any]:
-    body = {"required": True, "content": {"application/json": {"schema": _reference(model.__name__)}}}
+    body = {
+        "required": True,
+        "content": {"application/json": {"schema": _reference(model.__name__)}},
+    }
     operation = {
         "summary": model.__doc__,
         "requestBody": body,
@@ -187,7 +189,7 @@ def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[s
                 "content": {"application/json": {"schema": _reference(schema)}},
             },
             **_problems(
-                "400", "401", "408", "413", "415", "421", "500", "503", "504", schema=error
+                "400", "401", "404", "408", "413", "415", "421", "500", "503", "504", schema=error
             ),
         },
     }
@@ -196,7 +198,9 @@ def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[s
 
 def _plain(summary: str, media_type: str) -> dict[str, Any]:
     responses = {"200": {"description": summary, "content": {media_type: {}}}}
-    return {"get": {"summary": summary, "responses": {**responses, **_problems("400", "401", "421")}}}
+    return {
+        "get": {"summary": summary, "responses": {**responses, **_problems("400", "401", "421")}}
+    }
 
 
 def _problems(*statuses: str, schema: str = "Problem") -> dict[str, Any]:

@@ -23,12 +23,19 @@ from astrosearch.server.settings import (
 from astrosearch.text.bibtex import KeyStyle
 
 Format = Literal["json", "bibtex", "ris", "ids", "atom"]
-DAY = r"^\d{4}(-\d{1,2}){0,2}$"
+DAY = r"^[12]\d{3}(-(0?[1-9]|1[0-2])(-(0?[1-9]|[12]\d|3[01]))?)?$"
+CATEGORY = r"^[A-Za-z-]+(\.[A-Za-z-]*)?$"
 
 Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
+Input = Annotated[str, Field(pattern=r"\S")]
+"""A text to be encoded, not empty."""
 PaperId = Annotated[
     str,
-    Field(max_length=LONGEST_ID, description="An arXiv identifier or address.", examples=["2503.14368"]),
+    Field(
+        max_length=LONGEST_ID,
+        description="An arXiv identifier or address.",
+        examples=["2503.14368"],
+    ),
 ]
 Day = Annotated[str, Field(pattern=DAY, examples=["2015", "2015-03", "2015-03-01"])]
 
@@ -49,7 +56,11 @@ class Filtered(Asked):
     since: Day | None = Field(None, description="Only papers from this date on.")
     until: Day | None = Field(None, description="Only papers up to this date.")
     category: str | None = Field(
-        None, max_length=LONGEST_CATEGORY, description="A category or archive.", examples=["astro-ph.GA"]
+        None,
+        max_length=LONGEST_CATEGORY,
+        pattern=CATEGORY,
+        description="A category or archive.",
+        examples=["astro-ph.GA"],
     )
     author: str | None = Field(
         None, max_length=LONGEST_AUTHOR, description="An author.", examples=["Hofmann, F"]
@@ -93,8 +104,8 @@ class Paged(Filtered):
     key: KeyStyle = Field("bibcode", description="How BibTeX entries are called.")
     marked: bool = Field(
         False,
-        description="Whether each hit has `marked`: its title in Unicode, cut into pieces; those at "
-        "odd places are words of the query.",
+        description="Whether each hit has `marked`: its title in Unicode, cut into pieces; those "
+        "at odd places are words of the query.",
     )
 
 
@@ -124,8 +135,8 @@ class PaperRequest(Asked):
     key: KeyStyle = Field("bibcode", description="How a BibTeX entry is called.")
     marked: bool = Field(
         False,
-        description="Whether there is `marked`: title and abstract in Unicode, cut into pieces; those "
-        "at odd places are words of `q`.",
+        description="Whether there is `marked`: title and abstract in Unicode, cut into pieces; "
+        "those at odd places are words of `q`.",
     )
     q: Text | None = Field(None, description="The query whose words are marked.")
 
@@ -152,11 +163,10 @@ class EmbeddingRequest(BaseModel):
     """As OpenAI's API has it. Other fields of theirs have no effect on a vector."""
 
     model: str = Field(max_length=200, description="One of `/v1/models`.")
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_TEXTS)]
+    input: Input | Annotated[list[Input], Field(min_length=1, max_length=MOST_TEXTS)]
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, description="That of the model; no other is there.")
     user: str | None = None
 
     def texts(self) -> list[str]:
         return [self.input] if isinstance(self.input, str) else self.input
-

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from astrosearch import paths
-from astrosearch.errors import InputError
+from astrosearch.errors import NothingFound
 
 MOST_BYTES = 1_000_000
 """Of a request's body."""
@@ -35,13 +35,13 @@ class Offer:
     def choose(self, name: str | None) -> str:
         """
         Raises:
-            InputError: if there is no such index, or it is not served.
+            NothingFound: if there is no such index, or it is not served.
         """
         if name is None:
             return self.default
         names = self.names()
         if name not in names:
-            raise InputError(f"there is no index {name!r} here; there are: {', '.join(names)}")
+            raise NothingFound(f"there is no index {name!r} here; there are: {', '.join(names)}")
         return name
 
 
