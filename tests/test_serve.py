@@ -74,7 +74,8 @@ def test_filters_and_modes_are_those_of_the_searcher(
 
 def test_pages_follow_each_other_and_leave_nothing_out(server: RunningServer) -> None:
     whole = [hit["id"] for hit in server.get("/api/query", q="galaxies", k=30).json["hits"]]
-    target, ids = "/api/query?q=galaxies&k=7", []
+    target = "/api/query?q=galaxies&k=7"
+    ids: list[str] = []
     while len(ids) < 28:
         response = server.get(target)
         ids += [hit["id"] for hit in response.json["hits"]]

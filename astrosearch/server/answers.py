@@ -125,6 +125,9 @@ def compare(searchers: Searchers, asked: requests.CompareRequest) -> Reply:
     if len(asked.id) == 2:
         first, second = asked.id
         record = compare_pair(searcher, first, second, pool_size=pool_size).as_record()
+        record["pair"] = [_readable(name) for name in record["pair"]]
+        for sentences in record["sentences"]:
+            sentences |= {name: _readable(sentences[name]) for name in ("one", "other")}
     else:
         record = compare_several(searcher, asked.id, pool_size=pool_size).as_record()
     return Reply(orjson.dumps({"index": searcher.name, **record}))

@@ -12,9 +12,11 @@ _JOINT = re.compile(r"[\s\-–]{1,2}")
 
 
 def terms_to_mark(query: str) -> frozenset[str]:
-    """The stems and compounds of a query that tell papers apart."""
+    """The stems and compounds of a query that tell papers apart; single letters and digits alone do
+    not."""
     analyzed = analyze(query)
-    return frozenset(analyzed.terms) - STOP_WORDS | frozenset(analyzed.compounds)
+    terms = {term for term in analyzed.terms if len(term) > 1 and term not in STOP_WORDS}
+    return frozenset(terms.union(analyzed.compounds))
 
 
 def marked(text: str, terms: Set[str]) -> list[str]:
