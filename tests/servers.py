@@ -117,7 +117,7 @@ def serving_here(home: Path, queue: int = 64, seconds: float = 30) -> Iterator[i
         patch.setenv("ASTROSEARCH_HOME", str(home))
         settings = Settings(Offer("sampler"), queue=queue, seconds=seconds)
         pool = WorkerPool(settings.offer, 1, queue=queue, seconds=seconds)
-        config = uvicorn.Config(create_app(settings, pool), lifespan="off", log_level="error")
+        config = uvicorn.Config(create_app(settings, pool), lifespan="on", log_level="error")
         server = uvicorn.Server(config)
         listener = socket.create_server(("127.0.0.1", 0))
         thread = threading.Thread(target=server.run, args=([listener],))

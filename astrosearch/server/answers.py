@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from astrosearch.errors import InputError, NothingFound
+from astrosearch import paths
+from astrosearch.errors import AstrosearchError, InputError, NothingFound
+from astrosearch.index.manifest import Manifest
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.batch import answer_records
 from astrosearch.search.hits import Answer, Hit, paper_record
@@ -176,6 +178,29 @@ ANSWERS: dict[type, Callable[[Searchers, Any], Reply]] = {
     requests.EmbeddingRequest: embed,
 }
 """The function that answers each kind of request."""
+
+
+def index_records(offer: Offer) -> list[dict[str, Any]]:
+    """What is known of each index without opening it."""
+    records: list[dict[str, Any]] = []
+    for name in offer.names():
+        try:
+            manifest = Manifest.read(paths.index_folder(name), check_files=False)
+        except AstrosearchError:
+            records.append({"name": name, "error": "the index is damaged"})
+            continue
+        records.append(
+            {
+                "name": name,
+                "papers": manifest.count,
+                "snapshot": manifest.snapshot,
+                "built": manifest.built,
+                "encoder": manifest.encoder.short_name,
+                "is_service": manifest.encoder.is_service,
+                "dimension": manifest.dimension,
+            }
+        )
+    return records
 
 
 def _has_filters(asked: requests.Filtered) -> bool:

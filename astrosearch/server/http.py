@@ -5,14 +5,15 @@ Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool �
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
 from importlib import resources
 from typing import Any, TypeVar, get_origin
 
 import orjson
 import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,15 +23,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from astrosearch import paths
-from astrosearch.errors import AstrosearchError, InputError
-from astrosearch.index.manifest import Manifest
+from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from astrosearch.server import openapi, requests
-from astrosearch.server.answers import Reply
+from astrosearch.server.answers import Reply, index_records
 from astrosearch.server.connections import PatientProtocol
 from astrosearch.server.formats import accepted
 from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_response
+from astrosearch.server.mcp import create_server
 from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
 from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
@@ -123,13 +123,13 @@ class Api:
 
     async def indexes(self, request: Request) -> Response:
         _from_nothing(request)
-        records = await asyncio.to_thread(self._indexes)
+        records = await asyncio.to_thread(index_records, self._settings.offer)
         return _json({"default": self._settings.offer.default, "indexes": records})
 
     async def models(self, request: Request) -> Response:
         _from_nothing(request)
         names: dict[str, object] = {}
-        for record in await asyncio.to_thread(self._indexes):
+        for record in await asyncio.to_thread(index_records, self._settings.offer):
             if "encoder" in record and not record["is_service"]:
                 names.setdefault(str(record["encoder"]), None)
         data = [
@@ -146,31 +146,9 @@ class Api:
 
     async def metrics(self, request: Request) -> Response:
         _from_nothing(request)
-        records = await asyncio.to_thread(self._indexes)
+        records = await asyncio.to_thread(index_records, self._settings.offer)
         text = self._metrics.text(self._pool.waiting, records)
         return Response(text, headers={"Content-Type": METRICS_TYPE})
-
-    def _indexes(self) -> list[dict[str, object]]:
-        """What is known of each index without opening it."""
-        records: list[dict[str, object]] = []
-        for name in self._settings.offer.names():
-            try:
-                manifest = Manifest.read(paths.index_folder(name), check_files=False)
-            except AstrosearchError:
-                records.append({"name": name, "error": "the index is damaged"})
-                continue
-            records.append(
-                {
-                    "name": name,
-                    "papers": manifest.count,
-                    "snapshot": manifest.snapshot,
-                    "built": manifest.built,
-                    "encoder": manifest.encoder.short_name,
-                    "is_service": manifest.encoder.is_service,
-                    "dimension": manifest.dimension,
-                }
-            )
-        return records
 
 
 def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
@@ -187,14 +165,41 @@ def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
                 expose_headers=["Link", "Retry-After"],
             )
         )
+    tools = create_server(_asked_by_tools(pool), lambda: index_records(settings.offer))
+    # Host is checked by Guard. Without sessions, any client can be answered by any process.
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    at_mcp = tools.streamable_http_app(
+        stateless_http=True, json_response=True, transport_security=security
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with tools.session_manager.run():
+            yield
+
     app = Starlette(
-        routes=Api(settings, pool, metrics).routes(),
+        routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
         middleware=middleware,
+        lifespan=lifespan,
         exception_handlers={HTTPException: _http_problem, Exception: _failure},
         max_body_size=MOST_BYTES,
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _asked_by_tools(pool: WorkerPool) -> Callable[[BaseModel], Awaitable[object]]:
+    async def ask(asked: BaseModel) -> object:
+        try:
+            return await pool.ask(asked)
+        except Busy:
+            return Problem(503, "the server is busy: ask again in a second")
+        except TookTooLong:
+            return Problem(504, "the answer took too long")
+        except WorkerDied:
+            return Problem(500, "the server failed")
+
+    return ask
 
 
 def serve(settings: Settings, reporter: Reporter) -> None:
@@ -229,7 +234,7 @@ def serve(settings: Settings, reporter: Reporter) -> None:
             create_app(settings, pool),
             http=PatientProtocol,
             ws="none",
-            lifespan="off",
+            lifespan="on",
             access_log=False,
             log_level="error",
             server_header=False,
@@ -340,7 +345,8 @@ _DETAILS = {
 
 
 def _http_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+    if not isinstance(error, HTTPException):
+        raise error
     status = error.status_code
     detail = _DETAILS.get(status, error.detail) if error.detail in _PHRASES else error.detail
     exit_code = 1 if status >= 500 else 2

@@ -114,7 +114,9 @@ class WorkerPool:
         self._offer, self._queue, self._seconds, self._reporter = offer, queue, seconds, reporter
         self._workers = [Worker(self._context, offer) for _ in range(count)]
         self._threads = ThreadPoolExecutor(count)
-        self._idle: asyncio.Queue[Worker] | None = None
+        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+        for worker in self._workers:
+            self._idle.put_nowait(worker)
         self.waiting = 0
         """Requests without a worker."""
         try:
@@ -140,10 +142,6 @@ class WorkerPool:
             TookTooLong: if it is not answered in time.
             WorkerDied: if two workers died of it.
         """
-        if self._idle is None:
-            self._idle = asyncio.Queue()
-            for worker in self._workers:
-                self._idle.put_nowait(worker)
         if self._idle.empty() and self.waiting >= self._queue:
             raise Busy
         loop = asyncio.get_running_loop()
@@ -169,7 +167,6 @@ class WorkerPool:
 
     async def _answer(self, worker: Worker, asked: BaseModel, end: float) -> object:
         """The reply of a worker, or of the one in its place if it died."""
-        assert self._idle is not None
         loop = asyncio.get_running_loop()
         try:
             for is_last in (False, True):
@@ -186,7 +183,7 @@ class WorkerPool:
                     for line in lines:
                         self._reporter.notify(line)
                     return reply
-            raise AssertionError
+            raise WorkerDied
         finally:
             self._idle.put_nowait(worker)
 
