@@ -207,9 +207,17 @@ async def _record(ask: Ask, asked: BaseModel) -> dict[str, Any]:
 
 async def _whole(ask: Ask, paper_id: str, index: str | None) -> WholePaper:
     record = await _record(ask, _checked(requests.PaperRequest, id=paper_id, index=index))
-    fields = {name: record[name] for name in WholePaper.__annotations__}
-    fields |= {name: _readable(record[name]) for name in ("title", "abstract")}
-    return WholePaper(**fields)
+    return WholePaper(
+        id=record["id"],
+        title=_readable(record["title"]),
+        authors=record["authors"],
+        published=record["published"],
+        categories=record["categories"],
+        abstract=_readable(record["abstract"]),
+        url=record["url"],
+        doi=record["doi"],
+        journal_ref=record["journal_ref"],
+    )
 
 
 def _papers(record: dict[str, Any], query: str) -> Papers:
