@@ -24,8 +24,8 @@ from astrosearch.report import SILENT, Reporter
 from astrosearch.server.problems import Problem, of_error
 from astrosearch.server.settings import Offer
 
-STARTING = 60
-"""Seconds in which a worker has to be ready."""
+STARTING = 600
+"""Seconds in which a worker has to be ready: a large encoder is read for minutes."""
 PATIENCE = 1
 """Seconds after which a client that was turned away may ask again."""
 
