@@ -97,8 +97,9 @@ def test_an_older_answer_never_takes_the_place_of_a_newer_one(
     page: Page, server: RunningServer
 ) -> None:
     held: list[Route] = []
-    page.route("**/api/query?q=dust&*", lambda route: held.append(route))
-    with page.expect_request("**/api/query?q=dust&*"):
+    asked = re.compile(r"/api/query\?.*\bq=dust$")
+    page.route(asked, lambda route: held.append(route))
+    with page.expect_request(asked):
         page.locator("#q").fill("dust")
     _ask(page, "magellanic stream")
     for route in held:
@@ -270,11 +271,9 @@ def test_the_token_is_asked_for_or_taken_from_the_address(
 def test_titles_are_text_and_never_elements(
     context: BrowserContext, run: Run, tmp_path: Path, tiny_llama: Path, home: Path
 ) -> None:
-    title = "<img src=x onerror=document.title='owned'><b>bold</b> & $<i>x</i>$"
+    title = r"Bold $<$img src=x onerror=document.title='owned'$>$ \textless b\textgreater\ x"
     corpus = tmp_path / "hostile.json"
-    lines = [
-        kaggle_line(n, title=title, abstract=f"<script>{n}</script> {title}") for n in range(5)
-    ]
+    lines = [kaggle_line(n, title=title, abstract=f"{title} $<$script$>${n}") for n in range(5)]
     corpus.write_text("\n".join(lines))
     run("index", "--corpus", corpus, "--encoder", tiny_llama)
     page = context.new_page()
