@@ -66,7 +66,7 @@ def serve(
     \b
     astrosearch serve
     astrosearch serve -i astro --port 8080
-    ASTROSEARCH_TOKEN=… astrosearch serve --host 0.0.0.0 --public-name papers.example.org
+    ASTROSEARCH_TOKEN=… astrosearch serve --host 0.0.0.0
     """
     check_extra("serve")
     if token is not None and (not token.strip() or not token.isascii()):
