@@ -176,5 +176,8 @@ def test_the_wheel_holds_two_packages_and_their_data(tmp_path: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"astrosearch", "training"}
     assert "astrosearch/corpus/sampler/papers.jsonl" in names
     assert "astrosearch/py.typed" in names
+    assert {
+        f"astrosearch/server/page/{name}" for name in ("index.html", "page.css", "page.js")
+    } <= set(names)
     assert any(name.startswith("astrosearch/encoders/transforms/") for name in names)
     assert "astrosearch/adapters/astro-smollm2-135m/adapter_model.safetensors" in names

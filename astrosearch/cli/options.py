@@ -169,6 +169,30 @@ def index_option(command: Command) -> Command:
     )(command)
 
 
+def served_indexes_option(command: Command) -> Command:
+    """`-i` and `--index`, repeated, as the parameter `index_names`; none means all indexes."""
+
+    def check(
+        ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for value in values:
+            remember_index(ctx, param, value)
+        return values
+
+    return click.option(
+        "-i",
+        "--index",
+        "index_names",
+        metavar="NAME",
+        multiple=True,
+        envvar="ASTROSEARCH_INDEX",
+        callback=check,
+        shell_complete=_complete_index,
+        help="Serve this index; may be repeated, and questions that name none go to the first. "
+        "By default all are served, and the first is the one built last.",
+    )(command)
+
+
 def was_given(name: str) -> bool:
     """Whether a parameter is on the command line, not left at its default."""
     source = click.get_current_context().get_parameter_source(name)

@@ -171,49 +171,13 @@ def _answer_batch(
     """Write one JSON object for each line of `file`, in order. The object of a bad query holds its
     error; the others are answered."""
     from astrosearch.cli.views.hits import as_json
+    from astrosearch.search.batch import answer_records
 
     size = 1 if str(file) == "-" else 64  # a pipe may wait for each answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            for record in _answers(texts, searcher, k, filters, mode):
+            for record in answer_records(searcher, texts, k, filters, mode):
                 write(as_json(record))
-
-
-def _answers(
-    texts: list[str], searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
-) -> Iterator[dict[str, Any]]:
-    """The JSON object of each text; all texts are encoded together."""
-    from astrosearch.errors import InputError, NothingFound
-    from astrosearch.search.hits import Answer
-    from astrosearch.search.query_parser import ParsedQuery, parse
-
-    queries: dict[int, ParsedQuery] = {}
-    errors: dict[int, str] = {}
-    for place, text in enumerate(texts):
-        try:
-            queries[place] = parse(text)
-        except InputError as error:
-            errors[place] = str(error)
-    nothing = ParsedQuery("")
-    places = [
-        place for place, query in queries.items() if query != nothing and not query.identifier
-    ]
-    found = searcher.answers([queries[place] for place in places], k, filters, mode)
-    answers = dict(zip(places, found, strict=True))
-    for place, query in queries.items():
-        try:
-            if query.identifier:
-                [answers[place]] = searcher.answers([query], k, filters, mode)
-            elif query != nothing and not answers[place].hits:
-                raise searcher.why_empty(query, filters)
-        except NothingFound as error:
-            errors[place] = str(error)
-    for place, text in enumerate(texts):
-        answer = answers.get(place, Answer([]))
-        record = {"query": text, **answer.as_record()}
-        if place in errors:
-            record["error"] = errors[place]
-        yield record
 
 
 def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:

@@ -5,11 +5,12 @@ nothing finds it any more.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 _Value = TypeVar("_Value")
+
+
+class Facets(NamedTuple):
+    """How many papers there are of each kind."""
+
+    years: dict[int, int]
+    """By the year of the first version, ascending."""
+    categories: dict[str, int]
+    """By category, the commonest first; a paper counts in each of its own."""
 
 
 class SegmentedCorpus:
@@ -176,6 +186,19 @@ class SegmentedCorpus:
             matching.append(rows + part.first)
         rows = np.concatenate(matching)
         return rows[np.isin(rows, self._dead, invert=True)] if len(self._dead) else rows
+
+    def facets(self, filters: Filters) -> Facets:
+        """How many papers pass, by year and by category."""
+        years: Counter[int] = Counter()
+        categories: Counter[str] = Counter()
+        for number in range(len(self._parts)):
+            dead = self._local(number, self._dead)
+            counts = self._corpus(number).years_and_categories(filters, dead)
+            for year, names, count in counts:
+                years[int(year)] += count
+                for name in names.split():
+                    categories[name] += count
+        return Facets(dict(sorted(years.items())), dict(categories.most_common()))
 
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""

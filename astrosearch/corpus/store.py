@@ -323,6 +323,30 @@ class Corpus:
             rows = self._rows_by(author, condition, arguments)
         return np.sort(np.array(rows, dtype=np.int64))
 
+    def years_and_categories(
+        self, filters: Filters, dead: NDArray[np.int64]
+    ) -> Iterator[tuple[str, str, int]]:
+        """How many papers pass, by the year of the first version and all their categories.
+
+        Args:
+            dead: (m,) rows that do not count.
+        """
+        condition, arguments = filters.condition()
+        if filters.author is not None:
+            rows = self.rows_matching(filters)
+            condition = "row IN (SELECT value FROM json_each(?))"
+            arguments = [orjson.dumps([] if rows is None else rows.tolist()).decode()]
+        if len(dead):
+            alive = "row NOT IN (SELECT value FROM json_each(?))"
+            condition = f"{condition} AND {alive}" if condition else alive
+            arguments = [*arguments, orjson.dumps(dead.tolist()).decode()]
+        query = f"""
+            SELECT substr(published, 1, 4) AS year, trim(categories), count(*) FROM papers
+            {f"WHERE {condition}" if condition else ""} GROUP BY 1, 2
+            """
+        with self._connection() as db:
+            yield from db.execute(query, arguments).fetchall()
+
     def _rows_by(self, author: AuthorQuery, condition: str, arguments: list[str]) -> list[int]:
         """Rows of the papers that pass and have an author."""
         query = f"SELECT row, author_words FROM papers WHERE {condition}"
