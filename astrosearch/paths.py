@@ -36,6 +36,11 @@ def indexes_folder() -> Path:
     return _data_folder() / "indexes"
 
 
+def library_folder() -> Path:
+    """The user's own papers: `astrosearch.library`."""
+    return _data_folder() / "library"
+
+
 def history_file() -> Path:
     """Lines that were typed into the shell."""
     return _data_folder() / "history"

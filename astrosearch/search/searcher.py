@@ -7,7 +7,7 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal, Self, TypeVar
@@ -19,12 +19,13 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.consent import IndexConsent
 from astrosearch.encoders.loading import load_query_encoder
-from astrosearch.encoders.vectors import unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.match_strength import match_strength
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
+from astrosearch.search.among import ALL, Among
 from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.conditions import RequiredPhrase, described, rows_meeting_all
@@ -135,29 +136,34 @@ class Searcher:
         k: int = 10,
         filters: Filters | None = None,
         mode: Mode = "hybrid",
+        among: Among = ALL,
     ) -> list[Answer]:
-        """The hits of several texts, with what has to be said of them, as `query` says it."""
+        """The hits of several texts, with what has to be said of them, as `query` says it.
+
+        Args:
+            among: the papers that may be found, in addition to what filters say.
+        """
         filters = filters or Filters()
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
-        answers = iter(self._ranked(ranked, k, filters, mode) if ranked else ())
+        answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
         return [
-            Answer(self._of_identifier(query.identifier, k, filters))
+            Answer(self._of_identifier(query.identifier, k, filters, among))
             if query.identifier
             else next(answers)
             if query.text
-            else Answer(self._newest(query, k, filters), query.notes)
+            else Answer(self._newest(query, k, filters, among), query.notes)
             for query in parsed
         ]
 
     def _ranked(
-        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
+        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode, among: Among
     ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
         depth = max(DEPTH, k) if mode == "hybrid" else k
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
-            matching = index.corpus.rows_matching(filters)
+            matching = among.rows(index, index.corpus.rows_matching(filters))
             return [
                 _answer(index, query, encoded, k, depth, matching)
                 for query, encoded in zip(
@@ -167,13 +173,14 @@ class Searcher:
 
         return self._ask(answer, with_encoder=mode != "lexical")
 
-    def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
+    def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
-        if not query.conditions and filters == Filters():
+        if not query.conditions and filters == Filters() and among == ALL:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
+            matching = among.rows(index, index.corpus.rows_matching(filters))
+            allowed = rows_meeting_all(index, query.conditions, matching)
             papers = index.corpus.papers(index.corpus.newest(k, allowed).tolist())
             return [
                 Hit(rank=place, score=1.0, paper=paper, match=100)
@@ -182,7 +189,9 @@ class Searcher:
 
         return self._ask(answer, with_encoder=False)
 
-    def _of_identifier(self, identifier: Identifier, k: int, filters: Filters | None) -> list[Hit]:
+    def _of_identifier(
+        self, identifier: Identifier, k: int, filters: Filters, among: Among
+    ) -> list[Hit]:
         """The paper of an identifier, and those like it.
 
         Raises:
@@ -199,14 +208,21 @@ class Searcher:
 
         paper = self._ask(answer, with_encoder=False)
         first = Hit(rank=1, score=1.0, paper=paper, match=100)
-        others = self.similar([paper.id], k - 1, filters) if k > 1 else []
+        others = self.similar([paper.id], k - 1, filters, among) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
-    def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
+    def similar(
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        filters: Filters | None = None,
+        among: Among = ALL,
+    ) -> list[Hit]:
         """The `k` papers nearest to one paper, or to the mean of several, without these papers.
 
         Args:
             ids: arXiv identifiers of papers of the index, in any common form.
+            among: the papers that may be found, in addition to what filters say.
 
         Raises:
             IdentifierError: if one of the ids is not an arXiv identifier.
@@ -222,7 +238,7 @@ class Searcher:
             if isinstance(encoder, LateInteraction):
                 tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
                 query = replace(query, tokens=tuple(tokens), encoder=encoder)
-            allowed = index.corpus.rows_matching(filters or Filters())
+            allowed = among.rows(index, index.corpus.rows_matching(filters or Filters()))
             return _hits(index, query, k, k, allowed, without=rows)
 
         return self._ask(answer, with_encoder=compares_tokens)
@@ -240,13 +256,77 @@ class Searcher:
             with_encoder=False,
         )
 
+    def papers(self, ids: Collection[str]) -> dict[str, Paper]:
+        """The papers of normalised identifiers, by these; those that the index does not have are
+        left out."""
+
+        def answer(index: Index, _: Encoder | None) -> dict[str, Paper]:
+            rows = index.corpus.rows_of(ids)
+            papers = index.corpus.papers(list(rows.values()))
+            return {paper.id: paper for paper in papers}
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_known(self, ids: Collection[str]) -> set[str]:
+        """Those of normalised identifiers that the index has."""
+        return self._ask(lambda index, _: set(index.corpus.rows_of(ids)), with_encoder=False)
+
+    def papers_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case."""
+        return self._ask(lambda index, _: index.corpus.ids_of_dois(dois), with_encoder=False)
+
+    def paper_of(self, identifier: Identifier) -> Paper | None:
+        """The paper of an identifier; None if no paper of the index is known to have it."""
+
+        def answer(index: Index, _: Encoder | None) -> Paper | None:
+            try:
+                row = _row_of(index, identifier)
+            except NothingFound:
+                return None
+            return None if row is None else index.corpus.papers([row])[0]
+
+        return self._ask(answer, with_encoder=False)
+
+    def titled_like(self, title: str, k: int = 5) -> list[Paper]:
+        """The `k` papers whose titles have most of a title's words, best first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.lexical.search(title, k, fields=("title",))[1]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
+        """The vectors of papers, as the index has them.
+
+        Args:
+            ids: normalised identifiers.
+
+        Returns:
+            Those of the identifiers that the index has, n of them, in order, and (n, dimension)
+            float32 unit rows.
+        """
+
+        def answer(index: Index, _: Encoder | None) -> tuple[list[str], Vectors]:
+            rows = index.corpus.rows_of(ids)
+            known = [paper_id for paper_id in ids if paper_id in rows]
+            numbers = np.array([rows[paper_id] for paper_id in known], dtype=np.int64)
+            vectors: Vectors = unit_rows(index.vectors[numbers])
+            return known, vectors
+
+        return self._ask(answer, with_encoder=False)
+
     def why_empty(
-        self, query: ParsedQuery | None = None, filters: Filters | None = None
+        self,
+        query: ParsedQuery | None = None,
+        filters: Filters | None = None,
+        among: Among = ALL,
     ) -> NothingFound:
         """The error that says why a query has no hits: which condition, filter or word no paper
         matches."""
         return self._ask(
-            lambda index, _: _why_empty(index, query, filters or Filters()), with_encoder=False
+            lambda index, _: _why_empty(index, query, filters or Filters(), among),
+            with_encoder=False,
         )
 
     def close(self) -> None:
@@ -473,8 +553,14 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
+def _why_empty(
+    index: Index, query: ParsedQuery | None, filters: Filters, among: Among
+) -> NothingFound:
     none_of = f"none of the {len(index):,} papers of index {index.folder.name}"
+    if among != ALL:
+        rows = among.rows(index, None)
+        count = len(index) if rows is None else len(rows)
+        none_of = f"none of the {count:,} papers of index {index.folder.name} {among.name}"
     conditions = query.conditions if query else ()
     phrases = [condition for condition in conditions if isinstance(condition, RequiredPhrase)]
     for phrase in phrases:

@@ -117,7 +117,10 @@ def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
     """Entries, and what their user has to mend, on standard error."""
     from astrosearch.text import bibtex
 
-    entries = bibtex.entries(papers, key or "bibcode")
+    preprints = [paper for paper in papers if paper.is_preprint]
+    entries = bibtex.entries(preprints, key or "bibcode")
+    if len(preprints) < len(papers):
+        entries = _with_own_entries(papers, dict(zip(preprints, entries, strict=True)))
     write("\n\n".join(entries))
     nameless = sum(not paper.authors for paper in papers)
     if nameless:
@@ -128,6 +131,14 @@ def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
             f"{foreign:,} of {_entries(len(papers), foreign)} characters that LaTeX lacks, "
             "written as [U+...]"
         )
+
+
+def _with_own_entries(papers: Sequence[Paper], entries: dict[Paper, str]) -> list[str]:
+    """The entries of papers, those of the library that are not preprints as it has them."""
+    from astrosearch.library.store import Library
+
+    own = {paper.key: paper.entry.raw for paper in Library.read().papers}
+    return [entries.get(paper) or own[paper.id] for paper in papers]
 
 
 def _entries(count: int, number: int) -> str:
