@@ -48,9 +48,18 @@ def history_file() -> Path:
 
 def consent_file() -> Path:
     """What the user agreed to send elsewhere: `astrosearch.encoders.consent`."""
+    return _config_folder() / "consent.json"
+
+
+def config_file() -> Path:
+    """The user's settings: `astrosearch.config`."""
+    return _config_folder() / "config.toml"
+
+
+def _config_folder() -> Path:
     import platformdirs
 
-    return platformdirs.user_config_path("astrosearch", appauthor=False) / "consent.json"
+    return platformdirs.user_config_path("astrosearch", appauthor=False)
 
 
 def _data_folder() -> Path:

@@ -13,7 +13,7 @@ from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "shell"),
-    "Keep papers": ("library",),
+    "Keep papers": ("library", "new"),
     "Compare and write": ("compare", "complete"),
     "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
@@ -21,7 +21,18 @@ PURPOSES = {
 }
 """The commands of the main help; one that is not named here is listed last."""
 
-HEAVY = {"query", "similar", "shell", "library", "compare", "complete", "index", "eval", "train"}
+HEAVY = {
+    "query",
+    "similar",
+    "shell",
+    "library",
+    "new",
+    "compare",
+    "complete",
+    "index",
+    "eval",
+    "train",
+}
 """Commands that load numpy and more."""
 
 ALIASES = {"search": "query"}

@@ -9,6 +9,7 @@ at once, and before each query it checks whether its index was built again.
 import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from datetime import date
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -295,6 +296,38 @@ class Searcher:
             return index.corpus.papers(rows.tolist())
 
         return self._ask(answer, with_encoder=False)
+
+    def papers_passing(self, filters: Filters) -> list[Paper]:
+        """The papers that pass filters, the newest first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.corpus.rows_matching(filters)
+            count = len(index) if rows is None else len(rows)
+            return index.corpus.papers(index.corpus.newest(count, rows).tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def newest_day(self) -> date:
+        """The day of the newest paper."""
+        return self._ask(
+            lambda index, _: date.fromisoformat(index.corpus.span()[1]), with_encoder=False
+        )
+
+    def sample(self, count: int, seed: int = 0) -> list[Paper]:
+        """Papers of the index at random, the same ones for a seed; all if there are no more than
+        `count`."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = np.random.default_rng(seed).permutation(index.rows)[:count]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term of `text.analysis`."""
+        return self._ask(
+            lambda index, _: index.lexical.document_frequency(term), with_encoder=False
+        )
 
     def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
         """The vectors of papers, as the index has them.
