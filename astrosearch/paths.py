@@ -46,6 +46,11 @@ def history_file() -> Path:
     return _data_folder() / "history"
 
 
+def last_answer_file() -> Path:
+    """The identifiers of the last answer, for the Tab key of a shell."""
+    return _data_folder() / "last-answer"
+
+
 def consent_file() -> Path:
     """What the user agreed to send elsewhere: `astrosearch.encoders.consent`."""
     return _config_folder() / "consent.json"

@@ -13,11 +13,11 @@ from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "shell"),
-    "Keep papers": ("library", "new"),
+    "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Compare and write": ("compare", "complete"),
     "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
-    "Set up": ("models", "doctor", "completion", "help"),
+    "Set up": ("config", "models", "doctor", "completion", "help"),
 }
 """The commands of the main help; one that is not named here is listed last."""
 
@@ -27,6 +27,7 @@ HEAVY = {
     "shell",
     "library",
     "new",
+    "run",
     "compare",
     "complete",
     "index",

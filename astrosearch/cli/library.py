@@ -8,7 +8,13 @@ import click
 
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.group import ListGroup
-from astrosearch.cli.options import complete_scope, format_option, index_option, library_scope
+from astrosearch.cli.options import (
+    complete_paper,
+    complete_scope,
+    format_option,
+    index_option,
+    library_scope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -318,7 +324,7 @@ def _record(paper: "LibraryPaper") -> dict[str, object]:
 
 
 @library.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID|-...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID|-...", shell_complete=complete_paper)
 @_mark_options
 @click.option("--untag", "untags", metavar="NAME", multiple=True, help="Take a tag away.")
 @click.option("--no-opinion", is_flag=True, help="Neither liked nor disliked.")
@@ -361,7 +367,7 @@ def tag(
 
 
 @library.command()
-@click.argument("ids", nargs=-1, metavar="[ID|-]...")
+@click.argument("ids", nargs=-1, metavar="[ID|-]...", shell_complete=complete_paper)
 @click.option(
     "--in",
     "within",
@@ -437,7 +443,7 @@ def export(file: Path | None, within: str, output: str, force: bool) -> None:
 
 
 @library.command()
-@click.argument("name", required=False, metavar="[ID]")
+@click.argument("name", required=False, metavar="[ID]", shell_complete=complete_paper)
 @format_option("table", "json")
 @index_option
 def info(name: str | None, output: str, index_name: str | None) -> None:

@@ -321,6 +321,28 @@ def filter_options(command: Command) -> Command:
     return command
 
 
+def complete_paper(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """The papers of the last answer, and those of the library, that a shell offers."""
+    from click.shell_completion import CompletionItem
+
+    from astrosearch import paths
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.store import Library
+
+    try:
+        last = paths.last_answer_file().read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        last = []
+    try:
+        own = [paper.id for paper in Library.read().papers]
+    except AstrosearchError:
+        own = []
+    names = dict.fromkeys((*last, *own))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def complete_scope(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":

@@ -11,12 +11,14 @@ import click
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
     answer_options,
+    complete_paper,
     consent_option,
     filter_options,
     index_option,
     library_options,
     mode_option,
     sort_option,
+    was_given,
 )
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ def query(
         raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
     if batch is not None and (within or beyond):
         raise click.UsageError("--batch searches all papers: leave --in and --not-in out")
-    if batch is not None and (output != "table" or abstracts or explain or key or sort != "match"):
+    styled = any(map(was_given, ("output", "abstracts", "explain", "key", "sort")))
+    if batch is not None and styled:
         raise click.UsageError(
             "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
             "out"
@@ -120,7 +123,7 @@ def query(
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", nargs=-1, required=True, shell_complete=complete_paper)
 @answer_options
 @filter_options
 @library_options
@@ -260,6 +263,7 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
             "abstracts themselves: astrosearch index astro "
             "--corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
         )
+    _remember(answer)
     write_hits(
         answer.hits,
         footer=footer,
@@ -269,3 +273,17 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
         is_weak=answer.is_weak,
         **style._asdict(),
     )
+
+
+def _remember(answer: "Answer") -> None:
+    """Keep the identifiers for the Tab key; where nothing can be written, there is nothing to
+    offer."""
+    from contextlib import suppress
+
+    from astrosearch import paths
+
+    file = paths.last_answer_file()
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # what somebody reads is private
+        file.write_text("".join(f"{hit.paper.id}\n" for hit in answer.hits), encoding="utf-8")

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.text.authors import display_name, family_name
@@ -75,8 +76,15 @@ def write_hits(
             write("\n".join(hit.paper.id for hit in hits))
         case _ if on_terminal():
             console = Console()
+            columns = read_config().columns or FIELDS
             console.print(
-                hits_table(hits, abstracts=abstracts, width=console.width, explain=explain)
+                hits_table(
+                    hits,
+                    abstracts=abstracts,
+                    width=console.width,
+                    explain=explain,
+                    columns=columns,
+                )
             )
         case _:
             for hit in hits:
@@ -151,7 +159,14 @@ def write_paper(paper: Paper, *, format: str) -> None:
     write_papers([paper], format=format)
 
 
-def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: bool = False) -> Table:
+def hits_table(
+    hits: Sequence[Hit],
+    *,
+    abstracts: bool,
+    width: int,
+    explain: bool = False,
+    columns: Sequence[str] = FIELDS,
+) -> Table:
     """The table of an answer for a terminal of `width` columns.
 
     Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
@@ -164,6 +179,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
 
     Args:
         explain: the signals behind the order too, and the ranks by meaning and by words.
+        columns: what a wide table has of each paper, of `config.FIELDS`, in order.
     """
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
@@ -185,15 +201,18 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
             table.add_row(*fields.values(), _block(hit, abstracts=abstracts, explain=explain))
         return table
     rows = [_columns(hit.paper) for hit in hits]
-    for head, widest in zip(_HEADS, _widths(rows, room), strict=True):
-        style = "dim" if head == "categories" else ""
-        table.add_column(head, width=widest, overflow="fold", style=style)
+    widths = _widths(rows, room)
+    places = [FIELDS.index(name) for name in columns]
+    for place in places:
+        style = "dim" if FIELDS[place] == "categories" else ""
+        table.add_column(_HEADS[place], width=widths[place], overflow="fold", style=style)
     for fields, row in zip(measures, rows, strict=True):
-        table.add_row(*fields.values(), *row)
+        table.add_row(*fields.values(), *(row[place] for place in places))
     return table
 
 
 _HEADS = ("id", "year", "first author", "title", "categories")
+"""Of `FIELDS`."""
 _LONGEST_AUTHOR = 24
 """Columns; a longer name is wrapped."""
 
