@@ -1,5 +1,6 @@
 """Saved searches, settings, and what the Tab key offers."""
 
+import io
 import json
 import os
 import shutil
@@ -157,7 +158,7 @@ class TestConfig:
         config.write_text('columns = ["title", "year"]\n')
         columns = read_config().columns
         assert columns
-        console = Console(width=140, record=True, file=Path(os.devnull).open("w"))
+        console = Console(width=140, record=True, file=io.StringIO())
         hits = [Hit(1, 1.0, paper)]
         console.print(hits_table(hits, abstracts=False, width=140, columns=columns))
         shown = console.export_text()
