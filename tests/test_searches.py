@@ -218,7 +218,9 @@ class TestCompletion:
         )
         if shell == "zsh":
             return result.stdout.splitlines()[1::3]
-        return [line.partition(",")[2].partition("\t")[0] for line in result.stdout.splitlines()]
+        return [
+            line.partition(",")[2].partition("\t")[0] for line in result.stdout.split("\n") if line
+        ]
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_names_of_searches_indexes_and_tags_are_offered(
