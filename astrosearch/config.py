@@ -11,7 +11,6 @@ An option on the command line wins over an environment variable, which wins over
 """
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,6 +89,8 @@ def parse_config(text: str, file: Path) -> Config:
     Raises:
         InputError: if it is not TOML.
     """
+    import tomllib
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -29,7 +29,7 @@ def ids(run: Run, *arguments: object) -> list[str]:
 
 
 def newest() -> str:
-    return max(json.loads(line)["published"] for line in SAMPLER.read_text().splitlines())
+    return max(str(json.loads(line)["published"]) for line in SAMPLER.read_text().splitlines())
 
 
 @pytest.fixture

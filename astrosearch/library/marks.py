@@ -12,7 +12,6 @@ Comments and order are kept when it is changed (tomlkit).
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -85,6 +84,8 @@ def read_marks(text: str, file: str) -> tuple[dict[str, Marks], list[Problem]]:
     Raises:
         InputError: if it is not TOML, with the line.
     """
+    import tomllib
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
