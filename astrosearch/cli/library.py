@@ -346,7 +346,7 @@ def tag(
     \b
     astrosearch library tag 2503.14368 --tag streams --liked --read
     astrosearch library tag 2503.14368 --untag streams --note "RR Lyrae of Gaia"
-    astrosearch query "blazars" --format ids | astrosearch library tag - --tag jets
+    astrosearch query blazars --format ids | astrosearch library tag - --tag jets
     """
     from dataclasses import replace
 
