@@ -13,11 +13,12 @@ from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "shell"),
+    "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
     "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
-    "Set up": ("models", "doctor", "completion", "help"),
+    "Set up": ("config", "models", "doctor", "completion", "help"),
 }
 """The commands of the main help; one that is not named here is listed last."""
 
@@ -25,6 +26,9 @@ HEAVY = {
     "query",
     "similar",
     "shell",
+    "library",
+    "new",
+    "run",
     "compare",
     "complete",
     "index",

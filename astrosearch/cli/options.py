@@ -355,6 +355,75 @@ def filter_options(command: Command) -> Command:
     return command
 
 
+def complete_paper(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """The papers of the last answer, and those of the library, that a shell offers."""
+    from click.shell_completion import CompletionItem
+
+    from astrosearch import paths
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.store import Library
+
+    try:
+        last = paths.last_answer_file().read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        last = []
+    try:
+        own = [paper.id for paper in Library.read().papers]
+    except AstrosearchError:
+        own = []
+    names = dict.fromkeys((*last, *own))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_scope(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.store import Library
+
+    try:
+        tags = [f"tag:{tag}" for tag in Library.read().tags()]
+    except AstrosearchError:
+        tags = []
+    names = ["library", "liked", "disliked", "read", "unread", *tags]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def library_options(command: Command) -> Command:
+    """`--in` and `--not-in`, as the parameters `within` and `beyond`."""
+    command = click.option(
+        "--not-in",
+        "beyond",
+        metavar="WHAT",
+        shell_complete=complete_scope,
+        help="Only papers that are not there.",
+    )(command)
+    return click.option(
+        "--in",
+        "within",
+        metavar="WHAT",
+        shell_complete=complete_scope,
+        help="Only papers of your library: library, tag:NAME, liked, disliked, read or unread.",
+    )(command)
+
+
+def library_scope(command: Command) -> Command:
+    """`--in`, as the parameter `within`, where the library is the subject; by default all of it."""
+    return click.option(
+        "--in",
+        "within",
+        metavar="WHAT",
+        default="library",
+        show_default=True,
+        shell_complete=complete_scope,
+        help="Which papers: library, tag:NAME, liked, disliked, read or unread.",
+    )(command)
+
+
 def sort_option(command: Command) -> Command:
     return click.option(
         "--sort",

@@ -14,12 +14,14 @@ from astrosearch.cli.options import (
     consent_option,
     filter_options,
     index_option,
+    library_options,
     mode_option,
     sort_option,
 )
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
+    from astrosearch.library.scope import Scope
     from astrosearch.search.hits import Answer, Hit
     from astrosearch.search.searcher import Searcher
 
@@ -53,6 +55,7 @@ BARE = ("help", "quit", "exit")
 @sort_option
 @answer_options
 @filter_options
+@library_options
 @consent_option
 @index_option
 @click.pass_context
@@ -175,11 +178,12 @@ class Shell:
 
         query, filters = parse(text), self._filters()
         settings = self._settings
-        [answer] = self.searcher.answers([query], settings["k"], filters, settings["mode"])
+        scope = self._scope()
+        answer = scope.answer(self.searcher, query, settings["k"], filters, settings["mode"])
         for note in answer.notes:
             notify(note)
         if not answer.hits:
-            raise self.searcher.why_empty(query, filters)
+            raise scope.why_empty(self.searcher, query, filters)
         self._answer(answer, text)
 
     def _similar(self, names: list[str]) -> None:
@@ -190,9 +194,10 @@ class Shell:
                 "name a paper: /similar ID, or /similar N for paper N of the last answer"
             )
         ids, filters = [self._id(name) for name in names], self._filters()
-        hits = self.searcher.similar(ids, self._settings["k"], filters)
+        scope = self._scope()
+        hits = scope.similar(self.searcher, ids, self._settings["k"], filters)
         if not hits:
-            raise self.searcher.why_empty(filters=filters)
+            raise scope.why_empty(self.searcher, None, filters)
         self._answer(Answer(hits), " ".join(ids))
 
     def _open(self, name: str) -> None:
@@ -232,6 +237,12 @@ class Shell:
 
     def _filters(self) -> "Filters":
         return _filters_of(self._settings)
+
+    def _scope(self) -> "Scope":
+        """Read anew for each query: the library may change meanwhile."""
+        from astrosearch.cli.query import scope_of
+
+        return scope_of(self._settings["within"], self._settings["beyond"])
 
     def _answer(self, answer: "Answer", query: str) -> None:
         from astrosearch.cli.query import AnswerStyle, in_order, write_answer

@@ -57,7 +57,25 @@ class BearsName:
     names: tuple[tuple[str, ...], ...]
 
 
-Condition = RequiredPhrase | Filters | BearsName | Excluded | AllOf | AnyOf
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Papers of a list of the caller's, such as a library. Identifiers that the index does not have
+    mean nothing."""
+
+    within: frozenset[str] | None = None
+    """Normalised arXiv identifiers of the papers that may be found; None for all papers."""
+    beyond: frozenset[str] = frozenset()
+    """Identifiers of papers that may not."""
+    name: str = ""
+    """What the papers are, for messages: `in tag:jets`."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ALL = Among()
+
+Condition = RequiredPhrase | Filters | BearsName | Among | Excluded | AllOf | AnyOf
 
 
 def described(condition: Condition) -> str:

@@ -1,6 +1,6 @@
 """The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
 from astrosearch.search.conditions import (
     AllOf,
+    Among,
     AnyOf,
     BearsName,
     Condition,
@@ -177,6 +178,10 @@ class LocalIndex:
             self._row_of |= self._index.corpus.rows_of(unknown)
         return np.array([self._row_of[paper_id] for paper_id in ids], dtype=np.int64)
 
+    def _rows_in_index(self, ids: Collection[str]) -> Rows:
+        """Rows, ascending, of those papers that the index has."""
+        return np.sort(np.array(list(self._index.corpus.rows_of(ids).values()), dtype=np.int64))
+
     def _rows_of(self, conditions: Sequence[Condition]) -> Rows | None:
         """Rows, ascending, of the papers that meet all conditions; None for all."""
         key = Scope(tuple(conditions))
@@ -203,6 +208,12 @@ class LocalIndex:
                 return self._index.lexical.rows_with_authors(names)
             case Filters():
                 return self._index.corpus.rows_matching(condition)
+            case Among(within, beyond):
+                allowed = None if within is None else self._rows_in_index(within)
+                if not beyond:
+                    return allowed
+                allowed = self._index.rows if allowed is None else allowed
+                return np.setdiff1d(allowed, self._rows_in_index(beyond), assume_unique=True)
             case Excluded(excluded):
                 rows = self._meeting(excluded)
                 rows = self._index.rows if rows is None else rows

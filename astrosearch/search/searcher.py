@@ -7,8 +7,9 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -18,14 +19,14 @@ from astrosearch import paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
-from astrosearch.encoders.vectors import unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import find_candidates
-from astrosearch.search.conditions import Condition, RequiredPhrase, described
+from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
 from astrosearch.search.local_index import LocalIndex
@@ -140,29 +141,34 @@ class Searcher:
         k: int = 10,
         filters: Filters | None = None,
         mode: Mode = "hybrid",
+        among: Among = ALL,
     ) -> list[Answer]:
-        """The hits of several texts, with what has to be said of them, as `query` says it."""
+        """The hits of several texts, with what has to be said of them, as `query` says it.
+
+        Args:
+            among: the papers that may be found, in addition to what filters say.
+        """
         filters = filters or Filters()
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
-        answers = iter(self._ranked(ranked, k, filters, mode) if ranked else ())
+        answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
         return [
-            Answer(self._of_identifier(query.identifier, k, filters))
+            Answer(self._of_identifier(query.identifier, k, filters, among))
             if query.identifier
             else next(answers)
             if query.text
-            else Answer(self._newest(query, k, filters), query.notes)
+            else Answer(self._newest(query, k, filters, among), query.notes)
             for query in parsed
         ]
 
     def _ranked(
-        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
+        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode, among: Among
     ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
             return [
-                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters))
+                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -183,9 +189,9 @@ class Searcher:
         notes = (*query.notes, weakness) if weakness else query.notes
         return Answer(hits, notes, is_weak=bool(weakness))
 
-    def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
+    def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
-        scope = _scope(query, filters)
+        scope = _scope(query, filters, among)
         if not scope.conditions:
             return []
 
@@ -199,7 +205,9 @@ class Searcher:
 
         return self._ask(answer, with_encoder=False)
 
-    def _of_identifier(self, identifier: Identifier, k: int, filters: Filters | None) -> list[Hit]:
+    def _of_identifier(
+        self, identifier: Identifier, k: int, filters: Filters, among: Among
+    ) -> list[Hit]:
         """The paper of an identifier, and those like it.
 
         Raises:
@@ -217,7 +225,7 @@ class Searcher:
 
         paper = self._ask(answer, with_encoder=False)
         first = Hit(rank=1, score=1.0, paper=paper, match=100)
-        others = self.similar([paper.id], k - 1, filters) if k > 1 else []
+        others = self.similar([paper.id], k - 1, filters, among=among) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
     def similar(
@@ -226,11 +234,13 @@ class Searcher:
         k: int = 10,
         filters: Filters | None = None,
         mode: Mode = "hybrid",
+        among: Among = ALL,
     ) -> list[Hit]:
         """The `k` papers most like one paper, or several, without these papers.
 
         Args:
             ids: arXiv identifiers of papers of the index, in any common form.
+            among: the papers that may be found, in addition to what filters say.
 
         Raises:
             IdentifierError: if one of the ids is not an arXiv identifier.
@@ -242,7 +252,7 @@ class Searcher:
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
             papers = LocalIndex(index)
             query = query_of_papers(papers, normal, encoder, mode)
-            scope = Scope(_conditions(filters), frozenset(normal))
+            scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, "related", self._ranker)
 
         return self._ask(answer, with_encoder=compares_tokens)
@@ -260,14 +270,110 @@ class Searcher:
             with_encoder=False,
         )
 
+    def papers(self, ids: Collection[str]) -> dict[str, Paper]:
+        """The papers of normalised identifiers, by these; those that the index does not have are
+        left out."""
+
+        def answer(index: Index, _: Encoder | None) -> dict[str, Paper]:
+            rows = index.corpus.rows_of(ids)
+            papers = index.corpus.papers(list(rows.values()))
+            return {paper.id: paper for paper in papers}
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_known(self, ids: Collection[str]) -> set[str]:
+        """Those of normalised identifiers that the index has."""
+        return self._ask(lambda index, _: set(index.corpus.rows_of(ids)), with_encoder=False)
+
+    def papers_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case."""
+        return self._ask(lambda index, _: index.corpus.ids_of_dois(dois), with_encoder=False)
+
+    def paper_of(self, identifier: Identifier) -> Paper | None:
+        """The paper of an identifier; None if no paper of the index is known to have it."""
+
+        def answer(index: Index, _: Encoder | None) -> Paper | None:
+            papers = LocalIndex(index)
+            try:
+                paper_id = papers.find(identifier)
+            except NothingFound:
+                return None
+            return None if paper_id is None else papers.papers([paper_id])[0]
+
+        return self._ask(answer, with_encoder=False)
+
+    def titled_like(self, title: str, k: int = 5) -> list[Paper]:
+        """The `k` papers whose titles have most of a title's words, best first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.lexical.search(title, k, fields=("title",))[1]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_passing(self, filters: Filters) -> list[Paper]:
+        """The papers that pass filters, the newest first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.corpus.rows_matching(filters)
+            count = len(index) if rows is None else len(rows)
+            return index.corpus.papers(index.corpus.newest(count, rows).tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def newest_day(self) -> date:
+        """The day of the newest paper."""
+        return self._ask(
+            lambda index, _: date.fromisoformat(index.corpus.span()[1]), with_encoder=False
+        )
+
+    def sample(self, count: int, seed: int = 0) -> list[Paper]:
+        """Papers of the index at random, the same ones for a seed; all if there are no more than
+        `count`."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = np.random.default_rng(seed).permutation(index.rows)[:count]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term of `text.analysis`."""
+        return self._ask(
+            lambda index, _: index.lexical.document_frequency(term), with_encoder=False
+        )
+
+    def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
+        """The vectors of papers, as the index has them.
+
+        Args:
+            ids: normalised identifiers.
+
+        Returns:
+            Those of the identifiers that the index has, n of them, in order, and (n, dimension)
+            float32 unit rows.
+        """
+
+        def answer(index: Index, _: Encoder | None) -> tuple[list[str], Vectors]:
+            rows = index.corpus.rows_of(ids)
+            known = [paper_id for paper_id in ids if paper_id in rows]
+            numbers = np.array([rows[paper_id] for paper_id in known], dtype=np.int64)
+            vectors: Vectors = unit_rows(index.vectors[numbers])
+            return known, vectors
+
+        return self._ask(answer, with_encoder=False)
+
     def why_empty(
-        self, query: ParsedQuery | None = None, filters: Filters | None = None
+        self,
+        query: ParsedQuery | None = None,
+        filters: Filters | None = None,
+        among: Among = ALL,
     ) -> NothingFound:
         """The error that says why a query has no hits: which condition, filter or word no paper
         matches."""
         return self._ask(
             lambda index, _: _why_empty(
-                LocalIndex(index), index.folder.name, query, filters or Filters()
+                LocalIndex(index), index.folder.name, query, filters or Filters(), among
             ),
             with_encoder=False,
         )
@@ -392,12 +498,13 @@ def query_of_papers(
     return query
 
 
-def _conditions(filters: Filters | None) -> tuple[Condition, ...]:
-    return () if filters is None or filters == Filters() else (filters,)
+def _conditions(filters: Filters | None, among: Among) -> tuple[Condition, ...]:
+    passing: tuple[Condition, ...] = () if filters is None or filters == Filters() else (filters,)
+    return passing if among == ALL else (*passing, among)
 
 
-def _scope(query: ParsedQuery, filters: Filters) -> Scope:
-    return Scope((*query.conditions, *_conditions(filters)))
+def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
+    return Scope((*query.conditions, *_conditions(filters, among)))
 
 
 def _hits(
@@ -484,9 +591,11 @@ def _shortened(text: str) -> str:
 
 
 def _why_empty(
-    papers: LocalIndex, name: str, query: ParsedQuery | None, filters: Filters
+    papers: LocalIndex, name: str, query: ParsedQuery | None, filters: Filters, among: Among
 ) -> NothingFound:
     none_of = f"none of the {len(papers):,} papers of index {name}"
+    if among != ALL:
+        none_of = f"none of the {papers.count(Scope((among,))):,} papers of index {name} {among}"
     conditions = query.conditions if query else ()
     phrases = [condition for condition in conditions if isinstance(condition, RequiredPhrase)]
     for phrase in phrases:
@@ -500,7 +609,7 @@ def _why_empty(
         reason = f"{none_of} ({first} to {last}) passes the filters ({description})"
         if required:
             reason += f" and has {required}"
-        elif query and query.text and papers.count(_scope(query, filters)):
+        elif query and query.text and papers.count(_scope(query, filters, among)):
             reason += f" and has a word of {query.text!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:

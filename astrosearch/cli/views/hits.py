@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.text.authors import display_name, family_name
@@ -75,8 +76,15 @@ def write_hits(
             write("\n".join(hit.paper.id for hit in hits))
         case _ if on_terminal():
             console = Console()
+            columns = read_config().columns or FIELDS
             console.print(
-                hits_table(hits, abstracts=abstracts, width=console.width, explain=explain)
+                hits_table(
+                    hits,
+                    abstracts=abstracts,
+                    width=console.width,
+                    explain=explain,
+                    columns=columns,
+                )
             )
         case _:
             for hit in hits:
@@ -125,7 +133,10 @@ def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
     """Entries, and what their user has to mend, on standard error."""
     from astrosearch.text import bibtex
 
-    entries = bibtex.entries(papers, key or "bibcode")
+    preprints = [paper for paper in papers if paper.is_preprint]
+    entries = bibtex.entries(preprints, key or "bibcode")
+    if len(preprints) < len(papers):
+        entries = _with_own_entries(papers, dict(zip(preprints, entries, strict=True)))
     write("\n\n".join(entries))
     nameless = sum(not paper.authors for paper in papers)
     if nameless:
@@ -138,6 +149,14 @@ def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
         )
 
 
+def _with_own_entries(papers: Sequence[Paper], entries: dict[Paper, str]) -> list[str]:
+    """The entries of papers, those of the library that are not preprints as it has them."""
+    from astrosearch.library.store import Library
+
+    own = {paper.key: paper.entry.raw for paper in Library.read().papers}
+    return [entries.get(paper) or own[paper.id] for paper in papers]
+
+
 def _entries(count: int, number: int) -> str:
     """`10 entries has`, where `number` of them have something."""
     return f"{count:,} {'entry' if count == 1 else 'entries'} {'has' if number == 1 else 'have'}"
@@ -148,7 +167,14 @@ def write_paper(paper: Paper, *, format: str) -> None:
     write_papers([paper], format=format)
 
 
-def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: bool = False) -> Table:
+def hits_table(
+    hits: Sequence[Hit],
+    *,
+    abstracts: bool,
+    width: int,
+    explain: bool = False,
+    columns: Sequence[str] = FIELDS,
+) -> Table:
     """The table of an answer for a terminal of `width` columns.
 
     Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
@@ -161,6 +187,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
 
     Args:
         explain: the signals behind the order too, and the ranks by meaning and by words.
+        columns: what a wide table has of each paper, of `config.FIELDS`, in order.
     """
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
@@ -182,15 +209,18 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
             table.add_row(*fields.values(), _block(hit, abstracts=abstracts, explain=explain))
         return table
     rows = [_columns(hit.paper) for hit in hits]
-    for head, widest in zip(_HEADS, _widths(rows, room), strict=True):
-        style = "dim" if head == "categories" else ""
-        table.add_column(head, width=widest, overflow="fold", style=style)
+    widths = _widths(rows, room)
+    places = [FIELDS.index(name) for name in columns]
+    for place in places:
+        style = "dim" if FIELDS[place] == "categories" else ""
+        table.add_column(_HEADS[place], width=widths[place], overflow="fold", style=style)
     for fields, row in zip(measures, rows, strict=True):
-        table.add_row(*fields.values(), *row)
+        table.add_row(*fields.values(), *(row[place] for place in places))
     return table
 
 
 _HEADS = ("id", "year", "first author", "title", "categories")
+"""Of `FIELDS`."""
 _LONGEST_AUTHOR = 24
 """Columns; a longer name is wrapped."""
 
