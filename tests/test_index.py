@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
@@ -37,6 +38,7 @@ from astrosearch.index.folder import locked
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import SECONDS
 from astrosearch.index.tune import tune
+from astrosearch.index.vector_index import BLOCK, VectorIndex
 from astrosearch.report import SILENT
 from astrosearch.search.searcher import Searcher
 from tests.conftest import FROZEN, Run, kaggle_line, segment_folder
@@ -782,15 +784,22 @@ def test_an_index_notices_that_another_took_its_place(frozen: Path) -> None:
         assert not index.is_current()
 
 
-def test_a_closed_index_leaves_no_thread_and_no_file_open(frozen: Path) -> None:
+def test_a_closed_vector_index_leaves_no_thread() -> None:
     def threads() -> list[str]:
         names = [thread.name for thread in threading.enumerate()]
         return [name for name in names if name.startswith("astrosearch-vectors")]
 
-    before = threads()
-    with Index(frozen) as index:
-        index.search(index.vector(3)[None], 5)
+    before, cores = threads(), faiss.omp_get_max_threads()
+    vectors = np.zeros((2 * BLOCK, 4), dtype=np.float16)
+    vectors[:, 0] = 1
+    faiss.omp_set_num_threads(2)
+    try:
+        index = VectorIndex(vectors, None, {})
+        index.search(np.eye(1, 4, dtype=np.float32), 5)
         assert len(threads()) > len(before)
+        index.close()
+    finally:
+        faiss.omp_set_num_threads(cores)
     assert threads() == before
 
 
