@@ -139,6 +139,19 @@ class SegmentedCorpus:
                     return row + part.first
         return None
 
+    def ids_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case. It reads the
+        DOIs of all papers, once."""
+        wanted = {doi.lower() for doi in dois}
+        ids: dict[str, str] = {}
+        if wanted:
+            for number, part in enumerate(self._parts):
+                for row, paper_id, found in self._corpus(number).having_doi():
+                    if row + part.first not in self._dead_set:
+                        for doi in wanted.intersection(found.lower().split()):
+                            ids.setdefault(doi, paper_id)
+        return ids
+
     def row_of_bibcode(self, code: "Bibcode") -> int | None:
         """The first row of the paper that a journal's bibcode stands for, as far as journal
         references and DOIs tell; None if none is known to have it."""

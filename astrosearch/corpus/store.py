@@ -186,6 +186,12 @@ class Corpus:
         with self._connection() as db:
             return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
 
+    def having_doi(self) -> Iterator[tuple[int, str, str]]:
+        """Row, identifier and DOI, or several, of each paper that has one, streamed."""
+        query = "SELECT row, id, doi FROM papers WHERE doi IS NOT NULL ORDER BY row"
+        with self._connection() as db, closing(db.execute(query)) as rows:
+            yield from rows
+
     def rows_published_in(self, volume: str, page: str, *, is_apart: bool) -> list[int]:
         """The rows, ascending, of the papers whose journal reference or DOI has the digits of a
         volume and of a page: few papers, one of which may be meant.

@@ -7,8 +7,9 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -25,7 +26,8 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
-from astrosearch.search.candidates import find_candidates
+from astrosearch.search import citing
+from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.conditions import Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
@@ -39,6 +41,9 @@ Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
 
 T = TypeVar("T")
+
+MOST_COMPARED = 8
+"""Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
 DEPTH = 100
 """Candidates that a search gets by vectors, and as many by words; `k` if that is more."""
@@ -248,6 +253,103 @@ class Searcher:
 
         return self._ask(answer, with_encoder=compares_tokens)
 
+    def cite(
+        self,
+        asking: Sequence[str] | Paper,
+        k: int = 10,
+        filters: Filters | None = None,
+        *,
+        before: date | None = None,
+        without: Collection[str] = (),
+        no_self: bool = False,
+    ) -> list[Hit]:
+        """The `k` papers that a paper or a draft should cite, best first.
+
+        Args:
+            asking: the arXiv identifier of a paper of the index, in a sequence; several ask
+                together. Or a draft, whose `id` may be empty.
+            before: papers of a later day are not proposed; by default that of the draft, or of the
+                newest paper that asks.
+            without: normalised identifiers of papers that are not proposed: those that it cites
+                already. A paper that asks alone is not proposed either.
+            no_self: leave out papers that share an author with those that ask.
+
+        Raises:
+            IdentifierError: if one of the ids is not an arXiv identifier.
+            NothingFound: if one of the papers is not in the index.
+            ModelMissing: if a draft asks, and the encoder's weights are not on this machine and
+                cannot be fetched.
+        """
+        draft = asking if isinstance(asking, Paper) else None
+        ids = (
+            []
+            if isinstance(asking, Paper)
+            else list(dict.fromkeys(parse_id(paper_id).id for paper_id in asking))
+        )
+
+        def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
+            papers = LocalIndex(index)
+            query = (
+                query_of_draft(draft, encoder)
+                if draft and encoder
+                else query_of_papers(papers, ids, encoder)
+            )
+            if len(query.papers) > 1:  # all their abstracts have all words
+                titles = "\n".join(paper.title for paper in query.papers)
+                query = replace(query, words=titles)
+            query = replace(query, day=before)
+            scope = Scope(_conditions(filters), frozenset(without))
+
+            def find(depth: int) -> Candidates:
+                return citing.citing_candidates(papers, query, scope, depth=depth)
+
+            candidates = (
+                citing.of_others(papers, query, find, k) if no_self else find(max(citing.DEPTH, k))
+            )
+            ranking = rank(
+                papers, query, candidates, task="cite", ranker=self._ranker, depth=citing.DEPTH
+            )
+            return _as_hits(papers, ranking, k)
+
+        return self._ask(answer, with_encoder=draft is not None or self._compares_tokens())
+
+    def paper_of(self, identifier: Identifier) -> Paper | None:
+        """The paper of an identifier; None if no paper of the index is known to have it."""
+
+        def answer(index: Index, _: Encoder | None) -> Paper | None:
+            papers = LocalIndex(index)
+            try:
+                paper_id = papers.find(identifier)
+            except NothingFound:
+                return None
+            return None if paper_id is None else papers.papers([paper_id])[0]
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers(self, ids: Collection[str]) -> dict[str, Paper]:
+        """The papers of normalised identifiers, by these; those that the index does not have are
+        left out."""
+
+        def answer(index: Index, _: Encoder | None) -> dict[str, Paper]:
+            rows = index.corpus.rows_of(ids)
+            papers = index.corpus.papers(list(rows.values()))
+            return {paper.id: paper for paper in papers}
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case."""
+        return self._ask(lambda index, _: index.corpus.ids_of_dois(dois), with_encoder=False)
+
+    def titled_like(self, title: str, k: int = 5) -> list[Paper]:
+        """The `k` papers whose titles have most of a title's words, best first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.lexical.search(title, k, fields=("title",))[1]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
     def paper(self, paper_id: str) -> Paper:
         """A paper of the index.
 
@@ -386,7 +488,19 @@ def query_of_papers(
     centre = np.mean(papers.vectors(ids), axis=0, keepdims=True)
     query = EncodedQuery(words if mode == "hybrid" else None, unit_rows(centre)[0], papers=asking)
     if isinstance(encoder, LateInteraction):
-        tokens = tuple(papers.weighted_tokens(encoder, ids))
+        compared = ids[:: -(-len(ids) // MOST_COMPARED)]
+        tokens = tuple(papers.weighted_tokens(encoder, compared))
+        return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
+    return query
+
+
+def query_of_draft(draft: Paper, encoder: Encoder) -> EncodedQuery:
+    """A paper that the index does not have as a query: its vector, its words, its tokens."""
+    text = encoder.spec.text_of(draft).strip() or draft.title
+    vector = encoder.encode([text])[0]
+    query = EncodedQuery(draft.text, vector, papers=(draft,))
+    if isinstance(encoder, LateInteraction):
+        tokens = tuple(encoder.weighted_tokens([text]))
         return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
     return query
 
