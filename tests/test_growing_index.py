@@ -365,6 +365,26 @@ def test_an_index_of_format_2_grows_and_is_merged(tmp_path: Path, name: str) -> 
     assert_holds_one_snapshot(folder)
 
 
+def test_an_index_of_format_3_grows_and_is_merged(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(FROZEN / "format-3/grown", folder)
+    with Index(folder) as old:
+        first = [paper.id for paper in old.corpus]
+        scores, rows = old.lexical.search("white dwarf NGC 1068", 30)
+        papers = old.corpus.papers(rows.tolist())
+    update(folder, [letters_paper(900)])
+    assert [part.rows for part in Manifest.read(folder).segments] == [20, 4, 1, 1]
+    update(folder, [], [letters_paper(900)], unused)
+    assert len(merge(folder).segments) == 1
+    with Index(folder) as index:
+        assert index.manifest.verify(folder) == []
+        assert [paper.id for paper in index.corpus] == first
+        same_scores, same_rows = index.lexical.search("white dwarf NGC 1068", 30)
+        assert index.corpus.papers(same_rows.tolist()) == papers
+    np.testing.assert_allclose(same_scores, scores, rtol=1e-5)
+    assert_holds_one_snapshot(folder)
+
+
 @pytest.mark.slow
 def test_a_merge_killed_before_any_step_leaves_an_index_with_the_same_answers(
     folder: Path,

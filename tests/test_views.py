@@ -243,6 +243,7 @@ FIRST = {
     "author_match": None,
     "dense_rank": 2,
     "lexical_rank": None,
+    "contributions": {},
     "id": "2401.00001",
     "title": r"Cold gas around $z \sim 3$ galaxies",
     "authors": ["Maartje van der Berg", r"B. T\'etl\'as"],
@@ -277,7 +278,7 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert out.startswith(
         "rank,match,score,cosine,bm25,token_match,author_match,dense_rank,"
-        "lexical_rank,id,title,authors,categories,"
+        "lexical_rank,contributions,id,title,authors,categories,"
     )
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["title"] == 'A "quoted", comma-ridden title'

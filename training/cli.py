@@ -462,7 +462,7 @@ def whiten(
 @click.option(
     "--pairs",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='For related and cite: {"id", "relevant"} in each line, what a paper cites.',
+    help='{"id", "relevant"} in each line: what a paper cites, which its title may ask for.',
 )
 @click.option(
     "--fold",
@@ -474,7 +474,7 @@ def whiten(
 @click.option(
     "--titles",
     type=click.IntRange(min=2),
-    default=1000,
+    default=1500,
     show_default=True,
     help="For query and dense: papers whose titles and halves are sought, too.",
 )
@@ -508,12 +508,19 @@ def rank(
     from astrosearch.errors import InputError
     from astrosearch.evaluation.qrels import read_judgements
     from training.ranking.fit import as_json, fit
-    from training.ranking.samples import paper_samples, request_samples, requests_of
+    from training.ranking.samples import (
+        Sample,
+        paper_samples,
+        request_samples,
+        requests_of,
+        title_samples,
+    )
 
     of_texts = task in ("query", "dense")
-    given, missing = (requests, "--requests") if of_texts else (pairs, "--pairs")
-    if given is None or (pairs if of_texts else requests) is not None:
-        raise click.UsageError(f"--task {task} takes {missing}, and not the other file")
+    if of_texts != (requests is not None) or not (of_texts or pairs):
+        wanted = "--requests, and --pairs if titles are to ask, too" if of_texts else "--pairs"
+        raise click.UsageError(f"--task {task} takes {wanted}")
+    files = {"--requests": requests, "--pairs": pairs}
     with open_index(name, reporter=FirstProcess()) as searcher:
         index, encoder = searcher.index, searcher.encoder
         if not isinstance(encoder, LateInteraction):
@@ -521,29 +528,32 @@ def rank(
                 f"the encoder of index {searcher.name} compares no tokens: the learnt order needs "
                 "one that does"
             )
-        if of_texts:
-            samples = request_samples(
-                index,
-                encoder,
-                requests_of(given, fold),
-                task=task,
-                fold=fold,
-                titles=titles,
-                reporter=FirstProcess(),
+        reporter = FirstProcess()
+        samples: list[Sample] = []
+        if requests:
+            asked = requests_of(requests, fold)
+            samples += request_samples(
+                index, encoder, asked, task=task, fold=fold, titles=titles, reporter=reporter
             )
-        else:
-            samples = paper_samples(
-                index, encoder, read_judgements(given), task=task, reporter=FirstProcess()
-            )
-    fitted = fit(samples, task, ("question", "keywords", "need", "related", "cite"))
+        if pairs:
+            of_pairs = title_samples if of_texts else paper_samples
+            judgements = read_judgements(pairs)
+            samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
+    forms = ("question", "keywords", "need", "related", "cite")
+    fitted = fit(samples, task, forms, FirstProcess())
     write(f"{'':10}{'queries':>8}  {'weighted mean':22}  {'learnt':22}  difference")
     for kind, count, *estimates in fitted.rows:
         shown = "  ".join(
             f"{each.value:6.3f} [{each.low:6.3f}, {each.high:6.3f}]" for each in estimates
         )
         write(f"{kind:10}{count:>8,}  {shown}")
-    options = f"--task {task} {missing} {given.name}" + (f" --fold {fold}" if of_texts else "")
-    made_by = f"astrosearch train rank {name} {options}"
+    options = [
+        f"--task {task}",
+        *(f"{option} {path.name}" for option, path in files.items() if path),
+    ]
+    if of_texts:
+        options += [f"--fold {fold}", f"--titles {titles}"]
+    made_by = f"astrosearch train rank {name} {' '.join(options)}"
     with out_of_space(out), whole_file(out) as stream:
         stream.write(as_json(fitted.weights, task, made_by))
     write(f"Wrote {out}, {out.stat().st_size:,} bytes")

@@ -14,8 +14,9 @@ import orjson
 
 from astrosearch.corpus.filters import check_days
 from astrosearch.corpus.json_lines import json_records, parsed
+from astrosearch.corpus.recency import withdrawal
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
-from astrosearch.corpus.writer import CorpusWriter, withdrawal
+from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
 from astrosearch.papers import Paper, in_category, normal_category
 

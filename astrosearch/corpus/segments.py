@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.corpus.store import Corpus, Match, Part, with_change
-from astrosearch.corpus.writer import ends, recency
+from astrosearch.corpus.recency import ends, recency
+from astrosearch.corpus.store import Corpus, Match, Part, blocks, with_change
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 _Value = TypeVar("_Value")
-_BLOCK = 500
-"""Papers of a stream that are read at a time."""
 
 
 class SegmentedCorpus:
@@ -107,8 +105,7 @@ class SegmentedCorpus:
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
-        iterator = iter(rows)
-        while block := [int(row) for row in islice(iterator, _BLOCK)]:
+        for block in blocks(rows):
             yield from self.papers(block)
 
     def row_of(self, paper_id: str) -> int:

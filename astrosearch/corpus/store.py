@@ -59,7 +59,7 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _Field = TypeVar("_Field")
 _Value = TypeVar("_Value")
 _BLOCK = 500
-"""Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
+"""Rows or ids asked for at a time; SQLite's own limit is 32,766 arguments."""
 
 
 class Part(NamedTuple):
@@ -148,7 +148,7 @@ class Corpus:
     def papers(self, rows: Sequence[int]) -> list[Paper]:
         """The papers of `rows`, in that order."""
         papers = {}
-        for block in _blocks(rows):
+        for block in blocks(map(int, rows)):
             marks = ",".join("?" * len(block))
             query = f"SELECT row, text_sha256, {self._fields} FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
@@ -161,7 +161,7 @@ class Corpus:
     def ids_of(self, rows: Sequence[int]) -> list[str]:
         """The ids of the papers of `rows`, in that order."""
         ids: dict[int, str] = {}
-        for block in _blocks(rows):
+        for block in blocks(rows):
             marks = ",".join("?" * len(block))
             with self._connection() as db:
                 ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
@@ -171,7 +171,7 @@ class Corpus:
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
-        for block in _blocks(rows):
+        for block in blocks(rows):
             yield from self.papers(block)
 
     def find(self, paper_id: str) -> int | None:
@@ -348,7 +348,7 @@ class Corpus:
 
     def _authors(self, rows: Iterable[int]) -> Iterator[tuple[int, list[str]]]:
         """`rows`, each with the names of its authors."""
-        for block in _blocks(rows):
+        for block in blocks(rows):
             marks = ",".join("?" * len(block))
             query = f"SELECT row, authors FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
@@ -380,9 +380,8 @@ class Corpus:
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each paper that is here."""
         rows: dict[str, int] = {}
-        iterator = iter(ids)
         with self._connection() as db:
-            while block := list(islice(iterator, _BLOCK)):
+            for block in blocks(ids):
                 marks = ",".join("?" * len(block))
                 rows |= db.execute(f"SELECT id, row FROM papers WHERE id IN ({marks})", block)
         return rows
@@ -523,7 +522,8 @@ def _is_of_the_disk(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
-def _blocks(rows: Iterable[int]) -> Iterator[list[int]]:
-    iterator = iter(rows)
-    while block := [int(row) for row in islice(iterator, _BLOCK)]:
+def blocks(items: Iterable[_Value]) -> Iterator[list[_Value]]:
+    """Rows or ids, as many at a time as are asked for at once."""
+    iterator = iter(items)
+    while block := list(islice(iterator, _BLOCK)):
         yield block

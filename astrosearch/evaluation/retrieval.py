@@ -32,8 +32,8 @@ from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
 from astrosearch.index.vectors import random_pair_cosines
-from astrosearch.report import SILENT, Reporter
 from astrosearch.papers import Paper
+from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.conditions import BearsName
 from astrosearch.search.paper_index import EVERYTHING, Column, EncodedQuery, Found, Scope
@@ -233,9 +233,7 @@ class DocumentsOfQuery:
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._documents.vectors[_places(ids)])
 
-    def weighted_tokens(
-        self, encoder: LateInteraction, ids: Sequence[str]
-    ) -> list[WeightedTokens]:
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         return self._documents.weighted_tokens(encoder, _places(ids))
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:

@@ -36,7 +36,7 @@ class TokenStore:
         """
         try:
             self._ids, self._counts, self._spans = (
-                np.load(folder / name, mmap_mode="r") for name in FILES
+                np.asarray(np.load(folder / name, mmap_mode="r")) for name in FILES
             )
         except (OSError, ValueError, EOFError, SyntaxError) as error:
             raise IndexDamaged(

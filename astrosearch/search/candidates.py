@@ -114,9 +114,7 @@ def _author_match(papers: PaperIndex, names: Sequence[AuthorName], ids: Sequence
     return author_match(names, papers.authors(ids))
 
 
-def _completed(
-    ids: Sequence[str], found: Found, compute: Callable[[list[str]], Column]
-) -> Column:
+def _completed(ids: Sequence[str], found: Found, compute: Callable[[list[str]], Column]) -> Column:
     """(n,) scores of all papers: those that were found have theirs, the others' are computed."""
     known = dict(zip(found.ids, found.scores.tolist(), strict=True))
     missing = [paper_id for paper_id in ids if paper_id not in known]

@@ -2,8 +2,8 @@
 
 Each token has its nearest in the other text, and how near that is can be summed up in several
 ways. A mean tells least: a paper that has all but one of a question's words is a worse answer than
-its mean says, and several tokens near one of the question's tell that a paper speaks of it (kernels:
-Xiong et al. 2017, arXiv:1706.06613). Which of these count, the ranker has learnt.
+its mean says, and several tokens near one of the question's tell that a paper speaks of it
+(kernels: Xiong et al. 2017, arXiv:1706.06613). Which of these count, the ranker has learnt.
 """
 
 from collections.abc import Sequence

@@ -118,9 +118,7 @@ class LocalIndex:
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])
 
-    def weighted_tokens(
-        self, encoder: LateInteraction, ids: Sequence[str]
-    ) -> list[WeightedTokens]:
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         bags = self._index.tokens.bags(self._rows(ids))
         missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
         if missing:
@@ -128,7 +126,7 @@ class LocalIndex:
             texts = [text_of(paper) for paper in self.papers([ids[place] for place in missing])]
             for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
                 bags[place] = bag
-        return [encoder.weigh(bag) for bag in bags]
+        return encoder.weigh(bags)
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
         missing = [paper_id for paper_id in ids if paper_id not in self._papers]

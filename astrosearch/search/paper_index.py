@@ -95,9 +95,7 @@ class PaperIndex(Protocol):
         """(n, dimension) float32 unit rows."""
         ...
 
-    def weighted_tokens(
-        self, encoder: LateInteraction, ids: Sequence[str]
-    ) -> list[WeightedTokens]:
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         """The encoder's weighted tokens of the texts that it reads of papers."""
         ...
 

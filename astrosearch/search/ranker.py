@@ -1,6 +1,6 @@
 """The ranker: puts candidates in order by their signals.
 
-Two ways. `mean` is a weighted mean of cosine and BM25, for any encoder. `learnt` is a linear
+Two ways. `mean` is a weighted mean of cosine and BM25, for any encoder. `learnt` is a small
 function of all signals, whose weights `train rank` fits; it needs an encoder that compares tokens,
 and looks at the best candidates of the mean. A single signal (words alone, or vectors of an encoder
 that compares no tokens) is its own order.
@@ -55,6 +55,8 @@ class Feature:
     """Mean and standard deviation over the candidates that the weights were fitted on."""
     weight: float
     """What one standard deviation adds to the score."""
+    hidden: tuple[float, ...] = ()
+    """What it adds to the argument of each hidden unit."""
 
     def values(self, signals: SignalTable) -> Column:
         """(n,) in standard deviations; the mean where the signal is not known."""
@@ -69,9 +71,14 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A learnt function: its features, and how a score becomes a chance."""
+    """A learnt function: a linear one of its features, and a few hidden units beside it. These let
+    a title that a paper has word by word be ranked otherwise than a need in other words."""
 
     features: tuple[Feature, ...]
+    biases: tuple[float, ...]
+    outputs: tuple[float, ...]
+    """Of each hidden unit, what is added to its argument, and what its hyperbolic tangent adds to
+    the score; both are empty for a linear function."""
     slope: float
     offset: float
     best: float
@@ -80,10 +87,19 @@ class Weights:
 
     def scores(self, signals: SignalTable) -> Column:
         """(n,) any real numbers, the larger the better."""
-        total = np.zeros(len(signals.ids))
-        for feature in self.features:
-            total += feature.weight * feature.values(signals)
-        return total
+        return self._scores(self._values(signals))
+
+    def _values(self, signals: SignalTable) -> NDArray[np.float64]:
+        """(n, features)"""
+        return np.stack([feature.values(signals) for feature in self.features], axis=1)
+
+    def _scores(self, values: NDArray[np.float64]) -> Column:
+        linear = np.array([feature.weight for feature in self.features])
+        scores = values @ linear
+        if self.outputs:
+            hidden = np.array([feature.hidden for feature in self.features])
+            scores = scores + np.tanh(values @ hidden + self.biases) @ np.array(self.outputs)
+        return np.asarray(scores, dtype=np.float64)
 
     def chances(self, scores: Column) -> Column:
         """(n,) from 0 to 1."""
@@ -91,17 +107,18 @@ class Weights:
         return 1 / (1 + np.exp(-(self.slope * scores + self.best * best + self.offset)))
 
     def given(self, signals: SignalTable) -> dict[str, Column]:
-        """(n,) what each group of signals adds to the score, in relation to an average
-        candidate."""
-        groups = {
-            group: [feature for feature in self.features if feature.signal in names]
-            for group, names in GROUPS.items()
-        }
-        return {
-            group: np.sum([each.weight * each.values(signals) for each in features], axis=0)
-            for group, features in groups.items()
-            if features
-        }
+        """(n,) what each group of signals adds to the score: by how much it would be lower if the
+        group were that of an average candidate."""
+        values = self._values(signals)
+        scores = self._scores(values)
+        given = {}
+        for group, names in GROUPS.items():
+            places = [place for place, each in enumerate(self.features) if each.signal in names]
+            if places:
+                average = values.copy()
+                average[:, places] = 0.0
+                given[group] = scores - self._scores(average)
+        return given
 
 
 @cache
@@ -116,10 +133,17 @@ def read_weights(text: bytes) -> Weights:
     return Weights(
         tuple(
             Feature(
-                each["signal"], each["of_best"], each["mean"], each["deviation"], each["weight"]
+                each["signal"],
+                each["of_best"],
+                each["mean"],
+                each["deviation"],
+                each["weight"],
+                tuple(each.get("hidden", ())),
             )
             for each in record["features"]
         ),
+        tuple(unit["bias"] for unit in record["hidden"]),
+        tuple(unit["output"] for unit in record["hidden"]),
         **record["chance"],
     )
 

@@ -18,7 +18,6 @@ import numpy as np
 from astrosearch import paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
-from astrosearch.encoders.consent import IndexConsent
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
@@ -410,6 +409,8 @@ class Searcher:
         with self._lock:
             index = self._current()
             if self._encoder is None:
+                from astrosearch.encoders.consent import IndexConsent
+
                 consent = IndexConsent(self._reporter, index.folder)
                 self._encoder = load_query_encoder(index.manifest.encoder, consent)
             return index, self._encoder
@@ -549,7 +550,9 @@ def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
 
 def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
     return {
-        name: float(column[place]) for name, column in columns.items() if not np.isnan(column[place])
+        name: float(column[place])
+        for name, column in columns.items()
+        if not np.isnan(column[place])
     }
 
 

@@ -79,7 +79,7 @@ RESTART = 0.6
 """Probability that its walk begins anew at each step."""
 
 SHARPNESS = 8.0
-"""How much likelier it begins at a paper that is nearer to the query: e to that times the cosine."""
+"""How much likelier it begins at a paper nearer to the query: as e to this times the cosine."""
 
 STEPS = 8
 """After so many, what is left of the first distribution is .4⁸ = .0007."""
@@ -118,9 +118,7 @@ FIRST_AUTHOR, OTHER_AUTHOR = 1.0, 0.9
 """What a match with a name counts, by the author's place in the list."""
 
 
-def author_match(
-    names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]]
-) -> Column:
+def author_match(names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]]) -> Column:
     """(n,) how far the authors of papers are those that a query names, from 0 to 1: the mean over
     the names."""
     queries = [name.queries() for name in names]
@@ -192,10 +190,7 @@ def _shared_authors(asking: Paper, candidates: Sequence[Paper], papers: PaperInd
         key: 1 / log(2 + papers.frequency(family, ("authors",))) for key, family in ours.items()
     }
     return np.array(
-        [
-            sum(weights[key] for key in author_keys(paper) if key in weights)
-            for paper in candidates
-        ],
+        [sum(weights[key] for key in author_keys(paper) if key in weights) for paper in candidates],
         dtype=np.float64,
     )
 

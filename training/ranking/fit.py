@@ -1,13 +1,13 @@
-"""Fit the weights of the ranker: a linear function of the signals of candidates.
+"""Fit the weights of the ranker: a small function of the signals of candidates.
 
 Listwise: the scores of a query's candidates go through a softmax, and the relevant ones should have
-all of it (ListNet's top one: Cao et al. 2007, doi:10.1145/1273496.1273513). L-BFGS finds the
-minimum, which is the same whatever it begins from.
+all of it (ListNet's top one: Cao et al. 2007, doi:10.1145/1273496.1273513). L-BFGS finds a
+minimum.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import orjson
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
+from astrosearch.report import SILENT, Reporter
 from astrosearch.search.ranker import Feature, Task, Weights
 from astrosearch.search.signals import SHARES, SUPPORT
 from training.ranking.samples import Sample
@@ -24,6 +25,12 @@ RIDGE = 1e-4
 
 PARTS = 5
 """Of the cross-validation: a paper is in one part with all that asks for it."""
+
+HIDDEN: dict[Task, int] = {"query": 8, "dense": 8, "related": 0, "cite": 0}
+"""Hidden units. There are too few citing papers for any."""
+
+ITERATIONS = 200
+"""Of L-BFGS, at most."""
 
 _TOKENS = ("recall", "plain_recall", "missed", "exact", *SUPPORT, "precision", *SHARES[:-1])
 
@@ -43,20 +50,16 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
         ("cosine", True),
         ("cosine", False),
         ("bm25", True),
-        ("recall", False),
-        ("precision", False),
+        *((name, False) for name in _TOKENS),
         ("title_cosine", False),
-        ("neighbourhood", False),
         ("shared_categories", False),
     ),
     "cite": (
         ("cosine", True),
         ("cosine", False),
         ("bm25", True),
-        ("recall", False),
-        ("precision", False),
+        *((name, False) for name in _TOKENS),
         ("title_cosine", False),
-        ("neighbourhood", False),
         ("shared_categories", False),
         ("age", False),
         ("recent", False),
@@ -77,7 +80,13 @@ class Fitted:
     of the learnt order, and their paired difference."""
 
 
-def fit(samples: Sequence[Sample], task: Task, chance_of: Sequence[str], seed: int = 0) -> Fitted:
+def fit(
+    samples: Sequence[Sample],
+    task: Task,
+    chance_of: Sequence[str],
+    reporter: Reporter = SILENT,
+    seed: int = 0,
+) -> Fitted:
     """Weights fitted on all samples, and their quality by cross-validation over papers.
 
     Args:
@@ -91,20 +100,31 @@ def fit(samples: Sequence[Sample], task: Task, chance_of: Sequence[str], seed: i
     parts = np.array([_part(sample.key) for sample in samples])
     scores: list[NDArray[np.float64]] = [np.zeros(0)] * len(samples)
     for part in range(PARTS):
-        weights = _minimum(
+        reporter.progress("Cross-validation", part, PARTS + 1)
+        learnt = _minimum(
             [each for each, where in zip(matrices, parts, strict=True) if where != part],
             [each for each, where in zip(samples, parts, strict=True) if where != part],
+            HIDDEN[task],
+            seed,
         )
         for number in np.flatnonzero(parts == part).tolist():
-            scores[number] = matrices[number] @ weights
-    final = _minimum(matrices, samples)
+            scores[number] = learnt(torch.tensor(matrices[number])).detach().numpy()
+    reporter.progress("Cross-validation", PARTS, PARTS + 1)
+    final = _minimum(matrices, samples, HIDDEN[task], seed)
+    reporter.progress("Cross-validation", PARTS + 1, PARTS + 1)
     fitted = tuple(
-        replace(feature, weight=round(float(weight), 4))
-        for feature, weight in zip(features, final, strict=True)
+        replace(feature, weight=weight, hidden=hidden)
+        for feature, weight, hidden in zip(
+            features,
+            _short(*final.linear.tolist()),
+            [_short(*line) for line in final.hidden.tolist()],
+            strict=True,
+        )
     )
+    biases, outputs = _short(*final.biases.tolist()), _short(*final.outputs.tolist())
     judged = [number for number, sample in enumerate(samples) if sample.name in chance_of]
     chance = _chance([scores[number] for number in judged], [samples[number] for number in judged])
-    return Fitted(Weights(fitted, *chance), _rows(samples, scores, seed))
+    return Fitted(Weights(fitted, biases, outputs, *chance), _rows(samples, scores, seed))
 
 
 def as_json(weights: Weights, task: Task, command: str) -> bytes:
@@ -119,12 +139,15 @@ def as_json(weights: Weights, task: Task, command: str) -> bytes:
                 "mean": feature.mean,
                 "deviation": feature.deviation,
                 "weight": feature.weight,
+                "hidden": feature.hidden,
             }
             for feature in weights.features
         ],
-        "chance": {
-            name: value for name, value in asdict(weights).items() if name != "features"
-        },
+        "hidden": [
+            {"bias": bias, "output": output}
+            for bias, output in zip(weights.biases, weights.outputs, strict=True)
+        ],
+        "chance": {"slope": weights.slope, "offset": weights.offset, "best": weights.best},
     }
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -148,10 +171,31 @@ def _part(key: str) -> int:
     return hashlib.sha256(key.encode()).digest()[-1] % PARTS
 
 
+class _Function:
+    """The function that is fitted: linear, with hidden units beside it."""
+
+    def __init__(self, features: int, units: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.linear = torch.zeros(features, dtype=torch.float64)
+        self.hidden = 0.1 * torch.randn((features, units), generator=generator, dtype=torch.float64)
+        self.biases = torch.zeros(units, dtype=torch.float64)
+        self.outputs = 0.1 * torch.randn(units, generator=generator, dtype=torch.float64)
+        for parameter in self.parameters:
+            parameter.requires_grad_()
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        return [self.linear, self.hidden, self.biases, self.outputs]
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """(n,) scores of (n, features) values."""
+        return values @ self.linear + torch.tanh(values @ self.hidden + self.biases) @ self.outputs
+
+
 def _minimum(
-    matrices: Sequence[NDArray[np.float64]], samples: Sequence[Sample]
-) -> NDArray[np.float64]:
-    """(features,) weights of the least loss. Queries none of whose relevant papers is a candidate
+    matrices: Sequence[NDArray[np.float64]], samples: Sequence[Sample], units: int, seed: int
+) -> _Function:
+    """The function of the least loss. Queries none of whose relevant papers is a candidate
     teach nothing; one with several counts by the logarithm of their number."""
     used = [number for number, sample in enumerate(samples) if sample.relevant.any()]
     inputs = torch.tensor(np.concatenate([matrices[number] for number in used]))
@@ -166,24 +210,26 @@ def _minimum(
         [np.log2(1 + samples[number].relevant.sum()) for number in used], dtype=torch.float64
     )
     importance /= importance.sum()
-    weights = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    function = _Function(inputs.shape[1], units, seed)
+    optimizer = torch.optim.LBFGS(
+        function.parameters, max_iter=ITERATIONS, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        scores = inputs @ weights
+        scores = function(inputs)
         most = torch.full((len(used),), -torch.inf, dtype=torch.float64)
         most = most.scatter_reduce(0, query, scores.detach(), "amax")
         sums = torch.zeros(len(used), dtype=torch.float64)
         sums = sums.index_add(0, query, torch.exp(scores - most[query]))
         log_shares = scores - most[query] - torch.log(sums)[query]
         value = -(importance[query] * relevant * log_shares).sum()
-        value = value + RIDGE * (weights**2).sum()
+        value = value + RIDGE * sum((each**2).sum() for each in function.parameters)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return weights.detach().numpy()
+    return function
 
 
 def _chance(

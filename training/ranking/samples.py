@@ -25,8 +25,9 @@ from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.citing import citing_candidates
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import EncodedQuery, PaperIndex, Scope
+from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
-from astrosearch.search.searcher import DEPTH, query_of_papers
+from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
 from training.contrastive.requests import FORMS, request_lines
 
@@ -99,9 +100,7 @@ def request_samples(
     settings = Settings(
         tasks=(JUDGEMENTS,), queries=len(judgements), pool=len(index), held_out=True, fold=fold
     )
-    known_items = Settings(
-        tasks=(TITLE, HALF), queries=titles, pool=8000, held_out=True, fold=fold
-    )
+    known_items = Settings(tasks=(TITLE, HALF), queries=titles, pool=8000, held_out=True, fold=fold)
     tasks = [*sample_tasks(index, settings, judgements), *sample_tasks(index, known_items)]
     for sampled in tasks:
         with documents_of(index, sampled, encoder, reporter) as documents:
@@ -141,16 +140,7 @@ def paper_samples(
     Raises:
         InputError: if no judgement is left.
     """
-    ids = index.corpus.ids()
-    usable = [
-        (judged.id, relevant)
-        for judged in judgements
-        if judged.id in ids
-        and not is_held_out(judged.id)
-        and (relevant := {each for each in judged.relevant if each in ids} - {judged.id})
-    ]
-    if not usable:
-        raise InputError("no citing paper is a training paper of this index")
+    usable = _usable(index, judgements)
     samples = []
     for number, (paper_id, relevant) in enumerate(usable):
         reporter.progress("Signals (citations)", number, len(usable))
@@ -163,6 +153,47 @@ def paper_samples(
         samples.append(_sample(task, paper_id, papers, query, candidates, relevant))
     reporter.progress("Signals (citations)", 1, 1)
     return samples
+
+
+def title_samples(
+    index: Index,
+    encoder: Encoder,
+    judgements: Sequence[Judgement],
+    *,
+    task: Task,
+    reporter: Reporter,
+) -> list[Sample]:
+    """Titles of papers, as texts that ask for what these papers cite; as `paper_samples`."""
+    usable = _usable(index, judgements)
+    samples = []
+    mode: Mode = "hybrid" if task == "query" else "dense"
+    for number, (paper_id, relevant) in enumerate(usable):
+        reporter.progress("Signals (titles of citing papers)", number, len(usable))
+        papers = LocalIndex(index)
+        [paper] = papers.papers([paper_id])
+        [query] = encode_queries(encoder, [ParsedQuery(paper.title)], mode)
+        scope = Scope(without=frozenset([paper_id]))
+        candidates = find_candidates(papers, query, DEPTH, scope)
+        samples.append(_sample("cited", paper_id, papers, query, candidates, relevant))
+    reporter.progress("Signals (titles of citing papers)", 1, 1)
+    return samples
+
+
+def _usable(index: Index, judgements: Sequence[Judgement]) -> list[tuple[str, set[str]]]:
+    """Training papers of an index, each with the training papers that it cites.
+
+    Raises:
+        InputError: if there are none.
+    """
+    ids = {paper_id for paper_id in index.corpus.ids() if not is_held_out(paper_id)}
+    usable = [
+        (judged.id, relevant)
+        for judged in judgements
+        if judged.id in ids and (relevant := {*judged.relevant} & ids - {judged.id})
+    ]
+    if not usable:
+        raise InputError("no citing paper is a training paper of this index")
+    return usable
 
 
 def _sample(

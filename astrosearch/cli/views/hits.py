@@ -81,8 +81,16 @@ def write_hits(
         case _:
             for hit in hits:
                 write("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
+    if explain and format == "table" and any(hit.contributions for hit in hits):
+        notify(HOW_TO_READ)
     for line in footer:
         notify(line)
+
+
+HOW_TO_READ = (
+    "match: the chance that the paper is relevant, in percent. It grows with the sum of the signed "
+    "numbers: what meaning, words and so on add, compared with an average candidate"
+)
 
 
 def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
@@ -158,7 +166,7 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     # Columns of a given width are laid out once, others twice: half of what a table takes.
-    in_blocks = abstracts or width < WIDE
+    in_blocks = abstracts or width < WIDE or (explain and any(hit.contributions for hit in hits))
     measures = [_measures(hit, explain=explain and not in_blocks) for hit in hits]
     styles = {"#": "dim", "match": "green"}
     room = width - 3
@@ -230,6 +238,7 @@ def _explanation(hit: Hit) -> dict[str, str]:
         **author,
         "by meaning": f"{hit.dense_rank or ''}",
         "by words": f"{hit.lexical_rank or ''}",
+        **{name: f"{value:+.1f}" for name, value in hit.contributions.items()},
     }
 
 
@@ -318,12 +327,14 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
 
 def _signals_line(hit: Hit) -> str:
     """`score 0.978 · cosine 0.478 (#1) · BM25 29.3 (#4) · tokens 0.665`: the ranks are those by
-    meaning and by words."""
+    meaning and by words. Under it, what each group of signals gave: `meaning +2.1 · words -0.3`."""
     numbers = _explanation(hit)
     for name, rank in (("cosine", "by meaning"), ("BM25", "by words")):
         if place := numbers.pop(rank):
             numbers[name] += f" (#{place})"
-    return " · ".join(f"{name} {value}" for name, value in numbers.items() if value)
+    gave = [f"{name} {numbers.pop(name)}" for name in hit.contributions]
+    signals = " · ".join(f"{name} {value}" for name, value in numbers.items() if value)
+    return "\n".join([signals, *([" · ".join(gave)] if gave else [])])
 
 
 def _signal(value: float | None, digits: int = 3) -> str:
@@ -362,6 +373,9 @@ def _write_csv(hits: Sequence[Hit]) -> None:
         record = hit.as_record()
         record["authors"] = "; ".join(map(display_name, hit.paper.authors))
         record["categories"] = " ".join(hit.paper.categories)
+        record["contributions"] = "; ".join(
+            f"{name} {value:+.2f}" for name, value in hit.contributions.items()
+        )
         if writer is None:
             writer = csv.DictWriter(sys.stdout, list(record))
             writer.writeheader()
