@@ -21,7 +21,6 @@ from astrosearch.cli.query import AnswerStyle, write_answer
 if TYPE_CHECKING:
     from astrosearch.library.draft import Cited, Draft
     from astrosearch.papers import Paper
-    from astrosearch.search.hits import Hit
     from astrosearch.search.searcher import Searcher
     from astrosearch.text.bibtex import KeyStyle
 
@@ -136,7 +135,9 @@ def _check(what: str, draft: "Draft | None", *, no_self: bool, mark_cited: bool)
         UsageError: if an option has nothing to act on.
     """
     if mark_cited and (draft is None or not draft.references):
-        raise click.UsageError(f"--mark-cited has nothing to mark: no references of {what} are known")
+        raise click.UsageError(
+            f"--mark-cited has nothing to mark: no references of {what} are known"
+        )
     if no_self and draft is not None and not (draft.paper and draft.paper.authors):
         raise click.UsageError(f"--no-self has nothing to leave out: {draft.name} names no authors")
 

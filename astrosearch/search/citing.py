@@ -1,7 +1,6 @@
 """What a paper or a draft should cite: candidates by its text, and by its authors' own papers."""
 
 from collections.abc import Callable
-from datetime import date
 
 import numpy as np
 

@@ -24,8 +24,8 @@ from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
-from astrosearch.search.author_names import named_authors
 from astrosearch.search import citing
+from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.conditions import Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit

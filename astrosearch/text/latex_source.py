@@ -1,5 +1,5 @@
-r"""The source of a LaTeX document: its macros with their arguments, as far as a reader needs them who
-does not run TeX. Files that it reads in are not followed.
+r"""The source of a LaTeX document: its macros with their arguments, for a reader who does not run
+TeX. Files that it reads in are not followed.
 """
 
 import re
@@ -32,7 +32,8 @@ def without_comments(source: str) -> str:
 
 
 def arguments(source: str, macro: str) -> Iterator[str]:
-    r"""What stands in the first braces behind each `\macro`; options in square brackets are skipped.
+    r"""What stands in the first braces behind each `\macro`, whose options in square brackets are
+    skipped.
 
     >>> list(arguments(r"\title[Dust]{Dust in {NGC} 1068}", "title"))
     ['Dust in {NGC} 1068']

@@ -57,9 +57,7 @@ def systems(searcher: Searcher) -> dict[str, Callable[[Paper, bool], list[Hit]]]
     }
 
 
-def scores(
-    found: list[list[str]], relevant: list[set[str]]
-) -> NDArray[np.float64]:
+def scores(found: list[list[str]], relevant: list[set[str]]) -> NDArray[np.float64]:
     """(queries, measures)"""
     numbers: dict[str, int] = {}
     for ids in (*found, *relevant):
@@ -124,9 +122,7 @@ def _print(values: dict[str, NDArray[np.float64]]) -> None:
             interval(value[:, place].mean(), mean[:, place])
             for place in (column, MEASURES.index("R@10"))
         ]
-        above = interval(
-            (values["cite"] - value)[:, column].mean(), (means[-1] - mean)[:, column]
-        )
+        above = interval((values["cite"] - value)[:, column].mean(), (means[-1] - mean)[:, column])
         shown = [f"{each.value:.3f} [{each.low:.3f}, {each.high:.3f}]" for each in (*cells, above)]
         print(f"{name:20}" + "".join(f"{text:22}" for text in shown))
 

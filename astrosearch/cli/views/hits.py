@@ -54,7 +54,8 @@ def write_hits(
     Args:
         format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
             becomes tab-separated lines: rank, match, id, year, first author, title,
-            categories; whether it is cited, if that was asked for; with `explain` the signals too; with `abstracts` the abstract.
+            categories; whether it is cited, if that was asked for; with `explain` the signals too;
+            with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
         notes, is_weak: of the answer; json has them.
