@@ -11,6 +11,7 @@ import click
 
 from astrosearch import __version__
 from astrosearch.cli import (
+    cite,
     compare,
     complete,
     completion,
@@ -83,6 +84,7 @@ for _command in (
     update.update,
     query.query,
     query.similar,
+    cite.cite,
     shell.shell,
     show.show,
     serve.serve,

@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "show", "shell"),
+    "Find papers": ("query", "similar", "cite", "show", "shell"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -25,6 +25,7 @@ PURPOSES = {
 HEAVY = {
     "query",
     "similar",
+    "cite",
     "shell",
     "library",
     "new",
