@@ -133,7 +133,8 @@ def test_a_hub_name_in_a_manifest_contacts_nobody_before_consent(
         code, _, said = in_process(command, hub, tmp_path)
         assert "not sent without consent: a request for the model" in said, (command, said)
         assert "because index main names it as its encoder; to agree, add --yes" in said
-        assert code == (0 if command[0] == "similar" else 3)
+        # `index` goes on with the vectors that are there, as far as its source, which is gone.
+        assert code == {"similar": 0, "index": 2}.get(command[0], 3), (command, said)
     assert not ASKED
     for arguments in (("--yes",), ()):
         code, _, said = in_process(("query", "gas", *arguments), hub, tmp_path)

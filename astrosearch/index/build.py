@@ -152,6 +152,8 @@ def build(
             present = previous.manifest
             if present.ann_config == config and present.corpus.has_same_papers(record):
                 shutil.rmtree(work)
+                # Those of a build that was killed when its index was whole; others' are kept.
+                shutil.rmtree(partial / SHARDS / spec.key, ignore_errors=True)
                 return BuildReport(
                     folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False
                 )
