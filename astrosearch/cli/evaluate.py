@@ -39,7 +39,8 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     "--judgements",
     metavar="FILE",
     type=_FILE,
-    help='JSON Lines of {"id" or "query": …, "relevant": [ids]}, or TREC qrels.',
+    help='JSON Lines of {"id" or "query": …, "relevant": [ids]}, TREC qrels, a question set of '
+    "Pathfinder (JSON), or a table with columns question and paper (CSV, TSV, Parquet).",
 )
 @click.option(
     "--topics",
@@ -109,6 +110,7 @@ def evaluate(index_name: str | None, tasks: tuple[str, ...], output: str, **opti
     \b
     astrosearch eval
     astrosearch eval astro --held-out --against minilm --against paper
+    astrosearch eval astro --judgements multi_paper_sentences.json --against minilm
     astrosearch eval astro --judgements citations.jsonl --save before.json
     astrosearch eval astro --judgements citations.jsonl --gate before.json
     astrosearch eval astro --task completion --held-out

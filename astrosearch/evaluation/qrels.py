@@ -1,17 +1,31 @@
 """Judgements: which papers answer a query, according to people or reference lists.
 
-Two formats are read. JSON Lines:
+Four formats are read. JSON Lines:
 
     {"id": "2601.16919", "relevant": ["1905.08667", "2503.14452"]}
     {"query": "gas stripped from a dwarf galaxy", "relevant": ["2503.14368"]}
 
 TREC qrels (https://trec.nist.gov/data/qrels_eng/), with lines `query 0 document relevance`. A query
 is an arXiv identifier, or the number of a topic in a second file with lines `query<TAB>text`.
+
+The question sets of Pathfinder (arXiv:2408.01556; `single_paper.json`, `multi_paper.json` and
+`multi_paper_sentences.json` in github.com/jsalt2024-evaluating-llms-for-astronomy/retrieval), a
+JSON object in which each entry is called after a paper. The answers are the papers in `arxiv`, else
+the paper that the entry is called after; identifiers of seven digits are of astro-ph.
+
+    {"1403.0007_6": {"question": "…", "arxiv": ["1010.1164", "0605060"]},
+     "1108/1108.0037v2_arXiv.txt": {"question_abstract": "…", "question_conclusion": "…"}}
+
+A table, in CSV, TSV or Parquet, with a column `question` (or `query`) and others whose names tell
+of papers: CosmoPaperQA (arXiv:2507.07155) has addresses at arXiv in `source file`.
 """
 
-from collections.abc import Iterator
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -44,20 +58,142 @@ def read_judgements(path: Path, topics: Path | None = None) -> list[Judgement]:
         InputError: if the file is empty or cannot be read, or a line is in neither format; the
             message has the line's number.
     """
-    texts = _read_topics(topics) if topics else {}
     judgements: dict[tuple[str | None, str | None], Judgement] = {}
-    for number, line in _lines(path):
-        where = f"{path}:{number}"
-        judgement = (
-            _json_judgement(line, where)
-            if path.suffix in (".json", ".jsonl") or line.startswith("{")
-            else _qrels_judgement(line, where, texts)
-        )
+    for judgement in _all_judgements(path, topics):
         first = judgements.setdefault((judgement.id, judgement.text), judgement)
         first.relevant.update(judgement.relevant)
     if not judgements:
         raise InputError(f"{path} is empty: it has no judgements")
     return list(judgements.values())
+
+
+def _all_judgements(path: Path, topics: Path | None) -> Iterator[Judgement]:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv", ".parquet"):
+        yield from _of_table(path, _rows(path, suffix))
+    elif questions := _question_set(path):
+        yield from _of_questions(path, questions)
+    else:
+        texts = _read_topics(topics) if topics else {}
+        for number, line in _lines(path):
+            where = f"{path}:{number}"
+            yield (
+                _json_judgement(line, where)
+                if suffix in (".json", ".jsonl") or line.startswith("{")
+                else _qrels_judgement(line, where, texts)
+            )
+
+
+# --- question sets ---
+
+
+def _question_set(path: Path) -> dict[str, Mapping[str, Any]] | None:
+    """The entries of a file that is one JSON object of objects; None if it is something else."""
+    try:
+        record = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError:
+        return None
+    is_set = isinstance(record, dict) and all(isinstance(each, dict) for each in record.values())
+    return record if is_set else None
+
+
+def _of_questions(path: Path, questions: Mapping[str, Mapping[str, Any]]) -> Iterator[Judgement]:
+    for name, entry in questions.items():
+        texts = [
+            " ".join(value.split())
+            for field_name, value in entry.items()
+            if field_name.startswith("question") and isinstance(value, str) and value.strip()
+        ]
+        if not texts:
+            raise InputError(f"{path}: {name!r} has no question")
+        answers = entry.get("arxiv", [_paper_of_entry(name)])
+        if not isinstance(answers, list) or not all(isinstance(each, str) for each in answers):
+            raise InputError(f"{path}: 'arxiv' of {name!r} is not a list of identifiers")
+        for text in texts:
+            yield Judgement(None, text, {_with_archive(each): 1 for each in answers})
+
+
+_IN_NAME = re.compile(r"(?:.*/)?(?P<archive>[a-z-]*[a-z])?/?(?P<number>[\d.]+)(?:v\d+)?(?:_.*)?")
+
+
+def _paper_of_entry(name: str) -> str:
+    """
+    >>> _paper_of_entry("0702/astro-ph0702424_arXiv.txt"), _paper_of_entry("1403.0007_6")
+    ('astro-ph/0702424', '1403.0007')
+    """
+    match = _IN_NAME.fullmatch(name)
+    if match is None:
+        return name
+    return f"{match['archive']}/{match['number']}" if match["archive"] else match["number"]
+
+
+def _with_archive(text: str) -> str:
+    """The normalised identifier; one of seven digits is of astro-ph."""
+    bare = text.strip()
+    return _normal_id(f"astro-ph/{bare}" if re.fullmatch(r"\d{7}(v\d+)?", bare) else bare)
+
+
+# --- tables ---
+
+_ASKS = ("question", "query")
+_NAMES_PAPERS = re.compile(r"paper|source|arxiv|url", re.IGNORECASE)
+_LARGEST_CELL = 10_000_000
+
+
+def _rows(path: Path, suffix: str) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table, as texts by the names of the columns."""
+    if suffix == ".parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            yield from parquet.read_table(path).to_pylist()
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+        return
+    csv.field_size_limit(_LARGEST_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield from csv.DictReader(stream, delimiter="\t" if suffix == ".tsv" else ",")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not text in UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path} is not a table: {error}") from None
+
+
+def _of_table(path: Path, rows: Iterator[Mapping[str, Any]]) -> Iterator[Judgement]:
+    for number, row in enumerate(rows, start=1):
+        columns = {str(name).strip().lower(): name for name in row if name is not None}
+        asking = next((columns[name] for name in _ASKS if name in columns), None)
+        papers = [original for name, original in columns.items() if _NAMES_PAPERS.search(name)]
+        if asking is None or not papers:
+            raise InputError(
+                f"{path} has the columns {', '.join(columns)}: one has to be called question, and "
+                "one after papers, as paper or source"
+            )
+        text = " ".join(str(row[asking] or "").split())
+        if not text:
+            raise InputError(f"{path}: row {number} has no question")
+        yield Judgement(None, text, {paper: 1 for paper in _papers_in(row, papers)})
+
+
+def _papers_in(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
+    """The arXiv identifiers in some cells, each a text or a list of texts."""
+    for name in names:
+        cell = row[name]
+        for text in cell if isinstance(cell, list) else [cell]:
+            for word in re.split(r"[\s,;]+", str(text or "")):
+                try:
+                    yield parse_id(word).id
+                except IdentifierError:
+                    continue
+
+
+# --- lines ---
 
 
 def _json_judgement(line: str, where: str) -> Judgement:
