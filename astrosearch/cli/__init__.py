@@ -10,6 +10,7 @@ import click
 
 from astrosearch import __version__
 from astrosearch.cli import (
+    browse,
     compare,
     complete,
     completion,
@@ -60,6 +61,7 @@ for _command in (
     update.update,
     query.query,
     query.similar,
+    browse.browse,
     shell.shell,
     show.show,
     compare.compare,

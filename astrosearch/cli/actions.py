@@ -3,8 +3,7 @@ twice. Nothing here prints: whoever asks shows what comes back."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -130,26 +129,26 @@ def pdf_address(paper: Paper) -> str:
     return f"https://arxiv.org/pdf/{paper.id}"
 
 
-def open_in_browser(
-    address: str, terminal: Callable[[], AbstractContextManager[object]] = nullcontext
-) -> None:
-    """Open a page in the user's web browser.
+def browser_takes_terminal() -> bool:
+    """Whether the user's web browser runs in the terminal, as w3m does."""
+    import webbrowser
 
-    Args:
-        terminal: a context in which a browser may have the terminal, as w3m needs it.
+    try:
+        return type(webbrowser.get()) is webbrowser.GenericBrowser
+    except webbrowser.Error:
+        return False
+
+
+def open_in_browser(address: str) -> bool:
+    """Open a page in the user's web browser; returns True.
 
     Raises:
         SetupError: if there is none, or it fails; it tells the address.
     """
     import webbrowser
 
-    try:
-        takes_terminal = type(webbrowser.get()) is webbrowser.GenericBrowser
-    except webbrowser.Error:
-        raise SetupError(f"no web browser is found here; the page is {address}") from None
-    if takes_terminal:
-        with terminal():
-            is_open = webbrowser.open(address)
+    if browser_takes_terminal():
+        is_open = webbrowser.open(address)
     else:
         # What a browser writes must not come onto the screen, so it starts from a process of its
         # own.
@@ -163,4 +162,5 @@ def open_in_browser(
         )
         is_open = done.returncode == 0
     if not is_open:
-        raise SetupError(f"the web browser did not start; the page is {address}")
+        raise SetupError(f"no web browser could be started; the page is {address}")
+    return True

@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "show", "shell"),
+    "Find papers": ("query", "similar", "show", "browse", "shell"),
     "Compare and write": ("compare", "complete"),
     "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
@@ -20,7 +20,7 @@ PURPOSES = {
 }
 """The commands of the main help; one that is not named here is listed last."""
 
-HEAVY = {"query", "similar", "shell", "compare", "complete", "index", "eval", "train"}
+HEAVY = set("query similar browse shell compare complete index eval train".split())
 """Commands that load numpy and more."""
 
 ALIASES = {"search": "query"}
@@ -28,6 +28,8 @@ ALIASES = {"search": "query"}
 _MEANT = {
     "ask": "query",
     "build": "index",
+    "gui": "browse",
+    "tui": "browse",
     "download": "models fetch",
     "evaluate": "eval",
     "fetch": "models fetch",

@@ -288,10 +288,10 @@ def paper_view(paper: Paper) -> Group:
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, value in _facts(paper):
+    for name, value in paper_facts(paper):
         link = Style(link=value) if name == "url" else Style()
         facts.add_row(name, Text(value, style=link))
-    note = [Text(_SUMMARY, style="dim italic")] if paper.is_summary else []
+    note = [Text(SUMMARY, style="dim italic")] if paper.is_summary else []
     return Group(
         Text(readable(paper.title), style="bold"),
         Text(),
@@ -302,7 +302,7 @@ def paper_view(paper: Paper) -> Group:
     )
 
 
-_SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
+SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
 
 
 def _paper_lines(paper: Paper) -> list[str]:
@@ -310,10 +310,10 @@ def _paper_lines(paper: Paper) -> list[str]:
     return [
         *_wrapped(readable(paper.title)),
         "",
-        *(line for name, value in _facts(paper) for line in _wrapped(f"{name}: {value}", hang=2)),
+        *(line for name, value in paper_facts(paper) for line in _wrapped(f"{name}: {value}", hang=2)),
         "",
         *_wrapped(readable(paper.abstract)),
-        *([_SUMMARY] if paper.is_summary else []),
+        *([SUMMARY] if paper.is_summary else []),
     ]
 
 
@@ -327,7 +327,7 @@ def _wrapped(text: str, hang: int = 0) -> list[str]:
     )
 
 
-def _facts(paper: Paper) -> list[tuple[str, str]]:
+def paper_facts(paper: Paper) -> list[tuple[str, str]]:
     names = [readable(display_name(name)) for name in paper.authors]
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
     facts = [
