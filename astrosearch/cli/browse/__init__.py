@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import Any
 
 import click
 
@@ -40,7 +41,7 @@ def browse(
     theme: str,
     yes: bool,
     index_name: str | None,
-    **settings: object,
+    **settings: Any,
 ) -> None:
     """Search and read on the full screen.
 
@@ -76,7 +77,10 @@ def browse(
     typed = " ".join(text).encode(errors="replace").decode()
     browser = Browser(folder.name, typed, k=k, light=light, reporter=reporter, **settings)
     reporter.attach(browser)
-    code = browser.run()
+    try:
+        code = browser.run()
+    finally:
+        browser.close()
     if browser.failure is not None:
         raise browser.failure
     if not sys.stdout.isatty():

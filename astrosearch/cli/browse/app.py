@@ -34,6 +34,7 @@ from astrosearch.cli.browse.widgets import (
     PaperList,
     PaperView,
     QuestionField,
+    TabBar,
     without,
     words_of,
 )
@@ -90,8 +91,9 @@ class Browser(App[int]):
 
     CSS_PATH = "browser.tcss"
     TITLE = "astrosearch"
+    AUTO_FOCUS = None
     ESCAPE_TO_MINIMIZE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (64, "-normal")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (64, "-normal")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             key.keys,
@@ -124,11 +126,12 @@ class Browser(App[int]):
             light: whether the terminal is.
             filters: the fields of `Filters`.
         """
-        super().__init__()
+        has_few_colours = _has_few_colours()  # before textual takes NO_COLOR from the environment
+        super().__init__(ansi_color=has_few_colours or None)
         for theme in THEMES.values():
             self.register_theme(theme)
         shade = "light" if light else "dark"
-        self.theme = f"ansi-{shade}" if _has_few_colours() else f"astro-{shade}"
+        self.theme = f"ansi-{shade}" if has_few_colours else f"astro-{shade}"
         self.failure: Exception | None = None
         """What ended it, if it was an error."""
         self.marked: dict[str, Hit] = {}
@@ -145,6 +148,11 @@ class Browser(App[int]):
         self._explains = False
         self._questions: list[str] = []
 
+    @property
+    def _main(self) -> Screen[Any]:
+        """The screen of the papers, also where a dialog is over it."""
+        return self.screen_stack[0]
+
     def compose(self) -> ComposeResult:
         with Horizontal(id="top"):
             yield Label("/", id="slash")
@@ -157,7 +165,7 @@ class Browser(App[int]):
             )
             yield Label("", id="index", markup=False)
         yield Chips(id="chips")
-        yield Tabs(*(Tab(name, id=f"tab-{tab}") for tab, name in TABS.items()), id="tabs")
+        yield TabBar(*(Tab(name, id=f"tab-{tab}") for tab, name in TABS.items()), id="tabs")
         with Horizontal(id="body"):
             with ContentSwitcher(initial="answer", id="lists"):
                 yield PaperList(id="answer")
@@ -171,17 +179,18 @@ class Browser(App[int]):
         yield Footer(show_command_palette=False, compact=True)
 
     async def on_mount(self) -> None:
-        self.query_one("#tabs", Tabs).can_focus = False
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             asyncio.get_running_loop().add_signal_handler(number, self.action_leave, 128 + number)
         self._questions = [line for line in history.earlier() if not line.startswith("/")]
         self._show_history()
-        await self.query_one(Chips).show(self._question.filters)
-        field = self.query_one(QuestionField)
+        await self._main.query_one(Chips).show(self._question.filters)
+        field = self._main.query_one(QuestionField)
         field.cursor_position = len(field.value)
         self.show_status(f"Opening index {self._index} …")
         if self._question.text:
             self._list().focus()
+        else:
+            field.focus()
         self._open()
 
     # --- asking ---
@@ -190,7 +199,7 @@ class Browser(App[int]):
     async def _open(self) -> None:
         """Open the index and load what the first answer needs, beside the interface."""
         if await self._beside(self._opened):
-            self.query_one("#index", Label).update(
+            self._main.query_one("#index", Label).update(
                 f"{self._index} · {len(self._opened_searcher()):,} papers"
             )
             self.show_status("")
@@ -272,7 +281,7 @@ class Browser(App[int]):
     def _show_answer(
         self, tab: str, answer: "Answer", words: frozenset[str], seconds: float
     ) -> None:
-        self.query_one(f"#{tab}", PaperList).show(answer.hits, self.marked, words)
+        self._main.query_one(f"#{tab}", PaperList).show(answer.hits, self.marked, words)
         self.show_status("; ".join(answer.notes), is_warning=bool(answer.notes))
         self._show_counts(seconds)
         self._show_paper()
@@ -281,7 +290,7 @@ class Browser(App[int]):
 
     def show_status(self, text: str, *, is_warning: bool = False) -> None:
         """A line below the papers, which the next one replaces."""
-        status = self.screen_stack[0].query_one("#status", Label)
+        status = self._main.query_one("#status", Label)
         status.set_class(is_warning, "-warning")
         status.update(text)
 
@@ -290,7 +299,7 @@ class Browser(App[int]):
         self.notify(text, markup=False)
 
     def _show_counts(self, seconds: float | None = None) -> None:
-        count = len(self.query_one("#answer", PaperList).hits)
+        count = len(self._main.query_one("#answer", PaperList).hits)
         parts = [f"{count} papers"] if count else []
         if seconds is not None:
             parts.append(f"{1000 * seconds:.0f} ms")
@@ -300,12 +309,12 @@ class Browser(App[int]):
             parts.append("newest first")
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
-        self.query_one("#counts", Label).update(" · ".join(parts))
+        self._main.query_one("#counts", Label).update(" · ".join(parts))
         name = f"{TABS['marks']} {len(self.marked)}" if self.marked else TABS["marks"]
-        self.query_one("#tab-marks", Tab).label = Content(name)
+        self._main.query_one("#tab-marks", Tab).label = Content(name)
 
     def _show_paper(self) -> None:
-        papers, view = self._papers(), self.query_one(PaperView)
+        papers, view = self._papers(), self._main.query_one(PaperView)
         if papers is None:
             view.show_text(Content.styled("Enter asks the question again.", "dim"))
         elif papers.current is None:
@@ -315,11 +324,11 @@ class Browser(App[int]):
 
     def _show_history(self) -> None:
         questions = list(dict.fromkeys(reversed(self._questions)))
-        self.query_one("#history", OptionList).set_options(Option(text) for text in questions)
+        self._main.query_one("#history", OptionList).set_options(Option(text) for text in questions)
 
     def _list(self) -> OptionList:
         """The list of the tab that is shown."""
-        return self.query_one(f"#{self.query_one(ContentSwitcher).current}", OptionList)
+        return self._main.query_one(f"#{self._main.query_one(ContentSwitcher).current}", OptionList)
 
     def _papers(self) -> PaperList | None:
         """The same, if it is a list of papers."""
@@ -344,18 +353,22 @@ class Browser(App[int]):
             self._show_paper()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option_list is not self._list():
+            return  # of a dialog
         if event.option_list.id == "history":
-            self.query_one(QuestionField).value = str(event.option.prompt)
+            self._main.query_one(QuestionField).value = str(event.option.prompt)
             self.action_tab("answer")
         else:
             self.action_read()
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
         tab = str(event.tab.id).removeprefix("tab-")
-        switcher = self.query_one(ContentSwitcher)
+        switcher = self._main.query_one(ContentSwitcher)
         if switcher.current == tab:
             return
-        in_list = self.focused is not None and self.focused is not self.query_one(QuestionField)
+        in_list = self._main.focused is not None and self._main.focused is not self._main.query_one(
+            QuestionField
+        )
         switcher.current = tab
         if in_list:
             self._list().focus()
@@ -369,20 +382,20 @@ class Browser(App[int]):
         if filters is None:
             return
         self._question = replace(self._question, filters=filters)
-        await self.query_one(Chips).show(filters)
+        await self._main.query_one(Chips).show(filters)
         self.action_tab("answer")
         self._ask()
 
     # --- keys ---
 
     def action_ask(self) -> None:
-        self.query_one(QuestionField).focus()
+        self._main.query_one(QuestionField).focus()
 
-    def action_back(self) -> None:
+    def action_to_list(self) -> None:
         """From the question or the abstract to the list."""
-        if self.screen.maximized is not None:
-            self.screen.minimize()
-        if self.focused is self.query_one(QuestionField):
+        if self._main.maximized is not None:
+            self._main.minimize()
+        if self._main.focused is self._main.query_one(QuestionField):
             self._leave_question()
         else:
             self._list().focus()
@@ -421,21 +434,21 @@ class Browser(App[int]):
         getattr(self._list(), f"action_{how}")()
 
     def action_scroll(self, direction: int) -> None:
-        view = self.query_one(PaperView)
+        view = self._main.query_one(PaperView)
         view.scroll_relative(y=direction * max(view.size.height // 2, 1), animate=False)
 
     def action_read(self) -> None:
-        view = self.query_one(PaperView)
+        view = self._main.query_one(PaperView)
         if self._current() is not None:
-            self.screen.maximize(view, container=False)
+            self._main.maximize(view, container=False)
             view.focus()
 
     def action_tab(self, tab: str) -> None:
-        self.query_one("#tabs", Tabs).active = f"tab-{tab}"
+        self._main.query_one("#tabs", Tabs).active = f"tab-{tab}"
 
     def action_turn(self, step: int) -> None:
         tabs = list(TABS)
-        place = tabs.index(str(self.query_one(ContentSwitcher).current))
+        place = tabs.index(str(self._main.query_one(ContentSwitcher).current))
         self.action_tab(tabs[(place + step) % len(tabs)])
 
     def action_mark(self) -> None:
@@ -458,10 +471,10 @@ class Browser(App[int]):
         self.has_unsaved_marks = bool(self.marked)
         for name in ("answer", "similar"):
             for paper_id in changed:
-                self.query_one(f"#{name}", PaperList).show_mark(
+                self._main.query_one(f"#{name}", PaperList).show_mark(
                     paper_id, is_marked=paper_id in self.marked
                 )
-        marks = self.query_one("#marks", PaperList)
+        marks = self._main.query_one("#marks", PaperList)
         place = marks.highlighted or 0
         marks.show(list(self.marked.values()), self.marked)
         if self.marked:
@@ -589,7 +602,8 @@ class Browser(App[int]):
                 )
         yield SystemCommand("theme", "Other colours", self.action_change_theme)
 
-    async def on_unmount(self) -> None:
+    def close(self) -> None:
+        """Close the index, once no search goes on any more."""
         if self._searcher is not None:
             self._searcher.close()
 

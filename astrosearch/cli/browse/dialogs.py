@@ -34,6 +34,7 @@ Result = TypeVar("Result")
 class Dialog(ModalScreen[Result]):
     """A box over the papers, which Escape closes."""
 
+    AUTO_FOCUS = "*"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "close")]
 
     def action_close(self) -> None:

@@ -35,7 +35,7 @@ KEYS = (
     Key("J", "J", "scroll(1)", "abstract down", "Scroll the abstract down", READ),
     Key("K", "K", "scroll(-1)", "abstract up", "Scroll the abstract up", READ),
     Key("enter", "Enter", "read", "read", "Read the abstract on the whole screen", READ),
-    Key("escape", "Esc", "back", "back", "Back to the list", READ),
+    Key("escape", "Esc", "to_list", "back", "Back to the list", READ),
     Key("1", "1", "tab('answer')", "answer", "The answer", READ),
     Key("2", "2", "tab('similar')", "similar", "Papers similar to others", READ),
     Key("3", "3", "tab('marks')", "marked", "The papers that are marked", READ),

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from astrosearch.cli.console import Terminal, harmless
 
@@ -38,7 +38,8 @@ class ScreenReporter(Terminal):
         browser = self._running()
         if browser is None or self._agrees:
             return super().confirm(cost)
-        return bool(browser.call_from_thread(browser.confirm, harmless(str(cost))))
+        ask: Any = browser.confirm
+        return bool(browser.call_from_thread(ask, harmless(str(cost))))
 
     def _running(self) -> "Browser | None":
         return self._browser if self._browser and self._browser.is_running else None

@@ -10,7 +10,7 @@ from textual.containers import HorizontalGroup, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.style import Style
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static, Tabs
 from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
@@ -36,8 +36,12 @@ class QuestionField(Input):
         Binding("up", "app.move('cursor_up')", show=False),
         Binding("pagedown", "app.move('page_down')", show=False),
         Binding("pageup", "app.move('page_up')", show=False),
-        Binding("escape", "app.back", show=False),
+        Binding("escape", "app.to_list", show=False),
     ]
+
+
+class TabBar(Tabs, can_focus=False):
+    """Tabs that leave the Tab key to the question, the list and the abstract."""
 
 
 class PaperList(OptionList):
@@ -116,15 +120,14 @@ def _page(hit: "Hit", words: frozenset[str], *, explains: bool) -> Content:
         lines.append(Content(authors))
     lines.append(Content.styled(" · ".join(known.values()), "dim"))
     lines.append(Content.styled(address, Style(dim=True, link=address)))
-    lines += [Content(""), _with_words(readable(paper.abstract), words)]
-    if paper.is_summary:
-        lines.append(Content.styled(SUMMARY, "italic dim"))
     if explains:
         lines += [Content(""), Content.styled("What gave it its place", "bold")]
         lines += [
-            Content.assemble((f"{name:<18}", "dim"), value)
-            for name, value in actions.why(hit)
+            Content.assemble((f"{name:<18}", "dim"), value) for name, value in actions.why(hit)
         ]
+    lines += [Content(""), _with_words(readable(paper.abstract), words)]
+    if paper.is_summary:
+        lines.append(Content.styled(SUMMARY, "italic dim"))
     return Content("\n").join(lines)
 
 
@@ -204,7 +207,7 @@ class Chips(HorizontalGroup):
 
 def chips_of(filters: "Filters") -> list[tuple[str, tuple[str, ...]]]:
     """The texts of chips, and the fields of `Filters` that each stands for."""
-    chips = []
+    chips: list[tuple[str, tuple[str, ...]]] = []
     since, until = filters.since, filters.until
     if since or until:
         first = "" if since is None else _day(since.isoformat(), "-01-01")

@@ -310,7 +310,11 @@ def _paper_lines(paper: Paper) -> list[str]:
     return [
         *_wrapped(readable(paper.title)),
         "",
-        *(line for name, value in paper_facts(paper) for line in _wrapped(f"{name}: {value}", hang=2)),
+        *(
+            line
+            for name, value in paper_facts(paper)
+            for line in _wrapped(f"{name}: {value}", hang=2)
+        ),
         "",
         *_wrapped(readable(paper.abstract)),
         *([SUMMARY] if paper.is_summary else []),
