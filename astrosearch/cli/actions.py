@@ -1,5 +1,7 @@
 """What can be done with papers, by the shell as by the full-screen reader, so that no action exists
-twice. Nothing here prints: whoever asks shows what comes back."""
+twice. Nothing here prints: whoever asks shows what comes back.
+
+What loads numpy is imported where it is needed, so that the reader's screen comes at once."""
 
 import subprocess
 import sys
@@ -12,7 +14,6 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError, SetupError
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit
-from astrosearch.search.query_parser import parse
 
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
@@ -45,6 +46,7 @@ def answer(searcher: "Searcher", question: Question) -> Answer:
         NothingFound: if there are none; it says why.
     """
     from astrosearch.cli.query import in_order
+    from astrosearch.search.query_parser import parse
 
     query = parse(question.text)
     [found] = searcher.answers([query], question.k, question.filters, question.mode)

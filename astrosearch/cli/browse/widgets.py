@@ -16,7 +16,6 @@ from textual.widgets.option_list import Option
 from astrosearch.cli import actions
 from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts, readable
 from astrosearch.errors import InputError
-from astrosearch.search.query_parser import parse
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
@@ -145,6 +144,8 @@ def words_of(question: str) -> frozenset[str]:
     >>> sorted(words_of("gas stripped from galaxies author:lee"))
     ['galaxi', 'gas', 'strip']
     """
+    from astrosearch.search.query_parser import parse
+
     try:
         text = parse(question).text
     except InputError:
