@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import work
@@ -181,6 +182,8 @@ class Browser(App[int]):
     async def on_mount(self) -> None:
         for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             asyncio.get_running_loop().add_signal_handler(number, self.action_leave, 128 + number)
+        if not self.is_headless:
+            Thread(target=_watch_terminal, daemon=True).start()
         self._questions = [line for line in history.earlier() if not line.startswith("/")]
         self._show_history()
         await self._main.query_one(Chips).show(self._question.filters)
@@ -192,6 +195,11 @@ class Browser(App[int]):
         else:
             field.focus()
         self._open()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key has a meaning now: `/` has none in the question."""
+        is_typing = bool(self.screen_stack) and isinstance(self._main.focused, QuestionField)
+        return not (action == "ask" and is_typing)
 
     # --- asking ---
 
@@ -613,6 +621,18 @@ _EMPTY = {
     "similar": "Papers similar to the marked ones, or to the one you are at: press s in a list.",
     "marks": "Papers that you mark with the space bar: press e to export them, = to compare two.",
 }
+
+
+def _watch_terminal() -> None:
+    """End the process when the terminal has gone: textual would wait for it for ever."""
+    import termios
+
+    while True:
+        time.sleep(1)
+        try:
+            termios.tcgetattr(0)
+        except termios.error:
+            os._exit(128 + signal.SIGHUP)
 
 
 def _has_few_colours() -> bool:

@@ -31,7 +31,8 @@ class QuestionField(Input):
     """The field for a question. The arrow keys move in the list meanwhile."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.move('cursor_down')", show=False),
+        Binding("enter", "submit", "to the papers", key_display="Enter"),
+        Binding("down", "app.move('cursor_down')", "next", key_display="Down"),
         Binding("up", "app.move('cursor_up')", show=False),
         Binding("pagedown", "app.move('page_down')", show=False),
         Binding("pageup", "app.move('page_up')", show=False),
