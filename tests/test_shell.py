@@ -233,5 +233,5 @@ def test_tab_completes_commands_indexes_identifiers_and_values(terminal: Termina
 
 def test_the_help_keeps_within_80_columns(built: Path, run: Run) -> None:
     said = run("shell", stdin="/help\n").stderr
-    assert "/similar ID" in said
+    assert "/similar N" in said
     assert [line for line in said.splitlines() if len(line) > 80] == []

@@ -332,7 +332,9 @@ class Browser(App[int]):
 
     def _show_history(self) -> None:
         questions = list(dict.fromkeys(reversed(self._questions)))
-        self._main.query_one("#history", OptionList).set_options(Option(text) for text in questions)
+        shown = self._main.query_one("#history", OptionList)
+        shown.set_options(Option(text) for text in questions)
+        shown.highlighted = 0 if questions else None
 
     def _list(self) -> OptionList:
         """The list of the tab that is shown."""
