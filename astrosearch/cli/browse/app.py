@@ -32,6 +32,7 @@ from astrosearch.cli.browse.keys import KEYS
 from astrosearch.cli.browse.widgets import (
     Chip,
     Chips,
+    Lines,
     PaperList,
     PaperView,
     QuestionField,
@@ -172,7 +173,7 @@ class Browser(App[int]):
                 yield PaperList(id="answer")
                 yield PaperList(id="similar")
                 yield PaperList(id="marks")
-                yield OptionList(id="history", markup=False)
+                yield Lines(id="history", markup=False)
             yield PaperView(id="paper")
         with Horizontal(id="bottom"):
             yield Label("", id="status", markup=False)

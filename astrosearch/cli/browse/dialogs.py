@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
 from astrosearch.cli.browse.keys import KEYS
+from astrosearch.cli.browse.widgets import Lines
 from astrosearch.cli.options import Day
 from astrosearch.cli.views.comparison import pair_view
 from astrosearch.cli.views.hits import readable
@@ -74,7 +75,7 @@ class FilterDialog(Dialog[Filters]):
                     yield Input(
                         values[name] or "", placeholder=f"such as {examples[name]}", id=name
                     )
-            yield Label("", classes="error", markup=False)
+            yield Label("", classes="problem", markup=False)
             yield Label("Tab: next field · Enter: apply · Esc: leave as it was", classes="hint")
 
     def on_input_submitted(self) -> None:
@@ -86,9 +87,9 @@ class FilterDialog(Dialog[Filters]):
                 author=self._text("author"),
             )
         except click.UsageError as error:
-            self.query_one(".error", Label).update(error.message)
+            self.query_one(".problem", Label).update(error.message)
         except AstrosearchError as error:
-            self.query_one(".error", Label).update(str(error))
+            self.query_one(".problem", Label).update(str(error))
         else:
             self.dismiss(chosen)
 
@@ -143,7 +144,7 @@ class ExportDialog(Dialog[str]):
         with Vertical(id="box") as box:
             box.border_title = f"Export {papers_counted(len(self._papers))}"
             yield Input("papers.bib", id="file", select_on_focus=False)
-            yield Label("", classes="error", markup=False)
+            yield Label("", classes="problem", markup=False)
             endings = ", ".join(f"{ending} ({name})" for ending, name in actions.FORMAT_OF.items())
             yield Label(f"The ending says the format: {endings}", classes="hint", markup=False)
             yield Label("Enter: write · Esc: do not", classes="hint")
@@ -164,7 +165,7 @@ class ExportDialog(Dialog[str]):
         self.dismiss(str(file))
 
     def _say(self, text: str) -> None:
-        self.query_one(".error", Label).update(text)
+        self.query_one(".problem", Label).update(text)
 
 
 class ConfirmDialog(Dialog[bool]):
@@ -276,8 +277,8 @@ class HistogramDialog(Dialog[Filters]):
             box.border_title = f"Years and categories of {papers_counted(len(self._papers))}"
             box.border_subtitle = "Enter: only these · Tab: other side · Esc closes"
             with Horizontal(id="columns"):
-                yield OptionList(id="years", markup=False)
-                yield OptionList(id="categories", markup=False)
+                yield Lines(id="years", markup=False)
+                yield Lines(id="categories", markup=False)
 
     def on_mount(self) -> None:
         self._draw()

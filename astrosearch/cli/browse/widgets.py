@@ -44,7 +44,18 @@ class TabBar(Tabs, can_focus=False):
     """Tabs that leave the Tab key to the question, the list and the abstract."""
 
 
-class PaperList(OptionList):
+class Lines(OptionList):
+    """A list whose current line can be reversed, as it has to be where there are no colours."""
+
+    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
+        style = super().get_visual_style(*component_classes, partial=partial)
+        parts = map(self.get_component_styles, component_classes)
+        if any(part.text_style.reverse for part in parts):  # which textual leaves out
+            style += Style(reverse=True)
+        return style
+
+
+class PaperList(Lines):
     """Papers, one of which is the current one."""
 
     def __init__(self, *, id: str) -> None:
