@@ -111,17 +111,20 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def locked(lock_file: Path, busy: AstrosearchError) -> Iterator[None]:
+def locked(lock_file: Path, busy: AstrosearchError, *, patience: float = 0) -> Iterator[None]:
     """Hold a lock, which ends with the process at the latest; its file stays.
 
+    Args:
+        patience: seconds to wait for it.
+
     Raises:
-        AstrosearchError: `busy`, at once, if it is held already.
+        AstrosearchError: `busy`, if it is held by another for longer.
     """
     import filelock
 
     lock = filelock.FileLock(lock_file)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except filelock.Timeout:
         raise busy from None
     try:

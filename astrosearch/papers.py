@@ -193,9 +193,17 @@ class Paper:
         return f"{self.title}\n{self.abstract}"
 
     @property
+    def is_preprint(self) -> bool:
+        """Whether it is in arXiv. A paper of the user's own may not be: `id` is then its key."""
+        return bool(_NEW.match(self.id) or _OLD.match(self.id))
+
+    @property
     def url(self) -> str:
-        """The address of the abstract's page at arXiv."""
-        return f"https://arxiv.org/abs/{self.id}"
+        """The address of the abstract's page at arXiv; of a paper that is not there that of its
+        DOI, or nothing."""
+        if self.is_preprint:
+            return f"https://arxiv.org/abs/{self.id}"
+        return f"https://doi.org/{self.doi}" if self.doi else ""
 
 
 LONGEST_CATEGORY = 50

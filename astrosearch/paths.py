@@ -36,16 +36,35 @@ def indexes_folder() -> Path:
     return _data_folder() / "indexes"
 
 
+def library_folder() -> Path:
+    """The user's own papers: `astrosearch.library`."""
+    return _data_folder() / "library"
+
+
 def history_file() -> Path:
     """Lines that were typed into the shell."""
     return _data_folder() / "history"
 
 
+def last_answer_file() -> Path:
+    """The identifiers of the last answer, for the Tab key of a shell."""
+    return _data_folder() / "last-answer"
+
+
 def consent_file() -> Path:
     """What the user agreed to send elsewhere: `astrosearch.encoders.consent`."""
+    return _config_folder() / "consent.json"
+
+
+def config_file() -> Path:
+    """The user's settings: `astrosearch.config`."""
+    return _config_folder() / "config.toml"
+
+
+def _config_folder() -> Path:
     import platformdirs
 
-    return platformdirs.user_config_path("astrosearch", appauthor=False) / "consent.json"
+    return platformdirs.user_config_path("astrosearch", appauthor=False)
 
 
 def _data_folder() -> Path:

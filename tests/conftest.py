@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,3 +186,16 @@ def default_model() -> None:
         locate.resolve(registry.encoder_spec(registry.DEFAULT_ENCODER), SILENT)
     except ModelMissing as error:
         pytest.skip(f"the default model is not on this machine: {error}")
+
+
+@pytest.fixture(scope="session")
+def sampler_home(tmp_path_factory: pytest.TempPathFactory, default_model: None) -> Path:
+    """A folder with an index of the papers that come with astrosearch."""
+    home = tmp_path_factory.mktemp("home")
+    subprocess.run(
+        [sys.executable, "-m", "astrosearch", "index"],
+        env={**os.environ, "ASTROSEARCH_HOME": str(home)},
+        check=True,
+        capture_output=True,
+    )
+    return home

@@ -24,3 +24,21 @@ class Watch(Reporter):
 
     def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
         self._step(done, total)
+
+
+class Stopped(Exception):
+    """A build was stopped by its reporter."""
+
+
+class StopAfter(Reporter):
+    """Stops the encoding after some shards, and keeps how many texts were encoded."""
+
+    def __init__(self, shards: int) -> None:
+        self._left = shards
+        self.encoded = 0
+
+    def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
+        self.encoded = done
+        self._left -= 1
+        if not self._left:
+            raise Stopped

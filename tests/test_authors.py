@@ -8,6 +8,7 @@ from astrosearch.text.authors import (
     display_name,
     is_group,
     name_from_parts,
+    plain_name,
     split_name,
 )
 
@@ -31,6 +32,27 @@ from astrosearch.text.authors import (
 )
 def test_a_name_has_parts(name: str, parts: Name) -> None:
     assert split_name(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("parts", "name", "is_plain"),
+    [
+        (("Xu", "Qiu-Yi"), "Qiu-Yi Xu", True),
+        (("O'Brien", "J.-P. M"), "J.-P. M O'Brien", True),
+        (("Okafor", "M-A."), "M-A Okafor", False),
+        (("Okafor", "JR."), "Okafor JR.", False),
+        (("Iii", "Anna"), "Iii, Anna", False),
+        (("Others", "Anna"), "et al., Anna", False),
+        (("Berg", "Prof Anna"), "Anna Berg", False),
+        (("Berg", "Anna Team"), "Berg, Anna Team", False),
+        (("Mac Lean", "Mordecai"), "Mordecai Mac Lean", False),
+    ],
+)
+def test_one_look_is_enough_for_plain_names_alone(
+    parts: tuple[str, str], name: str, is_plain: bool
+) -> None:
+    assert name_from_parts(*parts) == name
+    assert plain_name(*parts, "") == (name if is_plain else "")
 
 
 def test_known_parts_come_back_from_the_stored_form() -> None:

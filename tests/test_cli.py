@@ -175,7 +175,7 @@ class TestAnswers:
         assert not re.search("[0-9a-f]{32}", "".join(facts.values()))
         manifest = json.loads(run("indexes", "info", "--index", "main", "--format", "json").stdout)
         assert manifest["count"] == 150
-        assert "150 papers, 11 files, sound" in run("indexes", "verify", "main").stdout
+        assert "150 papers, 12 files, sound" in run("indexes", "verify", "main").stdout
         file = segment_folder(built) / "vectors.npy"
         vectors = bytearray(file.read_bytes())
         vectors[-1] ^= 1

@@ -114,6 +114,17 @@ def test_an_index_that_grew_has_the_papers_of_one_built_in_one_go(
         )
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists open files")
+def test_an_index_of_many_segments_keeps_few_files_open(histories: Path) -> None:
+    folder = histories / "grown"
+    with Index(folder) as index:
+        assert len(index.manifest.segments) > 40
+        index.search(index.vectors[np.arange(3)], 5)
+        links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        held = [link for link in links if link.readlink().is_relative_to(folder)]
+        assert 0 < len(held) < 10
+
+
 def test_an_index_that_grew_finds_the_nearest_papers_with_the_same_cosines(
     pair: tuple[Index, Index],
 ) -> None:
@@ -362,6 +373,26 @@ def test_an_index_of_format_2_grows_and_is_merged(tmp_path: Path, name: str) -> 
         assert [paper.id for paper in old.corpus] == first
     make_old_readers_leave(folder)
     update(folder, [letters_paper(902)])
+    assert_holds_one_snapshot(folder)
+
+
+def test_an_index_of_format_3_grows_and_is_merged(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(FROZEN / "format-3/grown", folder)
+    with Index(folder) as old:
+        first = [paper.id for paper in old.corpus]
+        scores, rows = old.lexical.search("white dwarf NGC 1068", 30)
+        papers = old.corpus.papers(rows.tolist())
+    update(folder, [letters_paper(900)])
+    assert [part.rows for part in Manifest.read(folder).segments] == [20, 4, 1, 1]
+    update(folder, [], [letters_paper(900)], unused)
+    assert len(merge(folder).segments) == 1
+    with Index(folder) as index:
+        assert index.manifest.verify(folder) == []
+        assert [paper.id for paper in index.corpus] == first
+        same_scores, same_rows = index.lexical.search("white dwarf NGC 1068", 30)
+        assert index.corpus.papers(same_rows.tolist()) == papers
+    np.testing.assert_allclose(same_scores, scores, rtol=1e-5)
     assert_holds_one_snapshot(folder)
 
 

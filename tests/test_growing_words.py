@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 import tantivy
 from numpy.typing import NDArray
 
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import AstrosearchError, IndexDamaged
+from astrosearch.index import lexical_index
 from astrosearch.index.deleted_words import FILE, DeletedWords
 from astrosearch.index.lexical_index import _FILLER, FIELDS, LexicalIndex, LexicalIndexWriter
 from astrosearch.papers import Paper
@@ -249,8 +251,60 @@ def test_a_folder_that_only_grew_counts_nothing_as_dead(tmp_path: Path) -> None:
     papers = papers_of(80)
     first = write(tmp_path / "0", papers, range(40))
     second = write(tmp_path / "1", papers, range(40, 80), first)
-    assert not (second / FILE).exists()
+    deleted = DeletedWords.read(second)
+    assert (deleted.papers, deleted.fillers) == (0, 0)
     assert len(LexicalIndex(second)) == 80
+
+
+def lengths_of(papers: Sequence[Paper]) -> dict[str, int]:
+    """How many terms each field of some papers has."""
+    return {
+        "title": sum(sum(map(len, analyze(paper.title))) for paper in papers),
+        "abstract": sum(sum(map(len, analyze(paper.abstract))) for paper in papers),
+        "authors": sum(sum(map(len, analyze(", ".join(paper.authors)))) for paper in papers),
+    }
+
+
+def test_a_folder_tells_how_long_its_texts_are(tmp_path: Path) -> None:
+    papers = papers_of(100)
+    first = write(tmp_path / "0", papers, range(60))
+    deleted = DeletedWords.read(first)
+    assert dict(deleted.lengths) == dict(deleted.counted_lengths) == lengths_of(papers[:60])
+    second = write(tmp_path / "1", papers, range(60, 80), first)
+    assert dict(DeletedWords.read(second).lengths) == lengths_of(papers[:80])
+    third = write(tmp_path / "2", papers, range(80, 100), second, [7, 61])
+    alive = [paper for row, paper in enumerate(papers) if row not in (7, 61)]
+    assert dict(DeletedWords.read(third).lengths) == lengths_of(alive)
+    engine = engine_averages(third)
+    deleted = DeletedWords.read(third)
+    documents = 100 + deleted.fillers
+    for field, length in deleted.counted_lengths.items():
+        assert engine[field] == pytest.approx(length / documents, rel=1e-6)
+
+
+def test_a_folder_of_an_earlier_version_grows_like_one_of_this(tmp_path: Path) -> None:
+    """It has no counts of its own until a paper dies."""
+    papers = papers_of(100)
+    first = write(tmp_path / "0", papers, range(60))
+    (first / FILE).unlink()
+    second = write(tmp_path / "1", papers, range(60, 80), first)
+    assert not (second / FILE).exists()
+    third = write(tmp_path / "2", papers, range(80, 100), second, [7, 61])
+    alive = [paper for row, paper in enumerate(papers) if row not in (7, 61)]
+    assert dict(DeletedWords.read(third).lengths) == lengths_of(alive)
+
+
+def test_an_engine_that_explains_in_other_words_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    papers = papers_of(20)
+    first = write(tmp_path / "0", papers, range(20))
+    monkeypatch.setattr(lexical_index, "_AVERAGE", re.compile("([0-9]+) words on average"))
+    write(tmp_path / "1", papers, [], first, [3])
+    (first / FILE).unlink()
+    line = rf"tantivy {version('tantivy')} does not tell .* pip install tantivy==[\d.]+$"
+    with pytest.raises(AstrosearchError, match=line):
+        write(tmp_path / "2", papers, [], first, [3])
 
 
 def test_dead_words_are_counted_once_a_paper(tmp_path: Path) -> None:

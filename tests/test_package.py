@@ -113,12 +113,23 @@ def test_the_manual_page_is_roff_without_warnings(run: Run) -> None:
     assert not done.stderr
 
 
-def test_a_query_of_a_llama_does_not_import_torch(built: Path) -> None:
+NOT_FOR_A_QUERY = (
+    "torch",
+    "transformers",
+    "gzip",
+    "astrosearch.corpus.writer",
+    "astrosearch.corpus.json_lines",
+    "astrosearch.corpus.json_documents",
+    "astrosearch.encoders.openai_costs",
+)
+
+
+def test_a_query_of_a_llama_imports_neither_torch_nor_what_builds_need(built: Path) -> None:
     program = (
         "import sys\n"
         "from astrosearch.cli import main\n"
         "main(['query', 'gas'], standalone_mode=False)\n"
-        "print([name for name in ('torch', 'transformers') if name in sys.modules])\n"
+        f"print([name for name in {NOT_FOR_A_QUERY!r} if name in sys.modules])\n"
     )
     assert built.exists()
     done = subprocess.run(
@@ -166,5 +177,8 @@ def test_the_wheel_holds_two_packages_and_their_data(tmp_path: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == {"astrosearch", "training"}
     assert "astrosearch/corpus/sampler/papers.jsonl" in names
     assert "astrosearch/py.typed" in names
+    assert {
+        f"astrosearch/server/page/{name}" for name in ("index.html", "page.css", "page.js")
+    } <= set(names)
     assert any(name.startswith("astrosearch/encoders/transforms/") for name in names)
     assert "astrosearch/adapters/astro-smollm2-135m/adapter_model.safetensors" in names

@@ -68,6 +68,8 @@ IN_TITLE = RequiredPhrase("dust", ("title",))
         ("au:Lee ti:dust", ParsedQuery("dust", (Filters(author="Lee"), IN_TITLE))),
         ("title: dust", ParsedQuery("dust", (IN_TITLE,))),
         ("author:van Dyk spin", ParsedQuery("spin", (Filters(author="van Dyk"),))),
+        ("author:degli Esposti gas", ParsedQuery("gas", (Filters(author="degli Esposti"),))),
+        ("author:Do orbits", ParsedQuery("orbits", (Filters(author="Do"),))),
         ("author:Mac Coy spin", ParsedQuery("spin", (Filters(author="Mac Coy"),))),
         ("author:in 't Veld spin", ParsedQuery("spin", (Filters(author="in 't Veld"),))),
         ("author:Lee, Y.-S. spin", ParsedQuery("spin", (Filters(author="Lee, Y.-S."),))),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ import numpy as np
 import pytest
 
 from astrosearch.corpus.intake import Selection
+from astrosearch.encoders.loading import load_encoder
 from astrosearch.errors import IndexDamaged, InputError
 from astrosearch.index.build import build
 from astrosearch.index.manifest import Manifest, describe_files
 from astrosearch.index.papers import open_papers
 from astrosearch.index.reader import Index
+from astrosearch.index.refresh import update
 from astrosearch.index.snapshot import (
     OLD_READERS,
     collect_garbage,
@@ -33,8 +36,10 @@ from astrosearch.index.snapshot import (
     publish,
 )
 from astrosearch.index.tune import tune
+from astrosearch.report import SILENT
 from tests.conftest import FROZEN, Run, assert_holds_one_snapshot
 from tests.letters import Letters, build_letters, letters_paper, write_letters
+from tests.reporters import Lines
 
 COUNT = 60
 
@@ -333,6 +338,39 @@ def test_an_index_of_format_2_is_built_again_without_encoding_and_its_readers_go
     make_old_readers_leave(frozen)
     tune(frozen, index_type="sq8")
     assert_holds_one_snapshot(frozen)
+
+
+def test_an_index_of_format_2_is_built_again_without_its_encoder(run: Run, frozen: Path) -> None:
+    source = frozen_source(frozen)
+    told = run("index", "main", "--corpus", source).stderr
+    assert "'frozen-letters' is not a known model" in told
+    assert "The tokens of the papers are not stored, a search cuts them anew: " in told
+    assert "20 papers, 0 encoded, 20 vectors reused" in told
+    assert Manifest.read(frozen).format == 3
+    assert "sound" in run("indexes", "verify", "main").stdout
+    paper = letters_paper(1)
+    write_letters(source, [paper])
+    line = "'frozen-letters' is not a known model"
+    assert line in run("index", "main", code=2).stderr.splitlines()[-1]
+    assert line in run("index", "main", "--layers", 1, code=2).stderr.splitlines()[-1]
+    assert Manifest.read(frozen).count == 20
+
+
+def test_an_update_keeps_vectors_without_an_encoder(frozen: Path) -> None:
+    source = frozen_source(frozen)
+    with Index(frozen) as index:
+        first, *papers = index.corpus
+    load = partial(load_encoder, reporter=SILENT)
+    build(frozen, [source], Selection(), index.manifest.encoder, load)
+    write_letters(source, [replace(first, categories=("gr-qc",)), *papers])
+    told = Lines()
+    growth = update(frozen, load, reporter=told).growth
+    assert (growth.replaced, growth.encoded) == (1, 0)
+    assert len(told) == 1
+    assert "'frozen-letters' is not a known model" in told[0]
+    with Index(frozen) as index:
+        assert not index.tokens
+        assert next(iter(index.corpus.stream([20]))).categories == ("gr-qc",)
 
 
 @pytest.mark.parametrize("content", ["{", '{"format": 2}', '{"format": 3}', '{"format": 9}'])

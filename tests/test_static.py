@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -23,8 +24,10 @@ from astrosearch.evaluation.retrieval import evaluate
 from astrosearch.evaluation.tasks import JUDGEMENTS, Settings, sample_tasks
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT
+from astrosearch.search.late_interaction import compare
+from astrosearch.search.paper_index import Column
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranker import WEIGHTS
+from astrosearch.search.ranker import LOOKED_AT
 from astrosearch.search.searcher import Mode, Searcher
 from tests.conftest import WORDS, Run, make_llama
 from tests.reporters import Lines
@@ -46,6 +49,14 @@ def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
             draw.uniform(0.2, 3, vocabulary).astype(np.float32),
         ),
     )
+
+
+def scores_of(
+    encoder: LateInteraction, query: WeightedTokens, documents: Sequence[WeightedTokens]
+) -> Column:
+    """(n,) the mean of both directions."""
+    compared = compare(encoder, query, documents)
+    return (compared.recall + compared.precision) / 2
 
 
 def test_the_score_is_the_mean_cosine_of_each_token_with_its_nearest_on_the_other_side(
@@ -72,9 +83,7 @@ def test_the_score_is_the_mean_cosine_of_each_token_with_its_nearest_on_the_othe
         (mean(texts[0], text, query) + mean(text, texts[0], document)) / 2
         for text, document in zip(texts[1:], documents, strict=True)
     ]
-    np.testing.assert_allclose(
-        encoder.late_interaction_scores(query, documents), expected, atol=1e-5
-    )
+    np.testing.assert_allclose(scores_of(encoder, query, documents), expected, atol=1e-5)
 
 
 def test_a_token_that_occurs_four_times_weighs_twice_as_much(tiny_llama: Path) -> None:
@@ -95,12 +104,12 @@ def test_a_text_is_most_like_itself_and_the_score_is_symmetric(tiny_llama: Path)
     encoder = _encoder(tiny_llama)
     texts = ["stars in the Milky Way", "black hole", "dust", ""]
     bags = encoder.weighted_tokens(texts)
-    table = np.stack([encoder.late_interaction_scores(bag, bags) for bag in bags])
+    table = np.stack([scores_of(encoder, bag, bags) for bag in bags])
     np.testing.assert_allclose(np.diag(table), 1, atol=1e-5)
     np.testing.assert_allclose(table, table.T, atol=1e-5)
     assert (table < 1 + 1e-5).all()
     # Earlier calls change nothing.
-    score = _encoder(tiny_llama).late_interaction_scores(bags[1], bags[2:3])[0]
+    score = scores_of(_encoder(tiny_llama), bags[1], bags[2:3])[0]
     assert score == pytest.approx(table[1, 2], abs=1e-5)
 
 
@@ -109,7 +118,7 @@ def test_only_the_first_dimensions_of_a_token_vector_are_compared(tmp_path: Path
     encoder = _encoder(llama, dimension=DIMENSIONS + 40)
     query, document = encoder.weighted_tokens(["pulsar", "quasar"])
     vectors = unit_rows(encoder.encode(["pulsar", "quasar"])[:, :DIMENSIONS])
-    score = encoder.late_interaction_scores(query, [document])[0]
+    score = scores_of(encoder, query, [document])[0]
     assert score == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
 
 
@@ -119,13 +128,13 @@ def test_four_threads_get_the_vectors_and_scores_of_one(tiny_llama: Path) -> Non
     alone, shared = _encoder(tiny_llama), _encoder(tiny_llama)
     vectors = alone.encode(texts)
     query, *documents = alone.weighted_tokens(texts)
-    scores = alone.late_interaction_scores(query, documents)
+    scores = scores_of(alone, query, documents)
     start = threading.Barrier(4)
 
     def answer(_: int) -> tuple[Vectors, Vectors]:
         start.wait()
         rows = np.concatenate([shared.encode([text]) for text in texts])
-        column = [shared.late_interaction_scores(query, [document])[0] for document in documents]
+        column = [scores_of(shared, query, [document])[0] for document in documents]
         return rows, np.array(column)
 
     with ThreadPoolExecutor(4) as pool:
@@ -167,33 +176,35 @@ def index(run: Run, trained: Path, tmp_path: Path) -> Index:
 QUERIES = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")
 
 
-def test_dense_mode_ranks_the_best_by_tokens_and_the_rest_by_cosine(index: Index) -> None:
+def test_dense_mode_orders_the_nearest_by_what_was_learnt_and_the_rest_by_cosine(
+    index: Index,
+) -> None:
     encoder = load_query_encoder(index.manifest.encoder, SILENT)
-    assert isinstance(encoder, LateInteraction)
     searcher = Searcher(index, encoder=encoder)
     for text in QUERIES:
-        hits = searcher.query(ParsedQuery(text), k=60, mode="dense")
+        hits = searcher.query(ParsedQuery(text), k=120, mode="dense")
         few = searcher.query(ParsedQuery(text), k=7, mode="dense")
-        assert [hit.paper.id for hit in few] == [hit.paper.id for hit in hits[:7]]
-        assert [hit.score for hit in few] == [hit.score for hit in hits[:7]]
+        assert few == hits[:7]
         scores = [hit.score for hit in hits]
         assert scores == sorted(scores, reverse=True)
-        assert scores[0] <= 1
-        # The nearest by cosine are put in a new order, the others keep theirs.
+        assert 0 < scores[0] <= 1
         dense_ranks = [hit.dense_rank for hit in hits]
-        depth = WEIGHTS.rerank_depth
-        assert {*dense_ranks[:depth]} == {*range(1, depth + 1)}
-        assert dense_ranks[:depth] != list(range(1, depth + 1))
-        assert dense_ranks[depth:] == list(range(depth + 1, 61))
-        query, *documents = encoder.weighted_tokens(
-            [text, *(hit.paper.text for hit in hits[:depth])]
-        )
-        likeness = encoder.late_interaction_scores(query, documents)
-        cosines = np.array([hit.cosine for hit in hits[:depth]])
-        chance = index.manifest.background.mean
-        expected = WEIGHTS.token_match * likeness / likeness.max()
-        expected += (1 - WEIGHTS.token_match) * (cosines - chance) / (cosines.max() - chance)
-        np.testing.assert_allclose(scores[:depth], expected, atol=1e-4)
+        assert {*dense_ranks[:LOOKED_AT]} == {*range(1, LOOKED_AT + 1)}
+        assert dense_ranks[:LOOKED_AT] != list(range(1, LOOKED_AT + 1))
+        assert dense_ranks[LOOKED_AT:] == list(range(LOOKED_AT + 1, 121))
+        matches = [hit.match for hit in hits]
+        assert matches == sorted(matches, reverse=True)
+        groups = {"meaning", "query in paper", "paper in query", "neighbours"}
+        assert all(set(hit.contributions) == groups for hit in hits[:LOOKED_AT])
+        assert not any(hit.contributions for hit in hits[LOOKED_AT:])
+
+
+def test_without_what_was_learnt_hits_are_ordered_by_their_cosines(index: Index) -> None:
+    with Searcher(index, ranker="mean") as searcher:
+        for text in QUERIES:
+            hits = searcher.query(ParsedQuery(text), k=20, mode="dense")
+            assert [hit.dense_rank for hit in hits] == list(range(1, 21))
+            assert not any(hit.contributions for hit in hits)
 
 
 def test_similar_compares_tokens_with_each_paper_and_falls_back_to_vectors_with_a_notice(
@@ -209,21 +220,13 @@ def test_similar_compares_tokens_with_each_paper_and_falls_back_to_vectors_with_
     assert [line[:42] for line in notices] == ["Papers are compared by their vectors alone"]
     (tmp_path / "elsewhere").rename(tmp_path / "embed")
     assert not {hit.paper.id for hit in hits} & set(ids)
-    assert [hit.cosine for hit in nearest] == [hit.score for hit in nearest]
+    assert all(hit.token_match is None and not hit.contributions for hit in nearest)
     assert [hit.paper.id for hit in hits] != [hit.paper.id for hit in nearest]
     papers = [*index.corpus.papers([3, 4]), *(hit.paper for hit in hits)]
     bags = encoder.weighted_tokens([paper.text for paper in papers])
-    likeness = (
-        encoder.late_interaction_scores(bags[0], bags[2:])
-        + encoder.late_interaction_scores(bags[1], bags[2:])
-    ) / 2
-    late = np.array([hit.score for hit in hits])
-    cosines = np.array([hit.cosine for hit in hits])
-    # The score is linear in the likeness and in the cosine, and grows with the likeness.
-    columns = np.stack([likeness, cosines, np.ones(12)], 1)
-    coefficients = np.linalg.lstsq(columns, late, rcond=None)[0]
-    assert np.allclose(columns @ coefficients, late, atol=1e-4)
-    assert coefficients[0] > 0
+    likeness = (scores_of(encoder, bags[0], bags[2:]) + scores_of(encoder, bags[1], bags[2:])) / 2
+    found = np.array([hit.token_match for hit in hits], dtype=np.float64)
+    np.testing.assert_allclose(found, likeness, atol=1e-5)
 
     result = run("similar", *ids, "-i", "words", "--format", "ids")
     assert result.stdout.split() == [hit.paper.id for hit in hits[:10]]

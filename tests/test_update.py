@@ -8,16 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from astrosearch.index.folder import locked
+from astrosearch.corpus.intake import Selection
+from astrosearch.index.build import build
+from astrosearch.index.folder import locked, remove
 from astrosearch.index.manifest import Manifest
+from astrosearch.index.merge import merge
 from astrosearch.index.papers import open_papers
+from astrosearch.index.refresh import update as update_index
+from astrosearch.index.update import Growth
 from tests.arxiv_service import Arxiv, invented, serve, text_of
 from tests.conftest import LONG, Run, kaggle_line
+from tests.letters import SPEC, Letters, build_letters, letters_paper, write_letters
+from tests.reporters import StopAfter, Stopped
 
 TODAY = datetime.now(UTC).date()
 DAY = timedelta(days=1)
@@ -240,6 +248,40 @@ def test_a_sample_is_drawn_anew_from_all_lines(run: Run, snapshot: Path, tiny_ll
         40,
     )
     assert_equal(run, "main", "whole")
+
+
+def test_a_stopped_build_goes_on_after_an_update(tmp_path: Path) -> None:
+    source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
+    papers = [letters_paper(number) for number in range(150)]
+    build_letters(folder, write_letters(source, papers))
+    other = replace(SPEC, revision="2")
+    watch = StopAfter(2)
+    with pytest.raises(Stopped):
+        build(folder, [source], Selection(), other, Letters, reporter=watch)
+    assert update_index(folder, Letters).growth == Growth()
+    write_letters(source, [*papers, letters_paper(150)])
+    assert update_index(folder, Letters).growth.encoded == 1
+    merge(folder)
+    assert not build_letters(folder, source).changed
+    report = build(folder, [source], Selection(), other, Letters)
+    assert (report.encoded, report.reused) == (151 - watch.encoded, watch.encoded)
+    assert not folder.with_name(".index.partial").exists()
+
+
+def test_a_stopped_update_goes_on_after_a_stopped_build(tmp_path: Path) -> None:
+    source, folder = tmp_path / "papers.jsonl", tmp_path / "index"
+    build_letters(folder, write_letters(source, [letters_paper(200)]))
+    write_letters(source, [letters_paper(number) for number in (200, *range(150))])
+    watch = StopAfter(2)
+    with pytest.raises(Stopped):
+        update_index(folder, Letters, reporter=watch)
+    other = replace(SPEC, revision="2")
+    with pytest.raises(Stopped):
+        build(folder, [source], Selection(), other, Letters, reporter=StopAfter(1))
+    assert update_index(folder, Letters).growth.encoded == 150 - watch.encoded
+    assert folder.with_name(".index.partial").exists()
+    remove(folder)
+    assert not folder.with_name(".index.partial").exists()
 
 
 def test_a_second_update_at_the_same_time_is_one_line(run: Run, built: Path) -> None:
@@ -495,8 +537,84 @@ def test_options_that_do_not_fit_an_index_of_arxiv_are_refused(run: Run, from_ar
         assert line in run("index", "astro", *arguments, code=2).stderr, arguments
 
 
-def test_an_index_of_files_does_not_become_one_of_arxiv(run: Run, built: Path) -> None:
-    assert "was built from files" in run("index", "main", "--arxiv", code=2).stderr
+def test_an_index_of_files_without_a_category_or_of_a_part_does_not_take_arxiv(
+    run: Run, built: Path, snapshot: Path, tiny_llama: Path
+) -> None:
+    before = (built / "manifest.json").read_bytes()
+    for category in ((), ("--category", "astro-ph")):
+        line = run("index", "main", "--arxiv", *category, code=2).stderr.splitlines()[-1]
+        assert "was built from files" in line
+        assert "without --category, and arXiv is read by category; build it again" in line
+    assert (built / "manifest.json").read_bytes() == before
+    options = ("--encoder", tiny_llama, "--layers", 0, "--category", "astro-ph", "--limit", 9)
+    run("index", "part", "--corpus", snapshot, *options)
+    line = run("index", "part", "--arxiv", code=2).stderr.splitlines()[-1]
+    assert "has a part of them ({'category': 'astro-ph', 'limit': 9})" in line
+    assert "choose another name" in line
+
+
+@pytest.fixture
+def of_category(
+    run: Run, arxiv: Arxiv, snapshot: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The folder of an index `astro` of the astro-ph papers of a file."""
+    from astrosearch import paths
+
+    monkeypatch.setenv("ASTROSEARCH_OAI_URL", arxiv.base_url)
+    options = ("--category", "astro-ph", "--encoder", tiny_llama, "--layers", 0)
+    run("index", "astro", "--corpus", snapshot, *options)
+    return paths.index_folder("astro")
+
+
+def test_arxiv_becomes_a_source_of_an_index_of_files(
+    run: Run, of_category: Path, arxiv: Arxiv, snapshot: Path
+) -> None:
+    old = titles(of_category)
+    result = run("index", "astro", "--arxiv", "--pause", 0, "--since", TODAY - 150 * DAY)
+    recent = {record.id for record in arxiv.records.values() if record.changed >= TODAY - 150 * DAY}
+    assert f"{len(recent)} new, 0 replaced, 0 removed" in result.stderr
+    both = titles(of_category)
+    assert both.keys() == old.keys() | recent
+    corpus = Manifest.read(of_category).corpus
+    assert corpus.sources == (str(snapshot),)
+    assert corpus.selection == {"category": "astro-ph"}
+    assert corpus.arxiv is not None
+    assert corpus.arxiv.is_complete
+    # The same again goes on with it; nothing is new.
+    assert "0 new" in run("index", "astro", "--arxiv", "--pause", 0).stderr
+    append(snapshot, line_of(151, categories="astro-ph.GA"), line_of(152, categories="gr-qc"))
+    arxiv.today += DAY
+    arxiv.put(invented(900, arxiv.today))
+    assert update(run)["added"] == 2
+    everything = run("index", "astro", "--arxiv", "--pause", 0, "--since", TODAY - 320 * DAY)
+    assert f"{100 - len(recent)} new" in everything.stderr
+    assert Manifest.read(of_category).corpus.selection == {"category": "astro-ph"}
+    assert old.keys() <= titles(of_category).keys()
+    run("indexes", "verify", "astro")
+
+
+def test_an_index_of_files_and_arxiv_that_is_damaged_gets_its_files_with_the_next_update(
+    run: Run, of_category: Path
+) -> None:
+    run("index", "astro", "--arxiv", "--pause", 0, "--since", TODAY - 150 * DAY)
+    whole = titles(of_category)
+    vectors = next(of_category.glob("segment-*/vectors.npy"))
+    content = bytearray(vectors.read_bytes())
+    content[-5] ^= 1
+    vectors.write_bytes(content)
+    result = run("index", "astro", "--pause", 0)
+    assert "it is made anew, its files come with the next update" in result.stderr
+    update(run)
+    assert titles(of_category) == whole
+
+
+def test_arxiv_with_another_encoder_is_refused_for_an_index_of_files(
+    run: Run, of_category: Path
+) -> None:
+    assert "was built with" in run("index", "astro", "--arxiv", "--layers", 1, code=2).stderr
+    assert (
+        "--kind has no effect" in run("index", "astro", "--arxiv", "--kind", "hnsw", code=2).stderr
+    )
 
 
 # Kills

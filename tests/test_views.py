@@ -233,7 +233,7 @@ def test_a_table_down_a_pipe_is_tab_separated_without_a_header(
     assert len(with_abstracts) == 2
 
 
-FIRST = {
+FIRST: dict[str, object] = {
     "rank": 1,
     "match": 74,
     "score": 0.7431,
@@ -243,6 +243,7 @@ FIRST = {
     "author_match": None,
     "dense_rank": 2,
     "lexical_rank": None,
+    "contributions": {},
     "id": "2401.00001",
     "title": r"Cold gas around $z \sim 3$ galaxies",
     "authors": ["Maartje van der Berg", r"B. T\'etl\'as"],
@@ -277,7 +278,7 @@ def test_csv_has_a_header_and_quotes_what_needs_it(capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert out.startswith(
         "rank,match,score,cosine,bm25,token_match,author_match,dense_rank,"
-        "lexical_rank,id,title,authors,categories,"
+        "lexical_rank,contributions,id,title,authors,categories,"
     )
     (row,) = csv.DictReader(io.StringIO(out))
     assert row["title"] == 'A "quoted", comma-ridden title'
@@ -376,7 +377,7 @@ def test_a_paper_as_json_and_as_bibtex(capsys: pytest.CaptureFixture[str]) -> No
     assert record == {name: FIRST[name] for name in record}
     assert set(FIRST) - set(record) == {
         *("rank", "match", "score", "cosine", "bm25", "token_match", "author_match"),
-        *("dense_rank", "lexical_rank"),
+        *("dense_rank", "lexical_rank", "contributions"),
     }
     render.write_paper(HITS[0].paper, format="bibtex")
     assert capsys.readouterr().out.startswith("@misc{2024arXiv240100001V,\n")

@@ -17,6 +17,8 @@ from training.settings import ContrastSettings, FinetuneSettings
 if TYPE_CHECKING:
     import torch
 
+    from astrosearch.search.ranker import Task
+
 corpus_argument = click.argument(
     "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )
@@ -442,6 +444,120 @@ def whiten(
         with out_of_space(out):
             whitening.save(out)
         write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
+@train.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--task",
+    type=click.Choice(["query", "dense", "related", "cite"]),
+    required=True,
+    help="A text by vectors and words, a text by vectors alone, papers like one, what one cites.",
+)
+@click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='For query and dense: {"id", "question", "keywords", "need"} in each line.',
+)
+@click.option(
+    "--pairs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='{"id", "relevant"} in each line: what a paper cites, which its title may ask for.',
+)
+@click.option(
+    "--fold",
+    type=click.IntRange(1, 4),
+    default=1,
+    show_default=True,
+    help="The fifth of the papers that the index's encoder has not trained on.",
+)
+@click.option(
+    "--titles",
+    type=click.IntRange(min=2),
+    default=1500,
+    show_default=True,
+    help="For query and dense: papers whose titles and halves are sought, and topics.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Write the weights here, as JSON.",
+)
+def rank(
+    name: str,
+    task: "Task",
+    requests: Path | None,
+    pairs: Path | None,
+    fold: int,
+    titles: int,
+    out: Path,
+) -> None:
+    """Fit the weights by which hits are ordered.
+
+    INDEX must have an encoder that has not seen what they are fitted on.
+
+    \b
+    astrosearch train contrast FILE --requests requests.jsonl --fold 1 --out fold1
+    astrosearch index fold1 --corpus FILE --encoder fold1
+    astrosearch train rank fold1 --task query --requests requests.jsonl --out query.json
+    """
+    from astrosearch import open_index
+    from astrosearch.atomic import whole_file
+    from astrosearch.cli.console import write
+    from astrosearch.encoders.base import LateInteraction
+    from astrosearch.errors import InputError
+    from astrosearch.evaluation.qrels import read_judgements
+    from training.ranking.fit import as_json, fit
+    from training.ranking.samples import (
+        Sample,
+        paper_samples,
+        request_samples,
+        requests_of,
+        title_samples,
+    )
+
+    of_texts = task in ("query", "dense")
+    if of_texts != (requests is not None) or not (of_texts or pairs):
+        wanted = "--requests, and --pairs if titles are to ask, too" if of_texts else "--pairs"
+        raise click.UsageError(f"--task {task} takes {wanted}")
+    files = {"--requests": requests, "--pairs": pairs}
+    with open_index(name, reporter=FirstProcess()) as searcher:
+        index, encoder = searcher.index, searcher.encoder
+        if not isinstance(encoder, LateInteraction):
+            raise InputError(
+                f"the encoder of index {searcher.name} compares no tokens: the learnt order needs "
+                "one that does"
+            )
+        reporter = FirstProcess()
+        samples: list[Sample] = []
+        if requests:
+            asked = requests_of(requests, fold)
+            samples += request_samples(
+                index, encoder, asked, task=task, fold=fold, titles=titles, reporter=reporter
+            )
+        if pairs:
+            of_pairs = title_samples if of_texts else paper_samples
+            judgements = read_judgements(pairs)
+            samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
+    forms = ("question", "keywords", "need", "topic", "related", "cite")
+    fitted = fit(samples, task, forms, FirstProcess())
+    write(f"{'':10}{'queries':>8}  {'weighted mean':22}  {'learnt':22}  difference")
+    for kind, count, *estimates in fitted.rows:
+        shown = "  ".join(
+            f"{each.value:6.3f} [{each.low:6.3f}, {each.high:6.3f}]" for each in estimates
+        )
+        write(f"{kind:10}{count:>8,}  {shown}")
+    options = [
+        f"--task {task}",
+        *(f"{option} {path.name}" for option, path in files.items() if path),
+    ]
+    if of_texts:
+        options += [f"--fold {fold}", f"--titles {titles}"]
+    made_by = f"astrosearch train rank {name} {' '.join(options)}"
+    with out_of_space(out), whole_file(out) as stream:
+        stream.write(as_json(fitted.weights, task, made_by))
+    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 
 class FirstProcess(Terminal):

@@ -5,6 +5,7 @@ answer at once, so what is heavy is imported in the body of the command that nee
 """
 
 import os
+from typing import Any
 
 import click
 
@@ -14,13 +15,19 @@ from astrosearch.cli import (
     compare,
     complete,
     completion,
+    config,
     corpus,
     doctor,
     evaluate,
     index,
     indexes,
+    library,
+    mcp,
     models,
+    new,
     query,
+    searches,
+    serve,
     shell,
     show,
     update,
@@ -54,6 +61,22 @@ def main(ctx: click.Context, debug: bool) -> None:
     """
     if ctx.invoked_subcommand is None:
         help_.write_first_words()
+    elif ctx.invoked_subcommand != "config":
+        ctx.default_map = _settings_for(ctx, ctx.invoked_subcommand)
+
+
+def _settings_for(ctx: click.Context, name: str) -> dict[str, Any]:
+    """The defaults that the user's settings give a command. Where there are none, nothing is
+    imported."""
+    from astrosearch import paths
+
+    command = main.get_command(ctx, name)
+    if command is None or not paths.config_file().exists():
+        return {}
+    from astrosearch.cli.config import defaults_of
+    from astrosearch.config import read_config
+
+    return {name: defaults_of(command, read_config())}
 
 
 for _command in (
@@ -64,9 +87,18 @@ for _command in (
     browse.browse,
     shell.shell,
     show.show,
+    serve.serve,
+    mcp.mcp,
     compare.compare,
     complete.complete,
     indexes.indexes,
+    library.library,
+    new.new,
+    searches.save,
+    searches.run,
+    searches.searches,
+    searches.forget,
+    config.config,
     evaluate.evaluate,
     corpus.corpus,
     models.models,

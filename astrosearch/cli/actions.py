@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.errors import InputError, SetupError
+from astrosearch.errors import InputError, NothingFound, SetupError
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit
 
@@ -36,37 +36,43 @@ class Question:
     filters: Filters = Filters()  # noqa: RUF009  frozen
     mode: "Mode" = "hybrid"
     sort: str = "match"
+    within: str | None = None
+    """What `--in` says: `library`, `tag:jets`; None for all papers."""
+    beyond: str | None = None
+    """What `--not-in` says."""
 
 
 def answer(searcher: "Searcher", question: Question) -> Answer:
     """The hits of a question.
 
     Raises:
-        InputError: if a filter in the text cannot be read.
+        InputError: if a filter in the text cannot be read, or the library has no such papers.
         NothingFound: if there are none; it says why.
     """
-    from astrosearch.cli.query import in_order
+    from astrosearch.cli.query import in_order, scope_of
     from astrosearch.search.query_parser import parse
 
     query = parse(question.text)
-    [found] = searcher.answers([query], question.k, question.filters, question.mode)
+    scope = scope_of(question.within, question.beyond)
+    found = scope.answer(searcher, query, question.k, question.filters, question.mode)
     if not found.hits:
-        raise searcher.why_empty(query, question.filters)
+        raise scope.why_empty(searcher, query, question.filters)
     return in_order(found, question.sort)
 
 
 def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Answer:
-    """The papers nearest to some; of the question, all counts but its text and mode.
+    """The papers nearest to some; of the question, all counts but its text.
 
     Raises:
         IdentifierError: if one of the ids is not an arXiv identifier.
         NothingFound: if one of the papers is not in the index, or no others pass the filters.
     """
-    from astrosearch.cli.query import in_order
+    from astrosearch.cli.query import in_order, scope_of
 
-    hits = searcher.similar(ids, question.k, question.filters)
+    scope = scope_of(question.within, question.beyond)
+    hits = scope.similar(searcher, ids, question.k, question.filters, question.mode)
     if not hits:
-        raise searcher.why_empty(filters=question.filters)
+        raise scope.why_empty(searcher, None, question.filters)
     return in_order(Answer(hits), question.sort)
 
 
@@ -78,32 +84,39 @@ def compare(searcher: "Searcher", first: Paper, second: Paper) -> "PairCompariso
 
 
 def why(hit: Hit) -> list[tuple[str, str]]:
-    """The numbers behind a hit's place, and what each signal gave where the ranking tells it."""
+    """The numbers behind a hit's place, and what each group of signals added to it."""
     from astrosearch.cli.views.hits import explanation
 
     rows = [("match", f"{hit.match} of 100"), *explanation(hit).items()]
-    contributions: dict[str, float] = getattr(hit, "contributions", None) or {}
-    rows += [(f"from {name}", f"{value:+.2f}") for name, value in contributions.items()]
     return [(name, value) for name, value in rows if value]
 
 
-def part(papers: Sequence[Paper], what: Part, key: "KeyStyle" = "bibcode") -> str:
+def part(papers: Sequence[Paper], what: Part, key: "KeyStyle | None" = None) -> str:
     """BibTeX entries, identifiers, titles or addresses of papers, as text to be pasted."""
-    from astrosearch.cli.views.hits import readable
-    from astrosearch.text import bibtex
+    from astrosearch.cli.views.hits import papers_text, readable
 
     match what:
         case "bibtex":
-            return "\n\n".join(bibtex.entries(papers, key))
+            return papers_text(papers, format="bibtex", key=key)[0]
         case "id":
             return "\n".join(paper.id for paper in papers)
         case "title":
             return "\n".join(readable(paper.title) for paper in papers)
         case "address":
-            return "\n".join(paper.url for paper in papers)
+            return "\n".join(address(paper) for paper in papers)
 
 
-def export(papers: Sequence[Paper], file: Path, key: "KeyStyle" = "bibcode") -> list[str]:
+def address(paper: Paper) -> str:
+    """
+    Raises:
+        NothingFound: if the paper has no page, as one of the library may have none.
+    """
+    if not paper.url:
+        raise NothingFound(f"no page of {paper.id} is known: its entry has neither id nor DOI")
+    return paper.url
+
+
+def export(papers: Sequence[Paper], file: Path, key: "KeyStyle | None" = None) -> list[str]:
     """Write papers to a file, whole or not at all, in the format that its ending names.
 
     Returns:
@@ -128,6 +141,12 @@ def export(papers: Sequence[Paper], file: Path, key: "KeyStyle" = "bibcode") -> 
 
 
 def pdf_address(paper: Paper) -> str:
+    """
+    Raises:
+        NothingFound: if the paper is not in arXiv.
+    """
+    if not paper.is_preprint:
+        raise NothingFound(f"{paper.id} is not in arXiv, so its PDF is not known")
     return f"https://arxiv.org/pdf/{paper.id}"
 
 

@@ -11,7 +11,8 @@ from astrosearch.cli.console import write
 def completion(ctx: click.Context, shell: str) -> None:
     """Complete words at the Tab key of a shell.
 
-    Writes a script for the shell. With it, commands, options and names of indexes are completed.
+    Writes a script for the shell. With it, commands and options are completed, names of indexes,
+    saved searches and tags, and the papers of the last answer and of your library.
 
     \b
     astrosearch completion bash >> ~/.bashrc

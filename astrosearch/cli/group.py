@@ -13,14 +13,18 @@ from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
     "Find papers": ("query", "similar", "show", "browse", "shell"),
+    "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
+    "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
     "Build indexes": ("index", "update", "indexes", "corpus"),
     "Measure and train": ("eval", "train"),
-    "Set up": ("models", "doctor", "completion", "help"),
+    "Set up": ("config", "models", "doctor", "completion", "help"),
 }
 """The commands of the main help; one that is not named here is listed last."""
 
-HEAVY = set("query similar browse shell compare complete index eval train".split())
+HEAVY = set(
+    "query similar browse shell library new run compare complete index eval train serve mcp".split()
+)
 """Commands that load numpy and more."""
 
 ALIASES = {"search": "query"}

@@ -109,7 +109,8 @@ def index(
     NAME, the index is called main. For an existing index, only new and changed abstracts are
     encoded. If a build is stopped or killed, run the same command again to resume it.
 
-    With --arxiv, the newest papers come first, and what has come can be searched at once.
+    With --arxiv, the newest papers come first, and what has come can be searched at once. An index
+    of files of a category gets arXiv as one more source, from the day --since on.
 
     \b
     astrosearch index
@@ -124,6 +125,7 @@ def index(
     from astrosearch.encoders.consent import IndexConsent
     from astrosearch.encoders.loading import load_encoder
     from astrosearch.encoders.weights.locate import with_revision
+    from astrosearch.errors import AstrosearchError
     from astrosearch.index.arxiv import Making
     from astrosearch.index.build import build
     from astrosearch.index.folder import has_shards
@@ -143,7 +145,12 @@ def index(
     terminal = Terminal(yes=yes, resume=command)
     reporter = IndexConsent(terminal, folder)
     is_in_manifest = rest["encoder"] is None and (folder / paths.MANIFEST).exists()
-    spec = with_revision(spec, reporter if is_in_manifest else terminal)
+    try:
+        spec = with_revision(spec, reporter if is_in_manifest else terminal)
+    except AstrosearchError as error:
+        if not (is_in_manifest and _is_that_of_index(spec, folder)):
+            raise
+        notify(f"The encoder cannot be used, only what is encoded already: {error}")
     done = "fetched and encoded" if is_arxiv else "encoded"
     try:
         if is_arxiv:
@@ -204,6 +211,8 @@ def _check_arxiv(
     Raises:
         UsageError: if options do not go together.
     """
+    from astrosearch import paths
+
     is_present = is_of_arxiv(folder)
     if sources and is_present:
         raise click.UsageError(
@@ -224,7 +233,7 @@ def _check_arxiv(
         "--strict": strict,
         "--limit": options["limit"],
         "--sample": options["sample"],
-        "--kind": kind if is_present else None,
+        "--kind": kind if (folder / paths.MANIFEST).exists() else None,
     }
     for option, value in without_effect.items():
         if value:
@@ -238,6 +247,7 @@ def _index_arxiv(
     from dataclasses import replace as changed
     from datetime import UTC, date, datetime
 
+    from astrosearch import paths
     from astrosearch.corpus.arxiv import EARLIEST, estimate
     from astrosearch.corpus.harvest import Etiquette
     from astrosearch.corpus.intake import Selection
@@ -248,7 +258,7 @@ def _index_arxiv(
     selection = Selection(
         **{name: options[name] for name in ("category", "primary_only", "since", "until")}
     )
-    if is_of_arxiv(folder):
+    if (folder / paths.MANIFEST).exists():
         present = selection_of(Manifest.read(folder, check_files=False).corpus, folder.name)
         if selection == Selection():
             selection = present
@@ -352,6 +362,16 @@ def _encoder_spec(folder: Path, options: dict[str, Any]) -> "EncoderSpec":
             )
         changes["transform"] = None  # a linear head fits only the vectors it was fitted on
     return replace(spec, **changes)
+
+
+def _is_that_of_index(spec: "EncoderSpec", folder: Path) -> bool:
+    from astrosearch.errors import IndexDamaged
+    from astrosearch.index.manifest import Manifest
+
+    try:
+        return Manifest.read(folder, check_files=False).encoder == spec
+    except IndexDamaged:
+        return False
 
 
 def _ray_engine(spec: "EncoderSpec", address: str | None, options: dict[str, Any]) -> "Engine":

@@ -169,6 +169,30 @@ def index_option(command: Command) -> Command:
     )(command)
 
 
+def served_indexes_option(command: Command) -> Command:
+    """`-i` and `--index`, repeated, as the parameter `index_names`; none means all indexes."""
+
+    def check(
+        ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        for value in values:
+            remember_index(ctx, param, value)
+        return values
+
+    return click.option(
+        "-i",
+        "--index",
+        "index_names",
+        metavar="NAME",
+        multiple=True,
+        envvar="ASTROSEARCH_INDEX",
+        callback=check,
+        shell_complete=_complete_index,
+        help="Serve this index; may be repeated, and questions that name none go to the first. "
+        "By default all are served, and the first is the one built last.",
+    )(command)
+
+
 def was_given(name: str) -> bool:
     """Whether a parameter is on the command line, not left at its default."""
     source = click.get_current_context().get_parameter_source(name)
@@ -263,6 +287,16 @@ def mode_option(command: Command) -> Command:
     )(command)
 
 
+def ranker_option(command: Command) -> Command:
+    return click.option(
+        "--ranker",
+        type=click.Choice(["learnt", "mean"]),
+        default="learnt",
+        show_default=True,
+        help="Order hits by all that was learnt, or by the mean of cosine and BM25.",
+    )(command)
+
+
 def date_options(command: Command) -> Command:
     command = click.option(
         "--until",
@@ -319,6 +353,75 @@ def filter_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+def complete_paper(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """The papers of the last answer, and those of the library, that a shell offers."""
+    from click.shell_completion import CompletionItem
+
+    from astrosearch import paths
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.store import Library
+
+    try:
+        last = paths.last_answer_file().read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        last = []
+    try:
+        own = [paper.id for paper in Library.read().papers]
+    except AstrosearchError:
+        own = []
+    names = dict.fromkeys((*last, *own))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_scope(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.store import Library
+
+    try:
+        tags = [f"tag:{tag}" for tag in Library.read().tags()]
+    except AstrosearchError:
+        tags = []
+    names = ["library", "liked", "disliked", "read", "unread", *tags]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def library_options(command: Command) -> Command:
+    """`--in` and `--not-in`, as the parameters `within` and `beyond`."""
+    command = click.option(
+        "--not-in",
+        "beyond",
+        metavar="WHAT",
+        shell_complete=complete_scope,
+        help="Only papers that are not there.",
+    )(command)
+    return click.option(
+        "--in",
+        "within",
+        metavar="WHAT",
+        shell_complete=complete_scope,
+        help="Only papers of your library: library, tag:NAME, liked, disliked, read or unread.",
+    )(command)
+
+
+def library_scope(command: Command) -> Command:
+    """`--in`, as the parameter `within`, where the library is the subject; by default all of it."""
+    return click.option(
+        "--in",
+        "within",
+        metavar="WHAT",
+        default="library",
+        show_default=True,
+        shell_complete=complete_scope,
+        help="Which papers: library, tag:NAME, liked, disliked, read or unread.",
+    )(command)
 
 
 def sort_option(command: Command) -> Command:

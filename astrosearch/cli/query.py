@@ -11,16 +11,22 @@ import click
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
     answer_options,
+    complete_paper,
     consent_option,
     filter_options,
     index_option,
+    library_options,
     mode_option,
+    ranker_option,
     sort_option,
+    was_given,
 )
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
+    from astrosearch.library.scope import Scope
     from astrosearch.search.hits import Answer
+    from astrosearch.search.ranker import Ranker
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
@@ -34,21 +40,26 @@ if TYPE_CHECKING:
     help="Answer the queries of a file, one on each line; write one JSON object for each.",
 )
 @mode_option
+@ranker_option
 @sort_option
 @answer_options
 @filter_options
+@library_options
 @consent_option
 @index_option
 def query(
     text: tuple[str, ...],
     batch: Path | None,
     mode: "Mode",
+    ranker: "Ranker",
     sort: str,
     k: int,
     output: str,
     abstracts: bool,
     explain: bool,
     key: "KeyStyle | None",
+    within: str | None,
+    beyond: str | None,
     yes: bool,
     index_name: str | None,
     **filters: Any,
@@ -73,13 +84,17 @@ def query(
     astrosearch query "papers by Madhusudhan on atmospheres"
     astrosearch query 2309.06126
     astrosearch query author:hofmann -k 20
+    astrosearch query "tidal tails" --in tag:dwarfs
     pbpaste | astrosearch query - --format bibtex
     astrosearch query --batch questions.txt > answers.jsonl
     """
-    has_filters = any(value is not None for value in filters.values())
+    has_filters = any(value is not None for value in (*filters.values(), within, beyond))
     if text if batch is not None else not (text or has_filters):
         raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
-    if batch is not None and (output != "table" or abstracts or explain or key or sort != "match"):
+    if batch is not None and (within or beyond):
+        raise click.UsageError("--batch searches all papers: leave --in and --not-in out")
+    styled = any(map(was_given, ("output", "abstracts", "explain", "key", "sort")))
+    if batch is not None and styled:
         raise click.UsageError(
             "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
             "out"
@@ -95,25 +110,29 @@ def query(
 
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
-    parsed = parse(typed) if batch is None else None
-    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
+    parsed = parse(typed)
+    scope = scope_of(within, beyond)
+    with open_index(index_name, reporter=Terminal(yes=yes), ranker=ranker) as searcher:
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
             return
-        [answer] = searcher.answers([parsed or typed], k, option_filters, mode)
+        answer = scope.answer(searcher, parsed, k, option_filters, mode)
         for note in answer.notes:
             notify(note)
         if not answer.hits:
-            raise searcher.why_empty(parsed, option_filters)
+            raise scope.why_empty(searcher, parsed, option_filters)
     answer = in_order(answer, sort)
     style = AnswerStyle(output, abstracts, explain, key)
     write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True)
+@click.argument("ids", nargs=-1, required=True, shell_complete=complete_paper)
 @answer_options
+@mode_option
+@ranker_option
 @filter_options
+@library_options
 @consent_option
 @index_option
 def similar(
@@ -123,11 +142,15 @@ def similar(
     abstracts: bool,
     explain: bool,
     key: "KeyStyle | None",
+    mode: "Mode",
+    ranker: "Ranker",
+    within: str | None,
+    beyond: str | None,
     yes: bool,
     index_name: str | None,
     **filters: Any,
 ) -> None:
-    """Find the papers nearest to one paper, or to several together.
+    """Find the papers most like one paper, or several together.
 
     \b
     astrosearch similar 2503.14368
@@ -139,14 +162,22 @@ def similar(
 
     normal = [parse_id(paper_id).id for paper_id in ids]
     option_filters = Filters(**filters)
-    with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
-        hits = searcher.similar(normal, k, option_filters)
+    scope = scope_of(within, beyond)
+    with open_index(index_name, reporter=Terminal(yes=yes), ranker=ranker) as searcher:
+        hits = scope.similar(searcher, normal, k, option_filters, mode)
         if not hits:
-            raise searcher.why_empty(filters=option_filters)
+            raise scope.why_empty(searcher, None, option_filters)
     from astrosearch.search.hits import Answer
 
     style = AnswerStyle(output, abstracts, explain, key)
     write_answer(Answer(hits), style, query=" ".join(normal), index=searcher.name)
+
+
+def scope_of(within: str | None, beyond: str | None) -> "Scope":
+    """The papers that `--in` and `--not-in` leave. The library is read only if one is given."""
+    from astrosearch.library.scope import Scope
+
+    return Scope.of(within, beyond)
 
 
 def in_order(answer: "Answer", sort: str) -> "Answer":
@@ -163,49 +194,13 @@ def _answer_batch(
     """Write one JSON object for each line of `file`, in order. The object of a bad query holds its
     error; the others are answered."""
     from astrosearch.cli.views.hits import as_json
+    from astrosearch.search.batch import answer_records
 
     size = 1 if str(file) == "-" else 64  # a pipe may wait for each answer
     with click.open_file(str(file), encoding="utf-8-sig", errors="replace") as stream:
         for texts in _batches((line.strip() for line in stream), size):
-            for record in _answers(texts, searcher, k, filters, mode):
+            for record in answer_records(searcher, texts, k, filters, mode):
                 write(as_json(record))
-
-
-def _answers(
-    texts: list[str], searcher: "Searcher", k: int, filters: "Filters", mode: "Mode"
-) -> Iterator[dict[str, Any]]:
-    """The JSON object of each text; all texts are encoded together."""
-    from astrosearch.errors import InputError, NothingFound
-    from astrosearch.search.hits import Answer
-    from astrosearch.search.query_parser import ParsedQuery, parse
-
-    queries: dict[int, ParsedQuery] = {}
-    errors: dict[int, str] = {}
-    for place, text in enumerate(texts):
-        try:
-            queries[place] = parse(text)
-        except InputError as error:
-            errors[place] = str(error)
-    nothing = ParsedQuery("")
-    places = [
-        place for place, query in queries.items() if query != nothing and not query.identifier
-    ]
-    found = searcher.answers([queries[place] for place in places], k, filters, mode)
-    answers = dict(zip(places, found, strict=True))
-    for place, query in queries.items():
-        try:
-            if query.identifier:
-                [answers[place]] = searcher.answers([query], k, filters, mode)
-            elif query != nothing and not answers[place].hits:
-                raise searcher.why_empty(query, filters)
-        except NothingFound as error:
-            errors[place] = str(error)
-    for place, text in enumerate(texts):
-        answer = answers.get(place, Answer([]))
-        record = {"query": text, **answer.as_record()}
-        if place in errors:
-            record["error"] = errors[place]
-        yield record
 
 
 def _batches(texts: Iterator[str], size: int) -> Iterator[list[str]]:
@@ -240,6 +235,7 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
             "abstracts themselves: astrosearch index astro "
             "--corpus arxiv-metadata-oai-snapshot.json --category astro-ph"
         )
+    _remember(answer)
     write_hits(
         answer.hits,
         footer=footer,
@@ -249,3 +245,17 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
         is_weak=answer.is_weak,
         **style._asdict(),
     )
+
+
+def _remember(answer: "Answer") -> None:
+    """Keep the identifiers for the Tab key; where nothing can be written, there is nothing to
+    offer."""
+    from contextlib import suppress
+
+    from astrosearch import paths
+
+    file = paths.last_answer_file()
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)  # what somebody reads is private
+        file.write_text("".join(f"{hit.paper.id}\n" for hit in answer.hits), encoding="utf-8")

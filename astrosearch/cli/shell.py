@@ -12,6 +12,7 @@ from astrosearch.cli.options import (
     consent_option,
     filter_options,
     index_option,
+    library_options,
     mode_option,
     sort_option,
 )
@@ -60,6 +61,7 @@ FIXED = ("help", "index", "quit", *OF_PAPERS)
 @sort_option
 @answer_options
 @filter_options
+@library_options
 @consent_option
 @index_option
 @click.pass_context
@@ -227,7 +229,15 @@ class Shell:
 
         settings = self._settings
         filters = Filters(**{name: settings[name] for name in Filters.__slots__})
-        return Question(text, settings["k"], filters, settings["mode"], settings["sort"])
+        return Question(
+            text,
+            settings["k"],
+            filters,
+            settings["mode"],
+            settings["sort"],
+            settings["within"],
+            settings["beyond"],
+        )
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.views.hits import write_paper
@@ -238,8 +248,9 @@ class Shell:
         from astrosearch.cli import actions
 
         paper = self._paper(name)
-        actions.open_in_browser(paper.url)
-        notify(f"{paper.url} is opened in your web browser")
+        page = actions.address(paper)
+        actions.open_in_browser(page)
+        notify(f"{page} is opened in your web browser")
 
     def _bibtex(self, names: list[str]) -> None:
         from astrosearch.cli.views.hits import write_papers

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import format_option, index_option, key_option
+from astrosearch.cli.options import complete_paper, format_option, index_option, key_option
 
 if TYPE_CHECKING:
     from astrosearch.text.bibtex import KeyStyle
 
 
 @click.command()
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_paper)
 @format_option("table", "json", "jsonl", "bibtex", help="json is a list where several are shown.")
 @key_option
 @index_option

@@ -9,6 +9,7 @@ indexes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from astrosearch.comparison.pairs import (
     SentencePair,
     closest_sentences,
     percentiles,
+    verdict,
     view_pair,
     view_texts,
 )
@@ -28,6 +30,7 @@ from astrosearch.index.vectors import random_pair_cosines
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.searcher import Searcher
+from astrosearch.text.tex import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,32 @@ class PairComparison:
     """One for each encoder, the index's own first."""
     closest: list[SentencePair]
     """The sentences that are nearest to each other under the index's encoder."""
+
+    def as_record(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        if self.papers:
+            names = [f"{paper.id}  {one_line(paper.title)}" for paper in self.papers]
+        else:
+            names = [f"“{text}”" for text in self.texts]
+        return {
+            "pair": names,
+            "encoders": [
+                {
+                    "encoder": view.encoder,
+                    "cosine": round(view.cosine, 4),
+                    "percentile": round(view.percentile, 2),
+                    "ranks": view.ranks,
+                    "shared_neighbours": view.shared,
+                    "among": view.papers,
+                }
+                for view in self.views
+            ],
+            "verdict": verdict(self.views),
+            "sentences": [
+                {"one": closest.first, "other": closest.second, "cosine": round(closest.cosine, 4)}
+                for closest in self.closest
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +90,20 @@ class SeveralComparison:
 
     papers: list[Paper]
     matrices: list[CosineMatrix]
+
+    def as_record(self) -> dict[str, Any]:
+        """The comparison for JSON."""
+        return {
+            "papers": [{"id": paper.id, "title": paper.title} for paper in self.papers],
+            "encoders": [
+                {
+                    "encoder": matrix.encoder,
+                    "cosines": matrix.cosines.round(4).tolist(),
+                    "percentiles": matrix.percentiles.round(2).tolist(),
+                }
+                for matrix in self.matrices
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)

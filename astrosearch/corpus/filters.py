@@ -1,7 +1,8 @@
 """Which papers may be an answer, and the SQL that finds them."""
 
+import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from astrosearch.errors import InputError
 from astrosearch.papers import normal_category
@@ -58,6 +59,29 @@ class Filters:
     def author_query(self) -> AuthorQuery | None:
         """Which authors pass; None for all."""
         return None if self.author is None else AuthorQuery(self.author)
+
+
+_DAY = re.compile(r"(\d{4})(?:[-/](\d\d?))?(?:[-/](\d\d?))?", re.ASCII)
+
+
+def read_day(text: str, *, is_last: bool) -> date | None:
+    """The first or the last day of a year, a month or a day; None if the text is none of them.
+
+    >>> read_day("2016", is_last=False), read_day("2016-02", is_last=True)
+    (datetime.date(2016, 1, 1), datetime.date(2016, 2, 29))
+    """
+    match = _DAY.fullmatch(text)
+    if not match:
+        return None
+    year, month, day = (int(part or 0) for part in match.groups())  # ADS writes 2016-00-00
+    try:
+        if not month:
+            return date(year, 12, 31) if is_last else date(year, 1, 1)
+        if day or not is_last:
+            return date(year, month, day or 1)
+        return date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
+    except ValueError:
+        return None
 
 
 def check_days(since: date | None, until: date | None) -> None:

@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from astrosearch.corpus.filters import check_days
-from astrosearch.corpus.json_lines import json_records, parsed
-from astrosearch.corpus.records import WithdrawnError, paper_from_record
-from astrosearch.corpus.writer import CorpusWriter, withdrawal
-from astrosearch.errors import CorpusError, InputError, NothingFound, RecordError
+from astrosearch.corpus.json_lines import json_records
+from astrosearch.corpus.parsing import BATCH, Batch, Parser, Refused, Row, paper_in
+from astrosearch.corpus.recency import withdrawal
+from astrosearch.errors import AstrosearchError, CorpusError, InputError, NothingFound
 from astrosearch.papers import Paper, in_category, normal_category
 
 
@@ -97,6 +97,9 @@ MOST_LISTED = 10_000
 
 NO_STARTS: Mapping[Path, int] = MappingProxyType({})
 
+MOST_LINES = 10_000
+"""Of a batch, if few of them are parsed."""
+
 TRIED_LINES, MOST_REFUSED = 100_000, 0.99
 """A file is given up if of so many lines at its beginning such a share is refused."""
 
@@ -146,35 +149,75 @@ def read_papers(
     Raises:
         CorpusError: if a file is not a corpus, or nearly all lines at its beginning are refused.
     """
+    results = (
+        (batch, (paper_in(line, selection) for line in batch.lines if line is not None))
+        for batch in _batches(sources, selection, starts)
+    )
+    return _taken(results, intake, refuse, withdraw)
+
+
+def _batches(
+    sources: Iterable[Path], selection: Selection, starts: Mapping[Path, int]
+) -> Iterator[Batch]:
+    """The records of some files, each file in batches of its own."""
     # Most lines of arXiv end here: one that does not contain the category's name needs no parsing.
     # One that is cut short is left to the parser, which refuses it.
     wanted = (selection.category or "").lower().encode()
     for source in sources:
-        name = os.fsencode(source).decode(errors="backslashreplace")
-        refused: Counter[str] = Counter()
-        for tried, (number, line) in enumerate(json_records(source, starts.get(source, 0))):
+        file = os.fsencode(source).decode(errors="backslashreplace")
+        batch = Batch(file, 0, [], [])
+        size = 0
+        try:
+            for number, line in json_records(source, starts.get(source, 0)):
+                batch.numbers.append(number)
+                if wanted not in line.lower() and line.endswith((b"}", b"}\r")):
+                    batch.lines.append(None)
+                else:
+                    batch.lines.append(line)
+                    size += len(line)
+                if size >= BATCH or len(batch.lines) >= MOST_LINES:
+                    yield batch
+                    batch = Batch(file, batch.first + len(batch.lines), [], [])
+                    size = 0
+        except AstrosearchError:
+            yield batch  # what is wrong in it comes before the end of the file
+            raise
+        yield batch
+
+
+_T = TypeVar("_T", Paper, Row)
+
+
+def _taken(
+    results: Iterable[tuple[Batch, Iterator[_T | Refused | None]]],
+    intake: Intake,
+    refuse: Callable[[Refusal], None],
+    withdraw: Callable[[Paper], None],
+) -> Iterator[tuple[_T, str, int]]:
+    """The selected papers among what became of lines; the others are counted."""
+    refused: Counter[str] = Counter()
+    for batch, outcomes in results:
+        if batch.first == 0:
+            refused.clear()
+        lines = zip(batch.numbers, batch.lines, strict=True)
+        for tried, (number, line) in enumerate(lines, batch.first):
             if tried == TRIED_LINES and refused.total() >= MOST_REFUSED * TRIED_LINES:
                 raise CorpusError(
-                    f"{name} is not a corpus: {refused.total():,} of its first {TRIED_LINES:,} "
-                    f"lines are not papers ({_reasons(refused)})"
+                    f"{batch.file} is not a corpus: {refused.total():,} of its first "
+                    f"{TRIED_LINES:,} lines are not papers ({_reasons(refused)})"
                 )
             intake.lines += 1
-            if wanted not in line.lower() and line.endswith((b"}", b"}\r")):
+            outcome = None if line is None else next(outcomes)
+            if outcome is None:
                 intake.not_selected += 1
-                continue
-            try:
-                paper = paper_from_record(parsed(line))
-            except RecordError as error:
-                if isinstance(error, WithdrawnError):
-                    withdraw(error.paper)
-                refused[error.reason] += 1
-                intake.refused[error.reason] += 1
-                refuse(Refusal(name, number, error.reason, str(error)))
-                continue
-            if selection.takes(paper):
-                yield paper, name, number
+            elif isinstance(outcome, Refused):
+                if outcome.withdrawn:
+                    withdraw(outcome.withdrawn)
+                refused[outcome.reason] += 1
+                intake.refused[outcome.reason] += 1
+                refuse(Refusal(batch.file, number, outcome.reason, outcome.detail))
             else:
-                intake.not_selected += 1
+                yield outcome, batch.file, number
 
 
 def import_papers(
@@ -186,6 +229,7 @@ def import_papers(
     strict: bool = False,
     starts: Mapping[Path, int] = NO_STARTS,
     may_be_empty: bool = False,
+    workers: int | None = None,
 ) -> Intake:
     """Write the selected papers of `sources` to a new papers.sqlite; a paper met twice is refused.
 
@@ -194,16 +238,23 @@ def import_papers(
         strict: whether the first refused line ends it.
         starts: of plain files of which not all is read, the bytes that are passed over.
         may_be_empty: whether there may be no papers.
+        workers: processes that parse beside this one, which makes no difference but in time; by
+            default by the size of the sources and the cores there are (`parsing.Parser`).
 
     Raises:
         CorpusError: if a file is not a corpus, if no line of them is a paper, or if `strict` and
             a line was refused.
+        AstrosearchError: if a worker ends too early.
         NothingFound: if no paper is selected.
     """
+    # Workers import this module; what is heavy is for the one that writes.
+    from astrosearch.corpus.writer import CorpusWriter
+
     intake = Intake()
     withdrawn: dict[str, Paper] = {}
     writer = CorpusWriter(papers, sample=selection.sample, seed=selection.seed)
-    with closing(writer), rejected.open("wb") as stream:
+    parser = Parser(selection, workers)
+    with closing(writer), rejected.open("wb") as stream, closing(parser):
 
         def refuse(refusal: Refusal) -> None:
             if strict:
@@ -220,11 +271,12 @@ def import_papers(
             before = withdrawn.get(paper.id, paper)
             withdrawn[paper.id] = max(before, paper, key=withdrawal)
 
-        for paper, file, line in read_papers(sources, selection, intake, refuse, withdraw, starts):
-            lost = writer.add(paper)
+        results = parser.rows(_batches(sources, selection, starts))
+        for paper, file, line in _taken(results, intake, refuse, withdraw):
+            lost = writer.add_row(paper)
             if lost is not None:
                 intake.refused["duplicate id"] += 1
-                which = "this line" if lost is paper else "the earlier line"
+                which = "this line" if lost == "later" else "the earlier line"
                 detail = f"{paper.id} came before; {which} gave way"
                 refuse(Refusal(file, line, "duplicate id", detail))
             if selection.limit is not None and writer.count >= selection.limit:

@@ -24,7 +24,7 @@ from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
 from astrosearch.papers import ArxivId, Paper, month_of_id, normal_category, parse_id
 from astrosearch.text.author_lists import agrees, split_authors
-from astrosearch.text.authors import is_group, name_from_parts, split_name, tidy
+from astrosearch.text.authors import is_group, name_from_parts, plain_name, split_name, tidy
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
@@ -59,10 +59,10 @@ def paper_from_record(record: object) -> Paper:
     except (AttributeError, TypeError) as error:
         raise RecordError("bad field", f"a field has an odd value ({error})") from None
     paper_id, version = _id(fields.get("id"))
-    abstract = _fold(without_markup(_text(fields, "abstract")))
+    abstract = _plain_text(fields, "abstract")
     if not abstract or _NO_ABSTRACT.fullmatch(abstract):
         raise RecordError("no abstract", f"{paper_id} has no abstract")
-    title = _fold(without_markup(_text(fields, "title")))
+    title = _plain_text(fields, "title")
     if not title:
         raise RecordError("no title", f"{paper_id} has no title")
     if max(len(title), len(abstract)) > LONGEST_TEXT:
@@ -177,10 +177,17 @@ def _categories(value: object) -> tuple[str, ...]:
         raise TypeError("categories is an object")
     items = [value] if isinstance(value, str) else filter(None, cast(list[str], value or []))
     text = " ".join(items)
+    return _known_categories(text) if len(text) < 100 else _categories_in(text)
+
+
+def _categories_in(text: str) -> tuple[str, ...]:
     text = _RANK.sub(" ", _fold(text))
     names = _IN_BRACKETS.findall(text) or re.split(r"(?:[\s,;|/&·()\[\]'\"]|\band\b)+", text)
     return tuple(dict.fromkeys(_category(name) for name in names if not _NOT_ARXIV.search(name)))
 
+
+_known_categories = lru_cache(maxsize=1024)(_categories_in)
+"""A corpus has few thousand combinations of them, most of them rare."""
 
 _RANK = re.compile(r"\((?:primary|secondary)\)", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\(([A-Za-z-]+(?:\.[A-Za-z-]+)?)\)")
@@ -224,8 +231,10 @@ def _authors(fields: Mapping[str, Any]) -> tuple[str, ...]:
     text = "" if isinstance(fields.get("authors"), list) else _text(fields, "authors")
     if not parsed:
         return split_authors(text)
-    names = _names_from_parts(parsed)
-    return names if names and (not text or agrees(names, text)) else split_authors(text)
+    names, are_whole = _names_from_parts(parsed)
+    return (
+        names if names and (not text or are_whole or agrees(names, text)) else split_authors(text)
+    )
 
 
 def _name(author: str | Mapping[str, Any]) -> str:
@@ -244,20 +253,28 @@ def _name(author: str | Mapping[str, Any]) -> str:
     return name_from_parts(tidy(family), tidy(" ".join(given)), tidy(author.get("suffix") or ""))
 
 
-def _names_from_parts(parsed: object) -> tuple[str, ...]:
-    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`."""
+def _names_from_parts(parsed: object) -> tuple[tuple[str, ...], bool]:
+    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`, and whether each name is plain
+    and has a given name, so that it agrees with any list."""
     if not isinstance(parsed, list) or not all(
-        isinstance(parts, list) and all(isinstance(part, str) for part in parts) for parts in parsed
+        isinstance(parts, list) and {*map(type, parts)} <= {str} for parts in parsed
     ):
         raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
-    names = (name_from_parts(*map(tidy, [*parts, "", "", ""][:3])) for parts in parsed)
-    return tuple(filter(None, names))
+    names = []
+    are_whole = True
+    for parts in parsed:
+        family, given, suffix = [*parts, "", "", ""][:3]
+        name = plain_name(family, given, suffix)
+        are_whole = are_whole and bool(name and given)
+        names.append(name or name_from_parts(tidy(family), tidy(given), tidy(suffix)))
+    return tuple(filter(None, names)), are_whole
 
 
 def _fold(text: str) -> str:
     """White space folded, control characters gone: they could take over a terminal."""
-    if text.isprintable() and "  " not in text:
-        return text.strip()
+    line = text.replace("\n", " ")  # the snapshot's lines are broken
+    if line.isprintable():
+        return line.strip() if "  " not in line else " ".join(line.split())
     return " ".join(_CONTROL.sub("", _SPACE.sub(" ", text)).split())
 
 
@@ -268,6 +285,13 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise RecordError("bad field", f"{name} is a {type(value).__name__}, not a text")
     return _fold(value)
+
+
+def _plain_text(fields: Mapping[str, Any], name: str) -> str:
+    """`_text` without markup."""
+    text = _text(fields, name)
+    plain = without_markup(text)
+    return text if plain is text else _fold(plain)
 
 
 def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:

@@ -5,18 +5,19 @@ nothing finds it any more.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from heapq import merge
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.corpus.store import Corpus, Match, Part, with_change
-from astrosearch.corpus.writer import ends, recency
+from astrosearch.corpus.recency import ends, recency
+from astrosearch.corpus.store import Corpus, Match, Part, blocks, with_change
 from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.papers import Paper
 
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
-_BLOCK = 500
-"""Papers of a stream that are read at a time."""
+_Value = TypeVar("_Value")
+
+
+class Facets(NamedTuple):
+    """How many papers there are of each kind."""
+
+    years: dict[int, int]
+    """By the year of the first version, ascending."""
+    categories: dict[str, int]
+    """By category, the commonest first; a paper counts in each of its own."""
 
 
 class SegmentedCorpus:
@@ -85,19 +94,28 @@ class SegmentedCorpus:
 
     def papers(self, rows: Sequence[int]) -> list[Paper]:
         """The papers of `rows`, in that order."""
+        return self._of_rows(Corpus.papers, rows)
+
+    def ids_of(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the papers of `rows`, in that order."""
+        return self._of_rows(Corpus.ids_of, rows)
+
+    def _of_rows(
+        self, read: Callable[[Corpus, list[int]], list[_Value]], rows: Sequence[int]
+    ) -> list[_Value]:
+        """What each file says of those of its rows, in the order of `rows`."""
         if len(self._parts) == 1:
-            return self._corpus(0).papers(rows)
-        papers: dict[int, Paper] = {}
+            return read(self._corpus(0), list(rows))
+        values: dict[int, _Value] = {}
         for number, local in self._split(np.unique(np.asarray(rows, dtype=np.int64))):
             first = self._parts[number].first
-            found = self._corpus(number).papers(local.tolist())
-            papers |= zip((local + first).tolist(), found, strict=True)
-        return [papers[row] for row in rows]
+            found = read(self._corpus(number), local.tolist())
+            values |= zip((local + first).tolist(), found, strict=True)
+        return [values[row] for row in rows]
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
-        iterator = iter(rows)
-        while block := [int(row) for row in islice(iterator, _BLOCK)]:
+        for block in blocks(rows):
             yield from self.papers(block)
 
     def row_of(self, paper_id: str) -> int:
@@ -127,6 +145,19 @@ class SegmentedCorpus:
                 if row + part.first not in self._dead_set:
                     return row + part.first
         return None
+
+    def ids_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case. It reads the
+        DOIs of all papers, once."""
+        wanted = {doi.lower() for doi in dois}
+        ids: dict[str, str] = {}
+        if wanted:
+            for number, part in enumerate(self._parts):
+                for row, paper_id, found in self._corpus(number).having_doi():
+                    if row + part.first not in self._dead_set:
+                        for doi in wanted.intersection(found.lower().split()):
+                            ids.setdefault(doi, paper_id)
+        return ids
 
     def row_of_bibcode(self, code: "Bibcode") -> int | None:
         """The first row of the paper that a journal's bibcode stands for, as far as journal
@@ -168,6 +199,19 @@ class SegmentedCorpus:
             matching.append(rows + part.first)
         rows = np.concatenate(matching)
         return rows[np.isin(rows, self._dead, invert=True)] if len(self._dead) else rows
+
+    def facets(self, filters: Filters) -> Facets:
+        """How many papers pass, by year and by category."""
+        years: Counter[int] = Counter()
+        categories: Counter[str] = Counter()
+        for number in range(len(self._parts)):
+            dead = self._local(number, self._dead)
+            counts = self._corpus(number).years_and_categories(filters, dead)
+            for year, names, count in counts:
+                years[int(year)] += count
+                for name in names.split():
+                    categories[name] += count
+        return Facets(dict(sorted(years.items())), dict(categories.most_common()))
 
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from astrosearch.corpus.json_documents import is_document
-from astrosearch.corpus.json_lines import BYTE_ORDER_MARK
-
 SAMPLE = 65_536
 """Bytes at either end of what was read whose hash is kept. If a file has grown, what stands between
 is taken to be the same if both ends are: reading all of it again would take as long as reading a
@@ -59,6 +56,9 @@ def _ends_sha256(path: Path, size: int) -> str:
 def _is_lines(path: Path, size: int) -> bool:
     """Whether the first `size` bytes are whole lines, a record each. A packed file, or one JSON
     document, cannot be read from its middle."""
+    from astrosearch.corpus.json_documents import is_document
+    from astrosearch.corpus.json_lines import BYTE_ORDER_MARK
+
     with path.open("rb") as stream:
         beginning = stream.read(SAMPLE)
         stream.seek(max(0, size - 1))

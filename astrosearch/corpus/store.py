@@ -59,7 +59,7 @@ _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 _Field = TypeVar("_Field")
 _Value = TypeVar("_Value")
 _BLOCK = 500
-"""Rows asked for at a time; SQLite's own limit is 32,766 arguments."""
+"""Rows or ids asked for at a time; SQLite's own limit is 32,766 arguments."""
 
 
 class Part(NamedTuple):
@@ -148,7 +148,7 @@ class Corpus:
     def papers(self, rows: Sequence[int]) -> list[Paper]:
         """The papers of `rows`, in that order."""
         papers = {}
-        for block in _blocks(rows):
+        for block in blocks(map(int, rows)):
             marks = ",".join("?" * len(block))
             query = f"SELECT row, text_sha256, {self._fields} FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
@@ -158,9 +158,20 @@ class Corpus:
             raise self._lacks(min(missing))
         return [papers[row] for row in rows]
 
+    def ids_of(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the papers of `rows`, in that order."""
+        ids: dict[int, str] = {}
+        for block in blocks(rows):
+            marks = ",".join("?" * len(block))
+            with self._connection() as db:
+                ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
+        if missing := set(rows) - set(ids):
+            raise self._lacks(min(missing))
+        return [ids[row] for row in rows]
+
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
-        for block in _blocks(rows):
+        for block in blocks(rows):
             yield from self.papers(block)
 
     def find(self, paper_id: str) -> int | None:
@@ -174,6 +185,12 @@ class Corpus:
         query = "SELECT row FROM papers WHERE instr(' ' || lower(doi) || ' ', ?) ORDER BY row"
         with self._connection() as db:
             return [row for (row,) in db.execute(query, (f" {doi.lower()} ",))]
+
+    def having_doi(self) -> Iterator[tuple[int, str, str]]:
+        """Row, identifier and DOI, or several, of each paper that has one, streamed."""
+        query = "SELECT row, id, doi FROM papers WHERE doi IS NOT NULL ORDER BY row"
+        with self._connection() as db, closing(db.execute(query)) as rows:
+            yield from rows
 
     def rows_published_in(self, volume: str, page: str, *, is_apart: bool) -> list[int]:
         """The rows, ascending, of the papers whose journal reference or DOI has the digits of a
@@ -312,6 +329,30 @@ class Corpus:
             rows = self._rows_by(author, condition, arguments)
         return np.sort(np.array(rows, dtype=np.int64))
 
+    def years_and_categories(
+        self, filters: Filters, dead: NDArray[np.int64]
+    ) -> Iterator[tuple[str, str, int]]:
+        """How many papers pass, by the year of the first version and all their categories.
+
+        Args:
+            dead: (m,) rows that do not count.
+        """
+        condition, arguments = filters.condition()
+        if filters.author is not None:
+            rows = self.rows_matching(filters)
+            condition = "row IN (SELECT value FROM json_each(?))"
+            arguments = [orjson.dumps([] if rows is None else rows.tolist()).decode()]
+        if len(dead):
+            alive = "row NOT IN (SELECT value FROM json_each(?))"
+            condition = f"{condition} AND {alive}" if condition else alive
+            arguments = [*arguments, orjson.dumps(dead.tolist()).decode()]
+        query = f"""
+            SELECT substr(published, 1, 4) AS year, trim(categories), count(*) FROM papers
+            {f"WHERE {condition}" if condition else ""} GROUP BY 1, 2
+            """
+        with self._connection() as db:
+            yield from db.execute(query, arguments).fetchall()
+
     def _rows_by(self, author: AuthorQuery, condition: str, arguments: list[str]) -> list[int]:
         """Rows of the papers that pass and have an author."""
         query = f"SELECT row, author_words FROM papers WHERE {condition}"
@@ -331,7 +372,7 @@ class Corpus:
 
     def _authors(self, rows: Iterable[int]) -> Iterator[tuple[int, list[str]]]:
         """`rows`, each with the names of its authors."""
-        for block in _blocks(rows):
+        for block in blocks(rows):
             marks = ",".join("?" * len(block))
             query = f"SELECT row, authors FROM papers WHERE row IN ({marks})"
             with self._connection() as db:
@@ -363,9 +404,8 @@ class Corpus:
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each paper that is here."""
         rows: dict[str, int] = {}
-        iterator = iter(ids)
         with self._connection() as db:
-            while block := list(islice(iterator, _BLOCK)):
+            for block in blocks(ids):
                 marks = ",".join("?" * len(block))
                 rows |= db.execute(f"SELECT id, row FROM papers WHERE id IN ({marks})", block)
         return rows
@@ -506,7 +546,8 @@ def _is_of_the_disk(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
-def _blocks(rows: Iterable[int]) -> Iterator[list[int]]:
-    iterator = iter(rows)
-    while block := [int(row) for row in islice(iterator, _BLOCK)]:
+def blocks(items: Iterable[_Value]) -> Iterator[list[_Value]]:
+    """Rows or ids, as many at a time as are asked for at once."""
+    iterator = iter(items)
+    while block := list(islice(iterator, _BLOCK)):
         yield block

@@ -7,15 +7,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
+from astrosearch.corpus.parsing import Row, row_of
+from astrosearch.corpus.recency import ends, recency, withdrawal
 from astrosearch.corpus.store import FIELDS, INDEXES, SCHEMA, Part, paper_from_fields, read_only
-from astrosearch.papers import Paper, text_hash
-from astrosearch.text.authors import author_words
+from astrosearch.papers import Paper
+
+_INSERT = f"INSERT OR IGNORE INTO papers VALUES (?, {', '.join('?' * len(Row._fields))})"
+
+Lost = Literal["earlier", "later"]
+"""Which of two records of a paper gave way, by the order in which they came."""
 
 
 class CorpusWriter:
@@ -37,12 +42,16 @@ class CorpusWriter:
         self._withdrawn: dict[str, tuple[int, date]] = {}
         self.count = 0
 
-    def add(self, paper: Paper) -> Paper | None:
+    def add(self, paper: Paper) -> Lost | None:
+        """`add_row` with the row of a paper."""
+        return self.add_row(row_of(paper))
+
+    def add_row(self, paper: Row) -> Lost | None:
         """Take one paper in; of two records of one paper the later stays: that of the higher
         version, of one version that of the later day, of one day the one that comes later.
 
         Returns:
-            The record that lost if the paper was here before, else None.
+            Which record lost if the paper was here before, else None.
         """
         if self._sample is not None:
             return self._draw(paper, self._sample)
@@ -51,8 +60,8 @@ class CorpusWriter:
         self.count += 1
         return None
 
-    def _draw(self, paper: Paper, sample: int) -> Paper | None:
-        """`add` with the table as a reservoir."""
+    def _draw(self, paper: Row, sample: int) -> Lost | None:
+        """`add_row` with the table as a reservoir."""
         draw = self._draw_of(paper.id)
         if self.count < sample:
             if not self._insert(self.count, paper):
@@ -73,16 +82,16 @@ class CorpusWriter:
         text = f"{self._seed}:{paper_id}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
-    def _settle(self, paper: Paper) -> Paper:
-        """Keep the later of two records of one paper; returns the other."""
-        row, *fields = self._db.execute(
-            f"SELECT row, {FIELDS} FROM papers WHERE id = ?", (paper.id,)
+    def _settle(self, paper: Row) -> Lost:
+        """Keep the later of two records of one paper; tells which the other is."""
+        row, version, updated, published = self._db.execute(
+            "SELECT row, version, updated, published FROM papers WHERE id = ?", (paper.id,)
         ).fetchone()
-        present = paper_from_fields(fields)
-        if recency(paper) < recency(present):
-            return paper
+        recency = (paper.version or 0, paper.updated or paper.published)
+        if recency < (version or 0, updated or published):
+            return "later"
         self._replace(row, paper)
-        return present
+        return "earlier"
 
     def withdraw(self, paper: Paper) -> None:
         """Take a paper out that was withdrawn, unless a later record of it comes or has come."""
@@ -137,57 +146,13 @@ class CorpusWriter:
     def close(self) -> None:
         self._db.close()
 
-    def _replace(self, row: int, paper: Paper) -> None:
+    def _replace(self, row: int, paper: Row) -> None:
         self._db.execute("DELETE FROM papers WHERE row = ?", (row,))
         self._insert(row, paper)
 
-    def _insert(self, row: int, paper: Paper) -> bool:
+    def _insert(self, row: int, paper: Row) -> bool:
         """Whether the row was written: it is not if the paper is here already."""
-        cursor = self._db.execute(
-            "INSERT OR IGNORE INTO papers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row,
-                paper.id,
-                paper.title,
-                paper.abstract,
-                orjson.dumps(paper.authors).decode(),
-                f" {' '.join(paper.categories)} ",
-                paper.published.isoformat(),
-                paper.updated.isoformat() if paper.updated else None,
-                paper.doi,
-                paper.version,
-                paper.is_summary,
-                author_words(paper.authors),
-                text_hash(paper.text),
-                paper.journal_ref,
-            ),
-        )
-        return cursor.rowcount == 1
-
-
-def withdrawal(paper: Paper) -> tuple[int, date]:
-    """Version and day of a withdrawal; 0 and the last of days where they are not known."""
-    return paper.version or 0, paper.updated or (paper.published if paper.version else date.max)
-
-
-Day = TypeVar("Day", date, str)
-
-
-def ends(withdrawal: tuple[int, Day], record: tuple[int, Day]) -> bool:
-    """Whether a withdrawal is not older than a record of its paper: by version if both have one,
-    else by day.
-
-    Args:
-        withdrawal: version and day, as a date or written YYYY-MM-DD.
-        record: the same of the record, as `recency` gives them.
-    """
-    both_have_versions = withdrawal[0] and record[0]
-    return withdrawal >= record if both_have_versions else withdrawal[1] >= record[1]
-
-
-def recency(paper: Paper) -> tuple[int, date]:
-    """Version and day of a record: what is larger for the later of two records of a paper."""
-    return paper.version or 0, paper.updated or paper.published
+        return self._db.execute(_INSERT, (row, *paper)).rowcount == 1
 
 
 def merge_files(

@@ -235,18 +235,16 @@ class LateInteraction(ABC):
         """The tokens of each text, at least one."""
 
     @abstractmethod
-    def weigh(self, bag: TokenBag) -> WeightedTokens:
-        """Tokens with what each counts for."""
+    def weigh(self, bags: Sequence[TokenBag]) -> list[WeightedTokens]:
+        """The tokens of each text with what each counts for."""
 
     def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
         """Each text as its tokens."""
-        return [self.weigh(bag) for bag in self.token_bags(texts)]
+        return self.weigh(self.token_bags(texts))
 
     @abstractmethod
-    def late_interaction_scores(
-        self, query: WeightedTokens, documents: Sequence[WeightedTokens]
-    ) -> NDArray[np.float32]:
-        """(n,), of each document to the query, from -1 to 1, which is that of a text to itself."""
+    def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
+        """(t, any) float32 unit rows: a token has the same vector in every text."""
 
 
 class Billable(ABC):
@@ -283,8 +281,8 @@ def encode_all(encoder: Encoder, texts: Sequence[str], task: str, reporter: Repo
 class Encoded(NamedTuple):
     """A shard of texts, encoded."""
 
-    number: int
-    """Of the shard, from 0."""
+    rows: NDArray[np.int64]
+    """(n,) of their papers."""
     vectors: Vectors
     """(n, dimension) float32, unit rows."""
     tokens: int

@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 from astrosearch import atomic
-from astrosearch.encoders.openai_costs import CostEstimate
 from astrosearch.paths import consent_file
 from astrosearch.report import Reporter
 
@@ -37,6 +36,8 @@ class IndexConsent(Reporter):
 
     def confirm(self, cost: object) -> bool:
         """Who lets a service have the papers of an index lets it have the questions to them too."""
+        from astrosearch.encoders.openai_costs import CostEstimate
+
         agrees = self._reporter.confirm(cost)
         if agrees and isinstance(cost, CostEstimate):
             self._remember(cost.service)

@@ -84,7 +84,7 @@ class StaticEncoder(LateInteraction):
     def encode_counted(self, texts: Sequence[str]) -> EncodedTexts:
         ids = self._tokenizer.ids(texts)
         token_bags = [_bag(text_ids) for text_ids in ids]
-        bags = [self.weigh(bag) for bag in token_bags]
+        bags = self.weigh(token_bags)
         pooled = np.zeros((len(texts), self._table.width), dtype=np.float32)
         if bags:
             tokens, places = np.unique(
@@ -101,38 +101,23 @@ class StaticEncoder(LateInteraction):
         """The tokens of each text without BOS, unless it has no other."""
         return [_bag(ids) for ids in self._tokenizer.ids(texts)]
 
-    def weigh(self, bag: TokenBag) -> WeightedTokens:
-        """Tokens weighted as in the vector of their text."""
-        weights = self._weights[bag.tokens] * np.sqrt(bag.counts, dtype=np.float32)
-        return WeightedTokens(bag.tokens, weights / weights.sum())
+    def weigh(self, bags: Sequence[TokenBag]) -> list[WeightedTokens]:
+        """Tokens weighted as in the vectors of their texts."""
+        if not bags:
+            return []
+        # All texts at once: with a hundred, most of the time would go into calls.
+        weights = self._weights[np.concatenate([bag.tokens for bag in bags])]
+        weights *= np.sqrt(np.concatenate([bag.counts for bag in bags]), dtype=np.float32)
+        ends = np.cumsum([len(bag.tokens) for bag in bags])
+        starts = np.concatenate([[0], ends[:-1]])
+        weights /= np.repeat(np.add.reduceat(weights, starts), ends - starts)
+        return [
+            WeightedTokens(bag.tokens, weights[start:end])
+            for bag, start, end in zip(bags, starts.tolist(), ends.tolist(), strict=True)
+        ]
 
-    def late_interaction_scores(
-        self, query: WeightedTokens, documents: Sequence[WeightedTokens]
-    ) -> NDArray[np.float32]:
-        """(n,) float32: the mean cosine of each token of the query with the document's nearest to
-        it, and that of each token of the document with the query's nearest, weighted; half the sum
-        of both (recall and precision of Zhang et al. 2020, arXiv:1904.09675, with other weights).
-        """
-        if not documents:
-            return np.zeros(0, dtype=np.float32)
-        all_tokens = np.concatenate([document.tokens for document in documents])
-        is_there = np.zeros(len(self._weights), dtype=bool)
-        is_there[all_tokens] = True
-        tokens = np.flatnonzero(is_there)
-        cosines = self._vectors_of(tokens) @ self._vectors_of(query.tokens).T
-        place = np.zeros(len(self._weights), dtype=np.int32)
-        place[tokens] = np.arange(len(tokens))
-        places = place[all_tokens]
-        # The documents one after the other: each begins at one of `starts`.
-        starts = np.cumsum([0, *(len(document.tokens) for document in documents)])[:-1]
-        nearest = np.maximum.reduceat(cosines[places], starts, axis=0)  # (n, tokens of the query)
-        recall = nearest @ query.weights
-        weights = np.concatenate([document.weights for document in documents])
-        precision = np.add.reduceat(weights * cosines.max(axis=1)[places], starts)
-        return np.asarray((recall + precision) / 2, dtype=np.float32)
-
-    def _vectors_of(self, tokens: NDArray[np.int64]) -> Vectors:
-        """(t, at most DIMENSIONS) unit rows, computed when a token is first met."""
+    def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
+        """(t, at most DIMENSIONS) float32 unit rows, computed when a token is first met."""
         if not self._filled[tokens].all():
             with self._filling:
                 new = tokens[~self._filled[tokens]]

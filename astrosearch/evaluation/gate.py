@@ -21,6 +21,9 @@ MIN_QUERIES = 10
 """Fewest queries that a gate decides by. Resampling fewer draws the same few again and again."""
 
 
+_MODES = {"dense", "hybrid", "lexical"}
+
+
 def _is_whole(record: dict[str, Any]) -> bool:
     """Whether a report has everything that is read from it.
 
@@ -30,7 +33,9 @@ def _is_whole(record: dict[str, Any]) -> bool:
     asdict(Settings(**record["settings"]))
     for task in record["tasks"]:
         modes = [result["mode"] for result in task["results"] if not result["differences"]]
-        if sorted(modes) != ["dense", "hybrid", "lexical"] or not isinstance(task["sample"], str):
+        if len({*modes}) != len(modes) or not _MODES <= {*modes} <= _MODES | {"mean"}:
+            return False
+        if not isinstance(task["sample"], str):
             return False
         for result in task["results"]:
             values = np.array(result["values"][DECISIVE], dtype=np.float64)

@@ -32,13 +32,20 @@ from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
 from astrosearch.index.vectors import random_pair_cosines
+from astrosearch.papers import Paper
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
-from astrosearch.search.ranker import rank
+from astrosearch.search.conditions import BearsName
+from astrosearch.search.paper_index import EVERYTHING, Column, EncodedQuery, Found, Scope
+from astrosearch.search.ranker import Ranker, Weights, rank
+from astrosearch.search.ranker import Task as RankedTask
 from astrosearch.search.searcher import DEPTH
-from astrosearch.search.signals import Column, EncodedQuery, Rows
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
+MEAN = "mean"
+"""Hybrid by the weighted mean of cosine and BM25, without what the ranker has learnt."""
+
+Rows = NDArray[np.int64]
 
 Ranking = NDArray[np.int64]
 """(n,) places in the pool of the documents found for one query, best first."""
@@ -80,9 +87,9 @@ def evaluate(
             papers = _paper_vectors(index, tasks, encoder, name, reporter, own=number == 0)
             for words, task_systems in zip(worded, systems, strict=True):
                 documents = _encoded(index, words, encoder, name, papers, reporter)
-                for mode in (DENSE, HYBRID):
-                    rankings = _rankings(documents, dense=mode == DENSE)
-                    task_systems.append((mode, name, rankings))
+                modes = (DENSE, HYBRID, MEAN) if documents.compares_tokens else (DENSE, HYBRID)
+                for mode in modes:
+                    task_systems.append((mode, name, _rankings(documents, mode)))
                 if words is worded[0]:
                     evenness = isotropy(documents.vectors)
                     report = EncoderReport(name, encoder.spec, encoder.dimension, evenness)
@@ -94,7 +101,7 @@ def evaluate(
     return Report(index.folder.name, len(index), settings, encoder_reports, task_reports)
 
 
-class _WordedTask:
+class WordedTask:
     """A task, with a lexical index of its documents and the best of them for each query."""
 
     def __init__(self, task: Task, lexical: LexicalIndex, index: Index) -> None:
@@ -110,15 +117,14 @@ class _WordedTask:
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._lexical.frequency(word, fields)
 
-    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
-        return self._lexical.rows_with_authors(names)
+    def papers(self, places: Rows) -> list[Paper]:
+        return self._index.corpus.papers(self.task.rows[places].tolist())
 
-    def authors(self, places: Rows) -> list[tuple[str, ...]]:
-        papers = self._index.corpus.papers(self.task.rows[places].tolist())
-        return [paper.authors for paper in papers]
-
-    def best_of(self, text: str, k: int, rows: Rows) -> tuple[Column, Rows]:
-        """The `k` best of (n,) rows."""
+    def best_bearing(
+        self, text: str, k: int, names: Sequence[Sequence[str]]
+    ) -> tuple[Column, Rows]:
+        """The `k` best of the papers that have one of some names among their authors."""
+        rows = self._lexical.rows_with_authors(names)
         scores, best = self._lexical.search(text, k, rows, fields=self.task.searched)
         return scores.astype(np.float64), best
 
@@ -131,7 +137,7 @@ class _WordedTask:
 
 
 @contextmanager
-def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
+def _worded(index: Index, task: Task) -> Iterator[WordedTask]:
     """The task with a lexical index in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
@@ -139,15 +145,15 @@ def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
+        yield WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
 
 
-class _Documents:
+class Documents:
     """A task's documents and queries under one encoder, with the words of the documents."""
 
     def __init__(
         self,
-        words: _WordedTask,
+        words: WordedTask,
         queries: list[EncodedQuery],
         vectors: NDArray[np.float16],
         texts: Callable[[int], str],
@@ -167,24 +173,36 @@ class _Documents:
         query_vectors = np.stack([query.vector for query in queries if query.vector is not None])
         self.near = _nearest(query_vectors, vectors, words.task)
 
-    def of_query(self, number: int) -> "_DocumentsOfQuery":
-        return _DocumentsOfQuery(self, number)
+    @property
+    def compares_tokens(self) -> bool:
+        return any(query.encoder is not None for query in self.queries)
 
-    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
-        return self.words.authors(rows)
+    def of_query(self, number: int) -> "DocumentsOfQuery":
+        return DocumentsOfQuery(self, number)
 
-    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
-        for place in rows.tolist():
+    def weighted_tokens(self, encoder: LateInteraction, places: Rows) -> list[WeightedTokens]:
+        for place in places.tolist():
             if place not in self._tokens:
                 [self._tokens[place]] = encoder.weighted_tokens([self._texts(place)])
-        return [self._tokens[place] for place in rows.tolist()]
+        return [self._tokens[place] for place in places.tolist()]
 
 
-class _DocumentsOfQuery:
-    """The documents that one query may find, for the ranker (`search.signals.Papers`). The query's
-    own paper is not among them, and among equal scores the relevant documents come last."""
+@contextmanager
+def documents_of(
+    index: Index, task: Task, encoder: Encoder, reporter: Reporter = SILENT
+) -> Iterator[Documents]:
+    """A task's documents and queries under the index's own encoder."""
+    with _worded(index, task) as words:
+        papers = _paper_vectors(index, [task], encoder, "the encoder", reporter, own=True)
+        yield _encoded(index, words, encoder, "the encoder", papers, reporter)
 
-    def __init__(self, documents: _Documents, number: int) -> None:
+
+class DocumentsOfQuery:
+    """The documents that one query may find, for the ranker (`search.paper_index.PaperIndex`): the
+    id of one is its place in the pool. The query's own paper is not among them, and among equal
+    scores the relevant documents come last."""
+
+    def __init__(self, documents: Documents, number: int) -> None:
         self._documents = documents
         self._number = number
 
@@ -192,51 +210,88 @@ class _DocumentsOfQuery:
     def background(self) -> float:
         return self._documents.background
 
-    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        rows = self._documents.near[self._number]
-        return self.cosines(vector, rows), rows
+    def in_order(self, ids: Sequence[str]) -> list[str]:
+        return _as_ids(np.unique(_places(ids)))
 
-    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
+    def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
+        places = self._documents.near[self._number]
+        return Found(_as_ids(places), self._cosines(vector, places))
+
+    def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
         words = self._documents.words
-        return words.best[self._number] if allowed is None else words.best_of(text, k, allowed)
+        scores, places = words.best[self._number]
+        for condition in scope.conditions:
+            if not isinstance(condition, BearsName):  # a task has no filters
+                raise TypeError(f"{condition} of a task's query")
+            scores, places = words.best_bearing(text, k + 1, condition.names)
+            others = places != words.task.queries[self._number].place
+            scores, places = scores[others][:k], places[others][:k]
+        return Found(_as_ids(places), scores)
 
-    def cosines(self, vector: Vectors, rows: Rows) -> Column:
-        # The cosines of equal texts may differ in their last bits: rounding makes them ties.
-        return (unit_rows(self._documents.vectors[rows]) @ vector).round(6).astype(np.float64)
+    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
+        return self._documents.words.bm25(text, _places(ids))
 
-    def bm25(self, text: str, rows: Rows) -> Column:
-        return self._documents.words.bm25(text, rows)
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        return unit_rows(self._documents.vectors[_places(ids)])
 
-    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
-        return self._documents.weighted_tokens(encoder, rows)
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
+        return self._documents.weighted_tokens(encoder, _places(ids))
+
+    def papers(self, ids: Sequence[str]) -> list[Paper]:
+        return self._documents.words.papers(_places(ids))
+
+    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
+        return [paper.authors for paper in self.papers(ids)]
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._documents.words.frequency(word, fields)
 
-    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
-        words = self._documents.words
-        rows = words.with_authors(names)
-        others: Rows = rows[rows != words.task.queries[self._number].place]
-        return others
-
-    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
-        return self._documents.authors(rows)
+    def _cosines(self, vector: Vectors, places: Rows) -> Column:
+        # The cosines of equal texts may differ in their last bits: rounding makes them ties.
+        vectors = unit_rows(self._documents.vectors[places])
+        return (vectors @ vector).round(6).astype(np.float64)
 
 
-def _rankings(documents: _Documents, *, dense: bool) -> list[Ranking]:
+def _places(ids: Sequence[str]) -> Rows:
+    return np.array([int(place) for place in ids], dtype=np.int64)
+
+
+def _as_ids(places: Rows) -> list[str]:
+    return [str(place) for place in places.tolist()]
+
+
+def _rankings(documents: Documents, mode: str, weights: Weights | None = None) -> list[Ranking]:
     """The ranking of each query, by vectors alone or with words."""
     rankings = []
-    for number, (query, encoded_query) in enumerate(
+    ranker: Ranker = "mean" if mode == MEAN else "learnt"
+    for number, (query, encoded) in enumerate(
         zip(documents.words.task.queries, documents.queries, strict=True)
     ):
-        if dense:
-            encoded_query = replace(encoded_query, words=None)
         papers = documents.of_query(number)
-        candidates = find_candidates(papers, encoded_query, DEPTH)
-        ranking = rank(papers, encoded_query, candidates)
-        rows = ranking.candidates.signals.rows
-        rankings.append(rank_pessimistically(ranking.scores.round(9), rows, query.relevant))
+        encoded = as_asked(encoded, mode)
+        ranking = rank(
+            papers,
+            encoded,
+            find_candidates(papers, encoded, DEPTH),
+            task=ranked_task(encoded),
+            ranker=ranker,
+            weights=weights,
+        )
+        places = _places(ranking.candidates.signals.ids)
+        rankings.append(rank_pessimistically(ranking.scores.round(9), places, query.relevant))
     return rankings
+
+
+def as_asked(query: EncodedQuery, mode: str) -> EncodedQuery:
+    """A query of a task as a mode asks it."""
+    return replace(query, words=None) if mode == DENSE else query
+
+
+def ranked_task(query: EncodedQuery) -> RankedTask:
+    """As what a search would rank the answers to a query."""
+    if query.papers:
+        return "related"
+    return "query" if query.words is not None else "dense"
 
 
 def _without_itself(query: Query, scores: NDArray[np.floating], places: Rows) -> Ranking:
@@ -289,12 +344,12 @@ def _paper_vectors(
 
 def _encoded(
     index: Index,
-    words: _WordedTask,
+    words: WordedTask,
     encoder: Encoder,
     name: str,
     papers: Callable[[Rows], NDArray[np.float16]],
     reporter: Reporter,
-) -> _Documents:
+) -> Documents:
     """A task's documents and queries under one encoder."""
     task, spec = words.task, encoder.spec
     apart = _documents_apart(index, task, spec)
@@ -318,13 +373,16 @@ def _encoded(
 
     queries = []
     for query, vector in zip(task.queries, query_vectors, strict=True):
-        encoded_query = EncodedQuery(query.text, vector)
+        asking = () if query.row is None else tuple(index.corpus.papers([query.row]))
+        encoded_query = EncodedQuery(query.text, vector, papers=asking)
         if isinstance(encoder, LateInteraction):
             text = query.text if query.row is None else text_of(query.row)
             tokens = tuple(encoder.weighted_tokens([text]))
-            encoded_query = replace(encoded_query, tokens=tokens, encoder=encoder)
+            encoded_query = replace(
+                encoded_query, tokens=tokens, encoder=encoder, encode=encoder.encode
+            )
         queries.append(encoded_query)
-    return _Documents(
+    return Documents(
         words,
         queries,
         vectors,

@@ -40,6 +40,8 @@ class Settings:
     held_out: bool = False
     """Whether to use only papers that no training may use (`astrosearch.evaluation.split`)."""
     seed: int = 0
+    fold: int = 0
+    """Which fifth is held out; 0 is held out for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def sample_tasks(
     Raises:
         InputError: if a task has fewer than two documents, or no judged paper is in the index.
     """
-    rows = _rows(index, held_out=settings.held_out)
+    rows = _rows(index, held_out=settings.held_out, fold=settings.fold)
     drawn = _shuffled(rows, settings.seed)
     which = "papers that are held out" if settings.held_out else "papers"
     if len(drawn) < 2:
@@ -106,9 +108,13 @@ def sample_order(index: Index, *, held_out: bool, seed: int) -> NDArray[np.int64
     return _shuffled(_rows(index, held_out=held_out), seed)
 
 
-def _rows(index: Index, *, held_out: bool) -> dict[str, int]:
+def _rows(index: Index, *, held_out: bool, fold: int = 0) -> dict[str, int]:
     ids = index.corpus.ids()
-    return {paper_id: row for paper_id, row in ids.items() if not held_out or is_held_out(paper_id)}
+    return {
+        paper_id: row
+        for paper_id, row in ids.items()
+        if not held_out or is_held_out(paper_id, fold)
+    }
 
 
 def _shuffled(rows: dict[str, int], seed: int) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@ searched at once.
 
 A window is a range of days of change. The newest comes first, then older and older ones; later
 updates ask for what changed since. `corpus.arxiv` of the manifest says which days are there. Within
-a window every batch of papers becomes a segment. These files are kept in the partial folder:
+a window every batch of papers becomes a segment. These files are kept in the folder of updates:
 
     harvest/FROM-UNTIL.jsonl…   what `corpus.harvest` keeps to go on after a kill
     harvest/read.json           how much of it is in the index
@@ -23,8 +23,9 @@ from astrosearch.corpus import arxiv
 from astrosearch.corpus.harvest import ETIQUETTE, Checkpoint, Etiquette, harvest
 from astrosearch.corpus.intake import Selection, import_papers
 from astrosearch.corpus.oai import ARXIV_OAI, HarvestRequest
+from astrosearch.corpus.recency import recency
 from astrosearch.corpus.store import Corpus
-from astrosearch.corpus.writer import CorpusWriter, recency
+from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import NothingFound
 from astrosearch.index.build import create

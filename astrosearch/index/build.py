@@ -21,7 +21,7 @@ from astrosearch.corpus.intake import Intake, Selection, import_papers
 from astrosearch.corpus.sources import FileState
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoder, EncoderSpec, LateInteraction
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index import vector_index
 from astrosearch.index.background import VectorSum, background
 from astrosearch.index.folder import SHARDS, locked, partial_folder, writing
@@ -61,6 +61,8 @@ BLOCK = 4_096
 
 SEGMENT = "segment"
 """The folder in a partial folder that becomes a segment."""
+
+NO_ROWS = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def build(
             )
         corpus = stack.enter_context(closing(Corpus(work / PAPERS)))
         record = _corpus_record(sources, selection, corpus, intake, states)
-        previous = _previous(folder, reporter)
+        previous = sound_index(folder, reporter, "all texts are encoded again")
         if previous:
             stack.enter_context(previous)
         config = AnnConfig(AUTO, RECALL)
@@ -149,7 +151,7 @@ def build(
         if previous:
             present = previous.manifest
             if present.ann_config == config and present.corpus.has_same_papers(record):
-                shutil.rmtree(partial)
+                shutil.rmtree(work)
                 return BuildReport(
                     folder, len(corpus), intake, 0, len(corpus), 0, 0.0, changed=False
                 )
@@ -157,7 +159,8 @@ def build(
             vector_index.factory(
                 config.index_type, len(corpus), previous.manifest.dimension, config.memory
             )
-        stats = _write_vectors(partial, corpus, spec, load, engine, previous, reporter)
+        shared = rows_with_same_text(corpus, previous) if previous else NO_ROWS
+        stats = write_vectors(partial, corpus, spec, load, engine, previous, shared, reporter)
         source = source_text(record.sources)
         manifest = _finish(folder, partial, corpus, spec, record, config, source, reporter)
         shutil.rmtree(partial, ignore_errors=True)
@@ -245,14 +248,18 @@ def create(
         incoming.rename(work / PAPERS)
     with closing(Corpus(work / PAPERS)) as corpus:
         record = replace(record, sha256=corpus.digest())
-        stats = _write_vectors(partial, corpus, spec, load, engine, None, reporter)
+        stats = write_vectors(partial, corpus, spec, load, engine, None, NO_ROWS, reporter)
         config = merged(AnnConfig(AUTO, RECALL), index_type)
         _finish(folder, partial, corpus, spec, record, config, source, reporter, until)
     return stats
 
 
-def _previous(folder: Path, reporter: Reporter) -> Index | None:
-    """The index that is there, if it is sound."""
+def sound_index(folder: Path, reporter: Reporter, otherwise: str) -> Index | None:
+    """The index that is there; None if there is none, or if it cannot be used.
+
+    Args:
+        otherwise: what happens if it cannot be used, for the line that says so.
+    """
     if not (folder / paths.MANIFEST).exists():
         return None
     try:
@@ -261,40 +268,40 @@ def _previous(folder: Path, reporter: Reporter) -> Index | None:
             index.close()
             raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
     except (IndexDamaged, sqlite3.DatabaseError) as error:
-        reporter.notify(
-            f"The index that was there cannot be used, all texts are encoded again: {error}"
-        )
+        reporter.notify(f"The index that was there cannot be used, {otherwise}: {error}")
         return None
     return index
 
 
-def _write_vectors(
+def write_vectors(
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
     load: Callable[[EncoderSpec], Encoder],
     engine: Engine | None,
     previous: Index | None,
+    shared: tuple[NDArray[np.int64], NDArray[np.int64]],
     reporter: Reporter,
 ) -> EncodeStats:
-    """Write vectors.npy: rows of `previous` where the text is the same, the others encoded."""
-    nothing = np.zeros(0, dtype=np.int64)
-    shared = (nothing, nothing)
-    if previous:
-        shared = rows_with_same_text(corpus, previous)
+    """Write the vectors and the tokens of a segment; texts are encoded.
+
+    Args:
+        corpus: its papers.
+        previous: an index of the same encoder, if there is one.
+        shared: (p,) rows whose vectors `previous` has, ascending, and (p,) the rows there.
+    """
     store = ShardStore(partial, spec)
     plan = EncodePlan.make(corpus, shared, store)
     local = LocalEngine(load, corpus)
     if spec.is_service and len(plan.missing):
         local.request_approval(spec, plan.missing)
-    papers = partial / SEGMENT / PAPERS
-    stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
-    dimension = store.dimension() or (previous.manifest.dimension if previous else 0)
-    gather(partial, corpus, spec, plan, store, previous, dimension, load)
+    stats = encode(plan, store, corpus, spec, engine or local, partial / SEGMENT / PAPERS, reporter)
+    dimension = previous.manifest.dimension if previous else store.dimension() or 0
+    _gather(partial, corpus, spec, plan, store, previous, dimension, load, reporter)
     return stats
 
 
-def gather(
+def _gather(
     partial: Path,
     corpus: Corpus,
     spec: EncoderSpec,
@@ -303,26 +310,41 @@ def gather(
     previous: Index | None,
     dimension: int,
     load: Callable[[EncoderSpec], Encoder],
+    reporter: Reporter,
 ) -> None:
     """Write the vectors and the tokens of a segment whose texts are encoded.
 
     Args:
         dimension: of the vectors.
         load: makes the encoder; called only for tokens that are in no shard and not in `previous`.
+            If it is not to be had, they stay unknown: whoever needs them cuts the texts.
     """
     work = partial / SEGMENT
     with writing(partial), closing(TokenWriter(work, len(corpus))) as tokens:
         vectors = new_vectors(work / VECTORS, (len(corpus), dimension))
         plan.gather(vectors, tokens, previous, store)
         unknown = tokens.unknown()
-        if len(unknown) and spec.is_static:
-            encoder = load(spec)
-            if isinstance(encoder, LateInteraction):
-                for start in range(0, len(unknown), BLOCK):
-                    rows = unknown[start : start + BLOCK].tolist()
-                    texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
-                    tokens.add(rows, encoder.token_bags(texts))
+        encoder = _token_encoder(spec, load, reporter) if len(unknown) and spec.is_static else None
+        if encoder is not None:
+            for start in range(0, len(unknown), BLOCK):
+                rows = unknown[start : start + BLOCK].tolist()
+                texts = [spec.text_of(paper) for paper in corpus.papers(rows)]
+                tokens.add(rows, encoder.token_bags(texts))
         tokens.finish()
+
+
+def _token_encoder(
+    spec: EncoderSpec, load: Callable[[EncoderSpec], Encoder], reporter: Reporter
+) -> LateInteraction | None:
+    """An encoder that compares tokens; None if this one does not, or cannot be loaded."""
+    try:
+        encoder = load(spec)
+    except AstrosearchError as error:
+        reporter.notify(
+            f"The tokens of the papers are not stored, a search cuts them anew: {error}"
+        )
+        return None
+    return encoder if isinstance(encoder, LateInteraction) else None
 
 
 def rows_with_same_text(

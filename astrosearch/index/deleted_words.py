@@ -35,14 +35,15 @@ class DeletedWords:
         self.fillers = 0
         """How many documents of the engine are not papers."""
         self.lengths: Counter[str] = Counter()
-        """How many terms the papers that are not dead have, by field; empty without a dead one."""
+        """How many terms the papers that are not dead have, by field."""
         self.counted_lengths: Counter[str] = Counter()
-        """How many terms the engine counts, by field."""
+        """How many terms the engine counts, by field. Both are empty where they are not known: in
+        a folder of an earlier version that has no dead paper."""
         self._counts: dict[str, Counter[str]] = {}
 
     @classmethod
     def read(cls, folder: Path) -> "DeletedWords":
-        """Those of a words folder; none if no paper is dead.
+        """Those of a words folder. One of an earlier version has no file if no paper is dead.
 
         Raises:
             IndexDamaged: if the file cannot be read.
@@ -116,7 +117,7 @@ class DeletedWords:
             OSError: if it cannot be written.
         """
         (folder / FILE).unlink(missing_ok=True)
-        if self.papers:
+        if self.papers or self.counted_lengths:
             record = {
                 "papers": self.papers,
                 "fillers": self.fillers,

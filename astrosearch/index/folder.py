@@ -13,8 +13,12 @@ from astrosearch.index.snapshot import is_unfinished
 SHARDS = "shards"
 """The folder in a partial folder that holds vectors, a folder for each encoder."""
 
+UPDATE = "update"
+"""The folder in it where updates work, so that the shards of a stopped build stay as they are. It
+has shards of its own."""
+
 HARVEST = "harvest"
-"""The folder in it with what has come from arXiv and is not in the index yet."""
+"""The folder in that with what has come from arXiv and is not in the index yet."""
 
 
 @contextmanager
@@ -39,8 +43,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def partial_folder(folder: Path) -> Iterator[Path]:
-    """Where `folder` is built: empty but for the shards of a build that was stopped, and what it
-    had fetched. It is left behind only if it holds such.
+    """Where `folder` is built: empty but for the shards of a build that was stopped, and the folder
+    of an update that was. It is left behind only if it holds such.
 
     Raises:
         InputError: if something else is in the place of the index.
@@ -50,16 +54,37 @@ def partial_folder(folder: Path) -> Iterator[Path]:
     partial = paths.partial_folder(folder)
     if partial.is_symlink():
         raise InputError(f"{partial} is a link: nothing is built through it; remove it first")
-    with writing(partial):
-        partial.mkdir(exist_ok=True)
-        for path in partial.iterdir():
-            if path.name not in (SHARDS, HARVEST) or path.is_symlink():
+    with _work_folder(partial, SHARDS, UPDATE):
+        yield partial
+
+
+@contextmanager
+def update_folder(folder: Path) -> Iterator[Path]:
+    """Where `folder` is updated, in its partial folder: empty but for the shards of an update that
+    was stopped, and what it had fetched. It goes when all is done.
+
+    Raises:
+        InputError: if something else is in the place of the index.
+        AstrosearchError: if it cannot be written.
+    """
+    with partial_folder(folder) as partial, _work_folder(partial / UPDATE, SHARDS, HARVEST) as work:
+        yield work
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _work_folder(work: Path, *kept: str) -> Iterator[Path]:
+    """A folder that has nothing but some folders at first, and is left only for these."""
+    with writing(work):
+        work.mkdir(exist_ok=True)
+        for path in work.iterdir():
+            if path.name not in kept or path.is_symlink():
                 atomic.remove(path)
     try:
-        yield partial
+        yield work
     finally:
-        if not has_shards(partial) and not any(partial.glob(f"{HARVEST}/*")):
-            shutil.rmtree(partial, ignore_errors=True)
+        if not _is_of_use(work) and not _is_of_use(work / UPDATE):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_place(folder: Path) -> None:
@@ -83,6 +108,11 @@ def writing(partial: Path) -> AbstractContextManager[None]:
 def has_shards(partial: Path) -> bool:
     """Whether a build of it would find vectors."""
     return any(partial.glob(f"{SHARDS}/*/*.npz"))
+
+
+def _is_of_use(work: Path) -> bool:
+    """Whether somebody would go on from what is in a folder."""
+    return has_shards(work) or any(work.glob(f"{HARVEST}/*"))
 
 
 def remove(folder: Path) -> None:

@@ -45,6 +45,8 @@ _FILLER = "."
 """A term that no text and no question has."""
 
 _AVERAGE = re.compile(r'"value": ([\d.e+-]+),\s*"description": "avgdl')
+TELLS_AVERAGES = "0.27.0"
+"""A version of the engine whose explanation of a score `_AVERAGE` reads."""
 
 MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
 """Bytes the writer holds before it writes a segment; the least that the engine takes."""
@@ -52,7 +54,7 @@ MEMORY, LEAST_MEMORY = 200_000_000, 15_000_000
 SPARE_MEMORY = 500_000_000
 """Bytes of address space for the writer's threads."""
 
-MAX_TERMS = 64
+MAX_TERMS = 256
 """Different terms of a question that are searched for: the rarest ones. A title has a dozen, an
 abstract a hundred."""
 
@@ -117,7 +119,7 @@ class LexicalIndexWriter:
         with _as_os_error():
             index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
             self._searcher = index.searcher()
-            self._documents = int(self._searcher.num_docs)
+            self._earlier_documents = self._documents = int(self._searcher.num_docs)
             self._writer = index.writer(memory, num_threads=1)
 
     def delete(self, title: str, abstract: str, authors: Sequence[str]) -> None:
@@ -155,6 +157,7 @@ class LexicalIndexWriter:
         Raises:
             OSError: if the disk is full, mostly.
         """
+        self._count()
         if self._deleted.papers:
             self._balance()
         with _as_os_error():
@@ -166,23 +169,32 @@ class LexicalIndexWriter:
         for file in self._folder.iterdir():
             file.chmod(0o644)  # the engine lets only the user read some
 
-    def _balance(self) -> None:
-        """Make the engine's average lengths those of the papers that are not dead."""
+    def _count(self) -> None:
+        """Count the terms of each field. Earlier versions did so only when a paper died."""
         deleted = self._deleted
-        if not deleted.counted_lengths:
+        if self._earlier_documents and not deleted.counted_lengths:
+            if not deleted.papers:
+                return
             deleted.counted_lengths = Counter({field: self._length(field) for field in FIELDS})
             deleted.lengths = deleted.counted_lengths.copy()
         deleted.counted_lengths.update(self._added)
         deleted.lengths.update(self._added)
         deleted.lengths.subtract(self._gone)
-        fillers, terms = deleted.balance(self._documents)
+
+    def _balance(self) -> None:
+        """Make the engine's average lengths those of the papers that are not dead."""
+        fillers, terms = self._deleted.balance(self._documents)
         for number in range(fillers):
             # All terms are in the first one.
             self._add({} if number else {field: f"{_FILLER} " * terms[field] for field in terms})
 
     def _length(self, field: str) -> int:
-        """How many terms a field of the earlier folder has in all. The engine tells the average
-        where it explains a score."""
+        """How many terms a field of the earlier folder has in all, where that is not written. The
+        engine tells the average where it explains a score.
+
+        Raises:
+            AstrosearchError: if it does so in other words.
+        """
         with _as_os_error():
             term = self._deleted.a_term(field)
             if term is None:  # finding one in the engine takes a look at all of them
@@ -192,8 +204,16 @@ class LexicalIndexWriter:
                 term = terms[0][0]
             query = _Q.term_query(self._schema, field, term)
             [(_, address)] = self._searcher.search(query, 1).hits
-            [average] = _AVERAGE.findall(query.explain(self._searcher, address).to_json())
-            return round(float(average) * self._searcher.num_docs)
+            averages = _AVERAGE.findall(query.explain(self._searcher, address).to_json())
+            if len(averages) != 1:
+                from importlib.metadata import version
+
+                raise AstrosearchError(
+                    f"tantivy {version('tantivy')} does not tell how long the texts are in words "
+                    "that an earlier version of astrosearch wrote; do this once with another: pip "
+                    f"install tantivy=={TELLS_AVERAGES}"
+                )
+            return round(float(averages[0]) * self._earlier_documents)
 
 
 def _texts(

@@ -430,6 +430,14 @@ class Manifest:
         """The file with a segment's FAISS index; None if all of its vectors are compared."""
         return self.faiss_files(segment)[0] if segment.factory != FLAT else None
 
+    def files_without(self, *folders: str) -> dict[str, FileRecord]:
+        """`files`, but those of some segments or words; an empty name is the index folder's."""
+        return {
+            name: file
+            for name, file in self.files.items()
+            if name.rpartition("/")[0] not in folders
+        }
+
     def check_sizes(self, folder: Path, names: Iterable[str]) -> None:
         """
         Raises:

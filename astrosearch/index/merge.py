@@ -153,11 +153,9 @@ def _publish(
     number = next_number(folder)
     segment = replace(segment, folder=f"{SEGMENT}-{number}")
     gone = {other.folder for other in manifest.segments[start:]}
-    files = {
-        name: file for name, file in manifest.files.items() if name.rpartition("/")[0] not in gone
-    }
     merged = replace(
         manifest,
+        files=manifest.files_without(*gone),
         segments=(*manifest.segments[:start], segment),
         snapshot=number,
         format=FORMAT,
@@ -165,18 +163,17 @@ def _publish(
     fresh = [segment.folder]
     if (partial / WORDS).exists():
         words = f"{WORDS}-{number}"
-        files = {
-            name: file for name, file in files.items() if not name.startswith(f"{manifest.words}/")
-        } | moved(partial / WORDS, folder / words)
         total = VectorSum.of(vectors)
         merged = replace(
             merged,
             words=words,
+            files=merged.files_without(manifest.words) | moved(partial / WORDS, folder / words),
             dead=(),
             vector_sum=total.encode(),
             background=background(vectors, total),
         )
         fresh.append(words)
-    merged = replace(merged, files=files | moved(partial / SEGMENT, folder / segment.folder))
+    files = {**merged.files, **moved(partial / SEGMENT, folder / segment.folder)}
+    merged = replace(merged, files=files)
     publish(folder, merged, fresh)
     return merged

@@ -38,6 +38,9 @@ CORES = 4
 """Processors an actor takes where there is no GPU; of a machine with fewer, all. With more, the
 products of a small model get little faster."""
 
+SHARD, STATIC_SHARD = 64, 2_048
+"""Texts that are encoded together and become a shard; the latter for an encoder without layers."""
+
 BLOCKS = 2_000
 """Parts, of whole shards, that the work is cut into at most: what an actor takes at a time, comes
 back at once, and is done again if it is lost. Each costs Ray some milliseconds to set up."""
@@ -58,9 +61,10 @@ class RayEngine:
         self._options = dict(options)
 
     def __call__(
-        self, spec: EncoderSpec, papers: Path, shards: Sequence[NDArray[np.int64]]
+        self, spec: EncoderSpec, papers: Path, rows: NDArray[np.int64], largest: int
     ) -> Iterator[Encoded]:
-        """The vectors of some rows of a papers.sqlite, shard by shard, as they get done.
+        """The vectors of some rows of a papers.sqlite, shard by shard, as they get done. All shards
+        are cut beforehand, since nobody knows which machine will encode which.
 
         Raises:
             InputError: if the address cannot be one.
@@ -72,6 +76,8 @@ class RayEngine:
             self._reporter.notify(
                 f"Encoding on {_machines()} with {count} {'actors' if count > 1 else 'actor'}"
             )
+            size = STATIC_SHARD if spec.is_static else SHARD
+            shards = [rows[start : start + size] for start in range(0, len(rows), size)]
             yield from self._encode(spec, papers.resolve(), shards, count, each)
 
     def _encode(
@@ -104,7 +110,8 @@ class RayEngine:
             for row in encoded.iter_rows():
                 if row["error"]:
                     raise _rebuilt(row["error"], row["message"])
-                yield Encoded(row["number"], row["vectors"], row["tokens"], row["seconds"] / count)
+                shard = shards[row["number"]]
+                yield Encoded(shard, row["vectors"], row["tokens"], row["seconds"] / count)
         except ray.exceptions.RayTaskError:  # a bug: with its traceback
             raise
         except ray.exceptions.RayError as error:

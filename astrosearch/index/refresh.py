@@ -4,11 +4,9 @@ Of a file that was appended to only the new lines are read; if a file has change
 files are read again. Of arXiv what changed since the last time is asked for.
 """
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,11 +16,10 @@ from astrosearch.corpus.sources import Change
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError, CorpusError, IndexDamaged, InputError, NothingFound
 from astrosearch.index.arxiv import ArxivHarvest, Making, Service
-from astrosearch.index.build import file_states, selection_record
-from astrosearch.index.folder import locked, partial_folder, writing
+from astrosearch.index.build import file_states, selection_record, sound_index
+from astrosearch.index.folder import locked, update_folder, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord, Manifest, source_text
 from astrosearch.index.merge import fold_if_due
-from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage
 from astrosearch.index.update import Growth, grow
 from astrosearch.paths import MANIFEST
@@ -66,7 +63,7 @@ def update(
             fails. What came before that is in the index.
     """
     began = time.monotonic()
-    with locked(folder), _working(folder) as partial:
+    with locked(folder), update_folder(folder) as partial:
         manifest = Manifest.read(folder)
         selection = selection_of(manifest.corpus, folder.name)
         files = _Files(folder, partial, manifest.corpus, selection, added)
@@ -91,7 +88,8 @@ def update(
 def build_from_arxiv(
     folder: Path, selection: Selection, service: Service, making: Making
 ) -> UpdateReport:
-    """Make an index of arXiv, or go on with it.
+    """Make an index of arXiv, go on with it, or make arXiv a source of one that was built from
+    files.
 
     Args:
         folder: of the index, whether or not it exists yet.
@@ -104,31 +102,22 @@ def build_from_arxiv(
         AstrosearchError: if arXiv or the disk fails. What came before that is in the index.
     """
     began = time.monotonic()
-    with locked(folder), _working(folder) as partial:
+    with locked(folder), update_folder(folder) as partial:
         record, state = arxiv_record(folder, selection, making.spec)
-        anew = _is_damaged(folder, making.reporter)
-        if anew:
+        later = ", its files come with the next update" if record.sources else ""
+        sound = sound_index(folder, making.reporter, f"it is made anew{later}")
+        if sound is None:
+            record = CorpusRecord(record.sources, record.selection)
             state = ArxivState(state.set, state.since)
+        else:
+            sound.close()
+        kept = selection_of(record, folder.name)
         growth = ArxivHarvest(
-            folder, partial, record, state, selection, service, making, anew=anew
+            folder, partial, record, state, kept, service, making, anew=sound is None
         ).run()
         if not (folder / MANIFEST).exists():
             raise NothingFound(f"arXiv has no papers of {selection.category} in these days")
         return UpdateReport(growth, Manifest.read(folder), time.monotonic() - began)
-
-
-def _is_damaged(folder: Path, reporter: Reporter) -> bool:
-    """Whether an index is there that cannot be used."""
-    if not (folder / MANIFEST).exists():
-        return False
-    try:
-        with Index(folder) as index:
-            if damaged := index.manifest.verify(folder):
-                raise IndexDamaged(f"{', '.join(damaged)} changed since the build (sha256 differs)")
-    except IndexDamaged as error:
-        reporter.notify(f"The index that was there cannot be used, it is made anew: {error}")
-        return True
-    return False
 
 
 def arxiv_record(
@@ -136,22 +125,24 @@ def arxiv_record(
 ) -> tuple[CorpusRecord, ArxivState]:
     """What the manifest is to say of an index of arXiv that is there, or is to be made.
 
+    Args:
+        selection: the same as the index has goes on with it. Another `since` is the day from which
+            on arXiv is asked; an index that was built from files keeps its earlier papers.
+
     Raises:
         InputError: if the index that is there is another one, or the selection has no category.
     """
+    since = str(selection.since or EARLIEST)
+    exists = (folder / MANIFEST).exists()
+    manifest = Manifest.read(folder, check_files=False) if exists else None
+    if manifest is not None and manifest.corpus.arxiv is None:
+        _check_files(folder.name, manifest.corpus, selection_of(manifest.corpus, folder.name))
     if selection.category is None:
         raise InputError("an index of arXiv is of a category")
-    since = str(selection.since or EARLIEST)
-    if not (folder / MANIFEST).exists():
-        state = ArxivState(set_spec(selection.category), since)
-        return CorpusRecord((), selection_record(selection)), state
-    manifest = Manifest.read(folder, check_files=False)
+    fresh = ArxivState(set_spec(selection.category), since)
+    if manifest is None:
+        return CorpusRecord((), selection_record(selection)), fresh
     record, present = manifest.corpus, selection_of(manifest.corpus, folder.name)
-    if record.arxiv is None:
-        raise InputError(
-            f"index {folder.name} was built from files ({source_text(record.sources)}); choose "
-            "another name for one of arXiv"
-        )
     if manifest.encoder != spec:
         raise InputError(
             f"index {folder.name} was built with {manifest.encoder}, not {spec}; choose another "
@@ -162,13 +153,34 @@ def arxiv_record(
             f"index {folder.name} is of other papers ({dict(record.selection)}); choose another "
             "name"
         )
+    if record.arxiv is None:
+        return record, fresh
+    if selection == present or since == record.arxiv.since:
+        return record, record.arxiv
     if since > record.arxiv.since:
         raise InputError(f"index {folder.name} has the papers since {record.arxiv.since} already")
-    if since < record.arxiv.since:
-        # Older papers that changed since were seen and passed over: all is asked for again.
-        state = ArxivState(record.arxiv.set, since)
-        return replace(record, selection=selection_record(selection)), state
-    return record, record.arxiv
+    # Older papers that changed since were seen and passed over: all is asked for again.
+    if present.since is not None:
+        record = replace(record, selection=selection_record(selection))
+    return record, fresh
+
+
+def _check_files(name: str, record: CorpusRecord, selection: Selection) -> None:
+    """
+    Raises:
+        InputError: if arXiv cannot be a source of an index that was built from files.
+    """
+    sources = f"index {name} was built from files ({source_text(record.sources)})"
+    if selection.limit or selection.sample:
+        raise InputError(
+            f"{sources} and has a part of them ({dict(record.selection)}); choose another name for "
+            "one of arXiv"
+        )
+    if selection.category is None:
+        raise InputError(
+            f"{sources} without --category, and arXiv is read by category; build it again with "
+            "one, or choose another name for one of arXiv"
+        )
 
 
 def selection_of(record: CorpusRecord, name: str) -> Selection:
@@ -184,14 +196,6 @@ def selection_of(record: CorpusRecord, name: str) -> Selection:
             f"the manifest of index {name} has a selection that cannot be read ({error})",
             remedy="build-again",
         ) from None
-
-
-@contextmanager
-def _working(folder: Path) -> Iterator[Path]:
-    """A partial folder that goes when all is done."""
-    with partial_folder(folder) as partial:
-        yield partial
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class _Files:

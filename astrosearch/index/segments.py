@@ -15,6 +15,9 @@ JOINED_BYTES = 32_000_000
 """Vectors of segments without a FAISS index that are read into memory as one array: comparing forty
 small arrays takes much longer than one of the same size."""
 
+SPARE = 16
+"""Rows that are looked for beyond those that are wanted, at least, where rows are dead."""
+
 
 class SegmentedVectors:
     """(n, d) float16 unit rows in several arrays."""
@@ -97,7 +100,9 @@ class SegmentedVectorIndex:
         """
         if allowed is not None or not len(self._dead):
             return self._search(queries, k, allowed)
-        count = min(self._rows, k + min(len(self._dead), k + 16))
+        # As many more as there are dead rows among so many, twice over.
+        spare = SPARE + 2 * k * len(self._dead) // self._rows
+        count = min(self._rows, k + min(len(self._dead), spare))
         while True:
             scores, rows = self._search(queries, count, None)
             is_hit = (rows >= 0) & ~self._is_dead[rows]

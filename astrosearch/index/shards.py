@@ -26,14 +26,17 @@ from astrosearch.index.token_store import SegmentedTokens, TokenWriter
 from astrosearch.index.vectors import release
 from astrosearch.report import Reporter
 
-SHARD = 64
-"""Texts of a shard: what a kill may cost, and the window in which texts are sorted by length."""
+SECONDS = 2.0
+"""That a shard takes, about: what a kill may cost."""
 
-STATIC_SHARD = 2_048
-"""The same for an encoder that runs no layer: about two seconds on two cores."""
+FIRST_SHARD, LARGEST_SHARD = 8, 4_096
+"""Texts of the first shard, from which they grow until one takes long enough, and at most. Texts of
+a shard are encoded together, sorted by length: on a GPU, whose batches are large, a shard of 64
+has 1.7 times as many tokens with its padding, one of 2,048 1.04 times."""
 
 SERVICE_SHARD = 4_096
-"""The same for a service, which answers several requests at once; its answers are kept besides."""
+"""Texts of a shard of a service, which answers several requests at once; its answers are kept
+besides."""
 
 BLOCK = 16_384
 """Rows whose hashes or vectors are in memory at a time."""
@@ -41,8 +44,9 @@ BLOCK = 16_384
 Hashes = NDArray[np.bytes_]
 """(n,) of 16 bytes each: `TextHash`."""
 
-Engine = Callable[[EncoderSpec, Path, Sequence[NDArray[np.int64]]], Iterator[Encoded]]
-"""Encodes rows of a papers.sqlite, shard by shard; in any order, since each is a file."""
+Engine = Callable[[EncoderSpec, Path, NDArray[np.int64], int], Iterator[Encoded]]
+"""Encodes (m,) rows of a papers.sqlite, shard by shard; in any order, since each is a file. It is
+told of how many texts the largest shard is that is there, 0 if there is none."""
 
 
 class Shard(NamedTuple):
@@ -147,6 +151,8 @@ class EncodePlan:
     """(c, 2) other rows with such a text, and the first row that has it."""
     missing: NDArray[np.int64]
     """(m,) of `rows`, ascending: those whose text is in no shard."""
+    largest: int
+    """Texts of the largest shard."""
 
     @classmethod
     def make(
@@ -162,18 +168,13 @@ class EncodePlan:
         rows = others[first]
         copies = np.stack([others, rows[text]], axis=1)
         is_missing = np.ones(len(hashes), dtype=bool)
+        largest = 0
         if len(hashes):
             for shard in store.hashes():
                 is_missing[_positions(hashes, shard)[1]] = False
-        return cls(
-            previous, hashes, rows, copies[copies[:, 0] != copies[:, 1]], np.sort(rows[is_missing])
-        )
-
-    def shards(self, size: int) -> list[NDArray[np.int64]]:
-        """The missing rows, cut into shards. A run that goes on after a kill finds whole shards and
-        cuts the others alike: its batches, and so its vectors to the last bit, are those of a run
-        that was never stopped."""
-        return [self.missing[start : start + size] for start in range(0, len(self.missing), size)]
+                largest = max(largest, len(shard))
+        copies = copies[copies[:, 0] != copies[:, 1]]
+        return cls(previous, hashes, rows, copies, np.sort(rows[is_missing]), largest)
 
     def gather(
         self,
@@ -237,11 +238,10 @@ def encode(
         AstrosearchError: if a vector is not finite, or a shard cannot be written.
     """
     stats = EncodeStats()
-    shards = plan.shards(shard_size(spec))
-    if not shards:
+    if not len(plan.missing):
         return stats
-    for encoded in engine(spec, papers, shards):
-        rows = shards[encoded.number]
+    for encoded in engine(spec, papers, plan.missing, plan.largest):
+        rows = encoded.rows
         finite = np.isfinite(encoded.vectors).all(axis=1)
         if not finite.all():
             paper = corpus.papers(rows[~finite].tolist())[0]
@@ -256,14 +256,6 @@ def encode(
         speed = stats.tokens / stats.seconds if stats.seconds else 0.0
         reporter.progress("Encoding", stats.texts, len(plan.missing), f"{speed:,.0f} tokens/s")
     return stats
-
-
-def shard_size(spec: EncoderSpec) -> int:
-    """Texts of a shard. It depends on the encoder alone: a run that goes on after a kill must cut
-    the same shards."""
-    if spec.is_service:
-        return SERVICE_SHARD
-    return STATIC_SHARD if spec.is_static else SHARD
 
 
 class LocalEngine:
@@ -285,15 +277,21 @@ class LocalEngine:
             )
 
     def __call__(
-        self, spec: EncoderSpec, papers: Path, shards: Sequence[NDArray[np.int64]]
+        self, spec: EncoderSpec, papers: Path, rows: NDArray[np.int64], largest: int
     ) -> Iterator[Encoded]:
         encoder = self._loaded(spec)
-        for number, rows in enumerate(shards):
-            texts = self._texts(spec, rows)
+        size = SERVICE_SHARD if spec.is_service else max(largest, FIRST_SHARD)
+        place = 0
+        while place < len(rows):
+            shard = rows[place : place + size]
+            texts = self._texts(spec, shard)
             start = time.perf_counter()
             vectors, tokens, bags = encoder.encode_counted(texts)
             seconds = time.perf_counter() - start
-            yield Encoded(number, vectors, tokens, seconds, bags)
+            yield Encoded(shard, vectors, tokens, seconds, bags)
+            place += size
+            if seconds < SECONDS / 2:
+                size = min(2 * size, LARGEST_SHARD)
 
     def _loaded(self, spec: EncoderSpec) -> Encoder:
         if self._encoder is None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from astrosearch.encoders.base import TokenBag
 from astrosearch.errors import IndexDamaged
+from astrosearch.index.vectors import load_or_map
 
 IDS, COUNTS, SPANS = "token_ids.npy", "token_counts.npy", "token_spans.npy"
 FILES = (IDS, COUNTS, SPANS)
@@ -27,7 +28,7 @@ Rows = NDArray[np.int64]
 
 
 class TokenStore:
-    """The tokens of a segment's papers, mapped. Several threads may read at once."""
+    """The tokens of a segment's papers, where they lie. Several threads may read at once."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         """
@@ -36,7 +37,7 @@ class TokenStore:
         """
         try:
             self._ids, self._counts, self._spans = (
-                np.load(folder / name, mmap_mode="r") for name in FILES
+                np.asarray(load_or_map(folder / name)) for name in FILES
             )
         except (OSError, ValueError, EOFError, SyntaxError) as error:
             raise IndexDamaged(

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import __version__
+from astrosearch.corpus.recency import ends
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus, with_change
-from astrosearch.corpus.writer import CorpusWriter, ends
+from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
 from astrosearch.errors import AstrosearchError
 from astrosearch.index.background import VectorSum
-from astrosearch.index.build import SEGMENT, gather, moved
+from astrosearch.index.build import SEGMENT, moved, write_vectors
 from astrosearch.index.folder import writing
 from astrosearch.index.lexical_index import LexicalIndexWriter
 from astrosearch.index.manifest import (
@@ -29,14 +30,7 @@ from astrosearch.index.manifest import (
     Segment,
 )
 from astrosearch.index.reader import Index
-from astrosearch.index.shards import (
-    EncodePlan,
-    EncodeStats,
-    Engine,
-    LocalEngine,
-    ShardStore,
-    encode,
-)
+from astrosearch.index.shards import EncodeStats, Engine
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
 from astrosearch.report import SILENT, Reporter
 
@@ -137,7 +131,10 @@ def grow(
         with closing(Corpus(work / PAPERS)) as corpus:
             stats = EncodeStats()
             if len(corpus):
-                stats = _write_vectors(partial, corpus, difference, index, load, engine, reporter)
+                same = np.flatnonzero(difference.has_same_text)
+                shared = same, difference.replaced[same]
+                spec = index.manifest.encoder
+                stats = write_vectors(partial, corpus, spec, load, engine, index, shared, reporter)
             if record.sha256:
                 before, after = index.corpus.digest(gone), corpus.digest()
                 record = replace(record, sha256=with_change(record.sha256, after, before))
@@ -187,30 +184,6 @@ def _write_papers(path: Path, papers: Corpus, difference: _Difference) -> tuple[
             writer.mark(paper_id, version, date.fromisoformat(day))
         writer.finish()
     return tuple(ids[len(difference.replacing) :])
-
-
-def _write_vectors(
-    partial: Path,
-    corpus: Corpus,
-    difference: _Difference,
-    index: Index,
-    load: Callable[[EncoderSpec], Encoder],
-    engine: Engine | None,
-    reporter: Reporter,
-) -> EncodeStats:
-    """Write vectors.npy of the new segment: a paper whose text is that of the paper it replaces
-    keeps the vector, the others are encoded."""
-    spec = index.manifest.encoder
-    same = np.flatnonzero(difference.has_same_text)
-    store = ShardStore(partial, spec)
-    plan = EncodePlan.make(corpus, (same, difference.replaced[same]), store)
-    local = LocalEngine(load, corpus)
-    if spec.is_service and len(plan.missing):
-        local.request_approval(spec, plan.missing)
-    papers = partial / SEGMENT / PAPERS
-    stats = encode(plan, store, corpus, spec, engine or local, papers, reporter)
-    gather(partial, corpus, spec, plan, store, index, index.manifest.dimension, load)
-    return stats
 
 
 def _publish(
@@ -269,11 +242,7 @@ def _publish(
             built=now,
             tool=__version__,
             files={
-                **{
-                    name: file
-                    for name, file in manifest.files.items()
-                    if not name.startswith(prefix)
-                },
+                **manifest.files_without(manifest.words),
                 **moved(partial / SEGMENT, folder / segment.folder),
                 **moved(partial / WORDS, folder / words, (folder / manifest.words, known)),
             },

@@ -273,7 +273,7 @@ class VectorIndex:
             scores, rows = index.search(queries, k, params=parameters)
             return scores, np.where(rows < 0, -1, rows + start)
 
-        if len(queries) > 1:
+        if len(queries) > 1 or len(self._parts) == 1:
             return search(((0, len(self._vectors)), self._exact))
         results = list(self._threads.map(search, self._parts))
         scores = np.hstack([scores for scores, _ in results])

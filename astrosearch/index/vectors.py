@@ -19,6 +19,10 @@ FLAT = "SQfp16"
 MAPPED_BYTES = 100_000_000
 """Size up to which a file is mapped whole when rows here and there are read."""
 
+READ_BYTES = 1_000_000
+"""Size up to which a file is read at once: one that is mapped stays open, and an index of fifty
+small segments would keep more files open than some systems let a process."""
+
 PAIRS = 50_000
 """Random pairs, whose cosines are what any other cosine must be read against."""
 
@@ -26,14 +30,26 @@ _DAMAGE = (OSError, ValueError, EOFError, SyntaxError, TypeError, MemoryError, T
 """What numpy raises for a damaged header, which it reads as Python."""
 
 
+def load_or_map(path: Path) -> NDArray[Any]:
+    """The array of a .npy file: a copy if it is small, else memory-mapped.
+
+    Raises:
+        OSError, ValueError and others of numpy's: if it is not there, or damaged.
+    """
+    array: NDArray[Any] = np.load(
+        path, mmap_mode=None if path.stat().st_size <= READ_BYTES else "r", allow_pickle=False
+    )
+    return array
+
+
 def map_vectors(path: Path, count: int, dimension: int) -> NDArray[np.float16]:
-    """The (count, dimension) vectors of a vectors.npy, memory-mapped.
+    """The (count, dimension) vectors of a vectors.npy, memory-mapped unless they are few.
 
     Raises:
         IndexDamaged: if it is not there, or has another shape or another number format.
     """
     try:
-        vectors: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        vectors: NDArray[np.float16] = load_or_map(path)
     except PermissionError as error:
         raise AstrosearchError(f"{path} cannot be read: {error.strerror}") from None
     except _DAMAGE as error:

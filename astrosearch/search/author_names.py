@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from astrosearch.search.signals import Papers
+from astrosearch.search.conditions import BearsName
+from astrosearch.search.paper_index import PaperIndex, Scope
 from astrosearch.text.analysis import STOP_WORDS
 from astrosearch.text.author_match import AuthorQuery
 from astrosearch.text.authors import name_words
@@ -58,7 +59,7 @@ class AuthorName(NamedTuple):
         return [AuthorQuery(order) for order in orders]
 
 
-def named_authors(papers: Papers, text: str) -> list[AuthorName]:
+def named_authors(papers: PaperIndex, text: str) -> list[AuthorName]:
     """The names in a query, none twice; mostly none."""
     pieces = [piece.strip(_EDGES).removesuffix("'s").removesuffix("’s") for piece in text.split()]
     pieces = [piece for piece in pieces if piece]
@@ -78,7 +79,7 @@ def named_authors(papers: Papers, text: str) -> list[AuthorName]:
     )
 
 
-def _of_names_alone(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
+def _of_names_alone(papers: PaperIndex, pieces: Sequence[str]) -> list[AuthorName]:
     """The names of a query that has nothing else but years: `Hofmann & Lee 2016`, `F. Hofmann`."""
     groups: list[list[str]] = [[]]
     for piece in pieces:
@@ -90,17 +91,17 @@ def _of_names_alone(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
     return names if len(names) == len(groups) else []
 
 
-def _as_name(papers: Papers, pieces: Sequence[str]) -> AuthorName | None:
+def _as_name(papers: PaperIndex, pieces: Sequence[str]) -> AuthorName | None:
     name = AuthorName(" ".join(pieces), 1.0)
     whole = name.whole_words
     if not 0 < len(whole) <= LONGEST_NAME or not all(_borne(papers, word) for word in whole):
         return None
     if not any(_mostly_borne(papers, word) for word in whole):
         return None
-    return name if len(papers.with_authors([whole])) else None
+    return name if _is_borne_together(papers, whole) else None
 
 
-def _introduced(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
+def _introduced(papers: PaperIndex, pieces: Sequence[str]) -> list[AuthorName]:
     """Names behind a `by` or in front of an `et al.`."""
     lower = [piece.lower() for piece in pieces]
     names = []
@@ -117,7 +118,7 @@ def _introduced(papers: Papers, pieces: Sequence[str]) -> list[AuthorName]:
 
 
 def _longest_name(
-    papers: Papers, pieces: Sequence[str], *, is_introduced: bool
+    papers: PaperIndex, pieces: Sequence[str], *, is_introduced: bool
 ) -> AuthorName | None:
     """The name that a text begins with."""
     count = 0
@@ -130,19 +131,24 @@ def _longest_name(
             whole
             and all(_borne(papers, word) for word in whole)
             and (is_introduced or any(_mostly_borne(papers, word) for word in whole))
-            and len(papers.with_authors([whole]))
+            and _is_borne_together(papers, whole)
         ):
             return name
     return None
 
 
-def _borne(papers: Papers, word: str) -> int:
+def _is_borne_together(papers: PaperIndex, words: Sequence[str]) -> bool:
+    """Whether a paper has all words among its authors' names."""
+    return bool(papers.best_words(" ".join(words), 1, Scope((BearsName((tuple(words),)),))).ids)
+
+
+def _borne(papers: PaperIndex, word: str) -> int:
     return papers.frequency(word, ("authors",))
 
 
-def _written(papers: Papers, word: str) -> int:
+def _written(papers: PaperIndex, word: str) -> int:
     return papers.frequency(word, ("title", "abstract"))
 
 
-def _mostly_borne(papers: Papers, word: str) -> bool:
+def _mostly_borne(papers: PaperIndex, word: str) -> bool:
     return _borne(papers, word) > _written(papers, word)

@@ -1,6 +1,6 @@
 """A hit: a paper that answers a query, with its rank and the signals behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from astrosearch.papers import Paper
 from astrosearch.text.authors import display_name
@@ -13,13 +13,14 @@ class Hit:
     rank: int
     """1 for the best."""
     score: float
-    """What hits are ordered by. In lexical mode it is BM25, from 0 up, larger for longer queries.
-    In hybrid mode, and in dense mode if tokens are compared, it is a weighted mean of signals, each
-    scaled so that the query's best paper has 1. Otherwise it is the cosine. Only cosines can be
-    compared between queries."""
+    """What hits are ordered by. In lexical mode it is BM25, from 0 up, larger for longer queries;
+    in dense mode with an encoder that compares no tokens it is the cosine. Otherwise it is from 0
+    to 1: `match` in full, or lower where the query names an author whose paper this is not."""
     paper: Paper
     match: int = 0
-    """The score on a scale from 0, chance, to 100, the best possible score for the query."""
+    """0 to 100, falling with the rank. With an encoder that compares tokens it is the chance, in
+    percent, that the paper is relevant; otherwise the score on a scale from 0, chance, to 100, the
+    best possible score for the query."""
     cosine: float | None = None
     """Cosine of the query's vector and the paper's, from -1 to 1; None in lexical mode."""
     dense_rank: int | None = None
@@ -29,9 +30,13 @@ class Hit:
     bm25: float | None = None
     """BM25 of the query's words; None in dense mode."""
     token_match: float | None = None
-    """Late-interaction score, from -1 to 1; None if tokens were not compared."""
+    """How near the texts are token by token, the mean of both directions, from -1 to 1; None if
+    tokens were not compared."""
     author_match: float | None = None
     """How well the authors match those that the query names, from 0 to 1; None if it names none."""
+    contributions: dict[str, float] = field(default_factory=dict)
+    """What each group of signals (`search.signals.GROUPS`) adds to the score that the chance is
+    computed from, in relation to an average candidate; empty where nothing learnt decides."""
 
     def as_record(self) -> dict[str, object]:
         """The hit for JSON. Texts keep their TeX."""
@@ -45,6 +50,7 @@ class Hit:
             "author_match": _rounded(self.author_match),
             "dense_rank": self.dense_rank,
             "lexical_rank": self.lexical_rank,
+            "contributions": {name: round(value, 2) for name, value in self.contributions.items()},
             **paper_record(self.paper),
         }
 

@@ -1,15 +1,14 @@
 """What a field of a query requires: `author:Lee`, `year:2015-2020`, `pubdate:[2016-01 TO *]`."""
 
 import re
-from datetime import date, timedelta
+from datetime import date
 
-from astrosearch.corpus.filters import Filters
+from astrosearch.corpus.filters import Filters, read_day
 from astrosearch.errors import InputError
 from astrosearch.search.conditions import RequiredPhrase
 
 _YEARS = re.compile(r"(?P<first>\d{4})?(?:(?P<dash>[-–]|\.\.)(?P<last>\d{4})?)?", re.ASCII)
 _BETWEEN = re.compile(r"[\[{]?\s*(\S+?)\s+TO\s+(\S+?)\s*[\]}]?", re.IGNORECASE)
-_DAY = re.compile(r"(\d{4})(?:[-/](\d\d?))?(?:[-/](\d\d?))?", re.ASCII)
 
 
 def condition_of(field: str, words: str) -> RequiredPhrase | Filters:
@@ -62,18 +61,7 @@ def _days(field: str, words: str) -> Filters:
 
 
 def _day(text: str, *, is_last: bool) -> date | None:
-    """The first or the last day of a year or month; None if it is neither."""
+    """The first or the last day of a year or month, or an open end; None if it is neither."""
     if text == "*":
         return date.max if is_last else date.min
-    match = _DAY.fullmatch(text)
-    if not match:
-        return None
-    year, month, day = (int(part or 0) for part in match.groups())  # ADS writes 2016-00-00
-    try:
-        if not month:
-            return date(year, 12, 31) if is_last else date(year, 1, 1)
-        if day or not is_last:
-            return date(year, month, day or 1)
-        return date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
-    except ValueError:
-        return None
+    return read_day(text, is_last=is_last)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from astrosearch.text.authors import PARTICLES
+
 FIELDS = {
     "title": "title",
     "ti": "title",
@@ -95,10 +97,12 @@ _QUOTED = re.compile(r"""["“”]([^"“”]*)["“”](?:~[\d.]*|\^[\d.]+)?(?=
 _RANGE = re.compile(r"[\[{]\s*[^\s\[\]{}]+\s+TO\s+[^\s\[\]{}]+\s*[\]}]", re.IGNORECASE)
 _END = r"(?=[,;)\]]*(?!\S))"
 _BARE = re.compile(rf"""[^\s"“”(]*[^\W_][^\s"“”]*?{_END}""")
+_ALSO_NAMES = frozenset("ben bin des do in lo op te".split())
+"""Particles that more often are a name of their own, or a word behind one."""
+_PARTICLE = "|".join(map(re.escape, sorted(PARTICLES - _ALSO_NAMES)))
 _BARE_NAME = re.compile(
     rf"""\^?[ ]?
-        (?i:(?:af|al|da|dal|dalla|de|del|della|den|der|di|dos|du|el|in(?=[ ]'t)|la|las|le|los|mac|mc
-            |st\.?|'t|ten|ter|van|von|zu|zur)[ ]+(?=['\w]))*
+        (?i:(?:{_PARTICLE}|in(?=[ ]'t))[ ]+(?=['\w]))*
         [^\s"“”(]*[^\W_][^\s"“”]*?
         (?:,[ ]?[A-Z]\.?(?:(?:[ -]{{1,2}}|(?<=\.))[A-Z]\.?)*(?![\w.'’]))?{_END}""",
     re.VERBOSE,

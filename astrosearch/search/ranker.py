@@ -1,42 +1,159 @@
 """The ranker: puts candidates in order by their signals.
 
-The first pass is a weighted mean of the signals that all candidates have. The second compares the
-best of them with the query token by token, which takes about a millisecond a paper, and adds that
-to the mean.
+Two ways. `mean` is a weighted mean of cosine and BM25, for any encoder. `learnt` is a small
+function of all signals, whose weights `train rank` fits; it needs an encoder that compares tokens,
+and looks at the best candidates of the mean. A single signal (words alone, or vectors of an encoder
+that compares no tokens) is its own order.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from astrosearch.search.candidates import Candidates
+from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex
 from astrosearch.search.signals import (
-    Column,
-    EncodedQuery,
-    Papers,
-    Signal,
+    GROUPS,
     SignalTable,
-    token_match,
+    neighbourhood,
+    paper_signals,
+    token_signals,
 )
+
+Task = Literal["query", "dense", "related", "cite"]
+"""What is asked: a text by vectors and words, a text by vectors alone, papers like others, what a
+paper should cite."""
+
+Ranker = Literal["learnt", "mean"]
+
+COSINE = 0.5
+"""Weight of the cosine in the mean; BM25 has the rest of 1 where both are known."""
+
+AUTHOR_MATCH = 0.6
+"""Weight of the author match where the query names an author; the score of all other signals has
+the rest of 1. It is high enough that an author named for certain comes first."""
+
+LOOKED_AT = 100
+"""How many of the mean's best papers the learnt order looks at; the others follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A signal as the learnt function reads it."""
+
+    signal: str
+    is_share: bool
+    """Whether it is taken as a share of the query's best."""
+    mean: float
+    deviation: float
+    """Mean and standard deviation over the candidates that the weights were fitted on."""
+    weight: float
+    """What one standard deviation adds to the score."""
+    hidden: tuple[float, ...] = ()
+    """What it adds to the argument of each hidden unit."""
+
+    def values(self, signals: SignalTable) -> Column:
+        """(n,) in standard deviations; the mean where the signal is not known."""
+        column = signals.columns.get(self.signal)
+        if column is None:
+            return np.zeros(len(signals.ids))
+        if self.is_share:
+            best = float(column.max(initial=0.0))
+            column = column / best if best > 0 else np.zeros(len(column))
+        return (column - self.mean) / self.deviation
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The weights of the signals, chosen on training papers (`training/EXPERIMENTS.md`)."""
+    """A learnt function: a linear one of its features, and a few hidden units beside it. These let
+    a title that a paper has word by word be ranked otherwise than a need in other words."""
 
-    cosine: float = 0.5
-    """Weight of the cosine in the first pass; BM25 has the rest of 1 where both are known."""
-    token_match: float = 0.7
-    """Weight of the token match in the second pass; the first pass's score has the rest of 1."""
-    author_match: float = 0.6
-    """Weight of the author match where the query names an author; the score of all other signals
-    has the rest of 1. It is high enough that an author named for certain comes first."""
-    rerank_depth: int = 16
-    """How many of the first pass's best papers go through the second. For queries of a few words
-    40 would give slightly better hits, but take too long."""
+    features: tuple[Feature, ...]
+    biases: tuple[float, ...]
+    outputs: tuple[float, ...]
+    """Of each hidden unit, what is added to its argument, and what its hyperbolic tangent adds to
+    the score; both are empty for a linear function."""
+    chance: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """The chance that a paper is relevant is the logistic function of these times: its score, the
+    query's best score, 1, the query's best `exact`, and that times the two scores. A query whose
+    words a paper has all is judged otherwise than one in other words."""
+
+    def scores(self, signals: SignalTable) -> Column:
+        """(n,) any real numbers, the larger the better."""
+        return self._scores(self._values(signals))
+
+    def _values(self, signals: SignalTable) -> NDArray[np.float64]:
+        """(n, features)"""
+        return np.stack([feature.values(signals) for feature in self.features], axis=1)
+
+    def _scores(self, values: NDArray[np.float64]) -> Column:
+        linear = np.array([feature.weight for feature in self.features])
+        scores = values @ linear
+        if self.outputs:
+            hidden = np.array([feature.hidden for feature in self.features])
+            scores = scores + np.tanh(values @ hidden + self.biases) @ np.array(self.outputs)
+        return np.asarray(scores, dtype=np.float64)
+
+    def chances(self, scores: Column, signals: SignalTable) -> Column:
+        """(n,) from 0 to 1."""
+        if not len(scores):
+            return scores
+        terms = chance_terms(scores, signals) @ np.array(self.chance)
+        return np.asarray(1 / (1 + np.exp(-terms)), dtype=np.float64)
+
+    def given(self, signals: SignalTable) -> dict[str, Column]:
+        """(n,) what each group of signals adds to the score: by how much it would be lower if the
+        group were that of an average candidate."""
+        values = self._values(signals)
+        scores = self._scores(values)
+        given = {}
+        for group, names in GROUPS.items():
+            places = [place for place, each in enumerate(self.features) if each.signal in names]
+            if places:
+                average = values.copy()
+                average[:, places] = 0.0
+                given[group] = scores - self._scores(average)
+        return given
 
 
-WEIGHTS = Weights()
+def chance_terms(scores: Column, signals: SignalTable) -> NDArray[np.float64]:
+    """(n, 6) what a chance is computed from, for n > 0 papers."""
+    exact = float(signals.columns["exact"].max()) if "exact" in signals.columns else 0.0
+    best, one = np.full(len(scores), scores.max()), np.ones(len(scores))
+    return np.stack([scores, best, one, exact * one, exact * scores, exact * best], axis=1)
+
+
+@cache
+def shipped_weights(task: Task) -> Weights:
+    """The weights that `train rank` made, from `rankers/`."""
+    return read_weights(files("astrosearch.search").joinpath(f"rankers/{task}.json").read_bytes())
+
+
+def read_weights(text: bytes) -> Weights:
+    """The weights of a file that `train rank` wrote."""
+    record = orjson.loads(text)
+    return Weights(
+        tuple(
+            Feature(
+                each["signal"],
+                each["of_best"],
+                each["mean"],
+                each["deviation"],
+                each["weight"],
+                tuple(each.get("hidden", ())),
+            )
+            for each in record["features"]
+        ),
+        tuple(unit["bias"] for unit in record["hidden"]),
+        tuple(unit["output"] for unit in record["hidden"]),
+        tuple(record["chance"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -46,59 +163,141 @@ class Ranking:
     scores: Column
     """(n,) descending."""
     match: Column
-    """(n,) the scores on a scale from 0, chance, to 1, the best possible score for the query."""
+    """(n,) from 0 to 1, descending. Of the learnt order it is the chance that the paper is
+    relevant; otherwise the score on a scale from chance to the best possible."""
     candidates: Candidates
+    given: dict[str, Column]
+    """What each group of signals gave, each (n,), NaN where it was not looked at; empty unless the
+    order is learnt."""
 
 
 def rank(
-    papers: Papers, query: EncodedQuery, candidates: Candidates, weights: Weights = WEIGHTS
+    papers: PaperIndex,
+    query: EncodedQuery,
+    candidates: Candidates,
+    *,
+    task: Task = "query",
+    ranker: Ranker = "learnt",
+    depth: int | None = None,
+    weights: Weights | None = None,
 ) -> Ranking:
-    """Order candidates by all signals that they have. Ties are in the order of rows."""
-    signals = candidates.signals
-    compared = query.encoder is not None and bool(query.tokens)
-    if not compared and not {"cosine", "bm25"} <= signals.columns.keys():
-        return _rank_by_one(papers, candidates)
-    scores = first_pass(signals, papers.background, weights)
-    order = np.lexsort((signals.rows, -with_authors(scores, signals, weights)))
+    """Order candidates by all signals that they have. Ties are in the order of the index.
+
+    Args:
+        depth: candidates that neither search had among its first `depth` come last, so that asking
+            for more hits does not change the first ones; None for no such.
+        weights: of the learnt order; by default those that ship.
+    """
+    compares = query.encoder is not None and bool(query.tokens)
+    if not compares and not {"cosine", "bm25"} <= candidates.signals.columns.keys():
+        return _by_one_signal(papers, candidates)
+    means = mean_scores(candidates.signals, papers.background)
+    scores = with_authors(means, candidates.signals)
+    order = np.lexsort((-scores, _is_far(candidates, depth)))
     candidates, scores = candidates.take(order), scores[order]
-    if compared and len(order):
-        head = candidates.signals.rows[: weights.rerank_depth]
-        column = np.full(len(order), np.nan)
-        column[: len(head)] = token_match(query, papers, head)
-        candidates.signals.columns["token_match"] = column
-        scores = second_pass(scores, column, weights)
-    scores = with_authors(scores, candidates.signals, weights)
-    order = np.lexsort((candidates.signals.rows, -scores))
-    candidates, scores = candidates.take(order), scores[order]
-    return Ranking(scores, np.clip(scores, 0, 1), candidates)
+    if not compares or ranker == "mean":
+        order = np.argsort(-scores, kind="stable")
+        scores = scores[order]
+        return Ranking(scores, np.clip(scores, 0, 1), candidates.take(order), {})
+    return _learnt(papers, query, candidates, scores, weights or shipped_weights(task))
 
 
-def _rank_by_one(papers: Papers, candidates: Candidates) -> Ranking:
+def _is_far(candidates: Candidates, depth: int | None) -> NDArray[np.bool_]:
+    """(n,) whether neither search has a paper among its first, nor its authors are named."""
+    if depth is None:
+        return np.zeros(len(candidates), dtype=bool)
+    is_far = np.ones(len(candidates), dtype=bool)
+    for ranks in (candidates.dense_ranks, candidates.lexical_ranks):
+        is_far &= (ranks == 0) | (ranks > depth)
+    if "author_match" in candidates.signals.columns:
+        is_far &= candidates.signals.columns["author_match"] == 0
+    return is_far
+
+
+def look_at(papers: PaperIndex, query: EncodedQuery, signals: SignalTable) -> None:
+    """Add the signals that only the best candidates get."""
+    if not signals.ids:
+        return
+    columns = signals.columns
+    columns |= token_signals(query, papers, signals.ids)
+    if "cosine" in columns:
+        columns["neighbourhood"] = neighbourhood(papers.vectors(signals.ids), columns["cosine"])
+    if query.papers:
+        columns |= paper_signals(query, papers, signals.ids)
+
+
+def _learnt(
+    papers: PaperIndex,
+    query: EncodedQuery,
+    candidates: Candidates,
+    means: Column,
+    weights: Weights,
+) -> Ranking:
+    """The learnt order of the first candidates, the others behind them as they are."""
+    count = len(candidates)
+    head = candidates.take(np.arange(min(LOOKED_AT, count)))
+    look_at(papers, query, head.signals)
+    learnt = weights.scores(head.signals)
+    chances = weights.chances(learnt, head.signals)
+    scores = with_authors(chances, head.signals)
+    # Chances near 0 or 1 are equal in their last digits: their scores are not.
+    order = np.lexsort((-learnt, -scores))
+    columns, given = {}, {}
+    for name, column in head.signals.columns.items():
+        columns[name] = np.full(count, np.nan)
+        columns[name][: len(head)] = column[order]
+    for name in candidates.signals.columns:
+        columns[name][len(head) :] = candidates.signals.columns[name][len(head) :]
+    for name, column in weights.given(head.signals).items():
+        given[name] = np.full(count, np.nan)
+        given[name][: len(head)] = column[order]
+    whole = np.concatenate([order, np.arange(len(head), count)])
+    candidates = candidates.take(whole)
+    candidates = Candidates(
+        SignalTable(candidates.signals.ids, columns),
+        candidates.dense_ranks,
+        candidates.lexical_ranks,
+    )
+    scores = np.concatenate([scores[order], _below(means[len(head) :], scores)])
+    return Ranking(scores, scores, candidates, given)
+
+
+def _below(means: Column, scores: Column) -> Column:
+    """(m,) scores of the candidates that were not looked at, below all that were."""
+    if not len(means):
+        return means
+    # A mean may be above the one before it where the search went deeper for more hits.
+    falling = np.minimum.accumulate(np.maximum(means, 0.0))
+    return falling / max(float(falling[0]), 1e-9) * float(scores.min())
+
+
+def _by_one_signal(papers: PaperIndex, candidates: Candidates) -> Ranking:
     """The ranking by a single signal, which is the score."""
     [(name, scores)] = candidates.signals.columns.items()
-    order = np.lexsort((candidates.signals.rows, -scores))
+    order = np.argsort(-scores, kind="stable")
     scores = scores[order]
     if name == "cosine":
         match = scaled(scores, papers.background, 1.0)
     else:
         match = scaled(scores, 0.0, float(scores.max(initial=0.0)))
-    return Ranking(scores, np.clip(match, 0, 1), candidates.take(order))
+    return Ranking(scores, np.clip(match, 0, 1), candidates.take(order), {})
 
 
-def first_pass(signals: SignalTable, background: float, weights: Weights = WEIGHTS) -> Column:
+def mean_scores(signals: SignalTable, background: float, cosine: float = COSINE) -> Column:
     """(n,) weighted mean of cosine and BM25, each scaled so that the query's best paper has 1 and
     chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). If only one of the two
     is known, it has all the weight.
 
     Args:
         background: the mean cosine of random pairs of papers.
+        cosine: the weight of the cosine.
     """
-    parts: dict[Signal, tuple[float, float]] = {
-        "cosine": (weights.cosine, background),
-        "bm25": (1 - weights.cosine, 0.0),
-    }
-    scores, total = np.zeros(len(signals.rows)), 0.0
-    for name, (weight, chance) in parts.items():
+    parts: Sequence[tuple[str, float, float]] = (
+        ("cosine", cosine, background),
+        ("bm25", 1 - cosine, 0.0),
+    )
+    scores, total = np.zeros(len(signals.ids)), 0.0
+    for name, weight, chance in parts:
         if name in signals.columns:
             column = signals.columns[name]
             scores += weight * scaled(column, chance, float(column.max(initial=-np.inf)))
@@ -106,27 +305,11 @@ def first_pass(signals: SignalTable, background: float, weights: Weights = WEIGH
     return scores / total
 
 
-def second_pass(scores: Column, likeness: Column, weights: Weights = WEIGHTS) -> Column:
-    """(n,) weighted mean of first-pass scores and late-interaction scores, the latter scaled so
-    that the best paper has 1.
-
-    Args:
-        likeness: (n,) late-interaction scores; NaN where tokens were not compared. Such a paper
-            gets 0, and so stays behind those that were compared.
-    """
-    late = np.nan_to_num(np.maximum(likeness, 0.0), nan=0.0)
-    best = float(late.max(initial=0.0))
-    if best > 0:
-        late = late / best
-    return (1 - weights.token_match) * scores + weights.token_match * late
-
-
-def with_authors(scores: Column, signals: SignalTable, weights: Weights = WEIGHTS) -> Column:
+def with_authors(scores: Column, signals: SignalTable) -> Column:
     """(n,) weighted mean of scores and `author_match`; the scores as they are without it."""
     if "author_match" not in signals.columns:
         return scores
-    share = weights.author_match
-    return (1 - share) * scores + share * signals.columns["author_match"]
+    return (1 - AUTHOR_MATCH) * scores + AUTHOR_MATCH * signals.columns["author_match"]
 
 
 def scaled(values: Column, chance: float, best: float) -> Column:

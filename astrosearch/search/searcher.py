@@ -7,8 +7,9 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from types import TracebackType
 from typing import Literal, Self, TypeVar
 
@@ -17,23 +18,21 @@ import numpy as np
 from astrosearch import paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
-from astrosearch.encoders.consent import IndexConsent
 from astrosearch.encoders.loading import load_query_encoder
-from astrosearch.encoders.vectors import unit_rows
+from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
-from astrosearch.index.match_strength import match_strength
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import find_candidates
-from astrosearch.search.conditions import RequiredPhrase, described, rows_meeting_all
+from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
-from astrosearch.search.indexed_papers import IndexedPapers
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import Column, EncodedQuery, Scope
 from astrosearch.search.query_parser import ParsedQuery, parse
-from astrosearch.search.ranker import WEIGHTS, Ranking, rank
-from astrosearch.search.signals import EncodedQuery, Rows
+from astrosearch.search.ranker import Ranker, Ranking, Task, rank
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -42,19 +41,25 @@ Mode = Literal["hybrid", "dense", "lexical"]
 T = TypeVar("T")
 
 DEPTH = 100
-"""Candidates that hybrid mode gets by vectors, and as many by words; `k` if that is more."""
+"""Candidates that a search gets by vectors, and as many by words; `k` if that is more."""
 
 
 class Searcher:
     """An open index with its encoder, which is loaded when it is first needed."""
 
     def __init__(
-        self, index: Index, *, encoder: Encoder | None = None, reporter: Reporter = SILENT
+        self,
+        index: Index,
+        *,
+        encoder: Encoder | None = None,
+        reporter: Reporter = SILENT,
+        ranker: Ranker = "learnt",
     ) -> None:
         """
         Args:
             encoder: the index's encoder, if it is loaded already.
             reporter: gets notices, such as that a model is being fetched.
+            ranker: how hits are ordered; "mean" leaves out all that was learnt.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -66,6 +71,7 @@ class Searcher:
         self._lock = threading.Lock()
         self._index = index
         self._encoder = encoder
+        self._ranker: Ranker = ranker
 
     @property
     def name(self) -> str:
@@ -135,31 +141,34 @@ class Searcher:
         k: int = 10,
         filters: Filters | None = None,
         mode: Mode = "hybrid",
+        among: Among = ALL,
     ) -> list[Answer]:
-        """The hits of several texts, with what has to be said of them, as `query` says it."""
+        """The hits of several texts, with what has to be said of them, as `query` says it.
+
+        Args:
+            among: the papers that may be found, in addition to what filters say.
+        """
         filters = filters or Filters()
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
-        answers = iter(self._ranked(ranked, k, filters, mode) if ranked else ())
+        answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
         return [
-            Answer(self._of_identifier(query.identifier, k, filters))
+            Answer(self._of_identifier(query.identifier, k, filters, among))
             if query.identifier
             else next(answers)
             if query.text
-            else Answer(self._newest(query, k, filters), query.notes)
+            else Answer(self._newest(query, k, filters, among), query.notes)
             for query in parsed
         ]
 
     def _ranked(
-        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode
+        self, queries: Sequence[ParsedQuery], k: int, filters: Filters, mode: Mode, among: Among
     ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
-        depth = max(DEPTH, k) if mode == "hybrid" else k
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
-            matching = index.corpus.rows_matching(filters)
             return [
-                _answer(index, query, encoded, k, depth, matching)
+                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -167,22 +176,38 @@ class Searcher:
 
         return self._ask(answer, with_encoder=mode != "lexical")
 
-    def _newest(self, query: ParsedQuery, k: int, filters: Filters) -> list[Hit]:
+    def _answer(
+        self, papers: LocalIndex, query: ParsedQuery, encoded: EncodedQuery, k: int, scope: Scope
+    ) -> Answer:
+        """The answer to a query with words to rank by."""
+        if encoded.vector is not None and not _is_readable(query.text, encoded):
+            return Answer([], query.notes)
+        task: Task = "query" if encoded.words is not None else "dense"
+        hits = _hits(papers, encoded, k, scope, task, self._ranker)
+        needs_words = encoded.words is not None
+        weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
+        notes = (*query.notes, weakness) if weakness else query.notes
+        return Answer(hits, notes, is_weak=bool(weakness))
+
+    def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
-        if not query.conditions and filters == Filters():
+        scope = _scope(query, filters, among)
+        if not scope.conditions:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
-            papers = index.corpus.papers(index.corpus.newest(k, allowed).tolist())
+            papers = LocalIndex(index)
+            newest = papers.papers(papers.newest(k, scope))
             return [
                 Hit(rank=place, score=1.0, paper=paper, match=100)
-                for place, paper in enumerate(papers, start=1)
+                for place, paper in enumerate(newest, start=1)
             ]
 
         return self._ask(answer, with_encoder=False)
 
-    def _of_identifier(self, identifier: Identifier, k: int, filters: Filters | None) -> list[Hit]:
+    def _of_identifier(
+        self, identifier: Identifier, k: int, filters: Filters, among: Among
+    ) -> list[Hit]:
         """The paper of an identifier, and those like it.
 
         Raises:
@@ -190,40 +215,45 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Paper:
-            row = _row_of(index, identifier)
-            if row is None:
+            papers = LocalIndex(index)
+            paper_id = papers.find(identifier)
+            if paper_id is None:
                 raise NothingFound(
                     f"{identifier}, but no paper of index {index.folder.name} is known to have it"
                 )
-            return index.corpus.papers([row])[0]
+            return papers.papers([paper_id])[0]
 
         paper = self._ask(answer, with_encoder=False)
         first = Hit(rank=1, score=1.0, paper=paper, match=100)
-        others = self.similar([paper.id], k - 1, filters) if k > 1 else []
+        others = self.similar([paper.id], k - 1, filters, among=among) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
-    def similar(self, ids: Sequence[str], k: int = 10, filters: Filters | None = None) -> list[Hit]:
-        """The `k` papers nearest to one paper, or to the mean of several, without these papers.
+    def similar(
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        filters: Filters | None = None,
+        mode: Mode = "hybrid",
+        among: Among = ALL,
+    ) -> list[Hit]:
+        """The `k` papers most like one paper, or several, without these papers.
 
         Args:
             ids: arXiv identifiers of papers of the index, in any common form.
+            among: the papers that may be found, in addition to what filters say.
 
         Raises:
             IdentifierError: if one of the ids is not an arXiv identifier.
             NothingFound: if one of the papers is not in the index.
         """
-        normal = [parse_id(paper_id).id for paper_id in ids]
-        compares_tokens = self._compares_tokens()
+        normal = list(dict.fromkeys(parse_id(paper_id).id for paper_id in ids))
+        compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            rows = np.unique([index.corpus.row_of(paper_id) for paper_id in normal])
-            centre = np.mean([index.vector(row) for row in rows], axis=0, keepdims=True)
-            query = EncodedQuery(vector=unit_rows(centre)[0])
-            if isinstance(encoder, LateInteraction):
-                tokens = IndexedPapers(index).weighted_tokens(encoder, rows)
-                query = replace(query, tokens=tuple(tokens), encoder=encoder)
-            allowed = index.corpus.rows_matching(filters or Filters())
-            return _hits(index, query, k, k, allowed, without=rows)
+            papers = LocalIndex(index)
+            query = query_of_papers(papers, normal, encoder, mode)
+            scope = Scope(_conditions(filters, among), frozenset(normal))
+            return _hits(papers, query, k, scope, "related", self._ranker)
 
         return self._ask(answer, with_encoder=compares_tokens)
 
@@ -240,13 +270,112 @@ class Searcher:
             with_encoder=False,
         )
 
+    def papers(self, ids: Collection[str]) -> dict[str, Paper]:
+        """The papers of normalised identifiers, by these; those that the index does not have are
+        left out."""
+
+        def answer(index: Index, _: Encoder | None) -> dict[str, Paper]:
+            rows = index.corpus.rows_of(ids)
+            papers = index.corpus.papers(list(rows.values()))
+            return {paper.id: paper for paper in papers}
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_known(self, ids: Collection[str]) -> set[str]:
+        """Those of normalised identifiers that the index has."""
+        return self._ask(lambda index, _: set(index.corpus.rows_of(ids)), with_encoder=False)
+
+    def papers_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The identifiers of the papers that have these DOIs, by DOI in lower case."""
+        return self._ask(lambda index, _: index.corpus.ids_of_dois(dois), with_encoder=False)
+
+    def paper_of(self, identifier: Identifier) -> Paper | None:
+        """The paper of an identifier; None if no paper of the index is known to have it."""
+
+        def answer(index: Index, _: Encoder | None) -> Paper | None:
+            papers = LocalIndex(index)
+            try:
+                paper_id = papers.find(identifier)
+            except NothingFound:
+                return None
+            return None if paper_id is None else papers.papers([paper_id])[0]
+
+        return self._ask(answer, with_encoder=False)
+
+    def titled_like(self, title: str, k: int = 5) -> list[Paper]:
+        """The `k` papers whose titles have most of a title's words, best first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.lexical.search(title, k, fields=("title",))[1]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def papers_passing(self, filters: Filters) -> list[Paper]:
+        """The papers that pass filters, the newest first."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = index.corpus.rows_matching(filters)
+            count = len(index) if rows is None else len(rows)
+            return index.corpus.papers(index.corpus.newest(count, rows).tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def newest_day(self) -> date:
+        """The day of the newest paper."""
+        return self._ask(
+            lambda index, _: date.fromisoformat(index.corpus.span()[1]), with_encoder=False
+        )
+
+    def sample(self, count: int, seed: int = 0) -> list[Paper]:
+        """Papers of the index at random, the same ones for a seed; all if there are no more than
+        `count`."""
+
+        def answer(index: Index, _: Encoder | None) -> list[Paper]:
+            rows = np.random.default_rng(seed).permutation(index.rows)[:count]
+            return index.corpus.papers(rows.tolist())
+
+        return self._ask(answer, with_encoder=False)
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term of `text.analysis`."""
+        return self._ask(
+            lambda index, _: index.lexical.document_frequency(term), with_encoder=False
+        )
+
+    def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
+        """The vectors of papers, as the index has them.
+
+        Args:
+            ids: normalised identifiers.
+
+        Returns:
+            Those of the identifiers that the index has, n of them, in order, and (n, dimension)
+            float32 unit rows.
+        """
+
+        def answer(index: Index, _: Encoder | None) -> tuple[list[str], Vectors]:
+            rows = index.corpus.rows_of(ids)
+            known = [paper_id for paper_id in ids if paper_id in rows]
+            numbers = np.array([rows[paper_id] for paper_id in known], dtype=np.int64)
+            vectors: Vectors = unit_rows(index.vectors[numbers])
+            return known, vectors
+
+        return self._ask(answer, with_encoder=False)
+
     def why_empty(
-        self, query: ParsedQuery | None = None, filters: Filters | None = None
+        self,
+        query: ParsedQuery | None = None,
+        filters: Filters | None = None,
+        among: Among = ALL,
     ) -> NothingFound:
         """The error that says why a query has no hits: which condition, filter or word no paper
         matches."""
         return self._ask(
-            lambda index, _: _why_empty(index, query, filters or Filters()), with_encoder=False
+            lambda index, _: _why_empty(
+                LocalIndex(index), index.folder.name, query, filters or Filters(), among
+            ),
+            with_encoder=False,
         )
 
     def close(self) -> None:
@@ -284,6 +413,8 @@ class Searcher:
         with self._lock:
             index = self._current()
             if self._encoder is None:
+                from astrosearch.encoders.consent import IndexConsent
+
                 consent = IndexConsent(self._reporter, index.folder)
                 self._encoder = load_query_encoder(index.manifest.encoder, consent)
             return index, self._encoder
@@ -300,18 +431,21 @@ class Searcher:
             return False
 
 
-def open_index(name: str | None = None, *, reporter: Reporter = SILENT) -> Searcher:
+def open_index(
+    name: str | None = None, *, reporter: Reporter = SILENT, ranker: Ranker = "learnt"
+) -> Searcher:
     """Open an index of this machine.
 
     Args:
         name: by default the index that was built last.
         reporter: gets notices, such as that a model is being fetched.
+        ranker: how hits are ordered; "mean" leaves out all that was learnt.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
-    return Searcher(Index(paths.existing_index(name)), reporter=reporter)
+    return Searcher(Index(paths.existing_index(name)), reporter=reporter, ranker=ranker)
 
 
 def encode_queries(
@@ -339,31 +473,56 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
     ]
 
 
+def query_of_papers(
+    papers: LocalIndex, ids: Sequence[str], encoder: Encoder | None, mode: Mode = "hybrid"
+) -> EncodedQuery:
+    """Papers of the index as a query: the mean of their vectors, their words, their tokens.
+
+    Args:
+        encoder: the index's; None if it is not at hand: then tokens are not compared.
+
+    Raises:
+        NothingFound: if one of the papers is not in the index.
+    """
+    for paper_id in ids:
+        papers.require(paper_id)
+    asking = tuple(papers.papers(ids))
+    words = "\n".join(paper.text for paper in asking)
+    if mode == "lexical":
+        return EncodedQuery(words, papers=asking)
+    centre = np.mean(papers.vectors(ids), axis=0, keepdims=True)
+    query = EncodedQuery(words if mode == "hybrid" else None, unit_rows(centre)[0], papers=asking)
+    if isinstance(encoder, LateInteraction):
+        tokens = tuple(papers.weighted_tokens(encoder, ids))
+        return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
+    return query
+
+
+def _conditions(filters: Filters | None, among: Among) -> tuple[Condition, ...]:
+    passing: tuple[Condition, ...] = () if filters is None or filters == Filters() else (filters,)
+    return passing if among == ALL else (*passing, among)
+
+
+def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
+    return Scope((*query.conditions, *_conditions(filters, among)))
+
+
 def _hits(
-    index: Index,
-    query: EncodedQuery,
-    k: int,
-    depth: int,
-    allowed: Rows | None,
-    without: Rows | None = None,
+    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, task: Task, ranker: Ranker
 ) -> list[Hit]:
-    papers = IndexedPapers(index)
-    if query.encoder is not None:
-        depth = max(depth, WEIGHTS.rerank_depth)
-    candidates = find_candidates(papers, query, depth, allowed, without)
-    return _as_hits(papers, rank(papers, query, candidates), k)
+    is_one_search = query.encoder is None and (query.vector is None or query.words is None)
+    depth = k if is_one_search else max(DEPTH, k)
+    candidates = find_candidates(papers, query, depth, scope)
+    ranking = rank(papers, query, candidates, task=task, ranker=ranker, depth=DEPTH)
+    return _as_hits(papers, ranking, k)
 
 
-def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
+def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
-    columns = candidates.signals.columns
     hits = []
-    for place, paper in enumerate(papers.papers(candidates.signals.rows)):
-        signals = {
-            name: float(column[place])
-            for name, column in columns.items()
-            if not np.isnan(column[place])
-        }
+    for place, paper in enumerate(papers.papers(candidates.signals.ids)):
+        signals = _known(candidates.signals.columns, place)
+        tokens = [signals[name] for name in ("recall", "precision") if name in signals]
         hits.append(
             Hit(
                 rank=place + 1,
@@ -374,91 +533,49 @@ def _as_hits(papers: IndexedPapers, ranking: Ranking, k: int) -> list[Hit]:
                 lexical_rank=int(candidates.lexical_ranks[place]) or None,
                 cosine=signals.get("cosine"),
                 bm25=signals.get("bm25"),
-                token_match=signals.get("token_match"),
+                token_match=sum(tokens) / len(tokens) if tokens else None,
                 author_match=signals.get("author_match"),
+                contributions=_known(ranking.given, place),
             )
         )
     return hits
 
 
-def _row_of(index: Index, identifier: Identifier) -> int | None:
-    """The row of a paper; None if no paper is known to have that DOI or bibcode.
-
-    Raises:
-        NothingFound: if an arXiv identifier is not in the index.
-    """
-    if identifier.arxiv_id:
-        try:
-            return index.corpus.row_of(identifier.arxiv_id)
-        except NothingFound as error:
-            raise NothingFound(f"{identifier}, but {error}") from None
-    if identifier.kind == "DOI":
-        return index.corpus.row_of_doi(identifier.text)
-    from astrosearch.text.bibcode import parse_bibcode
-
-    code = parse_bibcode(identifier.text)
-    return None if code is None else index.corpus.row_of_bibcode(code)
+def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
+    return {
+        name: float(column[place])
+        for name, column in columns.items()
+        if not np.isnan(column[place])
+    }
 
 
-def _answer(
-    index: Index,
-    query: ParsedQuery,
-    encoded: EncodedQuery,
-    k: int,
-    depth: int,
-    matching: Rows | None,
-) -> Answer:
-    """The answer to a query with words to rank by.
-
-    Args:
-        matching: rows that pass the filters beside the query; None for all.
-    """
-    if encoded.vector is not None and not _is_readable(query.text, encoded):
-        return Answer([], query.notes)
-    allowed = rows_meeting_all(index, query.conditions, matching)
-    hits = _hits(index, encoded, k, depth, allowed)
-    weakness = _weakness(index, query.text, needs_words=encoded.words is not None) if hits else ""
-    notes = (*query.notes, weakness) if weakness else query.notes
-    return Answer(hits, notes, is_weak=bool(weakness))
-
-
-def _weakness(index: Index, text: str, *, needs_words: bool) -> str:
+def _weakness(papers: LocalIndex, text: str, *, needs_words: bool) -> str:
     """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
 
     Args:
         needs_words: whether the hits needed the words of the index: otherwise they stand without.
     """
     try:
-        lexical = index.lexical
+        is_known = papers.knows(text)
     except IndexDamaged:
         if needs_words:
             raise
         return ""
-    if not lexical.knows(text):
+    if not is_known:
         return (
             f"No paper has a word of {_shortened(text)!r}: these are the nearest by meaning, which "
             "may be far"
         )
     if STOP_WORDS.issuperset(analyze(text).terms):
         return f"Weak match: {_shortened(text)!r} has function words alone"
-    if _is_weak(index, text):
+    if papers.is_weak(text) and not any(
+        name.certainty == 1 for name in named_authors(papers, text)
+    ):
         return (
             f"Weak match: no paper has much of {_shortened(text)!r}; these may have little to do "
             "with it"
         )
     return ""
-
-
-def _is_weak(index: Index, text: str) -> bool:
-    """Whether the papers hold less of a text than all but the oddest random questions have."""
-    threshold = index.manifest.weak_match
-    if threshold is None:
-        return False
-    strength = match_strength(index.lexical, text)
-    if strength is None or strength >= threshold:
-        return False
-    names = named_authors(IndexedPapers(index), text)
-    return not any(name.certainty == 1 for name in names)
 
 
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
@@ -473,32 +590,30 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def _why_empty(index: Index, query: ParsedQuery | None, filters: Filters) -> NothingFound:
-    none_of = f"none of the {len(index):,} papers of index {index.folder.name}"
+def _why_empty(
+    papers: LocalIndex, name: str, query: ParsedQuery | None, filters: Filters, among: Among
+) -> NothingFound:
+    none_of = f"none of the {len(papers):,} papers of index {name}"
+    if among != ALL:
+        none_of = f"none of the {papers.count(Scope((among,))):,} papers of index {name} {among}"
     conditions = query.conditions if query else ()
     phrases = [condition for condition in conditions if isinstance(condition, RequiredPhrase)]
     for phrase in phrases:
-        if not len(index.lexical.rows_matching_phrase(phrase.words, phrase.fields)):
+        if not papers.count(Scope((phrase,))):
             return NothingFound(f"{none_of} has {phrase}")
     others = [condition for condition in conditions if not isinstance(condition, RequiredPhrase)]
     description = ", ".join(filter(None, map(described, (filters, *others))))
     required = " and ".join(map(str, phrases))
     if description:
-        first, last = index.corpus.span()
+        first, last = papers.span()
         reason = f"{none_of} ({first} to {last}) passes the filters ({description})"
         if required:
             reason += f" and has {required}"
-        elif query and query.text and _passes_any(index, query, filters):
+        elif query and query.text and papers.count(_scope(query, filters, among)):
             reason += f" and has a word of {query.text!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
         return NothingFound(f"{none_of} has a word of {query.text!r}")
-    return NothingFound(f"index {index.folder.name} has no other papers")
-
-
-def _passes_any(index: Index, query: ParsedQuery, filters: Filters) -> bool:
-    """Whether any paper passes all filters and meets the conditions."""
-    allowed = rows_meeting_all(index, query.conditions, index.corpus.rows_matching(filters))
-    return allowed is None or len(allowed) > 0
+    return NothingFound(f"index {name} has no other papers")

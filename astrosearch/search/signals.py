@@ -1,124 +1,128 @@
 """Signals: named columns of numbers by which candidates are ranked.
 
-A new signal is a function here, a name in `Signal`, and a weight in `ranker.py`.
+A new signal is a function here and a name in `GROUPS`; `train rank` gives it its weight.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
-from astrosearch.text.authors import author_words
+from astrosearch.papers import Paper
+from astrosearch.search.late_interaction import KERNELS, Comparison, compare
+from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex
+from astrosearch.text.authors import author_words, is_group, name_words, split_name
 
 if TYPE_CHECKING:
     from astrosearch.search.author_names import AuthorName
 
-Rows = NDArray[np.int64]
-"""(n,) numbers of papers in a set."""
+SUPPORT = tuple(f"support_{round(10 * centre)}" for centre, _ in KERNELS)
+SHARES = tuple(f"share_{number}" for number in range(7))
 
-Column = NDArray[np.float64]
-"""(n,) a number for each row."""
-
-Signal = Literal["cosine", "bm25", "token_match", "author_match"]
-
-
-class Papers(Protocol):
-    """A set of papers that can be searched and ranked. Rows number its papers.
-
-    A local index is one (`search.indexed_papers`), the documents of an evaluation are another.
-    """
-
-    @property
-    def background(self) -> float:
-        """Mean cosine of random pairs of the papers' vectors."""
-        ...
-
-    def nearest(self, vector: Vectors, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        """The `k` papers nearest to a (dimension,) unit vector: cosines, best first, and rows."""
-        ...
-
-    def best_words(self, text: str, k: int, allowed: Rows | None) -> tuple[Column, Rows]:
-        """The `k` best papers by BM25 of a text's words: scores, best first, and rows."""
-        ...
-
-    def cosines(self, vector: Vectors, rows: Rows) -> Column:
-        """(n,) cosines of a (dimension,) unit vector with the vectors of (n,) rows."""
-        ...
-
-    def bm25(self, text: str, rows: Rows) -> Column:
-        """(n,) BM25 of a text's words for (n,) rows; 0 where a paper has none of the words."""
-        ...
-
-    def weighted_tokens(self, encoder: LateInteraction, rows: Rows) -> list[WeightedTokens]:
-        """The encoder's weighted tokens of the papers of (n,) rows."""
-        ...
-
-    def frequency(self, word: str, fields: Sequence[str]) -> int:
-        """How many papers have a word in one of `fields`, of title, abstract and authors."""
-        ...
-
-    def with_authors(self, names: Sequence[Sequence[str]]) -> Rows:
-        """Rows, ascending, of the papers among whose authors' names stand all words of a name."""
-        ...
-
-    def authors(self, rows: Rows) -> list[tuple[str, ...]]:
-        """The names of the authors of (n,) rows."""
-        ...
-
-
-@dataclass(frozen=True)
-class EncodedQuery:
-    """A query in all forms that papers are compared with."""
-
-    words: str | None = None
-    """The text whose words are searched for; None to search by vectors alone."""
-    vector: Vectors | None = None
-    """(dimension,) float32, unit length; None to search by words alone."""
-    tokens: tuple[WeightedTokens, ...] = ()
-    """The tokens of each text of the query; empty if tokens are not compared."""
-    encoder: LateInteraction | None = None
-    """The encoder that compares the tokens."""
+GROUPS = {
+    "words": ("bm25",),
+    "meaning": ("cosine",),
+    "query in paper": ("recall", "plain_recall", "missed", "exact", *SUPPORT),
+    "paper in query": ("precision", *SHARES),
+    "neighbours": ("neighbourhood",),
+    "title": ("title_cosine",),
+    "authors": ("author_match", "shared_authors", "shares_author"),
+    "age": ("age", "recent"),
+    "category": ("shared_categories",),
+}
+"""All signals, by what they tell, in the words of `--explain`."""
 
 
 @dataclass(frozen=True)
 class SignalTable:
-    """The signals of (n,) rows. A signal that was not computed has no column."""
+    """The signals of (n,) papers. A signal that was not computed has no column."""
 
-    rows: Rows
-    columns: dict[Signal, Column] = field(default_factory=dict)
-    """Each (n,); NaN where the signal of a row is not known."""
+    ids: list[str]
+    columns: dict[str, Column] = field(default_factory=dict)
+    """Each (n,); NaN where the signal of a paper is not known."""
 
     def take(self, order: NDArray[np.int64]) -> "SignalTable":
-        """The same rows in another order, or some of them."""
+        """The same papers in another order, or some of them."""
         columns = {name: column[order] for name, column in self.columns.items()}
-        return SignalTable(self.rows[order], columns)
+        return SignalTable([self.ids[place] for place in order.tolist()], columns)
 
 
-def token_match(query: EncodedQuery, papers: Papers, rows: Rows) -> Column:
-    """(n,) late-interaction scores of papers, the mean over the texts of the query; NaN if the
-    query has no tokens."""
-    if query.encoder is None or not query.tokens or not len(rows):
-        return np.full(len(rows), np.nan)
-    documents = papers.weighted_tokens(query.encoder, rows)
-    scores = [query.encoder.late_interaction_scores(text, documents) for text in query.tokens]
-    return np.asarray(np.mean(scores, axis=0), dtype=np.float64)
+def token_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -> dict[str, Column]:
+    """How papers compare with the query token by token, the mean over its texts; nothing if it has
+    no tokens."""
+    if query.encoder is None or not query.tokens:
+        return {}
+    documents = papers.weighted_tokens(query.encoder, ids)
+    comparisons = [compare(query.encoder, text, documents) for text in query.tokens]
+    mean = Comparison(
+        *(np.mean([each[place] for each in comparisons], axis=0) for place in range(7))
+    )
+    return {
+        "recall": mean.recall,
+        "precision": mean.precision,
+        "plain_recall": mean.plain_recall,
+        "missed": mean.missed,
+        "exact": mean.exact,
+        **dict(zip(SUPPORT, mean.support.T, strict=True)),
+        **dict(zip(SHARES, mean.shares.T, strict=True)),
+    }
+
+
+NEIGHBOURS = 8
+"""Neighbours of a candidate in the graph of `neighbourhood`."""
+
+RESTART = 0.6
+"""Probability that its walk begins anew at each step."""
+
+SHARPNESS = 8.0
+"""How much likelier it begins at a paper nearer to the query: as e to this times the cosine."""
+
+STEPS = 8
+"""After so many, what is left of the first distribution is .4⁸ = .0007."""
+
+
+def neighbourhood(vectors: Vectors, cosines: Column) -> Column:
+    """(n,) how often a random walk over the nearest neighbours among the candidates, which begins
+    anew at those nearest to the query, comes by a paper: 1 for the commonest. (Personalised
+    PageRank: Haveliwala 2002.)
+
+    Args:
+        vectors: (n, dimension) unit rows of the candidates.
+        cosines: (n,) with the query.
+    """
+    count = len(vectors)
+    if count < 2:
+        return np.ones(count)
+    likeness = (vectors @ vectors.T).astype(np.float64)
+    np.fill_diagonal(likeness, -1.0)
+    neighbours = min(NEIGHBOURS, count - 1)
+    nearest = np.argpartition(-likeness, neighbours - 1, axis=1)[:, :neighbours]
+    edges = np.zeros_like(likeness)
+    rows = np.arange(count)[:, None]
+    edges[rows, nearest] = np.maximum(likeness[rows, nearest], 0.0)
+    edges = np.maximum(edges, edges.T)
+    edges /= np.maximum(edges.sum(axis=1, keepdims=True), 1e-9)
+    start = np.exp(SHARPNESS * (cosines - cosines.max()))
+    start /= start.sum()
+    visits = start
+    for _ in range(STEPS):
+        visits = RESTART * start + (1 - RESTART) * (visits @ edges)
+    return np.asarray(visits / visits.max(), dtype=np.float64)
 
 
 FIRST_AUTHOR, OTHER_AUTHOR = 1.0, 0.9
 """What a match with a name counts, by the author's place in the list."""
 
 
-def author_match(
-    names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]], rows: Rows
-) -> Column:
+def author_match(names: "Sequence[AuthorName]", authors: Sequence[tuple[str, ...]]) -> Column:
     """(n,) how far the authors of papers are those that a query names, from 0 to 1: the mean over
     the names."""
     queries = [name.queries() for name in names]
-    column = np.zeros(len(rows))
+    column = np.zeros(len(authors))
     for place, paper_authors in enumerate(authors):
         lines = author_words(paper_authors)
         for name, orders in zip(names, queries, strict=True):
@@ -127,3 +131,71 @@ def author_match(
             if first is not None:
                 column[place] += name.certainty * (OTHER_AUTHOR if first else FIRST_AUTHOR)
     return column / max(len(names), 1)
+
+
+MOST_AUTHORS = 100
+"""Authors of a paper that are compared: of a larger collaboration, the first."""
+
+RECENT_YEARS = 2.0
+"""Years after which `recent` has fallen to 1/e."""
+
+
+def paper_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -> dict[str, Column]:
+    """What a paper that asks shares with others beside its text: authors, date, categories, and if
+    its encoder is at hand, how near the titles are. Of several that ask, the mean."""
+    candidates = papers.papers(ids)
+    each = [_signals_of(asking, candidates, papers, query) for asking in query.papers]
+    return {name: np.mean([columns[name] for columns in each], axis=0) for name in each[0]}
+
+
+def _signals_of(
+    asking: Paper, candidates: Sequence[Paper], papers: PaperIndex, query: EncodedQuery
+) -> dict[str, Column]:
+    shared = _shared_authors(asking, candidates, papers)
+    years = np.array(
+        [max(0, (asking.published - paper.published).days) / 365.25 for paper in candidates]
+    )
+    columns = {
+        "shared_authors": np.sqrt(shared),
+        "shares_author": (shared > 0).astype(np.float64),
+        "age": np.log1p(years),
+        "recent": np.exp(-years / RECENT_YEARS),
+        "shared_categories": np.array(
+            [_overlap(asking.categories, paper.categories) for paper in candidates]
+        ),
+    }
+    if query.encode is not None:
+        titles = query.encode([asking.title, *(paper.title for paper in candidates)])
+        columns["title_cosine"] = np.asarray(titles[1:] @ titles[0], dtype=np.float64)
+    return columns
+
+
+def author_keys(paper: Paper) -> dict[str, str]:
+    """A paper's authors by family name and first initial, each with the family name alone."""
+    keys = {}
+    for author in paper.authors[:MOST_AUTHORS]:
+        if not is_group(author):
+            name = split_name(author)
+            family = " ".join(name_words(name.surname))
+            given = name_words(name.given)
+            if family:
+                keys[f"{family}, {given[0][0] if given else ''}"] = family
+    return keys
+
+
+def _shared_authors(asking: Paper, candidates: Sequence[Paper], papers: PaperIndex) -> Column:
+    """(n,) how many authors papers have in common, each counting 1 over the logarithm of how many
+    papers have the name."""
+    ours = author_keys(asking)
+    weights = {
+        key: 1 / log(2 + papers.frequency(family, ("authors",))) for key, family in ours.items()
+    }
+    return np.array(
+        [sum(weights[key] for key in author_keys(paper) if key in weights) for paper in candidates],
+        dtype=np.float64,
+    )
+
+
+def _overlap(ours: Sequence[str], theirs: Sequence[str]) -> float:
+    """The categories that two papers share, as a part of all that they have."""
+    return len({*ours} & {*theirs}) / max(1, len({*ours} | {*theirs}))

@@ -14,6 +14,7 @@ from astrosearch.text.authors import (
     GROUP,
     GROUP_STEMS,
     INSTITUTION,
+    PARTICLES,
     bare_name,
     initials_from,
     is_bare_initials,
@@ -55,7 +56,7 @@ def split_authors(text: str) -> tuple[str, ...]:
     # Nine lists of ten are `Given Family, G. Family`: one look spares them all the others.
     head, joined, last = text.rpartition(" and ")
     plain = f"{head.removesuffix(',')}, {last}" if joined and "," not in last else text
-    if _ORDINARY.fullmatch(plain) and not _holds_odd_words(plain):
+    if _ORDINARY.fullmatch(plain) and not _holds_odd_words(plain) and "' t " not in plain:
         return tuple(plain.split(", "))
     names = _names(_cleaned_parts(text))
     persons = [name for name in names if name != ET_AL]
@@ -79,7 +80,18 @@ def agrees(names: Sequence[str], text: str) -> bool:
 
 
 def _is_bare(name: str) -> bool:
+    words = name.split()
+    if (
+        len(words) > 1
+        and not ("," in name or "~" in name)
+        and not is_suffix(words[-1])
+        and words[0].lower() not in _BEFORE_A_BARE_NAME
+    ):
+        return False  # the first word is a given name, or all are the name of a group
     return not split_name(name).given and not is_group(name)
+
+
+_BEFORE_A_BARE_NAME = PARTICLES | {"et"}
 
 
 def _cleaned_parts(text: str) -> list[_Part]:
@@ -93,7 +105,7 @@ def _cleaned_parts(text: str) -> list[_Part]:
 _WORD = r"(?:[^\W\d_]|['’-]|\.(?![^\W\d_]{2}))*"
 # The last word is a family name: not initials, not in capitals.
 _ORDINARY_NAME = (
-    rf"[A-ZÀ-Ž](?![A-ZÀ-Ž]){_WORD} (?:[^\W\d_]{_WORD} )*"
+    rf"[A-ZÀ-Ž](?![A-ZÀ-ÖØ-ÞĀ-Ž]){_WORD} (?:[^\W\d_]{_WORD} )*"
     r"[A-ZÀ-Ž](?:[^\W\d_]|['’-])*(?<=[a-zß-ž])"
 )
 _ORDINARY = re.compile(rf"{_ORDINARY_NAME}(?:, {_ORDINARY_NAME})*")

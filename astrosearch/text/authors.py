@@ -237,12 +237,23 @@ def without_particles(words: list[str]) -> tuple[str, str]:
     return " ".join(words[:first]), " ".join(words[first:])
 
 
+def plain_name(family: str, given: str, suffix: str) -> str:
+    """The stored form of a name for which one look is enough, as for nineteen of twenty; else
+    empty, and `name_from_parts` knows."""
+    if suffix or (given and " " in family):
+        return ""
+    name = f"{given} {family}" if given else family
+    return name if _PLAIN_NAME.fullmatch(name) else ""
+
+
 def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     """The stored form of a name of known parts; empty if there is nothing of it.
 
     >>> name_from_parts("Mac Lean", "Mordecai"), name_from_parts("Mac Lean Berg", "Mordecai")
     ('Mordecai Mac Lean', 'Mac Lean Berg, Mordecai')
     """
+    if plain := plain_name(family, given, suffix):
+        return plain
     family, given, suffix = (bare_name(part) for part in (family, given, suffix))
     natural = " ".join(filter(None, (given, family, suffix)))
     if is_group(family) or not (family and given) or is_et_al(natural):
@@ -254,6 +265,28 @@ def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     natural = display_name(listed)
     return natural if split_name(natural) == split_name(listed) else listed
 
+
+# Words with a capital, and initials, before a family name of one word: none of them a particle, a
+# suffix or a title, or anything of the name of a group.
+_NOT_PLAIN = "|".join(
+    word.title()
+    for word in (
+        *PARTICLES,
+        *OF_FAMILIES,
+        *SUFFIXES,
+        *"dr et for on others prof representing".split(),
+    )
+)
+_NOT_OF_GROUPS = "".join(("(?!", "|".join(re.escape(stem.title()) for stem in GROUP_STEMS), ")"))
+_CAPITAL, _SMALL = "[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]"
+_PLAIN_WORD = (
+    rf"(?:Ma?c|[DO]')?{_NOT_OF_GROUPS}{_CAPITAL}{_SMALL}+"
+    rf"(?:-{_NOT_OF_GROUPS}{_CAPITAL}{_SMALL}+)*"
+)
+_PLAIN_NAME = re.compile(
+    rf"(?:(?!(?:{_NOT_PLAIN})[ .])(?:{_PLAIN_WORD}|{_CAPITAL}(?:\.(?:-?{_CAPITAL}\.)*)?) )+"
+    rf"(?!(?:{_NOT_PLAIN})$){_PLAIN_WORD}"
+)
 
 # --- texts of names ---
 
@@ -269,6 +302,8 @@ _TEX = re.compile(r"\\[^A-Za-z\s]|\\[A-Za-z]+\s*|[{}]")
 
 def tidy(text: str) -> str:
     """A text of one line, its HTML entities read, without control and invisible characters."""
+    if text.isascii() and text.isprintable() and "&" not in text and "  " not in text:
+        return text.strip()
     for _ in range(2):  # &amp;#039;
         if "&" in text:
             text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)

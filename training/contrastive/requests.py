@@ -52,7 +52,7 @@ def read_requests(
     places: dict[str, str] = {}
     held_out = unknown = 0
     for path in paths:
-        for place, paper_id, texts in _lines(path):
+        for place, paper_id, texts in request_lines(path):
             if paper_id in places:
                 raise InputError(f"{place}: {paper_id} has its requests in {places[paper_id]}")
             places[paper_id] = place
@@ -79,7 +79,7 @@ def digest(requests: Sequence[Request]) -> str:
     return hashlib.sha256(orjson.dumps(texts)).hexdigest()
 
 
-def _lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
+def request_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Place, paper and requests of each line."""
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if not line.strip():

@@ -12,6 +12,8 @@ from astrosearch.cli.options import (
     count_option,
     filter_options,
     index_option,
+    key_option,
+    library_options,
     mode_option,
     sort_option,
 )
@@ -23,6 +25,8 @@ from astrosearch.cli.options import (
 @sort_option
 @count_option("How many papers an answer has.", default=50)
 @filter_options
+@library_options
+@key_option
 @click.option(
     "--theme",
     type=click.Choice(["auto", "dark", "light"]),

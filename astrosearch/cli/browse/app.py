@@ -42,12 +42,14 @@ from astrosearch.cli.browse.widgets import (
 )
 from astrosearch.cli.errors import ending
 from astrosearch.corpus.filters import Filters
+from astrosearch.errors import NothingFound
 from astrosearch.report import SILENT, Reporter
 
 if TYPE_CHECKING:
     from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer, Hit
     from astrosearch.search.searcher import Mode, Searcher
+    from astrosearch.text.bibtex import KeyStyle
 
 TABS = {"answer": "Answer", "similar": "Similar", "marks": "Marked", "history": "History"}
 
@@ -118,6 +120,9 @@ class Browser(App[int]):
         mode: "Mode" = "hybrid",
         sort: str = "match",
         light: bool = False,
+        within: str | None = None,
+        beyond: str | None = None,
+        key: "KeyStyle | None" = None,
         reporter: Reporter = SILENT,
         **filters: Any,
     ) -> None:
@@ -125,7 +130,9 @@ class Browser(App[int]):
         Args:
             index: the name of an index that exists.
             text: the first question.
+            within, beyond: which papers of the library, as `Question` has them.
             light: whether the terminal is.
+            key: how BibTeX entries are called.
             filters: the fields of `Filters`.
         """
         has_few_colours = _has_few_colours()  # before textual takes NO_COLOR from the environment
@@ -140,9 +147,10 @@ class Browser(App[int]):
         """By identifier, in the order in which they were marked."""
         self.has_unsaved_marks = False
         self._index = index
+        self._key = key
         self._reporter = reporter
         self._searcher: Searcher | None = None
-        self._question = Question(text, k, Filters(**filters), mode, sort)
+        self._question = Question(text, k, Filters(**filters), mode, sort, within, beyond)
         self._asked: Question | None = None
         """The question whose answer is shown, or being sought."""
         self._waiting: Question | None = None
@@ -187,7 +195,7 @@ class Browser(App[int]):
             Thread(target=_watch_terminal, daemon=True).start()
         self._questions = [line for line in history.earlier() if not line.startswith("/")]
         self._show_history()
-        await self._main.query_one(Chips).show(self._question.filters)
+        await self._main.query_one(Chips).show(self._question)
         field = self._main.query_one(QuestionField)
         field.cursor_position = len(field.value)
         self.show_status(f"Opening index {self._index} …")
@@ -386,14 +394,17 @@ class Browser(App[int]):
         self._show_paper()
 
     async def on_chip_removed(self, event: Chip.Removed) -> None:
-        await self._set_filters(without(self._question.filters, event.names))
+        await self._narrow(without(self._question, event.names))
         self._list().focus()
 
     async def _set_filters(self, filters: Filters | None) -> None:
-        if filters is None:
-            return
-        self._question = replace(self._question, filters=filters)
-        await self._main.query_one(Chips).show(filters)
+        if filters is not None:
+            await self._narrow(replace(self._question, filters=filters))
+
+    async def _narrow(self, question: Question) -> None:
+        """Ask the same of other papers."""
+        self._question = question
+        await self._main.query_one(Chips).show(question)
         self.action_tab("answer")
         self._ask()
 
@@ -429,7 +440,7 @@ class Browser(App[int]):
         self.push_screen(FilterDialog(self._question.filters), self._set_filters)
 
     async def action_clear_filters(self) -> None:
-        await self._set_filters(Filters())
+        await self._narrow(replace(self._question, filters=Filters(), within=None, beyond=None))
 
     def action_sort(self) -> None:
         sort = "date" if self._question.sort == "match" else "match"
@@ -520,7 +531,7 @@ class Browser(App[int]):
                 self.show_status(f"{papers_counted(len(papers))} written to {file}")
 
         if papers:
-            self.push_screen(ExportDialog(papers), tell)
+            self.push_screen(ExportDialog(papers, self._key), tell)
 
     def action_copy(self) -> None:
         from astrosearch.cli.browse.dialogs import COPIES, CopyDialog, papers_counted
@@ -530,7 +541,11 @@ class Browser(App[int]):
         def copy(key: str | None) -> None:
             if key is not None:
                 part, name = COPIES[key]
-                self.copy_to_clipboard(actions.part(papers, part))
+                try:
+                    self.copy_to_clipboard(actions.part(papers, part, self._key))
+                except NothingFound as error:
+                    self.show_status(str(error), is_warning=True)
+                    return
                 self.show_status(f"{name} of {papers_counted(len(papers))} copied")
 
         if papers:
@@ -538,14 +553,19 @@ class Browser(App[int]):
 
     def action_open(self) -> None:
         if hit := self._current():
-            self._open_page(hit.paper.url)
+            self._open_page(partial(actions.address, hit.paper))
 
     def action_open_pdf(self) -> None:
         if hit := self._current():
-            self._open_page(actions.pdf_address(hit.paper))
+            self._open_page(partial(actions.pdf_address, hit.paper))
 
     @work(group="page")
-    async def _open_page(self, address: str) -> None:
+    async def _open_page(self, address_of: Callable[[], str]) -> None:
+        try:
+            address = address_of()
+        except NothingFound as error:
+            self.show_status(str(error), is_warning=True)
+            return
         if actions.browser_takes_terminal():
             # Not in a thread: the terminal is the browser's until it ends.
             try:

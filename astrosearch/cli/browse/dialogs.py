@@ -28,6 +28,7 @@ from astrosearch.errors import AstrosearchError
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
     from astrosearch.papers import Paper
+    from astrosearch.text.bibtex import KeyStyle
 
 Result = TypeVar("Result")
 
@@ -134,9 +135,10 @@ class CopyDialog(Dialog[str]):
 class ExportDialog(Dialog[str]):
     """Writes papers to a file; gives its name."""
 
-    def __init__(self, papers: "Sequence[Paper]") -> None:
+    def __init__(self, papers: "Sequence[Paper]", key: "KeyStyle | None") -> None:
         super().__init__()
         self._papers = papers
+        self._key = key
         self._agreed: Path | None = None
         """A file that exists and may be replaced."""
 
@@ -156,7 +158,7 @@ class ExportDialog(Dialog[str]):
             self._say(f"{file} exists: Enter again replaces it")
             return
         try:
-            notes = actions.export(self._papers, file)
+            notes = actions.export(self._papers, file, self._key)
         except AstrosearchError as error:
             self._say(str(error))
             return

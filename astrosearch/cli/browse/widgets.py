@@ -21,7 +21,6 @@ from astrosearch.text.analysis import STOP_WORDS, analyze
 if TYPE_CHECKING:
     from textual.events import Click
 
-    from astrosearch.corpus.filters import Filters
     from astrosearch.search.hits import Hit
 
 _WORD = re.compile(r"[^\W_]+")
@@ -125,12 +124,13 @@ class PaperView(VerticalScroll):
 def _page(hit: "Hit", words: frozenset[str], *, explains: bool) -> Content:
     paper = hit.paper
     known = dict(paper_facts(paper))
-    address = known.pop("url")
+    address = known.pop("url", "")
     lines = [_with_words(readable(paper.title), words, "bold"), Content("")]
     if authors := known.pop("authors", ""):
         lines.append(Content(authors))
     lines.append(Content.styled(" · ".join(known.values()), "dim"))
-    lines.append(Content.styled(address, Style(dim=True, link=address)))
+    if address:
+        lines.append(Content.styled(address, Style(dim=True, link=address)))
     if explains:
         lines += [Content(""), Content.styled("What gave it its place", "bold")]
         lines += [
@@ -195,7 +195,7 @@ class Chip(Static, can_focus=True):
     def __init__(self, text: str, names: tuple[str, ...]) -> None:
         """
         Args:
-            names: the fields of `Filters` that it stands for.
+            names: the fields of a question or its filters that it stands for.
         """
         super().__init__(f"{text} ×", markup=False)
         self._names = names
@@ -211,15 +211,16 @@ class Chip(Static, can_focus=True):
 class Chips(HorizontalGroup):
     """The filters that hold."""
 
-    async def show(self, filters: "Filters") -> None:
-        chips = [Chip(text, names) for text, names in chips_of(filters)]
+    async def show(self, question: "actions.Question") -> None:
+        chips = [Chip(text, names) for text, names in chips_of(question)]
         await self.remove_children()
         await self.mount_all(chips)
         self.set_class(bool(chips), "-some")
 
 
-def chips_of(filters: "Filters") -> list[tuple[str, tuple[str, ...]]]:
-    """The texts of chips, and the fields of `Filters` that each stands for."""
+def chips_of(question: "actions.Question") -> list[tuple[str, tuple[str, ...]]]:
+    """The texts of chips, and the fields of the question or its filters that each stands for."""
+    filters = question.filters
     chips: list[tuple[str, tuple[str, ...]]] = []
     since, until = filters.since, filters.until
     if since or until:
@@ -230,6 +231,10 @@ def chips_of(filters: "Filters") -> list[tuple[str, tuple[str, ...]]]:
     for name in ("category", "author"):
         if value := getattr(filters, name):
             chips.append((value, (name,)))
+    if question.within:
+        chips.append((f"in {question.within}", ("within",)))
+    if question.beyond:
+        chips.append((f"not in {question.beyond}", ("beyond",)))
     return chips
 
 
@@ -238,5 +243,10 @@ def _day(day: str, edge: str) -> str:
     return day.removesuffix(edge)
 
 
-def without(filters: "Filters", names: Sequence[str]) -> "Filters":
-    return replace(filters, **dict.fromkeys(names))
+def without(question: "actions.Question", names: Sequence[str]) -> "actions.Question":
+    """A question without some of its filters."""
+    if "within" in names:
+        return replace(question, within=None)
+    if "beyond" in names:
+        return replace(question, beyond=None)
+    return replace(question, filters=replace(question.filters, **dict.fromkeys(names)))

@@ -78,7 +78,7 @@ def write_pair(pair: PairComparison, *, as_json: bool) -> None:
     """Print the figures of each encoder for two papers or texts, the verdict, and the nearest
     sentences."""
     if as_json:
-        _write_json(_pair_record(pair))
+        _write_json(pair.as_record())
         return
     console = terminal.stdout()
     if console.is_terminal:
@@ -90,32 +90,6 @@ def write_pair(pair: PairComparison, *, as_json: bool) -> None:
     for closest in pair.closest:
         fields = [f"{closest.cosine:.4f}", _readable(closest.first), _readable(closest.second)]
         terminal.write("\t".join(fields))
-
-
-def _pair_record(pair: PairComparison) -> dict[str, Any]:
-    if pair.papers:
-        names = [f"{paper.id}  {one_line(paper.title)}" for paper in pair.papers]
-    else:
-        names = [f"“{text}”" for text in pair.texts]
-    return {
-        "pair": names,
-        "encoders": [
-            {
-                "encoder": view.encoder,
-                "cosine": round(view.cosine, 4),
-                "percentile": round(view.percentile, 2),
-                "ranks": view.ranks,
-                "shared_neighbours": view.shared,
-                "among": view.papers,
-            }
-            for view in pair.views
-        ],
-        "verdict": verdict(pair.views),
-        "sentences": [
-            {"one": closest.first, "other": closest.second, "cosine": round(closest.cosine, 4)}
-            for closest in pair.closest
-        ],
-    }
 
 
 def _view_fields(view: PairView) -> list[str]:
@@ -198,7 +172,7 @@ def ordinal(number: int) -> str:
 def write_several(several: SeveralComparison, *, as_json: bool) -> None:
     """Print the cosines of several papers, and their percentiles, under each encoder."""
     if as_json:
-        _write_json(_several_record(several))
+        _write_json(several.as_record())
         return
     console = terminal.stdout()
     if console.is_terminal:
@@ -209,20 +183,6 @@ def write_several(several: SeveralComparison, *, as_json: bool) -> None:
             for j, second in enumerate(several.papers[i + 1 :], start=i + 1):
                 numbers = [f"{matrix.cosines[i, j]:.4f}", f"{matrix.percentiles[i, j]:.2f}"]
                 terminal.write("\t".join([matrix.encoder, first.id, second.id, *numbers]))
-
-
-def _several_record(several: SeveralComparison) -> dict[str, Any]:
-    return {
-        "papers": [{"id": paper.id, "title": paper.title} for paper in several.papers],
-        "encoders": [
-            {
-                "encoder": matrix.encoder,
-                "cosines": matrix.cosines.round(4).tolist(),
-                "percentiles": matrix.percentiles.round(2).tolist(),
-            }
-            for matrix in several.matrices
-        ],
-    }
 
 
 _SHADES = ((99, "bold green"), (95, "green"), (75, "yellow"), (0, "dim"))

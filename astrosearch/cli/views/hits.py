@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.text.authors import display_name, family_name
@@ -74,14 +75,29 @@ def write_hits(
             write_papers([hit.paper for hit in hits], format=format, key=key)
         case _ if on_terminal():
             console = Console()
+            columns = read_config().columns or FIELDS
             console.print(
-                hits_table(hits, abstracts=abstracts, width=console.width, explain=explain)
+                hits_table(
+                    hits,
+                    abstracts=abstracts,
+                    width=console.width,
+                    explain=explain,
+                    columns=columns,
+                )
             )
         case _:
             for hit in hits:
                 write("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
+    if explain and format == "table" and any(hit.contributions for hit in hits):
+        notify(HOW_TO_READ)
     for line in footer:
         notify(line)
+
+
+HOW_TO_READ = (
+    "match: the chance that the paper is relevant, in percent. It grows with the sum of the signed "
+    "numbers: what meaning, words and so on add, compared with an average candidate"
+)
 
 
 def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
@@ -143,7 +159,10 @@ def _as_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> tuple[str, li
     """Entries, and what their user has to mend."""
     from astrosearch.text import bibtex
 
-    entries = bibtex.entries(papers, key or "bibcode")
+    preprints = [paper for paper in papers if paper.is_preprint]
+    entries = bibtex.entries(preprints, key or "bibcode")
+    if len(preprints) < len(papers):
+        entries = _with_own_entries(papers, dict(zip(preprints, entries, strict=True)))
     notes = []
     nameless = sum(not paper.authors for paper in papers)
     if nameless:
@@ -157,6 +176,14 @@ def _as_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> tuple[str, li
     return "\n\n".join(entries), notes
 
 
+def _with_own_entries(papers: Sequence[Paper], entries: dict[Paper, str]) -> list[str]:
+    """The entries of papers, those of the library that are not preprints as it has them."""
+    from astrosearch.library.store import Library
+
+    own = {paper.key: paper.entry.raw for paper in Library.read().papers}
+    return [entries.get(paper) or own[paper.id] for paper in papers]
+
+
 def _entries(count: int, number: int) -> str:
     """`10 entries has`, where `number` of them have something."""
     return f"{count:,} {'entry' if count == 1 else 'entries'} {'has' if number == 1 else 'have'}"
@@ -167,7 +194,14 @@ def write_paper(paper: Paper, *, format: str) -> None:
     write_papers([paper], format=format)
 
 
-def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: bool = False) -> Table:
+def hits_table(
+    hits: Sequence[Hit],
+    *,
+    abstracts: bool,
+    width: int,
+    explain: bool = False,
+    columns: Sequence[str] = FIELDS,
+) -> Table:
     """The table of an answer for a terminal of `width` columns.
 
     Where there is room, a fact has a column. On a narrow terminal, and always where abstracts are
@@ -180,12 +214,13 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
 
     Args:
         explain: the signals behind the order too, and the ranks by meaning and by words.
+        columns: what a wide table has of each paper, of `config.FIELDS`, in order.
     """
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
     # Columns of a given width are laid out once, others twice: half of what a table takes.
-    in_blocks = abstracts or width < WIDE
+    in_blocks = abstracts or width < WIDE or (explain and any(hit.contributions for hit in hits))
     measures = [_measures(hit, explain=explain and not in_blocks) for hit in hits]
     styles = {"#": "dim", "match": "green"}
     room = width - 3
@@ -201,15 +236,18 @@ def hits_table(hits: Sequence[Hit], *, abstracts: bool, width: int, explain: boo
             table.add_row(*fields.values(), _block(hit, abstracts=abstracts, explain=explain))
         return table
     rows = [_columns(hit.paper) for hit in hits]
-    for head, widest in zip(_HEADS, _widths(rows, room), strict=True):
-        style = "dim" if head == "categories" else ""
-        table.add_column(head, width=widest, overflow="fold", style=style)
+    widths = _widths(rows, room)
+    places = [FIELDS.index(name) for name in columns]
+    for place in places:
+        style = "dim" if FIELDS[place] == "categories" else ""
+        table.add_column(_HEADS[place], width=widths[place], overflow="fold", style=style)
     for fields, row in zip(measures, rows, strict=True):
-        table.add_row(*fields.values(), *row)
+        table.add_row(*fields.values(), *(row[place] for place in places))
     return table
 
 
 _HEADS = ("id", "year", "first author", "title", "categories")
+"""Of `FIELDS`."""
 _LONGEST_AUTHOR = 24
 """Columns; a longer name is wrapped."""
 
@@ -256,6 +294,7 @@ def explanation(hit: Hit) -> dict[str, str]:
         **author,
         "by meaning": f"{hit.dense_rank or ''}",
         "by words": f"{hit.lexical_rank or ''}",
+        **{name: f"{value:+.1f}" for name, value in hit.contributions.items()},
     }
 
 
@@ -348,12 +387,14 @@ def paper_facts(paper: Paper) -> list[tuple[str, str]]:
 
 def _signals_line(hit: Hit) -> str:
     """`score 0.978 · cosine 0.478 (#1) · BM25 29.3 (#4) · tokens 0.665`: the ranks are those by
-    meaning and by words."""
+    meaning and by words. Under it, what each group of signals gave: `meaning +2.1 · words -0.3`."""
     numbers = explanation(hit)
     for name, rank in (("cosine", "by meaning"), ("BM25", "by words")):
         if place := numbers.pop(rank):
             numbers[name] += f" (#{place})"
-    return " · ".join(f"{name} {value}" for name, value in numbers.items() if value)
+    gave = [f"{name} {numbers.pop(name)}" for name in hit.contributions]
+    signals = " · ".join(f"{name} {value}" for name, value in numbers.items() if value)
+    return "\n".join([signals, *([" · ".join(gave)] if gave else [])])
 
 
 def _signal(value: float | None, digits: int = 3) -> str:
@@ -396,6 +437,10 @@ def _as_csv(records: Sequence[dict[str, Any]]) -> str:
             "authors": "; ".join(record["authors"]),
             "categories": " ".join(record["categories"]),
         }
+        if "contributions" in record:
+            flat["contributions"] = "; ".join(
+                f"{name} {value:+.2f}" for name, value in record["contributions"].items()
+            )
         writer.writerow(
             {
                 name: one_line(value) if isinstance(value, str) else value

@@ -1,0 +1,256 @@
+"""`astrosearch save`, `run`, `searches` and `forget`: searches under a name."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.console import Terminal, notify, write
+from astrosearch.cli.options import (
+    FORMATS,
+    answer_options,
+    consent_option,
+    filter_options,
+    format_option,
+    index_option,
+    library_options,
+    mode_option,
+    sort_option,
+    was_given,
+)
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from astrosearch.library.searches import SavedSearch
+    from astrosearch.search.hits import Answer
+
+PARAMETERS = {
+    "index": "index_name",
+    "count": "k",
+    "format": "output",
+    "in": "within",
+    "not-in": "beyond",
+    **{
+        name: name for name in "mode sort key author category since until abstracts explain".split()
+    },
+}
+"""Options of a search as the file calls them, and the parameters of `query` that they are."""
+
+
+def _complete_search(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """The names of searches that a shell offers at the Tab key."""
+    from click.shell_completion import CompletionItem
+
+    from astrosearch.errors import AstrosearchError
+    from astrosearch.library.searches import read_searches
+
+    try:
+        searches, _ = read_searches()
+    except AstrosearchError:
+        return []
+    return [CompletionItem(name) for name in searches if name.startswith(incomplete)]
+
+
+@click.command()
+@click.argument("name")
+@click.argument("text", nargs=-1)
+@click.option("--force", is_flag=True, help="Replace a search of this name.")
+@mode_option
+@sort_option
+@answer_options
+@filter_options
+@library_options
+@index_option
+def save(name: str, text: tuple[str, ...], force: bool, **options: Any) -> None:
+    """Save a search under NAME, with its options.
+
+    Whatever `astrosearch query` takes can be saved. The file searches.toml in the folder of the
+    library has all searches; you may edit it.
+
+    \b
+    astrosearch save jets "relativistic jets" --category astro-ph.HE
+    astrosearch run jets
+    """
+    from astrosearch.library.searches import SavedSearch, save_search
+
+    given = {
+        name: options[parameter]
+        for name, parameter in PARAMETERS.items()
+        if was_given(parameter) and options[parameter] is not None
+    }
+    save_search(SavedSearch(name, " ".join(" ".join(text).split()), given), force=force)
+    notify(f"Saved. To run it: astrosearch run {name}")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=_complete_search)
+@click.option("--all", "every", is_flag=True, help="Run all saved searches.")
+@click.option("--new", is_flag=True, help="Show only what came since the last run.")
+@click.option("-k", "--count", "k", type=click.IntRange(min=1), help="How many papers to show.")
+@format_option(*FORMATS, "atom", help="By default as the search says.")
+@consent_option
+@index_option
+def run(
+    names: tuple[str, ...],
+    every: bool,
+    new: bool,
+    k: int | None,
+    output: str,
+    yes: bool,
+    index_name: str | None,
+) -> None:
+    """Run saved searches.
+
+    With --new, a paper is shown that came since the search was last run, and is among the best of
+    a thousand papers for it; at first, papers of the last week are new.
+
+    \b
+    astrosearch run jets
+    astrosearch run --all --new --format atom > alerts.xml
+    """
+    from astrosearch.cli import console
+    from astrosearch.errors import NothingFound
+    from astrosearch.library.searches import find_search, read_searches
+    from astrosearch.search.searcher import open_index
+
+    if every == bool(names):
+        raise click.UsageError("name a search, or give --all")
+    if every:
+        searches, problems = read_searches()
+        for problem in problems:
+            notify(problem)
+        if not searches:
+            raise NothingFound("there is no saved search; save one: astrosearch save NAME TEXT")
+        chosen = list(searches.values())
+    else:
+        chosen = [find_search(name) for name in dict.fromkeys(names)]
+    results: list[tuple[SavedSearch, Answer, str]] = []
+    for search in chosen:
+        index = index_name if was_given("index_name") else search.options.get("index", index_name)
+        with open_index(index, reporter=Terminal(yes=yes)) as searcher:
+            answer = search.answer(searcher, new=new, count=k)
+            results.append((search, answer, searcher.name))
+            if not answer.hits:
+                notify(f"{search.name}: nothing {'new' if new else 'found'}")
+    found = [result for result in results if result[1].hits]
+    if found:
+        _write(found, output if was_given("output") else None, several=len(chosen) > 1)
+        console.flush()
+    for search, _, index in results:
+        with open_index(index) as searcher:
+            search.seen(index).mark(searcher)
+    if not found:
+        raise NothingFound("no search found anything" + (" new" if new else ""))
+
+
+def _write(
+    results: "list[tuple[SavedSearch, Answer, str]]", output: str | None, *, several: bool
+) -> None:
+    from astrosearch.cli.query import AnswerStyle, in_order, write_answer
+    from astrosearch.cli.views.digest import atom
+    from astrosearch.cli.views.hits import as_json
+
+    if output == "atom":
+        reasons: dict[str, list[str]] = {}
+        papers = {}
+        for search, answer, _ in results:
+            for hit in answer.hits:
+                papers[hit.paper.id] = hit.paper
+                reasons.setdefault(hit.paper.id, []).append(f"search: {search.name}")
+        names = ", ".join(search.name for search, *_ in results)
+        entries = [(paper, reasons[paper_id]) for paper_id, paper in papers.items()]
+        name = "searches" if several else f"search:{results[0][0].name}"
+        write(atom(f"Searches: {names}", name, entries))
+        return
+    if several and output in ("json", "jsonl"):
+        records = [
+            {"search": search.name, "query": search.query, "index": index, **answer.as_record()}
+            for search, answer, index in results
+        ]
+        if output == "json":
+            write(as_json(records, indent=True))
+        else:
+            for record in records:
+                write(as_json(record))
+        return
+    for search, answer, index in results:
+        options = search.options
+        style = AnswerStyle(
+            output or options.get("format", "table"),
+            options.get("abstracts", False),
+            options.get("explain", False),
+            options.get("key"),
+        )
+        for note in answer.notes:
+            notify(note)
+        if several:
+            notify(f"{search.name}: {search.query}")
+        ordered = in_order(answer, options.get("sort", "match"))
+        write_answer(ordered, style, query=search.query, index=index)
+
+
+@click.command()
+@format_option("table", "json", "jsonl")
+def searches(output: str) -> None:
+    """List the saved searches.
+
+    \b
+    astrosearch searches
+    """
+    from astrosearch.cli.views.hits import as_json
+    from astrosearch.cli.views.tables import write_table
+    from astrosearch.errors import NothingFound
+    from astrosearch.library.searches import read_searches
+
+    saved, problems = read_searches()
+    for problem in problems:
+        notify(problem)
+    if not saved:
+        raise NothingFound("there is no saved search; save one: astrosearch save NAME TEXT")
+    records = [
+        {"name": search.name, "query": search.query, "options": _plain(search.options)}
+        for search in saved.values()
+    ]
+    if output == "json":
+        write(as_json(records, indent=True))
+    elif output == "jsonl":
+        for record in records:
+            write(as_json(record))
+    else:
+        rows = [
+            (
+                search.name,
+                " ".join(f"{name}={value}" for name, value in _plain(search.options).items()),
+                search.query,
+            )
+            for search in saved.values()
+        ]
+        write_table(("search", "options", "query"), rows)
+
+
+def _plain(options: Any) -> dict[str, object]:
+    from datetime import date
+
+    return {
+        name: value.isoformat() if isinstance(value, date) else value
+        for name, value in options.items()
+    }
+
+
+@click.command()
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_search
+)
+def forget(names: tuple[str, ...]) -> None:
+    """Delete saved searches.
+
+    \b
+    astrosearch forget jets
+    """
+    from astrosearch.library.searches import forget_search
+
+    for name in dict.fromkeys(names):
+        forget_search(name)
+        notify(f"Forgot {name}")

@@ -1,0 +1,227 @@
+"""The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.corpus.filters import Filters
+from astrosearch.encoders.base import LateInteraction, WeightedTokens
+from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.errors import NothingFound
+from astrosearch.index.match_strength import match_strength
+from astrosearch.index.reader import Index
+from astrosearch.papers import Paper
+from astrosearch.search.conditions import (
+    AllOf,
+    Among,
+    AnyOf,
+    BearsName,
+    Condition,
+    Excluded,
+    RequiredPhrase,
+)
+from astrosearch.search.paper_index import EVERYTHING, Column, Found, Scope
+
+if TYPE_CHECKING:
+    from astrosearch.search.identifiers import Identifier
+
+Rows = NDArray[np.int64]
+
+TIES = 8
+"""Extra papers that a search gets, to order equal vectors by their rows."""
+
+
+class LocalIndex:
+    """A snapshot's papers, for one query: what was read of a paper is kept."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._row_of: dict[str, int] = {}
+        self._papers: dict[str, Paper] = {}
+        self._allowed: dict[Scope, Rows | None] = {}
+
+    def __len__(self) -> int:
+        """The number of papers."""
+        return len(self._index)
+
+    @property
+    def background(self) -> float:
+        return self._index.manifest.background.mean or 0.0
+
+    def find(self, identifier: "Identifier") -> str | None:
+        """The id of a paper; None if no paper is known to have that DOI or bibcode.
+
+        Raises:
+            NothingFound: if an arXiv identifier is not in the index.
+        """
+        corpus = self._index.corpus
+        if identifier.arxiv_id:
+            try:
+                row: int | None = corpus.row_of(identifier.arxiv_id)
+            except NothingFound as error:
+                raise NothingFound(f"{identifier}, but {error}") from None
+        elif identifier.kind == "DOI":
+            row = corpus.row_of_doi(identifier.text)
+        else:
+            from astrosearch.text.bibcode import parse_bibcode
+
+            code = parse_bibcode(identifier.text)
+            row = None if code is None else corpus.row_of_bibcode(code)
+        return None if row is None else self._ids(np.array([row]))[0]
+
+    def require(self, paper_id: str) -> None:
+        """
+        Raises:
+            NothingFound: if the paper is not in the index; it names those spelled much like it.
+        """
+        self._row_of[paper_id] = self._index.corpus.row_of(paper_id)
+
+    def in_order(self, ids: Sequence[str]) -> list[str]:
+        rows = self._rows(ids)
+        return [ids[place] for place in np.unique(rows, return_index=True)[1].tolist()]
+
+    def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
+        without = len(scope.without)
+        # A few more than k, so that ties at the cut are in the order of rows too.
+        [scores], [rows] = self._index.search(
+            vector[None], k + without + TIES, self._rows_of(scope.conditions)
+        )
+        order = np.lexsort((rows, -scores))
+        return self._found(scores[order], rows[order], k, scope)
+
+    def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
+        without = len(scope.without)
+        scores, rows = self._index.lexical.search(
+            text, k + without, self._rows_of(scope.conditions)
+        )
+        return self._found(scores, rows, k, scope)
+
+    def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
+        """The `k` newest papers by the day of their first version, newest first."""
+        return self._ids(self._index.corpus.newest(k, self._rows_of(scope.conditions)))
+
+    def count(self, scope: Scope) -> int:
+        """How many papers may be found."""
+        rows = self._rows_of(scope.conditions)
+        return len(self) if rows is None else len(rows)
+
+    def span(self) -> tuple[str, str]:
+        """Days of the first and the last paper, YYYY-MM-DD."""
+        return self._index.corpus.span()
+
+    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
+        lexical, rows = self._index.lexical, self._rows(ids)
+        scores = lexical.scores(text, rows, fields) if fields else lexical.scores(text, rows)
+        return scores.astype(np.float64)
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        return unit_rows(self._index.vectors[self._rows(ids)])
+
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
+        bags = self._index.tokens.bags(self._rows(ids))
+        missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
+        if missing:
+            text_of = self._index.manifest.encoder.text_of
+            texts = [text_of(paper) for paper in self.papers([ids[place] for place in missing])]
+            for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
+                bags[place] = bag
+        return encoder.weigh(bags)
+
+    def papers(self, ids: Sequence[str]) -> list[Paper]:
+        missing = [paper_id for paper_id in ids if paper_id not in self._papers]
+        if missing:
+            papers = self._index.corpus.papers(self._rows(missing).tolist())
+            self._papers |= zip(missing, papers, strict=True)
+        return [self._papers[paper_id] for paper_id in ids]
+
+    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
+        return [paper.authors for paper in self.papers(ids)]
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        return self._index.lexical.frequency(word, fields)
+
+    def knows(self, text: str) -> bool:
+        """Whether a paper has a word of a text, function words aside if it has others.
+
+        Raises:
+            IndexDamaged: if the words cannot be read.
+        """
+        return self._index.lexical.knows(text)
+
+    def is_weak(self, text: str) -> bool:
+        """Whether the papers hold less of a text than all but the oddest random questions have
+        (`index.match_strength`); False in an index without a threshold."""
+        threshold = self._index.manifest.weak_match
+        if threshold is None:
+            return False
+        strength = match_strength(self._index.lexical, text)
+        return strength is not None and strength < threshold
+
+    def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
+        """The first `k` that may be found."""
+        ids = self._ids(rows)
+        if scope.without:
+            kept = [place for place, paper_id in enumerate(ids) if paper_id not in scope.without]
+            ids, scores = [ids[place] for place in kept], scores[kept]
+        return Found(ids[:k], scores[:k].astype(np.float64))
+
+    def _ids(self, rows: Rows) -> list[str]:
+        ids = self._index.corpus.ids_of(rows.tolist())
+        self._row_of |= zip(ids, rows.tolist(), strict=True)
+        return ids
+
+    def _rows(self, ids: Sequence[str]) -> Rows:
+        unknown = [paper_id for paper_id in ids if paper_id not in self._row_of]
+        if unknown:
+            self._row_of |= self._index.corpus.rows_of(unknown)
+        return np.array([self._row_of[paper_id] for paper_id in ids], dtype=np.int64)
+
+    def _rows_in_index(self, ids: Collection[str]) -> Rows:
+        """Rows, ascending, of those papers that the index has."""
+        return np.sort(np.array(list(self._index.corpus.rows_of(ids).values()), dtype=np.int64))
+
+    def _rows_of(self, conditions: Sequence[Condition]) -> Rows | None:
+        """Rows, ascending, of the papers that meet all conditions; None for all."""
+        key = Scope(tuple(conditions))
+        if key not in self._allowed:
+            self._allowed[key] = self._meeting_all(conditions)
+        return self._allowed[key]
+
+    def _meeting_all(self, conditions: Sequence[Condition]) -> Rows | None:
+        allowed: Rows | None = None
+        for condition in conditions:
+            rows = self._meeting(condition)
+            if rows is not None:
+                # Without `assume_unique` it imports numpy.ma: 9 ms of a cold query.
+                allowed = (
+                    rows if allowed is None else np.intersect1d(allowed, rows, assume_unique=True)
+                )
+        return allowed
+
+    def _meeting(self, condition: Condition) -> Rows | None:
+        match condition:
+            case RequiredPhrase(words, fields):
+                return self._index.lexical.rows_matching_phrase(words, fields)
+            case BearsName(names):
+                return self._index.lexical.rows_with_authors(names)
+            case Filters():
+                return self._index.corpus.rows_matching(condition)
+            case Among(within, beyond):
+                allowed = None if within is None else self._rows_in_index(within)
+                if not beyond:
+                    return allowed
+                allowed = self._index.rows if allowed is None else allowed
+                return np.setdiff1d(allowed, self._rows_in_index(beyond), assume_unique=True)
+            case Excluded(excluded):
+                rows = self._meeting(excluded)
+                rows = self._index.rows if rows is None else rows
+                return np.setdiff1d(self._index.rows, rows, assume_unique=True)
+            case AllOf(conditions):
+                return self._meeting_all(conditions)
+            case AnyOf(conditions):
+                several = [self._meeting(each) for each in conditions]
+                if any(rows is None for rows in several):
+                    return None
+                return np.unique(np.concatenate([rows for rows in several if rows is not None]))

@@ -1,0 +1,109 @@
+"""What search knows of an index: papers, keyed by id, that can be found, compared and read.
+
+A snapshot in a local folder is one (`search.local_index`), the documents of an evaluation another.
+Which papers may be found travels as predicates, so an index may be spread over several machines:
+nothing of ranking knows where a paper lies.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoders.base import LateInteraction, WeightedTokens
+from astrosearch.encoders.vectors import Vectors
+from astrosearch.papers import Paper
+from astrosearch.search.conditions import Condition
+
+Column = NDArray[np.float64]
+"""(n,) a number for each of n papers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which papers may be found."""
+
+    conditions: tuple[Condition, ...] = ()
+    """A paper must meet each."""
+    without: frozenset[str] = frozenset()
+    """Ids of papers that are not found: those that are the query."""
+
+    def also(self, *conditions: Condition) -> "Scope":
+        """The same with more conditions."""
+        return Scope((*self.conditions, *conditions), self.without)
+
+
+EVERYTHING = Scope()
+
+
+class Found(NamedTuple):
+    """The papers that a search found, best first; among equals in the order of the index."""
+
+    ids: list[str]
+    scores: Column
+
+
+@dataclass(frozen=True)
+class EncodedQuery:
+    """A query in all forms that papers are compared with."""
+
+    words: str | None = None
+    """The text whose words are searched for; None to search by vectors alone."""
+    vector: Vectors | None = None
+    """(dimension,) float32, unit length; None to search by words alone."""
+    tokens: tuple[WeightedTokens, ...] = ()
+    """The tokens of each text of the query; empty if tokens are not compared."""
+    encoder: LateInteraction | None = None
+    """The encoder that compares the tokens."""
+    papers: tuple[Paper, ...] = ()
+    """The papers that are the query; none if it is a text."""
+    encode: Callable[[Sequence[str]], Vectors] | None = None
+    """What encodes further texts for the query, such as titles; None if they are not compared."""
+
+
+class PaperIndex(Protocol):
+    """Papers that can be searched and ranked. All arguments and answers name papers by id; (n,)
+    columns are in the order of the n ids that were asked for."""
+
+    @property
+    def background(self) -> float:
+        """Mean cosine of random pairs of the papers' vectors."""
+        ...
+
+    def in_order(self, ids: Sequence[str]) -> list[str]:
+        """The same papers in the order of the index, each once."""
+        ...
+
+    def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
+        """The `k` papers nearest to a (dimension,) unit vector, with their cosines."""
+        ...
+
+    def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
+        """The `k` best papers by BM25 of a text's words, with their scores."""
+        ...
+
+    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
+        """(n,) BM25 of a text's words in all or some fields; 0 where a paper has none of them."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """(n, dimension) float32 unit rows."""
+        ...
+
+    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
+        """The encoder's weighted tokens of the texts that it reads of papers."""
+        ...
+
+    def papers(self, ids: Sequence[str]) -> list[Paper]:
+        """The papers themselves."""
+        ...
+
+    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
+        """The names of the papers' authors."""
+        ...
+
+    def frequency(self, word: str, fields: Sequence[str]) -> int:
+        """How many papers have a word in one of `fields`, of title, abstract and authors."""
+        ...

@@ -1,0 +1,359 @@
+"""The server: routes, and how it runs.
+
+Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool → a worker
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from http import HTTPStatus
+from importlib import resources
+from typing import Any, TypeVar, get_origin
+
+import orjson
+import uvicorn
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from astrosearch.errors import InputError
+from astrosearch.report import Reporter
+from astrosearch.server import openapi, requests
+from astrosearch.server.answers import Reply, index_records
+from astrosearch.server.connections import PatientProtocol
+from astrosearch.server.formats import accepted
+from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_response
+from astrosearch.server.mcp import create_server
+from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
+from astrosearch.server.metrics import Metrics
+from astrosearch.server.problems import Problem
+from astrosearch.server.settings import MOST_BYTES, Settings
+from astrosearch.server.workers import PATIENCE, Busy, TookTooLong, WorkerDied, WorkerPool
+
+BODY_SECONDS = 10
+"""In which the body of a request has to arrive."""
+MOST_CONNECTIONS = 1_000
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+
+
+class Api:
+    """The endpoints."""
+
+    def __init__(self, settings: Settings, pool: WorkerPool, metrics: Metrics) -> None:
+        self._settings, self._pool, self._metrics = settings, pool, metrics
+        self._document = orjson.dumps(openapi.document(settings.token is not None))
+
+    def routes(self) -> list[Route]:
+        asking: dict[str, type[BaseModel]] = {
+            "/api/query": requests.QueryRequest,
+            "/api/similar": requests.SimilarRequest,
+            "/api/papers/{id:path}": requests.PaperRequest,
+            "/api/compare": requests.CompareRequest,
+            "/api/facets": requests.FacetsRequest,
+        }
+        return [
+            *(Route(path, _page(*file)) for path, file in _PAGE.items()),
+            *(Route(path, self._asking(model)) for path, model in asking.items()),
+            Route("/api/batch", self.batch, methods=["POST"]),
+            Route("/api/indexes", self.indexes),
+            Route("/api/openapi.json", self.document),
+            Route("/v1/models", self.models),
+            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+            Route("/healthz", self.healthz),
+            Route("/metrics", self.metrics),
+        ]
+
+    def _asking(self, model: type[BaseModel]) -> Callable[[Request], Any]:
+        """The endpoint of a request whose parameters are in the address."""
+
+        async def endpoint(request: Request) -> Response:
+            return await self._answer(request, from_address(model, request))
+
+        return endpoint
+
+    async def batch(self, request: Request) -> Response:
+        return await self._answer(request, await _from_body(requests.BatchRequest, request))
+
+    async def embeddings(self, request: Request) -> Response:
+        """OpenAI's clients expect errors in OpenAI's form."""
+        try:
+            asked = await _from_body(requests.EmbeddingRequest, request)
+            response = await self._answer(request, asked)
+        except HTTPException as error:
+            return _openai_error(error.status_code, error.detail, error.headers)
+        if response.status_code == HTTPStatus.OK:
+            return response
+        detail = orjson.loads(response.body)["detail"]
+        return _openai_error(response.status_code, detail, None)
+
+    async def _answer(self, request: Request, asked: BaseModel) -> Response:
+        try:
+            reply = await self._pool.ask(asked, request.is_disconnected)
+        except Busy:
+            raise HTTPException(
+                503, "too many requests wait already", {"Retry-After": str(PATIENCE)}
+            ) from None
+        except TookTooLong:
+            raise HTTPException(504, f"not answered within {self._settings.seconds:g} s") from None
+        except WorkerDied:
+            raise HTTPException(500, "the processes that were asked ended") from None
+        if isinstance(reply, Problem):
+            return problem_response(reply)
+        if not isinstance(reply, Reply):
+            return Response(status_code=499)  # nobody is there to read it
+        headers = {"Cache-Control": "no-store", "Vary": "Accept"}
+        if reply.next_offset is not None:
+            following = request.url.include_query_params(offset=reply.next_offset)
+            headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        return Response(reply.body, 200, headers, reply.media_type)
+
+    async def indexes(self, request: Request) -> Response:
+        _from_nothing(request)
+        records = await asyncio.to_thread(index_records, self._settings.offer)
+        return _json({"default": self._settings.offer.default, "indexes": records})
+
+    async def models(self, request: Request) -> Response:
+        _from_nothing(request)
+        names: dict[str, object] = {}
+        for record in await asyncio.to_thread(index_records, self._settings.offer):
+            if "encoder" in record and not record["is_service"]:
+                names.setdefault(str(record["encoder"]), None)
+        data = [
+            {"id": name, "object": "model", "created": 0, "owned_by": "astrosearch"}
+            for name in names
+        ]
+        return _json({"object": "list", "data": data})
+
+    async def document(self, request: Request) -> Response:
+        return Response(self._document, media_type="application/json")
+
+    async def healthz(self, request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def metrics(self, request: Request) -> Response:
+        _from_nothing(request)
+        records = await asyncio.to_thread(index_records, self._settings.offer)
+        text = self._metrics.text(self._pool.waiting, records)
+        return Response(text, headers={"Content-Type": METRICS_TYPE})
+
+
+def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
+    """The ASGI application."""
+    metrics = Metrics()
+    middleware = [Middleware(Guard, settings=settings, metrics=metrics)]
+    if settings.allowed_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Link", "Retry-After"],
+            )
+        )
+    tools = create_server(_asked_by_tools(pool), lambda: index_records(settings.offer))
+    # Host is checked by Guard. Without sessions, any client can be answered by any process.
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    at_mcp = tools.streamable_http_app(
+        stateless_http=True, json_response=True, transport_security=security
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with tools.session_manager.run():
+            yield
+
+    app = Starlette(
+        routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
+        middleware=middleware,
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _http_problem, Exception: _failure},
+        max_body_size=MOST_BYTES,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _asked_by_tools(pool: WorkerPool) -> Callable[[BaseModel], Awaitable[object]]:
+    async def ask(asked: BaseModel) -> object:
+        try:
+            return await pool.ask(asked)
+        except Busy:
+            return Problem(503, "the server is busy: ask again in a second")
+        except TookTooLong:
+            return Problem(504, "the answer took too long")
+        except WorkerDied:
+            return Problem(500, "the server failed")
+
+    return ask
+
+
+def serve(settings: Settings, reporter: Reporter) -> None:
+    """Answer until Ctrl-C.
+
+    Raises:
+        InputError: if the address cannot be had.
+        AstrosearchError: if the default index cannot be searched.
+    """
+    listener = _listen(settings.host, settings.port)
+    port = listener.getsockname()[1]
+    with (
+        listener,
+        closing(
+            WorkerPool(
+                settings.offer,
+                settings.workers,
+                queue=settings.queue,
+                seconds=settings.seconds,
+                reporter=reporter,
+            )
+        ) as pool,
+    ):
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        reporter.notify(f"Index {settings.offer.default} at http://{host}:{port}/; Ctrl-C ends it")
+        if not is_loopback(settings.host) and settings.token is None:
+            reporter.notify(
+                "Whoever can reach this machine can search its indexes; a token keeps others out: "
+                "ASTROSEARCH_TOKEN or --token"
+            )
+        config = uvicorn.Config(
+            create_app(settings, pool),
+            http=PatientProtocol,
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_level="error",
+            server_header=False,
+            headers=HEADERS,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=10,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        why = error.strerror
+        raise InputError(f"port {port} of {host} cannot be had ({why}); another: --port") from None
+    return listener
+
+
+def _page(name: str, media_type: str) -> Callable[[Request], Any]:
+    """The endpoint of a file of the page, which is read once."""
+    body = resources.files("astrosearch.server").joinpath("page", name).read_bytes()
+
+    async def endpoint(request: Request) -> Response:
+        return Response(body, 200, {"Cache-Control": "no-cache"}, media_type)
+
+    return endpoint
+
+
+def from_address(model: type[Model], request: Request) -> Model:
+    """
+    Raises:
+        HTTPException: if a parameter is wrong, is not known, or is given twice.
+    """
+    parameters: dict[str, Any] = dict(request.path_params)
+    for name, value in request.query_params.multi_items():
+        field = model.model_fields.get(name)
+        if field is not None and get_origin(field.annotation) is list:
+            parameters.setdefault(name, []).append(value)
+        elif name in parameters:
+            raise HTTPException(400, f"{name} is given twice")
+        else:
+            parameters[name] = value
+    if "format" in model.model_fields and "format" not in parameters:
+        parameters["format"] = accepted(request.headers.get("accept", ""))
+    return _validated(lambda: model.model_validate(parameters))
+
+
+def _from_nothing(request: Request) -> None:
+    for name in request.query_params:
+        raise HTTPException(400, f"there is no parameter {name!r} here")
+
+
+async def _from_body(model: type[Model], request: Request) -> Model:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, "the body has to be JSON: Content-Type: application/json")
+    _from_nothing(request)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.body()
+    except TimeoutError:
+        raise HTTPException(
+            408, f"the body did not arrive within {BODY_SECONDS} s", {"Connection": "close"}
+        ) from None
+    return _validated(lambda: model.model_validate_json(body))
+
+
+def _validated(read: Callable[[], Model]) -> Model:
+    try:
+        return read()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise HTTPException(400, ": ".join(filter(None, (place, first["msg"])))) from None
+
+
+def _json(record: object) -> Response:
+    return Response(
+        orjson.dumps(record), 200, {"Cache-Control": "no-store"}, media_type="application/json"
+    )
+
+
+def _openai_error(status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": detail, "type": kind, "param": None, "code": None}
+    return Response(orjson.dumps({"error": error}), status, dict(headers or {}), "application/json")
+
+
+_PHRASES = frozenset(status.phrase for status in HTTPStatus)
+_DETAILS = {
+    404: "there is nothing at this address; what there is: /api/openapi.json",
+    405: "this address takes another method",
+    413: f"the body is longer than {MOST_BYTES:,} bytes",
+}
+"""Of what Starlette refuses in its own words."""
+
+
+def _http_problem(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    status = error.status_code
+    detail = _DETAILS.get(status, error.detail) if error.detail in _PHRASES else error.detail
+    exit_code = 1 if status >= 500 else 2
+    return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
+
+
+def _failure(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)
+    return problem_response(Problem(500, "the server failed; its standard error says how"))

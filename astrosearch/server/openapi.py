@@ -1,0 +1,246 @@
+"""The OpenAPI document, made from the requests' own classes."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from astrosearch import __version__
+from astrosearch.server import problems, requests
+from astrosearch.server.formats import MEDIA_TYPES
+from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
+
+_WORDS = {"type": "array", "items": {"type": "string"}}
+_NUMBER, _COUNT = {"type": "number"}, {"type": "integer"}
+_TEXT_OR_NONE = {"type": ["string", "null"]}
+_PAPER = {
+    "id": {"type": "string"},
+    "title": {"type": "string", "description": "With its TeX."},
+    "authors": _WORDS,
+    "categories": _WORDS,
+    "published": {"type": "string", "format": "date"},
+    "year": _COUNT,
+    "abstract": {"type": "string", "description": "With its TeX."},
+    "url": {"type": "string", "format": "uri"},
+    "doi": _TEXT_OR_NONE,
+    "journal_ref": _TEXT_OR_NONE,
+    "version": {"type": ["integer", "null"]},
+    "is_summary": {"type": "boolean", "description": "Whether `abstract` is not the authors' own."},
+}
+_HIT = {
+    "rank": _COUNT,
+    "match": {"type": "integer", "description": "0 to 100, to compare within one answer."},
+    "score": _NUMBER,
+    **_PAPER,
+}
+
+
+def _object(**properties: object) -> dict[str, object]:
+    """A record that may have more fields, as later versions will."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_ANSWER = {
+    "weak_match": {"type": "boolean", "description": "Whether the hits may mean little."},
+    "notes": {**_WORDS, "description": "What has to be said of the answer."},
+    "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
+}
+_SCHEMAS: dict[str, object] = {
+    "Problem": _object(
+        type={"type": "string"},
+        title={"type": "string"},
+        status=_COUNT,
+        detail={"type": "string"},
+        exit_code={
+            "type": "integer",
+            "description": "With which the command line would have ended: 1 failed, 2 wrong input, "
+            "3 something has to be set up, 4 nothing found.",
+        },
+    ),
+    "Paper": _object(index={"type": "string"}, **_PAPER),
+    "Hit": _object(**_HIT),
+    "Answer": _object(
+        query={"type": "string"},
+        index={"type": "string"},
+        next_offset={"type": ["integer", "null"], "description": "`offset` of the next page."},
+        **_ANSWER,
+    ),
+    "Batch": _object(
+        index={"type": "string"},
+        answers={"type": "array", "items": _object(query={"type": "string"}, **_ANSWER)},
+    ),
+    "Comparison": _object(
+        index={"type": "string"}, encoders={"type": "array", "items": {"type": "object"}}
+    ),
+    "Facets": _object(
+        index={"type": "string"},
+        years={"type": "object", "additionalProperties": _COUNT},
+        categories={"type": "object", "additionalProperties": _COUNT},
+    ),
+    "Indexes": _object(
+        default={"type": "string"},
+        indexes={"type": "array", "items": _object(name={"type": "string"})},
+    ),
+    "Models": _object(
+        object={"const": "list"}, data={"type": "array", "items": _object(id={"type": "string"})}
+    ),
+    "Embeddings": _object(
+        object={"const": "list"},
+        model={"type": "string"},
+        data={"type": "array", "items": _object(index=_COUNT)},
+        usage=_object(prompt_tokens=_COUNT, total_tokens=_COUNT),
+    ),
+    "OpenAIError": _object(error=_object(message={"type": "string"}, type={"type": "string"})),
+}
+
+_REASONS = {
+    "400": "A parameter is wrong.",
+    "401": "The server wants a token.",
+    "404": "There is no such paper, index or model.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too long.",
+    "415": "The body is not JSON.",
+    "421": "The server does not have this name.",
+    "500": "The server failed.",
+    "503": "The server is busy, or something has to be set up on it.",
+    "504": "The answer took too long.",
+}
+
+
+def document(has_token: bool) -> dict[str, Any]:
+    """The document, as JSON.
+
+    Args:
+        has_token: whether clients have to show one.
+    """
+    operations = {
+        "/api/query": _get(requests.QueryRequest, "Answer", papers=True),
+        "/api/similar": _get(requests.SimilarRequest, "Answer", papers=True),
+        "/api/papers/{id}": _get(requests.PaperRequest, "Paper", papers=True),
+        "/api/compare": _get(requests.CompareRequest, "Comparison"),
+        "/api/facets": _get(requests.FacetsRequest, "Facets"),
+        "/api/batch": _post(requests.BatchRequest, "Batch"),
+        "/api/indexes": _get(None, "Indexes", summary="The indexes that are served."),
+        "/v1/models": _get(None, "Models", summary="The encoders, as OpenAI lists models."),
+        "/v1/embeddings": _post(requests.EmbeddingRequest, "Embeddings", error="OpenAIError"),
+        "/healthz": _plain("Whether the server answers.", "application/json"),
+        "/metrics": _plain("What the server counts, for Prometheus.", METRICS_TYPE),
+    }
+    record: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "astrosearch", "version": __version__},
+        "paths": operations,
+        "components": {"schemas": {**_SCHEMAS, **_body_schemas()}},
+    }
+    if has_token:
+        schemes = {"token": {"type": "http", "scheme": "bearer"}}
+        record["components"]["securitySchemes"] = schemes
+        record["security"] = [{"token": []}]
+    return record
+
+
+def _body_schemas() -> dict[str, Any]:
+    bodies = (requests.BatchRequest, requests.EmbeddingRequest)
+    template = "#/components/schemas/{model}"
+    _, definitions = models_json_schema(
+        [(body, "validation") for body in bodies], ref_template=template
+    )
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
+
+
+def _get(
+    model: type[BaseModel] | None,
+    schema: str,
+    *,
+    papers: bool = False,
+    summary: str = "",
+) -> dict[str, Any]:
+    """
+    Args:
+        papers: whether it gives papers, in all formats.
+    """
+    content: dict[str, Any] = {"application/json": {"schema": _reference(schema)}}
+    if papers:
+        for name, media_type in MEDIA_TYPES.items():
+            content.setdefault(media_type, {"schema": {"type": "string", "title": name}})
+    operation = {
+        "summary": summary or (model.__doc__ if model else ""),
+        "parameters": _parameters(model) if model else [],
+        "responses": {
+            "200": {"description": "The answer.", "content": content},
+            **_problems("400", "401", "404", "421", "500", "503", "504"),
+        },
+    }
+    return {"get": operation}
+
+
+def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[str, Any]:
+    body = {
+        "required": True,
+        "content": {"application/json": {"schema": _reference(model.__name__)}},
+    }
+    operation = {
+        "summary": model.__doc__,
+        "requestBody": body,
+        "responses": {
+            "200": {
+                "description": "The answer.",
+                "content": {"application/json": {"schema": _reference(schema)}},
+            },
+            **_problems(
+                "400", "401", "404", "408", "413", "415", "421", "500", "503", "504", schema=error
+            ),
+        },
+    }
+    return {"post": operation}
+
+
+def _plain(summary: str, media_type: str) -> dict[str, Any]:
+    responses = {"200": {"description": summary, "content": {media_type: {}}}}
+    return {
+        "get": {"summary": summary, "responses": {**responses, **_problems("400", "401", "421")}}
+    }
+
+
+def _problems(*statuses: str, schema: str = "Problem") -> dict[str, Any]:
+    problem = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
+    if schema != "Problem":
+        problem["application/json"] = {"schema": _reference(schema)}
+    return {
+        status: {"description": _REASONS[status], "content": problem} for status in sorted(statuses)
+    }
+
+
+def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    parameters = []
+    for name, field in schema["properties"].items():
+        is_path = name == "id" and model is requests.PaperRequest
+        field = _without_null(field)
+        parameter = {
+            "name": name,
+            "in": "path" if is_path else "query",
+            "required": is_path or name in schema.get("required", ()),
+            "description": field.pop("description", ""),
+            "schema": field,
+        }
+        if examples := field.pop("examples", None):
+            parameter["example"] = examples[0]
+        parameters.append(parameter)
+    return parameters
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that is left out is none at all; there is no way to write null in an address."""
+    rest = {name: value for name, value in field.items() if name not in ("anyOf", "title")}
+    if rest.get("default", 0) is None:
+        del rest["default"]
+    for choice in field.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            rest |= choice
+    return rest
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,252 @@
+"""The processes that answer.
+
+Python runs one thread at a time, so each core gets a process. All map the same index, so that a
+further one costs some 100 MB. A worker answers one request after the other. One that takes too long
+or dies is replaced; the request of one that died is asked again, once.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
+from typing import Any
+
+from pydantic import BaseModel
+
+from astrosearch.errors import AstrosearchError
+from astrosearch.report import SILENT, Reporter
+from astrosearch.server.problems import Problem, of_error
+from astrosearch.server.settings import Offer
+
+STARTING = 600
+"""Seconds in which a worker has to be ready: a large encoder is read for minutes."""
+PATIENCE = 1
+"""Seconds after which a client that was turned away may ask again."""
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Busy(Exception):
+    """More requests wait than may."""
+
+
+class TookTooLong(Exception):
+    """A request was given up."""
+
+
+class WorkerDied(Exception):
+    """A worker ended in the middle of a request."""
+
+
+class Worker:
+    """A process with open indexes, seen from the server."""
+
+    def __init__(self, context: SpawnContext, offer: Offer) -> None:
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, offer), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """
+        Raises:
+            AstrosearchError: if the default index cannot be searched.
+        """
+        error = self._receive(STARTING)
+        if error is not None:
+            raise error
+
+    def ask(self, asked: BaseModel, seconds: float) -> tuple[object, list[str]]:
+        """A `Reply` or a `Problem`, and lines for whoever runs the server.
+
+        Raises:
+            TookTooLong, WorkerDied: the worker is of no use then.
+        """
+        try:
+            self._connection.send(asked)
+        except OSError:
+            raise WorkerDied from None
+        reply, lines = self._receive(seconds)
+        return reply, lines
+
+    def _receive(self, seconds: float) -> Any:
+        try:
+            if not self._connection.poll(seconds):
+                raise TookTooLong
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise WorkerDied from None
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+class WorkerPool:
+    """Hands requests to workers that are free; the others wait, no more than may."""
+
+    def __init__(
+        self, offer: Offer, count: int, *, queue: int, seconds: float, reporter: Reporter = SILENT
+    ) -> None:
+        """Start the workers and wait until they are ready.
+
+        Args:
+            queue: requests that may wait.
+            seconds: in which a request has to be answered, its waiting included.
+
+        Raises:
+            AstrosearchError: if the default index cannot be searched.
+        """
+        for name in _THREADS:
+            os.environ.setdefault(name, str(max(1, (os.cpu_count() or 1) // count)))
+        self._context = multiprocessing.get_context("spawn")
+        self._offer, self._queue, self._seconds, self._reporter = offer, queue, seconds, reporter
+        self._workers = [Worker(self._context, offer) for _ in range(count)]
+        self._threads = ThreadPoolExecutor(count)
+        self._idle: asyncio.Queue[Worker] = asyncio.Queue()
+        for worker in self._workers:
+            self._idle.put_nowait(worker)
+        self.waiting = 0
+        """Requests without a worker."""
+        try:
+            for worker in self._workers:
+                worker.wait_until_ready()
+        except WorkerDied:
+            self.close()
+            raise AstrosearchError("a worker ended while it opened the index") from None
+        except TookTooLong:
+            self.close()
+            raise AstrosearchError(f"a worker was not ready within {STARTING} s") from None
+        except BaseException:
+            self.close()
+            raise
+
+    async def ask(
+        self, asked: BaseModel, is_gone: Callable[[], Awaitable[bool]] | None = None
+    ) -> object:
+        """A `Reply` or a `Problem`; None if the client has gone while the request waited.
+
+        Raises:
+            Busy: if too many requests wait already.
+            TookTooLong: if it is not answered in time.
+            WorkerDied: if two workers died of it.
+        """
+        if self._idle.empty() and self.waiting >= self._queue:
+            raise Busy
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._seconds
+        self.waiting += 1
+        try:
+            async with asyncio.timeout_at(end):
+                worker = await self._idle.get()
+        except TimeoutError:
+            raise Busy from None
+        finally:
+            self.waiting -= 1
+        try:
+            is_wanted = is_gone is None or not await is_gone()
+        except BaseException:
+            self._idle.put_nowait(worker)
+            raise
+        if not is_wanted:
+            self._idle.put_nowait(worker)
+            return None
+        # Whoever waits may be cancelled; the worker is not free before it has answered.
+        return await asyncio.shield(self._answer(worker, asked, end))
+
+    async def _answer(self, worker: Worker, asked: BaseModel, end: float) -> object:
+        """The reply of a worker, or of the one in its place if it died."""
+        loop = asyncio.get_running_loop()
+        try:
+            for is_last in (False, True):
+                seconds = max(end - loop.time(), 0)
+                try:
+                    reply, lines = await loop.run_in_executor(
+                        self._threads, worker.ask, asked, seconds
+                    )
+                except (TookTooLong, WorkerDied) as error:
+                    worker = await loop.run_in_executor(self._threads, self._replace, worker)
+                    if is_last or isinstance(error, TookTooLong):
+                        raise
+                else:
+                    for line in lines:
+                        self._reporter.notify(line)
+                    return reply
+            raise WorkerDied
+        finally:
+            self._idle.put_nowait(worker)
+
+    def _replace(self, worker: Worker) -> Worker:
+        """A new worker in the place of another, ready."""
+        worker.stop()
+        self._workers.remove(worker)
+        self._reporter.notify(f"Worker {worker.pid} was replaced: it died or took too long")
+        new = Worker(self._context, self._offer)
+        self._workers.append(new)
+        with suppress(AstrosearchError, TookTooLong, WorkerDied):  # its requests will say so
+            new.wait_until_ready()
+        return new
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._threads.shutdown(wait=False)
+
+
+def _work(connection: Connection, offer: Offer) -> None:
+    """What a worker does, until the server closes its end of the connection or is no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
+    from astrosearch.server.answers import ANSWERS, Searchers
+
+    notices = _Notices()
+    searchers = Searchers(offer, notices)
+    try:
+        searchers(None).query("stars", k=1)  # loads all that a query needs
+    except AstrosearchError as error:
+        connection.send(error)
+        return
+    connection.send(None)
+    while True:
+        try:
+            asked = connection.recv()
+        except (EOFError, OSError):
+            return
+        reply: object
+        try:
+            reply = ANSWERS[type(asked)](searchers, asked)
+        except AstrosearchError as error:
+            reply = of_error(error)
+            if reply.status >= 500:
+                notices.notify(str(error))
+        except Exception:
+            notices.notify(traceback.format_exc().rstrip())
+            reply = Problem(500, "the server failed; its standard error says how")
+        try:
+            connection.send((reply, notices.taken()))
+        except OSError:
+            return
+
+
+class _Notices(Reporter):
+    """Keeps lines until they go to the server with the next reply."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def notify(self, line: str) -> None:
+        self._lines.append(line)
+
+    def taken(self) -> list[str]:
+        lines, self._lines = self._lines, []
+        return lines

@@ -1,0 +1,104 @@
+"""The tools for assistants, used by the SDK's own client: at standard input and over HTTP."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, MCPError, StdioServerParameters
+
+from astrosearch.search.searcher import open_index
+from tests.servers import serving
+
+Use = Callable[[Client], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(params=["stdio", "http"])
+def use(request: pytest.FixtureRequest, sampler_home: Path) -> Callable[[Use], None]:
+    """Runs what a client does, with a client at either transport."""
+
+    async def with_client(server: Any, do: Use) -> None:
+        async with Client(server) as client:
+            await do(client)
+
+    def run(do: Use) -> None:
+        if request.param == "http":
+            with serving(sampler_home, "--workers", "1") as server:
+                asyncio.run(with_client(f"{server.address}/mcp", do))
+            return
+        environment = {**os.environ, "ASTROSEARCH_HOME": str(sampler_home)}
+        command = StdioServerParameters(
+            command=sys.executable, args=["-m", "astrosearch", "mcp"], env=environment
+        )
+        asyncio.run(with_client(command, do))
+
+    return run
+
+
+def test_an_assistant_searches_reads_and_compares(
+    use: Callable[[Use], None], sampler_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    with open_index("sampler") as searcher:
+        expected = [hit.paper.id for hit in searcher.query("magellanic stream", 3)]
+        near = [hit.paper.id for hit in searcher.similar(expected[:1], 3)]
+        abstract = searcher.paper(expected[0]).abstract
+
+    async def do(client: Client) -> None:
+        tools = (await client.list_tools()).tools
+        assert {tool.name for tool in tools} == {
+            *("search", "similar", "paper", "compare", "indexes")
+        }
+        assert all(tool.description for tool in tools)
+        found = (
+            await client.call_tool("search", {"query": "magellanic stream", "k": 3})
+        ).structured_content
+        assert found
+        assert [paper["id"] for paper in found["papers"]] == expected
+        first = found["papers"][0]
+        assert first["sentence"] in abstract
+        assert set(first) == {"id", "title", "year", "authors", "match", "sentence"}
+        like = (await client.call_tool("similar", {"ids": expected[:1], "k": 3})).structured_content
+        assert like
+        assert [paper["id"] for paper in like["papers"]] == near
+        paper = (await client.call_tool("paper", {"id": expected[0]})).structured_content
+        assert paper
+        assert paper["abstract"] == abstract
+        pair = (await client.call_tool("compare", {"ids": expected[:2]})).structured_content
+        assert pair
+        assert pair["verdict"]
+        indexes = (await client.call_tool("indexes", {})).structured_content
+        assert indexes
+        assert [index["name"] for index in indexes["result"]] == ["sampler"]
+
+    use(do)
+
+
+def test_papers_are_resources(use: Callable[[Use], None]) -> None:
+    async def do(client: Client) -> None:
+        [contents] = (await client.read_resource("paper://astro-ph/9401008")).contents
+        assert "The Origin of the Magellanic Stream" in contents.text  # type: ignore[union-attr]
+        with pytest.raises(MCPError, match=r"2309\.99999"):
+            await client.read_resource("paper://2309.99999")
+
+    use(do)
+
+
+def test_an_error_is_one_of_the_tool(use: Callable[[Use], None]) -> None:
+    async def do(client: Client) -> None:
+        for tool, arguments, said in (
+            ("search", {"query": "year:soon"}, "year:soon"),
+            ("search", {"query": "x", "k": 1000}, "k"),
+            ("search", {"query": "x", "index": "other"}, "sampler"),
+            ("search", {"query": "x", "since": "soon"}, "since"),
+            ("paper", {"id": "2309.99999"}, "2309.99999"),
+            ("compare", {"ids": ["2503.14368"]}, "id"),
+        ):
+            result = await client.call_tool(tool, arguments)
+            assert result.is_error, (tool, arguments)
+            assert said in result.content[0].text  # type: ignore[union-attr]
+
+    use(do)

@@ -1,0 +1,325 @@
+"""The page of `astrosearch serve` in a real browser: Debian's Chromium, or any other."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Route, expect, sync_playwright
+
+from tests.conftest import Run, kaggle_line
+from tests.servers import RunningServer, serving
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="there is no browser: apt-get install chromium"
+)
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def server(sampler_home: Path) -> Iterator[RunningServer]:
+    with serving(sampler_home, "--workers", "2") as running:
+        yield running
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(15_000)
+    expect.set_options(timeout=15_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: RunningServer) -> Iterator[Page]:
+    """An open page. At the end: nothing went wrong in it, and it asked nobody else."""
+    opened = context.new_page()
+    errors: list[str] = []
+    addresses: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    opened.on("request", lambda request: addresses.append(request.url))
+    opened.goto(server.address)
+    expect(opened.locator(".hit")).to_have_count(20)
+    yield opened
+    assert not errors
+    elsewhere = [address for address in addresses if not address.startswith(server.address)]
+    assert not [address for address in elsewhere if not address.startswith("data:")]
+
+
+def _ids(page: Page) -> list[str]:
+    return [
+        str(item.get_attribute("id")).removeprefix("paper-") for item in page.locator(".hit").all()
+    ]
+
+
+def _answer(server: RunningServer, **parameters: Any) -> list[str]:
+    answer = server.get("/api/query", k=20, **parameters).json
+    return [hit["id"] for hit in answer["hits"]]
+
+
+def _wait_for_answer(page: Page) -> None:
+    # Not by wait_for_function: the page's own policy forbids what that evaluates.
+    expect(page.locator("#hits")).not_to_contain_class("stale")
+
+
+def _ask(page: Page, query: str) -> None:
+    page.locator("#q").fill(query)
+    expect(page).to_have_title(f"{query} – astrosearch")
+
+
+def test_an_answer_comes_while_one_types(page: Page, server: RunningServer) -> None:
+    page.locator("#q").press_sequentially("magellanic stream", delay=20)
+    expect(page).to_have_title("magellanic stream – astrosearch")
+    assert _ids(page) == _answer(server, q="magellanic stream")
+    expect(page.locator(".hit mark").first).to_have_text(re.compile("magellanic", re.IGNORECASE))
+    assert page.url.endswith("?q=magellanic+stream")
+
+
+def test_an_older_answer_never_takes_the_place_of_a_newer_one(
+    page: Page, server: RunningServer
+) -> None:
+    held: list[Route] = []
+    asked = re.compile(r"/api/query\?.*\bq=dust$")
+    page.route(asked, lambda route: held.append(route))
+    with page.expect_request(asked):
+        page.locator("#q").fill("dust")
+    _ask(page, "magellanic stream")
+    for route in held:
+        with suppress(Error):  # the page has given it up
+            route.continue_()
+    page.wait_for_timeout(500)
+    assert _ids(page) == _answer(server, q="magellanic stream")
+
+
+def test_without_a_question_the_newest_papers_are_shown(page: Page, server: RunningServer) -> None:
+    assert _ids(page) == _answer(server, since="1900")
+    expect(page.locator("#status")).to_contain_text("newest first")
+
+
+def test_more_papers_follow(page: Page, server: RunningServer) -> None:
+    _ask(page, "galaxies")
+    page.locator("#more").click()
+    expect(page.locator(".hit")).to_have_count(40)
+    whole = server.get("/api/query", q="galaxies", k=40).json["hits"]
+    assert _ids(page) == [hit["id"] for hit in whole]
+
+
+def test_years_are_brushed_on_the_histogram(page: Page, server: RunningServer) -> None:
+    _ask(page, "galaxies")
+    chart = page.locator("#years")
+    box = chart.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 20, steps=5)
+    page.mouse.up()
+    expect(page.locator("#since")).not_to_have_value("")
+    since, until = (page.locator(name).input_value() for name in ("#since", "#until"))
+    assert 1994 < int(since) < int(until) < 2026
+    page.wait_for_url(f"**since={since}&until={until}")
+    _wait_for_answer(page)
+    assert _ids(page) == _answer(server, q="galaxies", since=since, until=until)
+
+
+def test_filters_are_in_the_address_which_can_be_shared(
+    page: Page, context: BrowserContext, server: RunningServer
+) -> None:
+    _ask(page, "galaxies")
+    page.locator("#categories button", has_text="astro-ph.CO").click()
+    expect(page.locator("#categories [aria-pressed=true]")).to_contain_text("astro-ph.CO")
+    page.locator("#sort").select_option("date")
+    page.locator("#author").fill("Moore")
+    page.locator("#author").press("Enter")
+    page.wait_for_url("**author=Moore**")
+    page.locator("#author").fill("")
+    page.locator("#author").press("Enter")
+    page.wait_for_url(lambda address: "author" not in address)
+    expected = _answer(server, q="galaxies", category="astro-ph.CO", sort="date")
+    shared = context.new_page()
+    shared.goto(page.url)
+    expect(shared.locator(".hit")).to_have_count(len(expected))
+    assert _ids(shared) == expected
+    expect(shared.locator("#q")).to_have_value("galaxies")
+    expect(shared.locator("#sort")).to_have_value("date")
+
+
+def test_back_and_forward_go_through_what_was_asked(page: Page, server: RunningServer) -> None:
+    _ask(page, "magellanic stream")
+    page.locator("#q").press("Enter")
+    page.locator(".hit [data-act=similar]").nth(1).click()
+    expect(page.locator("#like")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#like")).to_be_hidden()
+    expect(page.locator("#q")).to_have_value("magellanic stream")
+    expect(page).to_have_title("magellanic stream – astrosearch")
+    _wait_for_answer(page)
+    assert _ids(page) == _answer(server, q="magellanic stream")
+    page.go_forward()
+    expect(page.locator("#like")).to_be_visible()
+
+
+def test_all_of_it_goes_by_keys(page: Page, context: BrowserContext, server: RunningServer) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.route("https://arxiv.org/**", lambda route: route.fulfill(body="arXiv"))
+    _ask(page, "magellanic stream")
+    ids = _ids(page)
+    keys = page.keyboard
+    keys.press("Escape")
+    expect(page.locator("#q")).to_have_value("magellanic stream")
+    for _ in range(3):
+        keys.press("j")
+    keys.press("k")
+    expect(page.locator("[aria-current=true]")).to_have_attribute("id", f"paper-{ids[1]}")
+    keys.press("Enter")
+    expect(page.locator(".abstract mark").first).to_be_visible()
+    assert f"open={ids[1].replace('/', '%2F')}" in page.url
+    keys.press("Enter")
+    expect(page.locator(".abstract")).to_have_count(0)
+    keys.press("w")
+    expect(page.locator(".why")).to_contain_text("cosine")
+    keys.press("b")
+    expect(page.locator("#status")).to_contain_text("clipboard")
+    entry = page.evaluate("navigator.clipboard.readText()")
+    assert entry == server.get(f"/api/papers/{ids[1]}", format="bibtex").body.decode()
+    keys.press("c")
+    keys.press("j")
+    keys.press("c")
+    expect(page.locator("#comparison h2")).to_contain_text(ids[2])
+    expect(page.locator("#comparison")).to_contain_text("of random pairs")
+    with context.expect_page() as opened:
+        keys.press("o")
+    opened.value.wait_for_url(f"https://arxiv.org/abs/{ids[2]}")
+    opened.value.close()
+    keys.press("?")
+    expect(page.locator("#help")).to_be_visible()
+    keys.press("Escape")
+    expect(page.locator("#help")).to_be_hidden()
+    keys.press("s")
+    expect(page.locator("#like")).to_contain_text("Papers like")
+    keys.press("/")
+    expect(page.locator("#q")).to_be_focused()
+
+
+def test_similar_papers_are_those_of_the_server(page: Page, server: RunningServer) -> None:
+    _ask(page, "magellanic stream")
+    paper_id = _ids(page)[0]
+    page.locator(".hit [data-act=similar]").first.click()
+    expect(page.locator("#like")).to_contain_text("“")
+    answer = server.get("/api/similar", id=paper_id, k=20).json
+    assert _ids(page) == [hit["id"] for hit in answer["hits"]]
+
+
+def test_an_error_and_a_note_are_shown(context: BrowserContext, server: RunningServer) -> None:
+    page = context.new_page()
+    page.goto(f"{server.address}/?q=year:soon")
+    expect(page.locator("#status")).to_contain_text("year:soon is not a year")
+    expect(page.locator(".hit")).to_have_count(0)
+    page.goto(f"{server.address}/?q=%22magellanic+toaster%22")
+    expect(page.locator("#status")).to_have_text(re.compile("No paper"))
+    expect(page.locator("#notes")).to_contain_text("toaster")
+
+
+def test_a_server_that_is_gone_is_said_to_be_and_asked_again(
+    context: BrowserContext, sampler_home: Path
+) -> None:
+    page = context.new_page()
+    with serving(sampler_home, "--workers", "1") as server:
+        page.goto(server.address)
+        expect(page.locator(".hit")).to_have_count(20)
+    page.locator("#q").fill("magellanic stream")
+    expect(page.locator("#status")).to_contain_text("does not answer")
+    expect(page.locator(".hit")).to_have_count(20)
+    with serving(sampler_home, "--workers", "1", "--port", str(server.port)):
+        expect(page).to_have_title("magellanic stream – astrosearch")
+        expect(page.locator("#status")).not_to_contain_text("does not answer")
+
+
+def test_the_token_is_asked_for_or_taken_from_the_address(
+    browser: Browser, sampler_home: Path
+) -> None:
+    with serving(sampler_home, "--workers", "1", ASTROSEARCH_TOKEN="mine") as server:
+        for address in (server.address, f"{server.address}/#token=mine"):
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(address)
+            if "#" not in address:
+                page.locator("#token").fill("mine")
+                page.locator("#token").press("Enter")
+            expect(page.locator(".hit")).to_have_count(20)
+            assert "mine" not in page.url
+            context.close()
+
+
+def test_titles_are_text_and_never_elements(
+    context: BrowserContext, run: Run, tmp_path: Path, tiny_llama: Path, home: Path
+) -> None:
+    title = r"Bold $<$img src=x onerror=document.title='owned'$>$ \textless b\textgreater\ x"
+    corpus = tmp_path / "hostile.json"
+    lines = [kaggle_line(n, title=title, abstract=f"{title} $<$script$>${n}") for n in range(5)]
+    corpus.write_text("\n".join(lines))
+    run("index", "--corpus", corpus, "--encoder", tiny_llama)
+    page = context.new_page()
+    with serving(home, "--workers", "1") as server:
+        page.goto(f"{server.address}/?q=bold&open={json.loads(lines[0])['id']}")
+        expect(page.locator(".abstract")).to_contain_text("<script>0")
+        expect(page.locator(".hit h2").first).to_contain_text("<img src=x")
+        assert page.locator(".hit img, .hit b, .hit script").count() == 0
+        assert page.title() == "bold – astrosearch"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_can_be_read_by_everybody(
+    browser: Browser, server: RunningServer, width: int, scheme: Any
+) -> None:
+    """axe-core finds nothing, in any state; nothing is wider than a phone."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, bypass_csp=True
+    )
+    page = context.new_page()
+    axe = Axe()
+
+    def check() -> None:
+        _wait_for_answer(page)
+        page.wait_for_timeout(300)  # the end of the transition
+        found = axe.run(page).response["violations"]
+        assert not [(one["id"], one["nodes"][0]["html"]) for one in found]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+    page.goto(f"{server.address}/?q=magellanic+stream&since=2000")
+    expect(page.locator(".hit").first).to_be_visible()
+    first, second = _ids(page)[:2]
+    page.goto(f"{page.url}&open={first}&compare={first}&compare={second}")
+    expect(page.locator(".abstract")).to_be_visible()
+    expect(page.locator("#comparison blockquote").first).to_be_visible()
+    page.locator("[data-act=why]").first.click()
+    page.evaluate("document.getElementById('filters').open = true")
+    check()
+    page.locator("#help-button").click()
+    check()
+    page.goto(f"{server.address}/?q=year:soon")
+    expect(page.locator("#status")).to_contain_text("not a year")
+    found = axe.run(page).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found]
+    context.close()

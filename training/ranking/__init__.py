@@ -1,0 +1,1 @@
+"""How the ranker gets its weights: signals of candidates, and a linear function fitted on them."""

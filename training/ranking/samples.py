@@ -1,0 +1,257 @@
+"""Samples: queries with the signals of their candidates, and which of these are relevant.
+
+The signals must come from an encoder that has trained neither on the requests nor on the citations
+that the weights are fitted on: on those that it knows its cosines look too good, and weights fitted
+to them do harm.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrosearch.encoders.base import Encoder
+from astrosearch.errors import InputError
+from astrosearch.evaluation.qrels import Judgement
+from astrosearch.evaluation.retrieval import as_asked, documents_of
+from astrosearch.evaluation.split import is_held_out
+from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, sample_tasks
+from astrosearch.index.reader import Index
+from astrosearch.report import Reporter
+from astrosearch.search.candidates import Candidates, find_candidates
+from astrosearch.search.citing import citing_candidates
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import EncodedQuery, PaperIndex, Scope
+from astrosearch.search.query_parser import ParsedQuery
+from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
+from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
+from astrosearch.search.signals import SignalTable
+from astrosearch.text.analysis import STOP_WORDS
+from training.contrastive.requests import FORMS, request_lines
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A query, as the ranker sees it."""
+
+    name: str
+    """What the query is of: `question`, `title`, `cite`."""
+    key: str
+    """What must not be on both sides of a cross-validation: a paper's id."""
+    signals: SignalTable
+    """Of the (n,) candidates that the learnt order looks at, in the order of the mean."""
+    relevant: NDArray[np.bool_]
+    """(n,)"""
+    all_relevant: int
+    """How many papers are relevant, found or not."""
+    means: NDArray[np.float64]
+    """(n,) the weighted mean of cosine and BM25."""
+
+
+class Request(NamedTuple):
+    """A text in which a paper is asked for."""
+
+    id: str
+    form: str
+    """`question`, `keywords` or `need`."""
+    text: str
+
+
+def requests_of(path: Path, fold: int) -> list[Request]:
+    """The requests for papers of one fold.
+
+    Raises:
+        InputError: if a line is not three requests, or none is for a paper of the fold.
+    """
+    requests = [
+        Request(paper_id, form, text)
+        for _, paper_id, texts in request_lines(path)
+        if is_held_out(paper_id, fold)
+        for form, text in zip(FORMS, texts, strict=True)
+    ]
+    if not requests:
+        raise InputError(f"{path}: no request is for a paper of fold {fold}")
+    return requests
+
+
+FEW, MANY = 3, 60
+"""Papers of the fold whose titles must have a topic."""
+
+
+def topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
+    """Topics, as people type them: two or three neighbouring words of a title of one fold, which
+    several other titles have side by side, too. Those papers are relevant."""
+    papers: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for paper in index.corpus:
+        if is_held_out(paper.id, fold):
+            words = [word.strip(_EDGES).lower() for word in paper.title.split()]
+            for length in (2, 3):
+                for start in range(len(words) - length + 1):
+                    piece = tuple(words[start : start + length])
+                    if all(map(_is_telling, piece)):
+                        papers[piece].add(paper.id)
+    topics = [piece for piece, ids in papers.items() if FEW <= len(ids) <= MANY]
+    topics.sort(key=lambda piece: hashlib.sha256(" ".join(piece).encode()).digest())
+    return [
+        Judgement(None, " ".join(piece), dict.fromkeys(sorted(papers[piece]), 1))
+        for piece in topics[:count]
+    ]
+
+
+_EDGES = ".,;:!?()[]{}\"'“”‘’`$"
+
+
+def _is_telling(word: str) -> bool:
+    return word.isascii() and any(map(str.isalpha, word)) and word not in STOP_WORDS
+
+
+def request_samples(
+    index: Index,
+    encoder: Encoder,
+    requests: Sequence[Request],
+    *,
+    task: Task,
+    fold: int,
+    titles: int,
+    reporter: Reporter,
+) -> list[Sample]:
+    """Requests for papers of one fold, titles, halves and topics of it, sought among all its
+    papers.
+
+    Args:
+        task: "query", or "dense" to search by vectors alone.
+        titles: how many papers give a title and two halves each, and how many topics there are.
+
+    """
+    samples: list[Sample] = []
+    by_text = {request.text: request for request in requests}
+    judgements = [Judgement(None, text, {request.id: 1}) for text, request in by_text.items()]
+    settings = Settings(
+        tasks=(JUDGEMENTS,), queries=len(judgements), pool=len(index), held_out=True, fold=fold
+    )
+    known_items = Settings(tasks=(TITLE, HALF), queries=titles, pool=8000, held_out=True, fold=fold)
+    topics = topics_of(index, fold, titles)
+    tasks = {
+        "request": sample_tasks(index, settings, judgements),
+        "topic": sample_tasks(index, settings, topics) if topics else [],
+        "": sample_tasks(index, known_items),
+    }
+    for kind, sampled in ((kind, sampled) for kind, each in tasks.items() for sampled in each):
+        with documents_of(index, sampled, encoder, reporter) as documents:
+            for number, (query, encoded) in enumerate(
+                zip(sampled.queries, documents.queries, strict=True)
+            ):
+                reporter.progress(f"Signals ({sampled.name})", number, len(sampled.queries))
+                papers = documents.of_query(number)
+                asked_query = as_asked(encoded, "hybrid" if task == "query" else "dense")
+                candidates = find_candidates(papers, asked_query, DEPTH)
+                request = by_text.get(query.text) if kind == "request" else None
+                samples.append(
+                    _sample(
+                        request.form if request else kind or sampled.name,
+                        request.id if request else query.text,
+                        papers,
+                        asked_query,
+                        candidates,
+                        {str(place) for place in query.relevant},
+                    )
+                )
+            reporter.progress(f"Signals ({sampled.name})", 1, 1)
+    return samples
+
+
+def paper_samples(
+    index: Index,
+    encoder: Encoder,
+    judgements: Sequence[Judgement],
+    *,
+    task: Task,
+    reporter: Reporter,
+) -> list[Sample]:
+    """Papers that ask for those that they cite, among all papers of an index; neither is one that
+    is held out for good.
+
+    Raises:
+        InputError: if no judgement is left.
+    """
+    usable = _usable(index, judgements)
+    samples = []
+    for number, (paper_id, relevant) in enumerate(usable):
+        reporter.progress("Signals (citations)", number, len(usable))
+        papers = LocalIndex(index)
+        query = query_of_papers(papers, [paper_id], encoder)
+        if task == "cite":
+            candidates = citing_candidates(papers, query)
+        else:
+            candidates = find_candidates(papers, query, DEPTH, Scope((), frozenset([paper_id])))
+        samples.append(_sample(task, paper_id, papers, query, candidates, relevant))
+    reporter.progress("Signals (citations)", 1, 1)
+    return samples
+
+
+def title_samples(
+    index: Index,
+    encoder: Encoder,
+    judgements: Sequence[Judgement],
+    *,
+    task: Task,
+    reporter: Reporter,
+) -> list[Sample]:
+    """Titles of papers, as texts that ask for what these papers cite; as `paper_samples`."""
+    usable = _usable(index, judgements)
+    samples = []
+    mode: Mode = "hybrid" if task == "query" else "dense"
+    for number, (paper_id, relevant) in enumerate(usable):
+        reporter.progress("Signals (titles of citing papers)", number, len(usable))
+        papers = LocalIndex(index)
+        [paper] = papers.papers([paper_id])
+        [query] = encode_queries(encoder, [ParsedQuery(paper.title)], mode)
+        scope = Scope(without=frozenset([paper_id]))
+        candidates = find_candidates(papers, query, DEPTH, scope)
+        samples.append(_sample("cited", paper_id, papers, query, candidates, relevant))
+    reporter.progress("Signals (titles of citing papers)", 1, 1)
+    return samples
+
+
+def _usable(index: Index, judgements: Sequence[Judgement]) -> list[tuple[str, set[str]]]:
+    """Training papers of an index, each with the training papers that it cites.
+
+    Raises:
+        InputError: if there are none.
+    """
+    ids = {paper_id for paper_id in index.corpus.ids() if not is_held_out(paper_id)}
+    usable = [
+        (judged.id, relevant)
+        for judged in judgements
+        if judged.id in ids and (relevant := {*judged.relevant} & ids - {judged.id})
+    ]
+    if not usable:
+        raise InputError("no citing paper is a training paper of this index")
+    return usable
+
+
+def _sample(
+    name: str,
+    key: str,
+    papers: PaperIndex,
+    query: EncodedQuery,
+    candidates: Candidates,
+    relevant: set[str],
+) -> Sample:
+    means = mean_scores(candidates.signals, papers.background)
+    order = np.argsort(-means, kind="stable")[:LOOKED_AT]
+    head = candidates.take(order)
+    look_at(papers, query, head.signals)
+    return Sample(
+        name,
+        key,
+        head.signals,
+        np.array([paper_id in relevant for paper_id in head.signals.ids]),
+        len(relevant),
+        means[order],
+    )
