@@ -364,3 +364,14 @@ except AstrosearchError as error:
         text=True,
     )
     assert done.stdout.strip() == outcome
+
+
+def test_a_question_of_thousands_of_words_is_scored_for_few_papers_of_many(tmp_path: Path) -> None:
+    words = [f"w{number}x" for number in range(1500)]
+    text = " ".join(words)
+    papers: Papers = [("A title", text if row == 7 else "gas", []) for row in range(1200)]
+    index = written(tmp_path / "words", papers)
+    # With more papers than a thousand for each row, each clause lies in the next.
+    scores = index.scores(text, np.array([7]))
+    assert scores[0] == pytest.approx(index.scores(text, np.arange(1200))[7], rel=1e-4)
+    assert scores[0] > 0

@@ -12,6 +12,7 @@ import click
 from astrosearch import __version__
 from astrosearch.cli import (
     browse,
+    cite,
     compare,
     complete,
     completion,
@@ -84,6 +85,7 @@ for _command in (
     update.update,
     query.query,
     query.similar,
+    cite.cite,
     browse.browse,
     shell.shell,
     show.show,

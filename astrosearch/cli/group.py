@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "show", "browse", "shell"),
+    "Find papers": ("query", "similar", "cite", "show", "browse", "shell"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -23,7 +23,8 @@ PURPOSES = {
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query similar browse shell library new run compare complete index eval train serve mcp".split()
+    "query similar cite browse shell library new run compare complete index eval train serve "
+    "mcp".split()
 )
 """Commands that load numpy and more."""
 

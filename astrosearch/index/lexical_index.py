@@ -75,6 +75,10 @@ FEW = 1_000
 """Allowed rows up to which they are handed to the engine one by one; with more, candidates are
 fetched until enough of them are allowed."""
 
+DEEPEST = 128
+"""Queries within queries, at most. The engine goes down into each: 1,024 overflow a stack of 8 MB,
+256 one of 512 kB."""
+
 DENSE = 1_000
 """Papers for each row up to which clauses that score given rows stand beside each other: the engine
 then reads thousands of papers about each row. With more papers each clause is put around the one
@@ -519,11 +523,17 @@ class LexicalIndex:
         """(m,) the sum of the scores of `queries` for each of the (m,) different `rows`."""
         only, clauses = self._only(rows), [(_SHOULD, query) for query in queries]
         if self._row_count <= DENSE * len(rows):
-            query = _Q.boolean_query([only, *clauses])
-        else:
+            return self._scores_by(_Q.boolean_query([only, *clauses]), rows)
+        scores = np.zeros(len(rows), dtype=np.float32)
+        for start in range(0, len(clauses), DEEPEST):
             _, query = only
-            for clause in clauses:
+            for clause in clauses[start : start + DEEPEST]:
                 query = _Q.boolean_query([(_MUST, query), clause])
+            scores += self._scores_by(query, rows)
+        return scores
+
+    def _scores_by(self, query: tantivy.Query, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(m,) the scores of the (m,) rows, which are all that a query finds."""
         hits = self._hits(query, len(rows))
         scores = dict(zip(self._rows(hits).tolist(), (score for score, _ in hits), strict=True))
         return np.array([scores[row] for row in rows.tolist()], dtype=np.float32)

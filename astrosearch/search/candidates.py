@@ -32,6 +32,8 @@ class Candidates:
     """(n,), 1 for the nearest vector; 0 if the dense search did not find the paper."""
     lexical_ranks: NDArray[np.int64]
     """(n,), 1 for the best BM25; 0 if the lexical search did not find the paper."""
+    is_extra: NDArray[np.bool_] | None = None
+    """(n,) whether the paper is one that was found in another way, too; None if none is."""
 
     def __len__(self) -> int:
         return len(self.signals.ids)
@@ -39,7 +41,10 @@ class Candidates:
     def take(self, order: NDArray[np.int64]) -> "Candidates":
         """The same candidates in another order, or some of them."""
         return Candidates(
-            self.signals.take(order), self.dense_ranks[order], self.lexical_ranks[order]
+            self.signals.take(order),
+            self.dense_ranks[order],
+            self.lexical_ranks[order],
+            None if self.is_extra is None else self.is_extra[order],
         )
 
 
@@ -82,7 +87,9 @@ def find_candidates(
         )
     if authors is not None:
         signals.columns["author_match"] = authors
-    return Candidates(signals, _ranks(ids, dense), _ranks(ids, lexical))
+    others = set(extra)
+    is_extra = np.array([paper_id in others for paper_id in ids]) if others else None
+    return Candidates(signals, _ranks(ids, dense), _ranks(ids, lexical), is_extra)
 
 
 def _with_named_authors(

@@ -1,6 +1,8 @@
 """What a paper or a draft should cite: candidates by its text, and by its authors' own papers."""
 
-from datetime import date
+from collections.abc import Callable
+
+import numpy as np
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.search.candidates import Candidates, find_candidates
@@ -20,23 +22,47 @@ def citing_candidates(
     query: EncodedQuery,
     scope: Scope = EVERYTHING,
     *,
-    before: date | None = None,
+    depth: int = DEPTH,
 ) -> Candidates:
     """What a paper may cite: papers like it, and those of authors of the same name, none of them
-    later.
+    later, and not itself. Several that ask together may be among the answers.
 
     Args:
-        query: of one paper, with its words and vector.
-        before: the last day; by default that of the paper.
+        query: of papers, with their words and vector. Authors count if one paper asks.
+        depth: candidates by vectors, and as many by words.
     """
-    [asking] = query.papers
+    day = query.day or max(paper.published for paper in query.papers)
     scope = Scope(
-        (*scope.conditions, Filters(until=before or asking.published)),
-        scope.without | {asking.id},
+        (*scope.conditions, Filters(until=day)),
+        scope.without,
     )
-    names = sorted(set(author_keys(asking).values()))
     extra: list[str] = []
-    if names and query.words is not None:
-        bearing = BearsName(tuple(tuple(name.split()) for name in names))
-        extra = papers.best_words(query.words, BY_AUTHORS, scope.also(bearing)).ids
-    return find_candidates(papers, query, DEPTH, scope, extra=extra)
+    if len(query.papers) == 1 and query.words is not None:
+        scope = Scope(scope.conditions, scope.without | {query.papers[0].id})
+        names = sorted(set(author_keys(query.papers[0]).values()))
+        if names:
+            bearing = BearsName(tuple(tuple(name.split()) for name in names))
+            extra = papers.best_words(query.words, BY_AUTHORS, scope.also(bearing)).ids
+    return find_candidates(papers, query, depth, scope, extra=extra)
+
+
+def of_others(
+    papers: PaperIndex, query: EncodedQuery, find: Callable[[int], Candidates], k: int
+) -> Candidates:
+    """Candidates that share no author with the papers that ask: `k` of them, if there are so many.
+
+    Args:
+        find: the candidates of a search that goes so deep.
+    """
+    own = {key for paper in query.papers for key in author_keys(paper)}
+    depth, before = max(DEPTH, k), -1
+    while True:
+        candidates = find(depth)
+        others = [
+            place
+            for place, paper in enumerate(papers.papers(candidates.signals.ids))
+            if own.isdisjoint(author_keys(paper))
+        ]
+        if len(others) >= k or len(candidates) == before:
+            return candidates.take(np.array(others, dtype=np.int64))
+        depth, before = 2 * depth, len(candidates)

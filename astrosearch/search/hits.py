@@ -34,15 +34,19 @@ class Hit:
     tokens were not compared."""
     author_match: float | None = None
     """How well the authors match those that the query names, from 0 to 1; None if it names none."""
+    is_cited: bool | None = None
+    """Whether the draft that asks cites the paper already; None if nobody asked for that."""
     contributions: dict[str, float] = field(default_factory=dict)
     """What each group of signals (`search.signals.GROUPS`) adds to the score that the chance is
     computed from, in relation to an average candidate; empty where nothing learnt decides."""
 
     def as_record(self) -> dict[str, object]:
         """The hit for JSON. Texts keep their TeX."""
+        cited = {} if self.is_cited is None else {"is_cited": self.is_cited}
         return {
             "rank": self.rank,
             "match": self.match,
+            **cited,
             "score": round(self.score, 4),
             "cosine": _rounded(self.cosine),
             "bm25": _rounded(self.bm25),

@@ -7,6 +7,7 @@ nothing of ranking knows where a paper lies.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -59,6 +60,8 @@ class EncodedQuery:
     """The encoder that compares the tokens."""
     papers: tuple[Paper, ...] = ()
     """The papers that are the query; none if it is a text."""
+    day: date | None = None
+    """The day on which these papers ask; None for that of the newest of them."""
     encode: Callable[[Sequence[str]], Vectors] | None = None
     """What encodes further texts for the query, such as titles; None if they are not compared."""
 

@@ -184,7 +184,8 @@ def rank(
     """Order candidates by all signals that they have. Ties are in the order of the index.
 
     Args:
-        depth: candidates that neither search had among its first `depth` come last, so that asking
+        depth: candidates that neither search had among its first `depth`, and that were not found
+            in another way, come last, so that asking
             for more hits does not change the first ones; None for no such.
         weights: of the learnt order; by default those that ship.
     """
@@ -203,12 +204,15 @@ def rank(
 
 
 def _is_far(candidates: Candidates, depth: int | None) -> NDArray[np.bool_]:
-    """(n,) whether neither search has a paper among its first, nor its authors are named."""
+    """(n,) whether neither search has a paper among its first, nor was it found in another way, nor
+    its authors are named."""
     if depth is None:
         return np.zeros(len(candidates), dtype=bool)
     is_far = np.ones(len(candidates), dtype=bool)
     for ranks in (candidates.dense_ranks, candidates.lexical_ranks):
         is_far &= (ranks == 0) | (ranks > depth)
+    if candidates.is_extra is not None:
+        is_far &= ~candidates.is_extra
     if "author_match" in candidates.signals.columns:
         is_far &= candidates.signals.columns["author_match"] == 0
     return is_far
@@ -257,6 +261,7 @@ def _learnt(
         SignalTable(candidates.signals.ids, columns),
         candidates.dense_ranks,
         candidates.lexical_ranks,
+        candidates.is_extra,
     )
     scores = np.concatenate([scores[order], _below(means[len(head) :], scores)])
     return Ranking(scores, scores, candidates, given)

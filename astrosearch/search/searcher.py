@@ -24,8 +24,9 @@ from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
+from astrosearch.search import citing
 from astrosearch.search.author_names import named_authors
-from astrosearch.search.candidates import find_candidates
+from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
@@ -39,6 +40,9 @@ Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
 
 T = TypeVar("T")
+
+MOST_COMPARED = 8
+"""Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
 DEPTH = 100
 """Candidates that a search gets by vectors, and as many by words; `k` if that is more."""
@@ -256,6 +260,66 @@ class Searcher:
             return _hits(papers, query, k, scope, "related", self._ranker)
 
         return self._ask(answer, with_encoder=compares_tokens)
+
+    def cite(
+        self,
+        asking: Sequence[str] | Paper,
+        k: int = 10,
+        filters: Filters | None = None,
+        *,
+        before: date | None = None,
+        without: Collection[str] = (),
+        no_self: bool = False,
+    ) -> list[Hit]:
+        """The `k` papers that a paper or a draft should cite, best first.
+
+        Args:
+            asking: the arXiv identifier of a paper of the index, in a sequence; several ask
+                together. Or a draft, whose `id` may be empty.
+            before: papers of a later day are not proposed; by default that of the draft, or of the
+                newest paper that asks.
+            without: normalised identifiers of papers that are not proposed: those that it cites
+                already. A paper that asks alone is not proposed either.
+            no_self: leave out papers that share an author with those that ask.
+
+        Raises:
+            IdentifierError: if one of the ids is not an arXiv identifier.
+            NothingFound: if one of the papers is not in the index.
+            ModelMissing: if a draft asks, and the encoder's weights are not on this machine and
+                cannot be fetched.
+        """
+        draft = asking if isinstance(asking, Paper) else None
+        ids = (
+            []
+            if isinstance(asking, Paper)
+            else list(dict.fromkeys(parse_id(paper_id).id for paper_id in asking))
+        )
+
+        def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
+            papers = LocalIndex(index)
+            query = (
+                query_of_draft(draft, encoder)
+                if draft and encoder
+                else query_of_papers(papers, ids, encoder)
+            )
+            if len(query.papers) > 1:  # all their abstracts have all words
+                titles = "\n".join(paper.title for paper in query.papers)
+                query = replace(query, words=titles)
+            query = replace(query, day=before)
+            scope = Scope(_conditions(filters), frozenset(without))
+
+            def find(depth: int) -> Candidates:
+                return citing.citing_candidates(papers, query, scope, depth=depth)
+
+            candidates = (
+                citing.of_others(papers, query, find, k) if no_self else find(max(citing.DEPTH, k))
+            )
+            ranking = rank(
+                papers, query, candidates, task="cite", ranker=self._ranker, depth=citing.DEPTH
+            )
+            return _as_hits(papers, ranking, k)
+
+        return self._ask(answer, with_encoder=draft is not None or self._compares_tokens())
 
     def paper(self, paper_id: str) -> Paper:
         """A paper of the index.
@@ -493,12 +557,24 @@ def query_of_papers(
     centre = np.mean(papers.vectors(ids), axis=0, keepdims=True)
     query = EncodedQuery(words if mode == "hybrid" else None, unit_rows(centre)[0], papers=asking)
     if isinstance(encoder, LateInteraction):
-        tokens = tuple(papers.weighted_tokens(encoder, ids))
+        compared = ids[:: -(-len(ids) // MOST_COMPARED)]
+        tokens = tuple(papers.weighted_tokens(encoder, compared))
         return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
     return query
 
 
-def _conditions(filters: Filters | None, among: Among) -> tuple[Condition, ...]:
+def query_of_draft(draft: Paper, encoder: Encoder) -> EncodedQuery:
+    """A paper that the index does not have as a query: its vector, its words, its tokens."""
+    text = encoder.spec.text_of(draft).strip() or draft.title
+    vector = encoder.encode([text])[0]
+    query = EncodedQuery(draft.text, vector, papers=(draft,))
+    if isinstance(encoder, LateInteraction):
+        tokens = tuple(encoder.weighted_tokens([text]))
+        return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
+    return query
+
+
+def _conditions(filters: Filters | None, among: Among = ALL) -> tuple[Condition, ...]:
     passing: tuple[Condition, ...] = () if filters is None or filters == Filters() else (filters,)
     return passing if among == ALL else (*passing, among)
 

@@ -141,32 +141,31 @@ RECENT_YEARS = 2.0
 
 
 def paper_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -> dict[str, Column]:
-    """What a paper that asks shares with others beside its text: authors, date, categories, and if
-    its encoder is at hand, how near the titles are. Of several that ask, the mean."""
+    """What papers that ask share with others beside their texts: authors, date, categories, and if
+    their encoder is at hand, how near the titles are; of several papers the mean.
+
+    What is not known of those that ask has no column, nor have authors if several papers ask.
+    """
     candidates = papers.papers(ids)
-    each = [_signals_of(asking, candidates, papers, query) for asking in query.papers]
-    return {name: np.mean([columns[name] for columns in each], axis=0) for name in each[0]}
-
-
-def _signals_of(
-    asking: Paper, candidates: Sequence[Paper], papers: PaperIndex, query: EncodedQuery
-) -> dict[str, Column]:
-    shared = _shared_authors(asking, candidates, papers)
-    years = np.array(
-        [max(0, (asking.published - paper.published).days) / 365.25 for paper in candidates]
-    )
-    columns = {
-        "shared_authors": np.sqrt(shared),
-        "shares_author": (shared > 0).astype(np.float64),
-        "age": np.log1p(years),
-        "recent": np.exp(-years / RECENT_YEARS),
-        "shared_categories": np.array(
-            [_overlap(asking.categories, paper.categories) for paper in candidates]
-        ),
-    }
-    if query.encode is not None:
-        titles = query.encode([asking.title, *(paper.title for paper in candidates)])
-        columns["title_cosine"] = np.asarray(titles[1:] @ titles[0], dtype=np.float64)
+    day = query.day or max(paper.published for paper in query.papers)
+    years = np.array([max(0, (day - paper.published).days) / 365.25 for paper in candidates])
+    columns = {"age": np.log1p(years), "recent": np.exp(-years / RECENT_YEARS)}
+    if len(query.papers) == 1 and query.papers[0].authors:
+        shared = _shared_authors(query.papers[0], candidates, papers)
+        columns["shared_authors"] = np.sqrt(shared)
+        columns["shares_author"] = (shared > 0).astype(np.float64)
+    if categories := [paper.categories for paper in query.papers if paper.categories]:
+        columns["shared_categories"] = np.array(
+            [
+                sum(_overlap(ours, paper.categories) for ours in categories) / len(categories)
+                for paper in candidates
+            ]
+        )
+    asking = [paper.title for paper in query.papers if paper.title]
+    if query.encode is not None and asking:
+        titles = query.encode([*asking, *(paper.title for paper in candidates)])
+        mean = titles[: len(asking)].mean(axis=0)
+        columns["title_cosine"] = np.asarray(titles[len(asking) :] @ mean, dtype=np.float64)
     return columns
 
 

@@ -56,7 +56,8 @@ def write_hits(
     Args:
         format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
             becomes tab-separated lines: rank, match, id, year, first author, title,
-            categories; with `explain` the signals too; with `abstracts` the abstract.
+            categories; whether it is cited, if that was asked for; with `explain` the signals too;
+            with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
         notes, is_weak: of the answer; json has them.
@@ -280,6 +281,8 @@ def _widths(rows: Sequence[Sequence[Text]], room: int) -> list[int]:
 def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
     """The numbers of a hit, by the heads of their columns."""
     numbers = {"#": str(hit.rank), "match": str(hit.match)}
+    if hit.is_cited is not None:
+        numbers["cited"] = "✓" if hit.is_cited else ""
     return numbers | explanation(hit) if explain else numbers
 
 
@@ -420,6 +423,8 @@ def _plain_fields(hit: Hit, *, abstracts: bool, explain: bool) -> list[str]:
         readable(paper.title),
         _categories(paper),
     ]
+    if hit.is_cited is not None:
+        fields.append("cited" if hit.is_cited else "")
     fields += explanation(hit).values() if explain else ()
     return [*fields, readable(paper.abstract)] if abstracts else fields
 

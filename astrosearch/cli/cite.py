@@ -1,0 +1,195 @@
+"""`astrosearch cite`."""
+
+import sys
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from astrosearch.cli.console import Terminal, notify
+from astrosearch.cli.options import (
+    Day,
+    answer_options,
+    consent_option,
+    filter_options,
+    index_option,
+)
+from astrosearch.cli.query import AnswerStyle, write_answer
+
+if TYPE_CHECKING:
+    from astrosearch.library.draft import Cited, Draft
+    from astrosearch.papers import Paper
+    from astrosearch.search.searcher import Searcher
+    from astrosearch.text.bibtex import KeyStyle
+
+
+@click.command()
+@click.argument("what", metavar="ID|FILE|-")
+@click.option(
+    "--before",
+    type=Day(last=True),
+    help="Nothing later than this date; by default that of the paper, of \\date, or today.",
+)
+@click.option("--no-self", is_flag=True, help="No papers that share an author with the draft.")
+@click.option("--mark-cited", is_flag=True, help="Show and mark what the draft cites already.")
+@answer_options
+@filter_options
+@consent_option
+@index_option
+def cite(
+    what: str,
+    before: date | None,
+    no_self: bool,
+    mark_cited: bool,
+    k: int,
+    output: str,
+    abstracts: bool,
+    explain: bool,
+    key: "KeyStyle | None",
+    yes: bool,
+    index_name: str | None,
+    **filters: Any,
+) -> None:
+    """Find what a paper or a draft should cite and does not yet.
+
+    ID is a paper of the index. FILE is a draft in LaTeX, of which title, abstract, authors and
+    \\date are read; or a BibTeX file, whose papers ask together; or a text. With - a text is read
+    from standard input; a first line that an empty line follows is its title.
+
+    What the draft cites already is left out: what \\cite, \\bibitem and the files of \\bibliography
+    name by arXiv identifier, DOI, bibcode or title. Files of \\input are not followed; a line says
+    so. Nothing later than the draft is proposed.
+
+    \b
+    astrosearch cite 2503.14368
+    astrosearch cite 2503.14368 --no-self
+    astrosearch cite draft.tex
+    astrosearch cite draft.tex -k 30 --format bibtex >> draft.bib
+    astrosearch cite draft.tex --mark-cited --explain
+    astrosearch cite draft.bib --since 2020
+    pbpaste | astrosearch cite - --before 2018-06
+    """
+    if mark_cited and output in ("bibtex", "ids"):
+        raise click.UsageError(f"--mark-cited cannot be seen with --format {output}")
+
+    from astrosearch.corpus.filters import Filters
+    from astrosearch.library.draft import Cited
+    from astrosearch.search.hits import Answer
+    from astrosearch.search.searcher import open_index
+
+    option_filters = Filters(**filters)
+    draft = _draft(what)
+    _check(what, draft, no_self=no_self, mark_cited=mark_cited)
+    reporter = Terminal(yes=yes)
+    with open_index(index_name, reporter=reporter) as searcher:
+        notes: list[str] = []
+        paper: Paper | None
+        if draft is None:
+            paper = known = _paper(what, searcher)
+            asking: list[str] | Paper = [known.id]
+            cited = Cited()
+        else:
+            paper = draft.paper
+            cited, notes = _cited(draft, searcher, reporter, mark_cited=mark_cited)
+            asking = draft.paper or list(cited.ids)
+        day = before or (paper.published if paper else date.today())
+        without = () if mark_cited else cited.ids
+        hits = searcher.cite(
+            asking, k, option_filters, before=day, without=without, no_self=no_self
+        )
+        for note in notes:
+            notify(note)
+        if not hits:
+            last = min(day, option_filters.until or day)
+            raise searcher.why_empty(filters=replace(option_filters, until=last))
+    if mark_cited:
+        hits = [replace(hit, is_cited=hit.paper.id in cited.ids) for hit in hits]
+    style = AnswerStyle(output, abstracts, explain, key)
+    write_answer(Answer(hits, tuple(notes)), style, query=what, index=searcher.name)
+
+
+def _draft(what: str) -> "Draft | None":
+    """The draft that is in a file or on standard input; None if there is no such file.
+
+    Raises:
+        UsageError: if what is named is a folder.
+        InputError: if it tells nothing of a paper.
+    """
+    from astrosearch.library.draft import read_draft
+
+    path = Path(what)
+    if what == "-":
+        content, name, folder = sys.stdin.buffer.read(), "standard input", Path()
+    elif path.is_dir():
+        raise click.UsageError(f"{what} is a folder: name a file")
+    elif path.exists():
+        content, name, folder = path.read_bytes(), path.name, path.parent
+    else:
+        return None
+    return read_draft(name, content, today=date.today(), folder=folder)
+
+
+def _check(what: str, draft: "Draft | None", *, no_self: bool, mark_cited: bool) -> None:
+    """
+    Raises:
+        UsageError: if an option has nothing to act on.
+    """
+    if mark_cited and (draft is None or not draft.references):
+        raise click.UsageError(
+            f"--mark-cited has nothing to mark: no references of {what} are known"
+        )
+    if no_self and draft is not None and not (draft.paper and draft.paper.authors):
+        raise click.UsageError(f"--no-self has nothing to leave out: {draft.name} names no authors")
+
+
+def _paper(what: str, searcher: "Searcher") -> "Paper":
+    """The paper of the index that an identifier names.
+
+    Raises:
+        UsageError: if it is no identifier.
+        NothingFound: if the index does not have it.
+    """
+    from astrosearch.errors import NothingFound
+    from astrosearch.search.identifiers import read_identifier, why_not
+
+    identifier = read_identifier(what)
+    if identifier is None:
+        raise click.UsageError(
+            why_not(what) or f"{what!r} is neither a file nor an identifier of a paper"
+        )
+    if identifier.arxiv_id:
+        return searcher.paper(identifier.arxiv_id)
+    paper = searcher.paper_of(identifier)
+    if paper is None:
+        raise NothingFound(
+            f"{identifier}, but no paper of index {searcher.name} is known to have it"
+        )
+    return paper
+
+
+def _cited(
+    draft: "Draft", searcher: "Searcher", reporter: Terminal, *, mark_cited: bool
+) -> "tuple[Cited, list[str]]":
+    """What a draft cites, and what has to be said of it.
+
+    Raises:
+        NothingFound: if BibTeX asks, of which the index has no paper.
+    """
+    from astrosearch.errors import NothingFound
+    from astrosearch.library.draft import cited_by
+
+    cited = cited_by(draft, searcher, reporter)
+    notes = list(draft.notes)
+    if draft.paper is None and not cited.ids:
+        raise NothingFound(
+            f"none of the {cited.references:,} papers of {draft.name} is in index {searcher.name}"
+        )
+    if cited.references:
+        done = "marked" if mark_cited else "left out"
+        notes.append(
+            f"{cited.known:,} of {cited.references:,} references are papers of index "
+            f"{searcher.name}, as far as they tell, and {done}"
+        )
+    return cited, notes

@@ -1,0 +1,293 @@
+r"""Drafts: what a LaTeX file, a BibTeX file or a text tells of the paper that is to come of it, and
+what it cites already.
+
+Of LaTeX that is `\title`, the abstract, `\author` and `\date`; the keys in `\cite` and `\bibitem`,
+and the entries that these keys have in the files of `\bibliography`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astrosearch.errors import InputError
+from astrosearch.library import bibtex_text
+from astrosearch.library.bibtex_text import BibText, Entry
+from astrosearch.library.match import SURE, match_entries
+from astrosearch.papers import Paper
+from astrosearch.report import SILENT, Reporter
+from astrosearch.search.identifiers import Identifier, identifiers_in, read_identifier
+from astrosearch.text import latex_source
+from astrosearch.text.author_lists import split_authors
+from astrosearch.text.tex import to_unicode
+
+if TYPE_CHECKING:
+    from astrosearch.search.searcher import Searcher
+
+LARGEST = 20_000_000
+"""Bytes of a LaTeX file or a text; a thesis has some 2 MB."""
+
+_LATEX = re.compile(r"\\documentclass|\\begin\s*\{abstract\}|\\title\s*[\[{]")
+_CITE = re.compile(
+    r"\\[A-Za-z]*[cC]ite(?!style|reset|text)[A-Za-z]*\*?(?:\s*\[[^\[\]]*\])*\s*\{([^{}]*)\}"
+    r"|\\bibentry\s*\{([^{}]*)\}"
+)
+_BIBITEM = re.compile(
+    r"\\bibitem\s*(?:\[(?:[^\[\]{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\])?\s*\{([^{}]*)\}"
+    r"(.*?)(?=\\bibitem(?![A-Za-z])|\\end\s*\{thebibliography\}|\Z)",
+    re.DOTALL,
+)
+_BESIDE_NAMES = (
+    "thanks|footnote|inst|altaffilmark|altaffiliation|affiliation|affil|email|orcid|orcidlink"
+    "|orcidID|ORCID|textsuperscript|fnmsep|corref|fnref|ref|label|collaboration|nocollaboration"
+)
+_BESIDE_TEXT = r"[A-Za-z]*[cC]ite[A-Za-z]*|footnote|thanks|label|keywords|ref|newline"
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_IN_DATE = re.compile(
+    rf"""(?P<year>\d{{4}})-(?P<number>\d\d?)(?:-(?P<day>\d\d?))?
+       | (?:(?P<before>\d\d?)(?:st|nd|rd|th)?\.?\s+)?(?P<month>{"|".join(_MONTHS)})[a-z]*\.?
+         (?:\s+(?P<after>\d\d?)(?:st|nd|rd|th)?(?!\d))?,?\s+(?P<of>\d{{4}})
+       | (?P<alone>(?:19|20)\d\d)""",
+    re.IGNORECASE | re.VERBOSE | re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a file tells of a paper that is being written."""
+
+    name: str
+    paper: Paper | None
+    """Title, abstract, authors and date, without an `id`; None for BibTeX, which has none."""
+    references: tuple[Entry, ...] = ()
+    """What it cites already. One of which only the key is known has no fields."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what was not read, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """Which papers of an index a draft cites already."""
+
+    ids: tuple[str, ...] = ()
+    """Each once, in the order of the references."""
+    references: int = 0
+    """How many references there are."""
+    known: int = 0
+    """How many of these are papers of the index, as far as they tell."""
+
+
+def read_draft(name: str, content: bytes, *, today: date, folder: Path) -> Draft:
+    """
+    Args:
+        name: of the file; what does not end in `.tex` or `.bib` is told by what it holds.
+        today: the date of what has none.
+        folder: where the files of `\\bibliography` are sought.
+
+    Raises:
+        InputError: if it is not a text, or tells nothing of a paper.
+    """
+    if len(content) > LARGEST:
+        raise InputError(
+            f"{name} has {len(content) / 1e6:,.0f} MB; up to {LARGEST / 1e6:,.0f} MB are read"
+        )
+    if b"\0" in content:
+        raise InputError(f"{name} is not a text: LaTeX, BibTeX and plain text are read")
+    text, notes = _decoded(content, name)
+    if not text.strip():
+        raise InputError(f"{name} is empty")
+    kind = _kind(name, text)
+    if kind == "bib":
+        bib = bibtex_text.parse(text)
+        if not bib.entries:
+            raise InputError(f"{name} has no BibTeX entry that can be read")
+        return Draft(name, None, bib.entries, (*notes, *_problems(name, bib)))
+    if kind == "tex":
+        draft = _of_latex(name, text, today, folder)
+        return Draft(name, draft.paper, draft.references, (*notes, *draft.notes))
+    title, abstract = _title_and_rest(text)
+    return Draft(name, _paper(title, abstract, (), today), notes=notes)
+
+
+def cited_by(draft: Draft, searcher: "Searcher", reporter: Reporter = SILENT) -> Cited:
+    """The papers of an index that a draft cites."""
+    ids: dict[str, None] = {}
+    known = 0
+    matches = match_entries(searcher, draft.references, reporter)
+    for entry, match in zip(draft.references, matches, strict=True):
+        paper_id = match.arxiv if match.sure >= SURE else _by_identifier(searcher, entry)
+        if paper_id:
+            ids[paper_id] = None
+            known += 1
+    return Cited(tuple(ids), len(draft.references), known)
+
+
+def _by_identifier(searcher: "Searcher", entry: Entry) -> str | None:
+    """The paper that a key or the text of a `\\bibitem` names."""
+    if "title" in entry.fields:  # an entry of BibTeX, whose fields were looked at
+        return None
+    key = read_identifier(entry.key)
+    identifiers: list[Identifier] = [
+        *([key] if key else []),
+        *identifiers_in(entry.fields.get("note", "")),
+    ]
+    papers = (searcher.paper_of(identifier) for identifier in identifiers)
+    return next((paper.id for paper in papers if paper), None)
+
+
+def _kind(name: str, text: str) -> str:
+    suffix = Path(name).suffix.lower()
+    if suffix in (".bib", ".tex"):
+        return suffix[1:]
+    if _LATEX.search(text):
+        return "tex"
+    return "bib" if bibtex_text.looks_like_bibtex(text) else "txt"
+
+
+def _decoded(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
+    try:
+        return content.decode("utf-8-sig"), ()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        note = f"{name} line {line} is not UTF-8; the file is read as Latin-1"
+        return content.decode("latin-1"), (note,)
+
+
+def _problems(name: str, bib: BibText) -> Iterator[str]:
+    """What cannot be used of a BibTeX file: the first of it, and how much there is."""
+    if bib.problems:
+        first, *others = bib.problems
+        more = f" (and {len(others):,} more)" if others else ""
+        yield f"{name} line {first.line}: {first.reason}{more}"
+
+
+def _title_and_rest(text: str) -> tuple[str, str]:
+    """A first line that an empty line follows is a title."""
+    first, _, rest = text.strip().replace("\r\n", "\n").partition("\n")
+    following, _, _ = rest.partition("\n")
+    if rest and not following.strip():
+        return _folded(first), _folded(rest)
+    return "", _folded(text)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _paper(title: str, abstract: str, authors: Sequence[str], day: date) -> Paper:
+    return Paper(
+        id="",
+        title=title,
+        abstract=abstract,
+        authors=tuple(authors),
+        categories=(),
+        published=day,
+    )
+
+
+# --- LaTeX ---
+
+
+def _of_latex(name: str, text: str, today: date, folder: Path) -> Draft:
+    source = latex_source.without_comments(text)
+    macros = latex_source.own_macros(source)
+    notes = []
+
+    def readable(tex: str) -> str:
+        plain = latex_source.without_macros(tex, _BESIDE_TEXT).replace(r"\\", " ")
+        return _folded(latex_source.expanded(plain, macros))
+
+    title = readable(next(latex_source.arguments(source, "title"), ""))
+    abstract = readable(
+        latex_source.environment(source, "abstract")
+        or " ".join(latex_source.several_arguments(source, "abstract", 5))  # A&A's has five
+    )
+    inputs = list(latex_source.arguments(source, "input|include|subfile"))
+    if inputs:
+        files = ", ".join(inputs[:3]) + (", …" if len(inputs) > 3 else "")
+        notes.append(f"{name} reads in other files, which are not followed: {files}")
+    if not title and not abstract:
+        told = f"; {notes[0]}" if notes else ""
+        raise InputError(f"{name} has neither a \\title nor an abstract{told}")
+    if not abstract:
+        notes.append(f"{name} has no abstract: its title alone asks")
+    day = today
+    if dates := list(latex_source.arguments(source, "date")):
+        known = _latest(latex_source.expanded(dates[0], macros), today)
+        if known is None and dates[0].strip():
+            notes.append(f"the \\date of {name} is not understood: today's is taken")
+        day = known or today
+    references, told_of_files = _references(source, folder)
+    paper = _paper(title, abstract, _authors(source, macros), day)
+    return Draft(name, paper, tuple(references), (*notes, *told_of_files))
+
+
+def _latest(text: str, today: date) -> date | None:
+    """The latest of the dates in a text, of which there may be those of submission and acceptance;
+    of a month or a year its first day. None if there is none."""
+    days = [today] if r"\today" in text else []
+    for match in _IN_DATE.finditer(text.replace("~", " ")):
+        year = match["year"] or match["of"] or match["alone"]
+        named = match["month"]
+        month = _MONTHS.index(named.lower()) + 1 if named else int(match["number"] or 1)
+        try:
+            number = match["day"] or match["before"] or match["after"] or 1
+            days.append(date(int(year), month, int(number)))
+        except ValueError:
+            continue
+    return max(days, default=None)
+
+
+def _authors(source: str, macros: dict[str, str]) -> tuple[str, ...]:
+    names: list[str] = []
+    for argument in latex_source.arguments(source, "author"):
+        bare = latex_source.without_macros(latex_source.expanded(argument, macros), _BESIDE_NAMES)
+        bare = re.sub(r"\$[^$]*\$", "", bare)
+        bare = re.sub(r"\\newauthor(?![A-Za-z])", ", ", bare)
+        for piece in re.split(r"\\(?:and|AND)(?![A-Za-z])", bare):
+            line = piece.strip().partition(r"\\")[0]  # affiliations stand below
+            names += split_authors(_folded(to_unicode(line)))
+    return tuple(names)
+
+
+def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
+    """The references of a source, and what has to be said of the files that have them."""
+    entries: dict[str, Entry] = {}
+    notes = []
+    for file in _files(source, folder):
+        try:
+            text, told = _decoded(file.read_bytes(), file.name)
+        except OSError as error:
+            notes.append(f"{file} cannot be read ({error.strerror}): what it holds is not known")
+            continue
+        bib = bibtex_text.parse(text)
+        notes += [*told, *_problems(file.name, bib)]
+        entries = {entry.key: entry for entry in bib.entries} | entries
+    items = {key.strip(): text for key, text in _BIBITEM.findall(source)}
+    keys = dict.fromkeys(
+        key
+        for group, of_bibentry in _CITE.findall(source)
+        for part in (group or of_bibentry).split(",")
+        if (key := part.strip()) and " " not in key and "#" not in key
+    )
+    if "*" in keys:
+        keys = dict.fromkeys([*keys, *entries])
+    references = [
+        entries.get(key) or Entry("misc", key, {"note": items[key]} if key in items else {}, "")
+        for key in dict.fromkeys([*keys, *items])
+        if key != "*"
+    ]
+    return references, notes
+
+
+def _files(source: str, folder: Path) -> list[Path]:
+    """The BibTeX files that a source names."""
+    names = [
+        name.strip()
+        for group in latex_source.arguments(source, "bibliography|addbibresource")
+        for name in group.split(",")
+        if name.strip()
+    ]
+    return [folder / (name if name.endswith(".bib") else f"{name}.bib") for name in names]

@@ -1,0 +1,396 @@
+"""What a paper or a draft should cite: `astrosearch cite`, and what it reads of drafts."""
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from astrosearch import open_index
+from astrosearch.cli import main
+from astrosearch.errors import InputError
+from astrosearch.library.draft import Draft, read_draft
+from astrosearch.text import latex_source
+from tests.conftest import Run, kaggle_line
+
+TODAY = date(2020, 7, 1)
+
+DISKS = "planets that form in the dusty disc around a young star"
+PAPERS = {
+    "1101.0001": ("Rings of dust around young stars", DISKS, "Ada Berg, Tom Wu", "2011"),
+    "1202.0002": ("Gaps that planets open in discs", DISKS, "Ada Berg, Nia Okafor", "2012"),
+    "1303.0003": ("How discs lose their gas", DISKS, "Nia Okafor", "2013"),
+    "1404.0004": ("Dust traps and planets", DISKS, "Bob Wu", "2014"),
+    "1505.00005": ("Spirals that planets drive in discs", DISKS, "Tom Wu", "2015"),
+    "1606.00006": ("A survey of dusty discs", DISKS, "Sam Poe", "2016"),
+    "1707.00007": ("Pulsar glitches", "the crust of a neutron star cracks", "Lea Roe", "2017"),
+    "1808.00008": ("Magnetar bursts", "the crust of a neutron star breaks", "Ada Roe", "2018"),
+}
+
+
+@pytest.fixture(scope="module")
+def built_once(default_model: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for indexes with one of eight made-up papers, one a year."""
+    home = tmp_path_factory.mktemp("home")
+    lines = []
+    for number, (paper_id, (title, abstract, authors, year)) in enumerate(PAPERS.items()):
+        created = f"Wed, 15 Jan {year} 00:00:00 GMT"
+        fields = {
+            "id": paper_id,
+            "title": title,
+            "abstract": f"We study {abstract}.",
+            "authors": authors,
+            "doi": f"10.1000/made.{number}",
+            "versions": [{"version": "v1", "created": created}],
+        }
+        lines.append(kaggle_line(0, **fields))
+    corpus = home / "corpus.json"
+    corpus.write_text("\n".join(lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASTROSEARCH_HOME", str(home))
+        result = CliRunner().invoke(main, ["index", "--corpus", str(corpus)])
+    assert result.exit_code == 0, result.output
+    return home
+
+
+@pytest.fixture
+def papers(built_once: Path, home: Path) -> None:
+    """An index of eight made-up papers, one a year, each of the middle of January."""
+    shutil.copytree(built_once / "indexes", home / "indexes")
+
+
+def ids(run: Run, *arguments: object, stdin: str | None = None) -> list[str]:
+    return run("cite", *arguments, "--format", "ids", stdin=stdin).stdout.split()
+
+
+Written = Callable[..., Path]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """Writes a file of a draft and gives its path."""
+
+    def write(text: str | bytes, name: str = "draft.tex") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+DRAFT = r"""
+\documentclass{article}
+\title{Planets in dusty discs}
+\author{Ada Berg}
+\date{March 2016}
+\begin{document}
+\begin{abstract}
+We study planets that form in the dusty disc around a young star \citep{1303.0003}.
+\end{abstract}
+It was shown before \cite{rings}.
+\bibliography{refs}
+\end{document}
+"""
+REFS = """
+@article{rings, author={Berg, A. and Wu, T.}, title={{Rings of Dust around Young Stars}}}
+@article{traps, eprint={1404.0004}, title={Dust traps and planets}}
+@article{lost, author={Nobody, N.}, title={A paper that is nowhere}}
+"""
+
+
+# --- a paper of the index ---
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_paper_gets_papers_like_it_that_are_not_later(run: Run) -> None:
+    for name in ("1505.00005", "arXiv:1505.00005v2", "10.1000/made.4"):
+        found = ids(run, name)
+        assert set(found) == {"1101.0001", "1202.0002", "1303.0003", "1404.0004"}
+    assert set(ids(run, "1505.00005", "--before", "2013")) == {
+        "1101.0001",
+        "1202.0002",
+        "1303.0003",
+    }
+    assert set(ids(run, "1505.00005", "--before", "2018")) == PAPERS.keys() - {"1505.00005"}
+    assert set(ids(run, "1505.00005", "--since", "2013")) == {"1303.0003", "1404.0004"}
+    assert len(ids(run, "1505.00005", "-k", 2)) == 2
+    assert "until 2010-12-31" in run("cite", "1505.00005", "--before", 2010, code=4).stderr
+
+
+@pytest.mark.usefixtures("papers")
+def test_papers_of_the_same_authors_are_left_out_by_family_name_and_initial(run: Run) -> None:
+    # Tom Wu wrote 1101.0001 with Ada Berg; Bob Wu is somebody else.
+    assert set(ids(run, "1505.00005", "--no-self")) == {"1202.0002", "1303.0003", "1404.0004"}
+    assert len(ids(run, "1505.00005", "--no-self", "-k", 3)) == 3
+
+
+@pytest.mark.usefixtures("papers")
+def test_what_explains_the_order_is_shown_and_more_hits_do_not_change_the_first(run: Run) -> None:
+    answer = json.loads(run("cite", "1808.00008", "--format", "json").stdout)
+    assert answer["query"] == "1808.00008"
+    hits = answer["hits"]
+    assert hits[0]["id"] == "1707.00007"
+    assert "is_cited" not in hits[0]
+    assert {"words", "meaning", "authors", "age"} <= hits[0]["contributions"].keys()
+    matches = [hit["match"] for hit in hits]
+    assert matches == sorted(matches, reverse=True)
+    (line, *_) = run("cite", "1808.00008", "--explain").stdout.splitlines()
+    assert f"{hits[0]['cosine']:.3f}" in line.split("\t")
+    with open_index() as searcher:
+        few = [hit.paper.id for hit in searcher.cite(["1808.00008"], 3)]
+        many = [hit.paper.id for hit in searcher.cite(["1808.00008"], 1000)]
+    assert few == many[:3]
+    assert len(many) == 7
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_name_that_is_neither_file_nor_paper_costs_one_line(run: Run, tmp_path: Path) -> None:
+    for what, code, said in (
+        ("draft.tex", 2, "neither a file nor an identifier"),
+        (tmp_path, 2, "is a folder"),
+        ("1505.99999", 4, "1505.99999"),
+        ("10.1000/none", 4, "no paper of index main is known to have it"),
+    ):
+        error = run("cite", what, code=code).stderr
+        assert said in error
+        assert error.count("\n") == 1
+
+
+# --- drafts ---
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_latex_draft_gets_what_it_does_not_cite_yet(run: Run, written: Written) -> None:
+    draft = written(DRAFT)
+    written(REFS, "refs.bib")
+    result = run("cite", draft, "--format", "ids")
+    # Not what it cites; what the .bib has beside that counts as not cited; nothing later.
+    assert set(result.stdout.split()) == {"1202.0002", "1404.0004", "1505.00005", "1606.00006"}
+    assert "2 of 2 references are papers of index main" in result.stderr
+    assert set(ids(run, draft, "--no-self")) == {"1404.0004", "1505.00005", "1606.00006"}
+    assert set(ids(run, draft, "--before", "2014-12")) == {"1202.0002", "1404.0004"}
+
+
+@pytest.mark.usefixtures("papers")
+def test_what_is_cited_is_marked_instead_where_that_is_asked_for(
+    run: Run, written: Written
+) -> None:
+    draft = written(DRAFT)
+    written(REFS, "refs.bib")
+    answer = json.loads(run("cite", draft, "--mark-cited", "--format", "json").stdout)
+    marked = {hit["id"]: hit["is_cited"] for hit in answer["hits"]}
+    assert marked.keys() == PAPERS.keys() - {"1707.00007", "1808.00008"}
+    assert {paper_id for paper_id, is_cited in marked.items() if is_cited} == {
+        "1101.0001",
+        "1303.0003",
+    }
+    lines = run("cite", draft, "--mark-cited").stdout.splitlines()
+    assert {line.split("\t")[2]: line.split("\t")[7] for line in lines} == {
+        paper_id: "cited" if is_cited else "" for paper_id, is_cited in marked.items()
+    }
+    assert "is_cited" in run("cite", draft, "--mark-cited", "--format", "csv").stdout
+
+
+@pytest.mark.usefixtures("papers")
+def test_the_papers_of_a_bibtex_file_ask_together(run: Run, written: Written) -> None:
+    bib = written(REFS, "refs.bib")
+    result = run("cite", bib, "--format", "ids")
+    found = result.stdout.split()
+    assert set(found) == PAPERS.keys() - {"1101.0001", "1404.0004"}
+    assert set(found[:4]) == {"1202.0002", "1303.0003", "1505.00005", "1606.00006"}
+    assert "2 of 3 references" in result.stderr
+    marked = json.loads(run("cite", bib, "--mark-cited", "--format", "json").stdout)["hits"]
+    assert {hit["id"] for hit in marked if hit["is_cited"]} == {"1101.0001", "1404.0004"}
+    nothing = written("@misc{x, title={Nowhere at all}}", "none.bib")
+    assert "none of the 1 papers of none.bib" in run("cite", nothing, code=4).stderr
+
+
+@pytest.mark.usefixtures("papers")
+def test_a_text_on_standard_input_asks(run: Run) -> None:
+    text = "A neutron star's crust\n\nIt cracks and breaks in glitches and bursts."
+    assert set(ids(run, "-", "-k", 2, stdin=text)) == {"1707.00007", "1808.00008"}
+    assert "1808.00008" not in ids(run, "-", "--before", 2017, stdin=text)
+    # LaTeX and BibTeX are told by what they hold.
+    assert "1303.0003" not in ids(run, "-", stdin=DRAFT)
+    assert "1404.0004" not in ids(run, "-", stdin=REFS)
+
+
+@pytest.mark.usefixtures("papers")
+def test_files_that_tell_nothing_cost_one_line(run: Run, written: Written) -> None:
+    for content, name, said in (
+        (b"", "empty.tex", "empty.tex is empty"),
+        (b"\x00\x01\x02", "draft.pdf", "is not a text"),
+        (rb"\documentclass{book}\begin{document}x", "book.tex", r"neither a \title nor"),
+        (b"no entries here", "bad.bib", "no BibTeX entry"),
+    ):
+        error = run("cite", written(content, name), code=2).stderr
+        assert said in error
+        assert error.count("\n") == 1
+
+
+@pytest.mark.usefixtures("papers")
+def test_options_without_anything_to_act_on_are_refused(run: Run, written: Written) -> None:
+    bib = written(REFS, "refs.bib")
+    for arguments, said in (
+        (("1505.00005", "--mark-cited"), "nothing to mark"),
+        ((bib, "--no-self"), "names no authors"),
+        ((written("Dust.", "note.txt"), "--no-self"), "names no authors"),
+        ((bib, "--mark-cited", "--format", "ids"), "cannot be seen"),
+    ):
+        error = run("cite", *arguments, code=2).stderr
+        assert said in error
+        assert error.count("\n") == 1
+
+
+# --- what is read of LaTeX ---
+
+
+def of_latex(source: str, folder: Path = Path()) -> Draft:
+    return read_draft("draft.tex", source.encode(), today=TODAY, folder=folder)
+
+
+def test_title_abstract_authors_and_date_are_read_from_what_journals_ask_for() -> None:
+    aastex = of_latex(
+        r"""\documentclass{aastex631} % \title{Not this}
+        \newcommand{\gal}{NGC\,1068\xspace}
+        \title[short]{The torus of \gal{}\footnote{Made up {here}.} at 95\% \\ resolution}
+        \author[0000-0001-0002]{Violeta G\'amez}
+        \affiliation{Leiden Observatory}
+        \author{Anna van der Berg\altaffilmark{1,2}}
+        \date{2016-05-04}
+        \begin{abstract} We map \gal\ \citep[see][p.~5]{a,b}. % a secret
+        It is warm. \end{abstract}"""
+    ).paper
+    assert aastex is not None
+    assert aastex.title == r"The torus of NGC\,1068 at 95\% resolution"
+    assert aastex.abstract == r"We map NGC\,1068\ . It is warm."
+    assert aastex.authors == ("Violeta Gámez", "Anna van der Berg")
+    assert aastex.published == date(2016, 5, 4)
+
+    aanda = of_latex(
+        r"""\title{Dust} \author{A. Berg\inst{1}\fnmsep\thanks{of $x$} \and Nia Okafor\inst{2}}
+        \institute{Leiden \and Kyoto}
+        \date{Received September 15, 1996; accepted March 16, 1997}
+        \abstract{One.}{Two.} {}
+        {Three {nested}.}{Four.}"""
+    ).paper
+    assert aanda is not None
+    assert aanda.authors == ("A. Berg", "Nia Okafor")
+    assert aanda.abstract == "One. Two. Three {nested}. Four."
+    assert aanda.published == date(1997, 3, 16)
+
+    mnras = of_latex(
+        r"""\title[Dust]{Dust}
+        \author[K. Roe et al.]{Kay T. Roe,$^{1}$\thanks{E-mail: k@x.org} A. N. Other$^{2,3}$
+        \newauthor and Third Poe$^{3}$
+        \\
+        $^{1}$Royal Society, London}
+        \begin{abstract}It.\end{abstract}"""
+    ).paper
+    assert mnras is not None
+    assert mnras.authors == ("Kay T. Roe", "A. N. Other", "Third Poe")
+    assert mnras.published == TODAY
+
+    article = of_latex(
+        r"""\title{Dust}\author{Ann Roe\\Leiden \and Bo Poe\\Kyoto}\date{\today}
+        \begin{abstract}It.\end{abstract}"""
+    ).paper
+    assert article is not None
+    assert article.authors == ("Ann Roe", "Bo Poe")
+    assert article.published == TODAY
+
+
+def test_references_are_read_from_cites_items_and_files(tmp_path: Path) -> None:
+    (tmp_path / "refs.bib").write_text(REFS + "@article{broken, title={Never ends\n")
+    draft = of_latex(
+        r"""\title{Dust} \begin{abstract}It.\end{abstract}
+        \cite{rings,2016arXiv160501938H} \citet*[e.g.][]{lost} % \cite{traps}
+        \citestyle{aa} \nocite{1606.00006}
+        \bibliography{refs,missing}
+        \begin{thebibliography}{9}
+        \bibitem[{Poe} {et~al.}(2015)Poe]{poe15} S. Poe, arXiv:1505.00005
+        \bibitem{plain} N. Okafor, \href{https://doi.org/10.1000/made.2}{ApJ}
+        \end{thebibliography}
+        \input{sections/intro}""",
+        tmp_path,
+    )
+    assert [entry.key for entry in draft.references] == [
+        "rings",
+        "2016arXiv160501938H",
+        "lost",
+        "1606.00006",
+        "poe15",
+        "plain",
+    ]
+    notes = "\n".join(draft.notes)
+    assert "sections/intro" in notes
+    assert "missing.bib cannot be read (No such file or directory)" in notes
+    assert "refs.bib line 5: the entry does not end" in notes
+
+
+@pytest.mark.usefixtures("papers")
+def test_keys_and_items_that_name_a_paper_are_cited(run: Run, written: Written) -> None:
+    draft = written(
+        r"""\title{Planets in dusty discs} \date{2019}
+        \begin{abstract}Planets that form in the dusty disc around a young star.\end{abstract}
+        \cite{2016arXiv160600006P} \nocite{1404.0004}
+        \begin{thebibliography}{9}
+        \bibitem[{Wu}(2015)]{wu15} T. Wu, arXiv:1505.00005
+        \bibitem{plain} N. Okafor, \href{https://doi.org/10.1000/made.2}{ApJ}
+        \end{thebibliography}"""
+    )
+    found = ids(run, draft)
+    assert set(found[:2]) == {"1101.0001", "1202.0002"}
+    assert set(found) == {"1101.0001", "1202.0002", "1707.00007", "1808.00008"}
+
+
+def test_all_of_a_file_is_cited_where_the_draft_says_so(tmp_path: Path) -> None:
+    (tmp_path / "refs.bib").write_text(REFS)
+    draft = of_latex(r"\title{Dust}\nocite{*}\bibliography{refs}", tmp_path)
+    assert [entry.key for entry in draft.references] == ["rings", "traps", "lost"]
+    assert any("no abstract" in note for note in draft.notes)
+
+
+def test_a_file_in_latin_1_is_read_and_said_to_be() -> None:
+    draft = read_draft(
+        "draft.tex",
+        "\\title{Staub}\n\\author{J. Müller}".encode("latin-1"),
+        today=TODAY,
+        folder=Path(),
+    )
+    assert draft.paper is not None
+    assert draft.paper.authors == ("J. Müller",)
+    assert "draft.tex line 2 is not UTF-8" in draft.notes[0]
+
+
+def test_a_date_that_is_not_understood_is_today_and_told() -> None:
+    draft = of_latex(r"\title{Dust}\date{in preparation}")
+    assert draft.paper is not None
+    assert draft.paper.published == TODAY
+    assert any("is not understood" in note for note in draft.notes)
+
+
+def test_a_file_beyond_any_draft_is_refused() -> None:
+    from astrosearch.library.draft import LARGEST
+
+    with pytest.raises(InputError, match="up to 20 MB"):
+        read_draft("draft.tex", b"x" * (LARGEST + 1), today=TODAY, folder=Path())
+
+
+def test_comments_go_and_percent_signs_stay() -> None:
+    source = "a 5\\% b % c\n  d \\\\% e\nf\n\\iffalse g \\fi\n\\begin{comment}h\\end{comment}i"
+    text = latex_source.without_comments(source + "\n\\end{document} j")
+    assert text.split() == ["a", "5\\%", "b", "d", "\\\\f", "i"]
+
+
+def test_macros_that_hold_themselves_end() -> None:
+    macros = latex_source.own_macros(r"\def\a{\b\b\b\b} \newcommand\b{\a\a\a\a} \def\c#1{x}")
+    assert macros.keys() == {"a", "b"}
+    assert len(latex_source.expanded(r"\a" * 10, macros)) <= latex_source.LONGEST_EXPANDED
+
+
+def test_braces_that_do_not_close_end_with_the_file() -> None:
+    assert list(latex_source.arguments(r"\title{never {ends} ", "title")) == ["never {ends} "[:-1]]
