@@ -15,7 +15,7 @@ from tests.conftest import Run
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     "torch transformers faiss peft datasets openai bitsandbytes numpy rich orjson httpx2 tantivy "
-    "Stemmer ray"
+    "Stemmer ray textual"
 )
 
 
@@ -27,6 +27,7 @@ HEAVY = (
         ["query", "--help"],
         ["index", "--help"],
         ["shell", "--help"],
+        ["browse", "--help"],
         ["help", "indexes", "tune"],
         ["completion", "zsh"],
     ],

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -52,10 +53,14 @@ class TestDownAPipe:
     def test_a_line_that_cannot_be_answered_costs_itself_alone(self, run: Run) -> None:
         wrong = {
             "/since May": "is not a date",
-            "/k 0": "'-k'",
-            "/mode fast": "'--mode'",
+            "/k 0": "/k 0: write a whole number from 1 on",
+            "/k few": "/k few: write a whole number from 1 on",
+            "/mode fast": "/mode fast: write hybrid, dense or lexical",
+            "/abstracts yes": "/abstracts takes no value: it switches on and off",
             "/nothing": "there is no /nothing; see /help",
-            "/open 3": "the last answer has 0 papers; there is no paper 3",
+            "/open 3": "there is no answer yet, so no paper 3: ask first",
+            "/open": "name a paper",
+            "/bibtex": "there is no answer yet",
             "/similar": "name a paper",
             "/show 2309.06126": "is not in this index",
             "gas year:2020": "none of the 150 papers",
@@ -68,6 +73,39 @@ class TestDownAPipe:
         for line, fact in zip(lines, wrong.values(), strict=True):
             assert line.startswith("astrosearch: ")
             assert fact in line
+
+    def test_a_number_beyond_the_last_answer_is_told_how_many_there_are(self, run: Run) -> None:
+        result = run("shell", "-k", 2, stdin="gas\n/open 3\n", code=2)
+        assert "the last answer has papers 1 to 2; there is no paper 3" in result.stderr
+
+    def test_bibtex_is_that_of_show(self, run: Run) -> None:
+        ids = run("query", "gas", "-k", 3, "--format", "ids").stdout.split()
+        lines = "gas\n/bibtex\n/bibtex 3 1\n"
+        said = run("shell", "-k", 3, "--format", "ids", stdin=lines).stdout
+        entries = [
+            run("show", *chosen, "--format", "bibtex").stdout for chosen in (ids, ids[2::-2])
+        ]
+        assert said == "\n".join(ids) + "\n" + "".join(entries)
+
+    def test_web_opens_the_page_of_a_paper(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = tmp_path / "browser"
+        program.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/told\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("BROWSER", f"{program} %s")
+        (first,) = run("query", "gas", "-k", 1, "--format", "ids").stdout.split()
+        result = run("shell", "-k", 1, "--format", "ids", stdin="gas\n/web 1\n")
+        assert (tmp_path / "told").read_text() == f"https://arxiv.org/abs/{first}\n"
+        assert f"https://arxiv.org/abs/{first} is opened in your web browser" in result.stderr
+
+    def test_index_alone_lists_the_indexes(self, run: Run, built: Path) -> None:
+        assert "main is searched; there are no others" in run("shell", stdin="/index\n").stderr
+        (built.parent / "other").symlink_to(built)
+        assert (
+            "main is searched; others: other"
+            in run("shell", "--index", "main", stdin="/index\n").stderr
+        )
 
     def test_a_filter_that_cannot_hold_is_refused_when_it_is_set(self, run: Run) -> None:
         lines = ["/since 2010", "/until 2005", "/author F", "/category 7", "gas"]
@@ -172,7 +210,28 @@ def test_on_a_terminal_ctrl_c_clears_a_line_and_ctrl_d_leaves(terminal: Terminal
     assert lines == ["/k 2", "dust", "/since May", "dust"]
 
 
+def test_tab_completes_commands_indexes_identifiers_and_values(terminal: Terminal) -> None:
+    terminal.read_until("main> ")
+    for typed, completed in (
+        ("/bi\t", "/bibtex "),
+        ("/index m\t", "/index main "),
+        ("/mode de\t", "/mode dense "),
+    ):
+        terminal.type(f"{typed}#")
+        assert terminal.read_until("#").endswith(completed)
+        terminal.interrupt()
+    terminal.type("gas\n")
+    terminal.read_until("main> ")
+    terminal.type("/k 1\n")
+    terminal.read_until("main k=1> ")
+    terminal.type("gas\n")
+    answer = terminal.read_until("main k=1> ")
+    (paper_id,) = re.findall(r"\d{4}\.\d{4,5}", answer)
+    terminal.type("/open \t#")
+    assert paper_id in terminal.read_until("#")
+
+
 def test_the_help_keeps_within_80_columns(built: Path, run: Run) -> None:
     said = run("shell", stdin="/help\n").stderr
-    assert "/similar ID" in said
+    assert "/similar N" in said
     assert [line for line in said.splitlines() if len(line) > 80] == []

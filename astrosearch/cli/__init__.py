@@ -11,6 +11,7 @@ import click
 
 from astrosearch import __version__
 from astrosearch.cli import (
+    browse,
     cite,
     compare,
     complete,
@@ -85,6 +86,7 @@ for _command in (
     query.query,
     query.similar,
     cite.cite,
+    browse.browse,
     shell.shell,
     show.show,
     serve.serve,

@@ -111,7 +111,7 @@ def defaults_of(
             continue
         if option.envvar == "ASTROSEARCH_INDEX":
             values[str(option.name)] = settings.index
-        elif not nested and command.name in ("query", "similar", "shell"):
+        elif not nested and command.name in ("query", "similar", "browse", "shell"):
             value = {
                 "k": settings.count,
                 "mode": settings.mode,

@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "cite", "show", "shell"),
+    "Find papers": ("query", "similar", "cite", "show", "browse", "shell"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -22,22 +22,10 @@ PURPOSES = {
 }
 """The commands of the main help; one that is not named here is listed last."""
 
-HEAVY = {
-    "query",
-    "similar",
-    "cite",
-    "shell",
-    "library",
-    "new",
-    "run",
-    "compare",
-    "complete",
-    "index",
-    "eval",
-    "train",
-    "serve",
-    "mcp",
-}
+HEAVY = set(
+    "query similar cite browse shell library new run compare complete index eval train serve "
+    "mcp".split()
+)
 """Commands that load numpy and more."""
 
 ALIASES = {"search": "query"}
@@ -45,6 +33,8 @@ ALIASES = {"search": "query"}
 _MEANT = {
     "ask": "query",
     "build": "index",
+    "gui": "browse",
+    "tui": "browse",
     "download": "models fetch",
     "evaluate": "eval",
     "fetch": "models fetch",

@@ -60,6 +60,7 @@ def write_first_words() -> None:
         f"{'Indexes' if names[1:] else 'Index'}: {names[0]}{rest}\n\n"
         '  astrosearch query "tidal tails of dwarf galaxies"\n'
         '  astrosearch query "stellar streams" --since 2018 --format bibtex\n'
-        "  astrosearch shell\n\n"
+        "  astrosearch browse     search and read on the full screen\n"
+        "  astrosearch shell      ask line by line\n\n"
         "All commands: astrosearch --help"
     )

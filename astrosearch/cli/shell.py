@@ -2,8 +2,6 @@
 
 import sys
 import textwrap
-from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,34 +18,42 @@ from astrosearch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from astrosearch.corpus.filters import Filters
-    from astrosearch.library.scope import Scope
+    from astrosearch.cli.actions import Question
+    from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer, Hit
     from astrosearch.search.searcher import Searcher
-
-REMEMBERED = 1_000
-"""Lines of earlier sessions that the arrow keys go back to."""
 
 HELP = """\
 Type a query as for `astrosearch query`: words, "words side by side", title:,
 abs:, author:, year:, pubdate:, cat:, -word, author:(lee OR wu), or an
 identifier. A line that begins with a slash is a command:
 
-  /open N          show paper N of the last answer, with its abstract
-  /show ID         show any paper of the index
-  /similar ID ...  papers nearest to these; N is paper N of the last answer
-  /index NAME      search another index
+  /open N          show a paper with its abstract; N is its number in the last
+                   answer, or any arXiv identifier; /show is the same
+  /web N           open the page of a paper in your web browser
+  /similar N ...   papers nearest to these
+  /bibtex N ...    BibTeX of papers; without N, of the last answer
+  /index NAME      search another index; without NAME, list the indexes
   /OPTION VALUE    set an option of `astrosearch query` for the next queries:
                    {names}
   /OPTION          reset an option to its default; {flags}
                    are switched on and off
-  /help, /quit"""
+  /help, /quit     also without the slash
+
+Tab completes commands, the names of indexes, and the identifiers of the last
+answer."""
 
 STYLE = ("output", "abstracts", "explain", "key")
 """The parameters that are an `AnswerStyle`."""
 
 BARE = ("help", "quit", "exit")
 """Words that are commands on a terminal even without a slash."""
+
+OF_PAPERS = ("bibtex", "open", "show", "similar", "web")
+"""The commands that are followed by papers."""
+
+FIXED = ("help", "index", "quit", *OF_PAPERS)
+"""The commands that are not options."""
 
 
 @click.command()
@@ -136,23 +142,46 @@ class Shell:
             case "help" | "h" | "?":
                 flags = " and ".join(f"/{flag}" for flag in self._flags())
                 click.echo(HELP.format(names=self._names(), flags=flags), err=True)
-            case "index":
+            case "index" if value:
                 self._change_index(value)
+            case "index":
+                self._list_indexes()
             case "open" | "show":
                 self._open(value)
+            case "web":
+                self._open_page(value)
             case "similar":
                 self._similar(value.split())
+            case "bibtex":
+                self._bibtex(value.split())
             case _ if name in self._options:
                 self._set(self._options[name], value)
             case _:
                 raise click.UsageError(f"there is no /{name}; see /help")
         return True
 
-    @property
-    def commands(self) -> list[str]:
-        """The commands that Tab completes."""
-        fixed = ("help", "index", "open", "quit", "show", "similar")
-        return [f"/{name}" for name in (*fixed, *self._options)]
+    def completions(self, line: str) -> list[str]:
+        """What the last word of a line may become, with a space behind it.
+
+        `/si` becomes `/similar `, `/index a` becomes `/index astro `, `/open 2503` becomes
+        `/open 2503.14368 ` if the last answer has this paper.
+        """
+        from astrosearch import paths
+
+        command, *words = line.lstrip().split(" ")
+        if not command.startswith("/"):
+            return []
+        offered: list[str] = []
+        if not words:
+            offered = [f"/{name}" for name in sorted({*FIXED, *self._options})]
+        elif command == "/index":
+            offered = paths.index_names()
+        elif command[1:] in OF_PAPERS:
+            offered = [hit.paper.id for hit in self._hits]
+        elif option := self._options.get(command[1:]):
+            offered = list(getattr(option.type, "choices", ()))
+        typed = words[-1] if words else command
+        return [f"{word} " for word in offered if word.startswith(typed)]
 
     def _flags(self) -> list[str]:
         return [name for name, option in self._options.items() if option.is_flag]
@@ -160,52 +189,81 @@ class Shell:
     def _change_index(self, name: str) -> None:
         from astrosearch.search.searcher import open_index
 
-        if not name:
-            raise click.UsageError(
-                f"name an index: /index NAME; the current one is {self.searcher.name}"
-            )
         previous = self.searcher
         self.use(open_index(name, reporter=Terminal()))
         previous.close()
         self._hits = []
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
+    def _list_indexes(self) -> None:
+        from astrosearch import paths
+
+        others = [name for name in paths.index_names() if name != self.searcher.name]
+        rest = f"; others: {', '.join(others)}" if others else "; there are no others"
+        notify(f"{self.searcher.name} is searched{rest}")
+
     def _names(self) -> str:
         return textwrap.fill(", ".join(self._options), 60).replace("\n", "\n" + " " * 19)
 
     def _query(self, text: str) -> None:
-        from astrosearch.search.query_parser import parse
+        from astrosearch.cli import actions
 
-        query, filters = parse(text), self._filters()
-        settings = self._settings
-        scope = self._scope()
-        answer = scope.answer(self.searcher, query, settings["k"], filters, settings["mode"])
+        answer = actions.answer(self.searcher, self._question(text))
         for note in answer.notes:
             notify(note)
-        if not answer.hits:
-            raise scope.why_empty(self.searcher, query, filters)
-        self._answer(answer, text)
+        self._show(answer, text)
 
     def _similar(self, names: list[str]) -> None:
-        from astrosearch.search.hits import Answer
+        from astrosearch.cli import actions
 
         if not names:
             raise click.UsageError(
                 "name a paper: /similar ID, or /similar N for paper N of the last answer"
             )
-        ids, filters = [self._id(name) for name in names], self._filters()
-        scope = self._scope()
-        hits = scope.similar(self.searcher, ids, self._settings["k"], filters)
-        if not hits:
-            raise scope.why_empty(self.searcher, None, filters)
-        self._answer(Answer(hits), " ".join(ids))
+        ids = [self._id(name) for name in names]
+        self._show(actions.similar(self.searcher, ids, self._question("")), " ".join(ids))
+
+    def _question(self, text: str) -> "Question":
+        from astrosearch.cli.actions import Question
+        from astrosearch.corpus.filters import Filters
+
+        settings = self._settings
+        filters = Filters(**{name: settings[name] for name in Filters.__slots__})
+        return Question(
+            text,
+            settings["k"],
+            filters,
+            settings["mode"],
+            settings["sort"],
+            settings["within"],
+            settings["beyond"],
+        )
 
     def _open(self, name: str) -> None:
         from astrosearch.cli.views.hits import write_paper
 
+        write_paper(self._paper(name), format="table")
+
+    def _open_page(self, name: str) -> None:
+        from astrosearch.cli import actions
+
+        paper = self._paper(name)
+        page = actions.address(paper)
+        actions.open_in_browser(page)
+        notify(f"{page} is opened in your web browser")
+
+    def _bibtex(self, names: list[str]) -> None:
+        from astrosearch.cli.views.hits import write_papers
+
+        papers = [self._paper(name) for name in names] or [hit.paper for hit in self._hits]
+        if not papers:
+            raise click.UsageError("there is no answer yet: /bibtex ID gives a paper's entry")
+        write_papers(papers, format="bibtex", key=self._settings["key"])
+
+    def _paper(self, name: str) -> "Paper":
         if not name:
-            raise click.UsageError("name a paper: its number in the last answer, or its ID")
-        write_paper(self.searcher.paper(self._id(name)), format="table")
+            raise click.UsageError("name a paper: its number in the last answer, or its identifier")
+        return self.searcher.paper(self._id(name))
 
     def _id(self, name: str) -> str:
         """The identifier of paper N of the last answer, or of any form of an identifier."""
@@ -213,9 +271,11 @@ class Shell:
 
         if not name.isdecimal() or len(name) > 4:
             return parse_id(name).id
+        if not self._hits:
+            raise click.UsageError(f"there is no answer yet, so no paper {name}: ask first")
         if not 1 <= int(name) <= len(self._hits):
             raise click.UsageError(
-                f"the last answer has {len(self._hits)} papers; there is no paper {name}"
+                f"the last answer has papers 1 to {len(self._hits)}; there is no paper {name}"
             )
         return self._hits[int(name) - 1].paper.id
 
@@ -225,43 +285,62 @@ class Shell:
             click.UsageError, InputError: if the option cannot have this value, or the filters
                 cannot hold with it; the settings are then as before.
         """
-        name, settings = str(option.name), dict(self._settings)
-        if value:
-            settings[name] = option.type_cast_value(self._ctx, value)
-        elif option.is_flag:
-            settings[name] = not settings[name]
+        from astrosearch.errors import InputError
+
+        name, earlier = str(option.name), self._settings
+        if option.is_flag and value:
+            raise click.UsageError(f"{self._slash(option)} takes no value: it switches on and off")
+        if option.is_flag:
+            chosen = not earlier[name]
+        elif value:
+            chosen = self._value(option, value)
         else:
-            settings[name] = self._defaults[name]
-        _filters_of(settings)
-        self._settings = settings
+            chosen = self._defaults[name]
+        self._settings = {**earlier, name: chosen}
+        try:
+            self._question("")
+        except InputError:
+            self._settings = earlier
+            raise
 
-    def _filters(self) -> "Filters":
-        return _filters_of(self._settings)
+    def _value(self, option: click.Option, value: str) -> Any:
+        """The value that a text stands for.
 
-    def _scope(self) -> "Scope":
-        """Read anew for each query: the library may change meanwhile."""
-        from astrosearch.cli.query import scope_of
+        Raises:
+            click.UsageError: if it stands for none, in the words of the shell.
+        """
+        try:
+            return option.type_cast_value(self._ctx, value)
+        except click.UsageError as error:
+            wanted = _wanted(option.type) or error.format_message().rstrip(".")
+            raise click.UsageError(f"{self._slash(option)} {value}: {wanted}") from None
 
-        return scope_of(self._settings["within"], self._settings["beyond"])
+    def _slash(self, option: click.Option) -> str:
+        """`/since`"""
+        return next(f"/{name}" for name, known in self._options.items() if known is option)
 
-    def _answer(self, answer: "Answer", query: str) -> None:
-        from astrosearch.cli.query import AnswerStyle, in_order, write_answer
+    def _show(self, answer: "Answer", query: str) -> None:
+        from astrosearch.cli.query import AnswerStyle, write_answer
 
-        answer = in_order(answer, self._settings["sort"])
         self._hits = answer.hits
         style = AnswerStyle(*(self._settings[name] for name in STYLE))
         write_answer(answer, style, query=query, index=self.searcher.name)
 
 
-def _filters_of(settings: dict[str, Any]) -> "Filters":
-    from astrosearch.corpus.filters import Filters
-
-    return Filters(**{name: settings[name] for name in Filters.__slots__})
+def _wanted(type: click.ParamType[Any]) -> str:
+    """What values a type has, in a clause; empty if its own message says it."""
+    match type:
+        case click.IntRange(min=least):
+            return f"write a whole number from {least} on"
+        case click.Choice(choices=choices):
+            return f"write {', '.join(choices[:-1])} or {choices[-1]}"
+        case _:
+            return ""
 
 
 def _converse(session: Shell) -> int:
     """Answer lines from a terminal, until Ctrl-D."""
-    history = _history(session.commands)
+    _prepare_line_editing(session)
     count = f"{len(session.searcher):,} papers in index {session.searcher.name}"
     notify(f"{count}. Type a query; /help for help, Ctrl-D to leave.")
     while True:
@@ -274,7 +353,7 @@ def _converse(session: Shell) -> int:
             click.echo(err=True)
             continue
         if line.strip():
-            _remember(history, line)
+            _remember(line)
         if line.strip() in BARE:
             line = f"/{line.strip()}"
         try:
@@ -325,40 +404,34 @@ def _read(prompt: str) -> str:
     return input()
 
 
-def _history(commands: list[str]) -> Path:
-    """The file of earlier lines. It is loaded for the arrow keys, and Tab completes commands."""
-    from astrosearch import paths
+def _prepare_line_editing(session: Shell) -> None:
+    """The arrow keys go through earlier lines, and Tab completes."""
+    from astrosearch.cli import history
 
-    file = paths.history_file()
     try:
         import readline
     except ImportError:  # on Windows, where the terminal edits lines by itself
-        return file
+        return
+    offered: list[str] = []
+
+    def complete(word: str, number: int) -> str | None:
+        if number == 0:
+            offered[:] = session.completions(readline.get_line_buffer()[: readline.get_endidx()])
+        return offered[number] if number < len(offered) else None
+
     readline.set_completer_delims(" ")
-    readline.set_completer(
-        lambda text, number: ([*_completions(text, commands), None])[number] if text else None
-    )
-    readline.parse_and_bind("tab: complete")
-    if file.exists():
-        with file.open(encoding="utf-8", errors="replace") as stream:
-            for line in deque(stream, maxlen=REMEMBERED):
-                readline.add_history(line.rstrip("\n"))
-    return file
+    readline.set_completer(complete)
+    # macOS has editline in place of readline.
+    is_editline = "libedit" in (readline.__doc__ or "")
+    readline.parse_and_bind("bind ^I rl_complete" if is_editline else "tab: complete")
+    for line in history.earlier():
+        readline.add_history(line)
 
 
-def _completions(text: str, commands: list[str]) -> list[str]:
-    """
-    >>> _completions("/si", ["/show", "/similar"])
-    ['/similar ']
-    """
-    return [f"{command} " for command in commands if command.startswith(text)]
+def _remember(line: str) -> None:
+    from astrosearch.cli import history
 
-
-def _remember(file: Path, line: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)  # queries are private
-        with file.open("a", encoding="utf-8", errors="replace") as stream:
-            stream.write(line + "\n")
+        history.remember(line)
     except OSError as error:
         notify(f"astrosearch: this line could not be saved in the history: {error}")

@@ -1,12 +1,13 @@
 """How answers look: a table on a terminal, plain lines down a pipe, and the formats of programs."""
 
 import csv
+import io
 import json
 import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich import box
@@ -70,11 +71,9 @@ def write_hits(
             for hit in hits:
                 write(as_json(hit.as_record()))
         case "csv":
-            _write_csv(hits)
-        case "bibtex":
-            _write_bibtex([hit.paper for hit in hits], key)
-        case "ids":
-            write("\n".join(hit.paper.id for hit in hits))
+            sys.stdout.write(_as_csv([hit.as_record() for hit in hits]))
+        case "bibtex" | "ids":
+            write_papers([hit.paper for hit in hits], format=format, key=key)
         case _ if on_terminal():
             console = Console()
             columns = read_config().columns or FIELDS
@@ -103,51 +102,79 @@ HOW_TO_READ = (
 
 
 def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
-    """Print papers to standard output: as pages to read, as JSON or as BibTeX.
+    """Print papers to standard output.
 
     Args:
-        format: table, json (an object for one paper, a list for several), jsonl or bibtex.
+        format: table, as pages to read, or one of `papers_text`.
         key: as in `write_hits`.
+    """
+    if format == "table" and on_terminal():
+        console = Console()
+        for place, paper in enumerate(papers):
+            console.print(
+                *([Text()] if place else []),
+                paper_view(paper),
+                width=min(console.width, READABLE),
+            )
+        return
+    text, notes = papers_text(papers, format=format, key=key)
+    write(text)
+    for note in notes:
+        notify(note)
+
+
+def papers_text(
+    papers: Sequence[Paper],
+    *,
+    format: str,
+    key: "KeyStyle | None" = None,
+    in_utf8: bool | None = None,
+) -> tuple[str, list[str]]:
+    """Papers in a format, and what is to be said of them, in sentences.
+
+    Args:
+        format: table (pages to read, without colours), json (an object for one paper, a list for
+            several), jsonl, csv, bibtex or ids.
+        key: as in `write_hits`.
+        in_utf8: as in `as_json`.
     """
     match format:
         case "json":
             records = [paper_record(paper) for paper in papers]
-            write(as_json(records[0] if len(records) == 1 else records, indent=True))
+            one_or_all = records[0] if len(records) == 1 else records
+            return as_json(one_or_all, indent=True, in_utf8=in_utf8), []
         case "jsonl":
-            for paper in papers:
-                write(as_json(paper_record(paper)))
+            lines = [as_json(paper_record(paper), in_utf8=in_utf8) for paper in papers]
+            return "\n".join(lines), []
+        case "csv":
+            return _as_csv([paper_record(paper) for paper in papers]), []
+        case "ids":
+            return "\n".join(paper.id for paper in papers), []
         case "bibtex":
-            _write_bibtex(papers, key)
-        case _ if on_terminal():
-            console = Console()
-            for place, paper in enumerate(papers):
-                console.print(
-                    *([Text()] if place else []),
-                    paper_view(paper),
-                    width=min(console.width, READABLE),
-                )
+            return _as_bibtex(papers, key)
         case _:
-            write("\n\n".join("\n".join(_paper_lines(paper)) for paper in papers))
+            return "\n\n".join("\n".join(_paper_lines(paper)) for paper in papers), []
 
 
-def _write_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> None:
-    """Entries, and what their user has to mend, on standard error."""
+def _as_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> tuple[str, list[str]]:
+    """Entries, and what their user has to mend."""
     from astrosearch.text import bibtex
 
     preprints = [paper for paper in papers if paper.is_preprint]
     entries = bibtex.entries(preprints, key or "bibcode")
     if len(preprints) < len(papers):
         entries = _with_own_entries(papers, dict(zip(preprints, entries, strict=True)))
-    write("\n\n".join(entries))
+    notes = []
     nameless = sum(not paper.authors for paper in papers)
     if nameless:
-        notify(f"{nameless:,} of {_entries(len(papers), nameless)} no author")
+        notes.append(f"{nameless:,} of {_entries(len(papers), nameless)} no author")
     foreign = sum(bool(bibtex.FOREIGN.search(entry)) for entry in entries)
     if foreign:
-        notify(
+        notes.append(
             f"{foreign:,} of {_entries(len(papers), foreign)} characters that LaTeX lacks, "
             "written as [U+...]"
         )
+    return "\n\n".join(entries), notes
 
 
 def _with_own_entries(papers: Sequence[Paper], entries: dict[Paper, str]) -> list[str]:
@@ -232,7 +259,7 @@ def _columns(paper: Paper) -> tuple[Text, ...]:
         _identifier(paper),
         Text(str(paper.published.year)),
         Text(first_author(paper)),
-        Text(_readable(paper.title), style="bold"),
+        Text(readable(paper.title), style="bold"),
         Text(_categories(paper)),
     )
 
@@ -256,10 +283,11 @@ def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
     numbers = {"#": str(hit.rank), "match": str(hit.match)}
     if hit.is_cited is not None:
         numbers["cited"] = "✓" if hit.is_cited else ""
-    return numbers | _explanation(hit) if explain else numbers
+    return numbers | explanation(hit) if explain else numbers
 
 
-def _explanation(hit: Hit) -> dict[str, str]:
+def explanation(hit: Hit) -> dict[str, str]:
+    """The numbers behind a hit's place, by their names; empty for those that it lacks."""
     author = {} if hit.author_match is None else {"author": _signal(hit.author_match, 2)}
     return {
         "score": f"{hit.score:.3f}",
@@ -279,13 +307,13 @@ def _block(hit: Hit, *, abstracts: bool, explain: bool) -> Group:
     paper = hit.paper
     facts = [str(paper.published.year), first_author(paper), _categories(paper)]
     lines = [
-        Text(_readable(paper.title), style="bold"),
+        Text(readable(paper.title), style="bold"),
         Text.assemble(_identifier(paper), ("".join(f" · {fact}" for fact in facts if fact), "dim")),
     ]
     if explain:
         lines.append(Text(_signals_line(hit), style="dim"))
     if abstracts:
-        lines += [Text(_readable(paper.abstract)), Text()]
+        lines += [Text(readable(paper.abstract)), Text()]
     return Group(*lines)
 
 
@@ -302,32 +330,36 @@ def paper_view(paper: Paper) -> Group:
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, value in _facts(paper):
+    for name, value in paper_facts(paper):
         link = Style(link=value) if name == "url" else Style()
         facts.add_row(name, Text(value, style=link))
-    note = [Text(_SUMMARY, style="dim italic")] if paper.is_summary else []
+    note = [Text(SUMMARY, style="dim italic")] if paper.is_summary else []
     return Group(
-        Text(_readable(paper.title), style="bold"),
+        Text(readable(paper.title), style="bold"),
         Text(),
         facts,
         Text(),
-        Text(_readable(paper.abstract)),
+        Text(readable(paper.abstract)),
         *note,
     )
 
 
-_SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
+SUMMARY = "(A summary by astrosearch, not the authors' abstract.)"
 
 
 def _paper_lines(paper: Paper) -> list[str]:
     """The same down a pipe: no colours, no columns, lines short enough to be read."""
     return [
-        *_wrapped(_readable(paper.title)),
+        *_wrapped(readable(paper.title)),
         "",
-        *(line for name, value in _facts(paper) for line in _wrapped(f"{name}: {value}", hang=2)),
+        *(
+            line
+            for name, value in paper_facts(paper)
+            for line in _wrapped(f"{name}: {value}", hang=2)
+        ),
         "",
-        *_wrapped(_readable(paper.abstract)),
-        *([_SUMMARY] if paper.is_summary else []),
+        *_wrapped(readable(paper.abstract)),
+        *([SUMMARY] if paper.is_summary else []),
     ]
 
 
@@ -341,15 +373,15 @@ def _wrapped(text: str, hang: int = 0) -> list[str]:
     )
 
 
-def _facts(paper: Paper) -> list[tuple[str, str]]:
-    names = [_readable(display_name(name)) for name in paper.authors]
+def paper_facts(paper: Paper) -> list[tuple[str, str]]:
+    names = [readable(display_name(name)) for name in paper.authors]
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
     facts = [
         ("authors", shown),
         ("id", paper.id + (f"v{paper.version}" if paper.version else "")),
         ("date", paper.published.isoformat()),
         ("categories", _categories(paper)),
-        ("journal", _readable(paper.journal_ref or "")),
+        ("journal", readable(paper.journal_ref or "")),
         ("doi", one_line(paper.doi or "")),
         ("url", paper.url),
     ]
@@ -359,7 +391,7 @@ def _facts(paper: Paper) -> list[tuple[str, str]]:
 def _signals_line(hit: Hit) -> str:
     """`score 0.978 · cosine 0.478 (#1) · BM25 29.3 (#4) · tokens 0.665`: the ranks are those by
     meaning and by words. Under it, what each group of signals gave: `meaning +2.1 · words -0.3`."""
-    numbers = _explanation(hit)
+    numbers = explanation(hit)
     for name, rank in (("cosine", "by meaning"), ("BM25", "by words")):
         if place := numbers.pop(rank):
             numbers[name] += f" (#{place})"
@@ -376,7 +408,7 @@ def first_author(paper: Paper) -> str:
     """`Hofmann et al.`; empty if the record names nobody."""
     if not paper.authors:
         return ""
-    name = _readable(family_name(paper.authors[0]))
+    name = readable(family_name(paper.authors[0]))
     return f"{name} et al." if len(paper.authors) > 1 else name
 
 
@@ -388,45 +420,56 @@ def _plain_fields(hit: Hit, *, abstracts: bool, explain: bool) -> list[str]:
         paper.id,
         str(paper.published.year),
         first_author(paper),
-        _readable(paper.title),
+        readable(paper.title),
         _categories(paper),
     ]
     if hit.is_cited is not None:
         fields.append("cited" if hit.is_cited else "")
-    fields += _explanation(hit).values() if explain else ()
-    return [*fields, _readable(paper.abstract)] if abstracts else fields
+    fields += explanation(hit).values() if explain else ()
+    return [*fields, readable(paper.abstract)] if abstracts else fields
 
 
-def _write_csv(hits: Sequence[Hit]) -> None:
+def _as_csv(records: Sequence[dict[str, Any]]) -> str:
     """RFC 4180, one header line, authors separated by semicolons."""
-    writer = None
-    for hit in hits:
-        record = hit.as_record()
-        record["authors"] = "; ".join(map(display_name, hit.paper.authors))
-        record["categories"] = " ".join(hit.paper.categories)
-        record["contributions"] = "; ".join(
-            f"{name} {value:+.2f}" for name, value in hit.contributions.items()
-        )
-        if writer is None:
-            writer = csv.DictWriter(sys.stdout, list(record))
-            writer.writeheader()
+    if not records:
+        return ""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(records[0]))
+    writer.writeheader()
+    for record in records:
+        flat = {
+            **record,
+            "authors": "; ".join(record["authors"]),
+            "categories": " ".join(record["categories"]),
+        }
+        if "contributions" in record:
+            flat["contributions"] = "; ".join(
+                f"{name} {value:+.2f}" for name, value in record["contributions"].items()
+            )
         writer.writerow(
             {
                 name: one_line(value) if isinstance(value, str) else value
-                for name, value in record.items()
+                for name, value in flat.items()
             }
         )
+    return text.getvalue()
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
+    """A text on one line, its TeX in the signs that it stands for."""
     return one_line(to_unicode(text))
 
 
-def as_json(record: object, *, indent: bool = False) -> str:
-    """JSON with every control character escaped, also those that the standard lets through; where
-    standard output is not in UTF-8, in ASCII, so that nothing of it is lost."""
+def as_json(record: object, *, indent: bool = False, in_utf8: bool | None = None) -> str:
+    """JSON with every control character escaped, also those that the standard lets through.
+
+    Args:
+        in_utf8: whether it is written in UTF-8, otherwise in ASCII, so that nothing of it is lost;
+            None asks standard output.
+    """
     text = orjson.dumps(record, option=orjson.OPT_INDENT_2 if indent else None).decode()
-    in_utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    if in_utf8 is None:
+        in_utf8 = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     return (_CONTROLS if in_utf8 else _NOT_ASCII).sub(_escaped, text)
 
 

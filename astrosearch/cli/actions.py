@@ -1,0 +1,187 @@
+"""What can be done with papers, by the shell as by the full-screen reader, so that no action exists
+twice. Nothing here prints: whoever asks shows what comes back.
+
+What loads numpy is imported where it is needed, so that the reader's screen comes at once."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from astrosearch.corpus.filters import Filters
+from astrosearch.errors import InputError, NothingFound, SetupError
+from astrosearch.papers import Paper
+from astrosearch.search.hits import Answer, Hit
+
+if TYPE_CHECKING:
+    from astrosearch.comparison.compare import PairComparison
+    from astrosearch.search.searcher import Mode, Searcher
+    from astrosearch.text.bibtex import KeyStyle
+
+Part = Literal["bibtex", "id", "title", "address"]
+"""What of a paper can be copied."""
+
+FORMAT_OF = {".bib": "bibtex", ".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".txt": "ids"}
+"""The format of a file by the ending of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of an index."""
+
+    text: str
+    k: int
+    filters: Filters = Filters()  # noqa: RUF009  frozen
+    mode: "Mode" = "hybrid"
+    sort: str = "match"
+    within: str | None = None
+    """What `--in` says: `library`, `tag:jets`; None for all papers."""
+    beyond: str | None = None
+    """What `--not-in` says."""
+
+
+def answer(searcher: "Searcher", question: Question) -> Answer:
+    """The hits of a question.
+
+    Raises:
+        InputError: if a filter in the text cannot be read, or the library has no such papers.
+        NothingFound: if there are none; it says why.
+    """
+    from astrosearch.cli.query import in_order, scope_of
+    from astrosearch.search.query_parser import parse
+
+    query = parse(question.text)
+    scope = scope_of(question.within, question.beyond)
+    found = scope.answer(searcher, query, question.k, question.filters, question.mode)
+    if not found.hits:
+        raise scope.why_empty(searcher, query, question.filters)
+    return in_order(found, question.sort)
+
+
+def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Answer:
+    """The papers nearest to some; of the question, all counts but its text.
+
+    Raises:
+        IdentifierError: if one of the ids is not an arXiv identifier.
+        NothingFound: if one of the papers is not in the index, or no others pass the filters.
+    """
+    from astrosearch.cli.query import in_order, scope_of
+
+    scope = scope_of(question.within, question.beyond)
+    hits = scope.similar(searcher, ids, question.k, question.filters, question.mode)
+    if not hits:
+        raise scope.why_empty(searcher, None, question.filters)
+    return in_order(Answer(hits), question.sort)
+
+
+def compare(searcher: "Searcher", first: Paper, second: Paper) -> "PairComparison":
+    """Two papers under the index's own encoder."""
+    from astrosearch.comparison.compare import compare_pair
+
+    return compare_pair(searcher, first.id, second.id)
+
+
+def why(hit: Hit) -> list[tuple[str, str]]:
+    """The numbers behind a hit's place, and what each group of signals added to it."""
+    from astrosearch.cli.views.hits import explanation
+
+    rows = [("match", f"{hit.match} of 100"), *explanation(hit).items()]
+    return [(name, value) for name, value in rows if value]
+
+
+def part(papers: Sequence[Paper], what: Part, key: "KeyStyle | None" = None) -> str:
+    """BibTeX entries, identifiers, titles or addresses of papers, as text to be pasted."""
+    from astrosearch.cli.views.hits import papers_text, readable
+
+    match what:
+        case "bibtex":
+            return papers_text(papers, format="bibtex", key=key)[0]
+        case "id":
+            return "\n".join(paper.id for paper in papers)
+        case "title":
+            return "\n".join(readable(paper.title) for paper in papers)
+        case "address":
+            return "\n".join(address(paper) for paper in papers)
+
+
+def address(paper: Paper) -> str:
+    """
+    Raises:
+        NothingFound: if the paper has no page, as one of the library may have none.
+    """
+    if not paper.url:
+        raise NothingFound(f"no page of {paper.id} is known: its entry has neither id nor DOI")
+    return paper.url
+
+
+def export(papers: Sequence[Paper], file: Path, key: "KeyStyle | None" = None) -> list[str]:
+    """Write papers to a file, whole or not at all, in the format that its ending names.
+
+    Returns:
+        What is to be said of them, in sentences.
+
+    Raises:
+        InputError: if the ending names no format.
+        AstrosearchError: if the file cannot be written.
+    """
+    from astrosearch import atomic
+    from astrosearch.cli.views.hits import papers_text
+
+    format = FORMAT_OF.get(file.suffix.lower())
+    if format is None:
+        raise InputError(
+            f"{file.name!r} does not end in a format: write {', '.join(FORMAT_OF)} behind the name"
+        )
+    text, notes = papers_text(papers, format=format, key=key, in_utf8=True)
+    with atomic.writing(file), atomic.whole_file(file) as stream:
+        stream.write((text if text.endswith("\n") else f"{text}\n").encode())
+    return notes
+
+
+def pdf_address(paper: Paper) -> str:
+    """
+    Raises:
+        NothingFound: if the paper is not in arXiv.
+    """
+    if not paper.is_preprint:
+        raise NothingFound(f"{paper.id} is not in arXiv, so its PDF is not known")
+    return f"https://arxiv.org/pdf/{paper.id}"
+
+
+def browser_takes_terminal() -> bool:
+    """Whether the user's web browser runs in the terminal, as w3m does."""
+    import webbrowser
+
+    try:
+        return type(webbrowser.get()) is webbrowser.GenericBrowser
+    except webbrowser.Error:
+        return False
+
+
+def open_in_browser(address: str) -> bool:
+    """Open a page in the user's web browser; returns True.
+
+    Raises:
+        SetupError: if there is none, or it fails; it tells the address.
+    """
+    import webbrowser
+
+    if browser_takes_terminal():
+        is_open = webbrowser.open(address)
+    else:
+        # What a browser writes must not come onto the screen, so it starts from a process of its
+        # own.
+        code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+        done = subprocess.run(
+            [sys.executable, "-c", code, address],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        is_open = done.returncode == 0
+    if not is_open:
+        raise SetupError(f"no web browser could be started; the page is {address}")
+    return True

@@ -1,0 +1,59 @@
+"""The keys of the full-screen reader: one table for the bindings, the line below, the help and the
+palette."""
+
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    keys: str
+    """As textual calls them, separated by commas."""
+    shown: str
+    """As people call them."""
+    action: str
+    name: str
+    """In a word or two, for the line below the papers."""
+    help: str
+    group: str
+    is_in_footer: bool = False
+
+
+ASK, READ, USE, LOOK = "Ask", "Move and read", "Use papers", "Look closer"
+LEAVE = "Leave"
+
+KEYS = (
+    Key("slash", "/", "ask", "ask", "Type a question; answers come as you type", ASK, True),
+    Key("f", "f", "filter", "filter", "Filter by years, category, author", ASK, True),
+    Key("F", "F", "clear_filters", "no filters", "Take all filters away", ASK),
+    Key("r", "r", "sort", "order", "Order by match, or newest first", ASK),
+    Key("m", "m", "mode", "mode", "Search by meaning and words, meaning alone, words alone", ASK),
+    Key("j", "j, Down", "move('cursor_down')", "next", "Next paper", READ),
+    Key("k", "k, Up", "move('cursor_up')", "previous", "Previous paper", READ),
+    Key("pagedown", "PgDn", "move('page_down')", "page down", "A page down", READ),
+    Key("pageup", "PgUp", "move('page_up')", "page up", "A page up", READ),
+    Key("g", "g, Home", "move('first')", "first", "First paper", READ),
+    Key("G", "G, End", "move('last')", "last", "Last paper", READ),
+    Key("J", "J", "scroll(1)", "abstract down", "Scroll the abstract down", READ),
+    Key("K", "K", "scroll(-1)", "abstract up", "Scroll the abstract up", READ),
+    Key("enter", "Enter", "read", "read", "Read the abstract on the whole screen", READ),
+    Key("escape", "Esc", "to_list", "back", "Back to the list", READ),
+    Key("1", "1", "tab('answer')", "answer", "The answer", READ),
+    Key("2", "2", "tab('similar')", "similar", "Papers similar to others", READ),
+    Key("3", "3", "tab('marks')", "marked", "The papers that are marked", READ),
+    Key("4", "4", "tab('history')", "history", "Earlier questions; Enter asks again", READ),
+    Key("left_square_bracket", "[", "turn(-1)", "tab left", "The tab to the left", READ),
+    Key("right_square_bracket", "]", "turn(1)", "tab right", "The tab to the right", READ),
+    Key("space", "Space", "mark", "mark", "Mark the paper, or take the mark away", USE, True),
+    Key("u", "u", "unmark", "unmark all", "Take all marks away", USE),
+    Key("s", "s", "similar", "similar", "Papers similar to the marked ones", USE, True),
+    Key("e", "e", "export", "export", "Export the marked papers to a file", USE, True),
+    Key("y", "y", "copy", "copy", "Copy: then b BibTeX, i id, t title, u address", USE, True),
+    Key("o", "o", "open", "page", "Open the paper's page in your web browser", USE, True),
+    Key("O", "O", "open_pdf", "PDF", "Open the PDF in your web browser", USE),
+    Key("w", "w", "why", "why", "Show what gave the paper its place", LOOK, True),
+    Key("equals_sign", "=", "compare", "compare", "Compare two marked papers", LOOK),
+    Key("h", "h", "histogram", "histogram", "Years and categories of these papers", LOOK),
+    Key("question_mark", "?", "help", "help", "All keys", LEAVE, True),
+    Key("ctrl+p", "Ctrl-P", "command_palette", "palette", "All commands, by name", LEAVE),
+    Key("q", "q", "leave(0)", "quit", "Leave", LEAVE, True),
+    Key("ctrl+c", "Ctrl-C", "leave(130)", "stop", "Leave at once, also while typing", LEAVE),
+)

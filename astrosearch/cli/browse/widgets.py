@@ -1,0 +1,252 @@
+"""The parts of the screen: a list of papers, a paper to read, filters as chips."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import HorizontalGroup, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.style import Style
+from textual.widgets import Input, OptionList, Static, Tabs
+from textual.widgets.option_list import Option
+
+from astrosearch.cli import actions
+from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts, readable
+from astrosearch.errors import InputError
+from astrosearch.text.analysis import STOP_WORDS, analyze
+
+if TYPE_CHECKING:
+    from textual.events import Click
+
+    from astrosearch.search.hits import Hit
+
+_WORD = re.compile(r"[^\W_]+")
+
+
+class QuestionField(Input):
+    """The field for a question. The arrow keys move in the list meanwhile."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "to the papers", key_display="Enter"),
+        Binding("down", "app.move('cursor_down')", "next", key_display="Down"),
+        Binding("up", "app.move('cursor_up')", show=False),
+        Binding("pagedown", "app.move('page_down')", show=False),
+        Binding("pageup", "app.move('page_up')", show=False),
+        Binding("escape", "app.to_list", show=False),
+    ]
+
+
+class TabBar(Tabs, can_focus=False):
+    """Tabs that leave the Tab key to the question, the list and the abstract."""
+
+
+class Lines(OptionList):
+    """A list whose current line can be reversed, as it has to be where there are no colours."""
+
+    def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
+        style = super().get_visual_style(*component_classes, partial=partial)
+        parts = map(self.get_component_styles, component_classes)
+        if any(part.text_style.reverse for part in parts):  # which textual leaves out
+            style += Style(reverse=True)
+        return style
+
+
+class PaperList(Lines):
+    """Papers, one of which is the current one."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, markup=False)
+        self.hits: list[Hit] = []
+        self.words: frozenset[str] = frozenset()
+        """The terms of the question that the papers answer."""
+
+    @property
+    def current(self) -> "Hit | None":
+        return None if self.highlighted is None else self.hits[self.highlighted]
+
+    def show(
+        self, hits: Sequence["Hit"], marked: Iterable[str], words: frozenset[str] = frozenset()
+    ) -> None:
+        """Show other papers, and go to the first."""
+        self.hits, self.words = list(hits), words
+        self.set_options(Option(_entry(hit, hit.paper.id in marked)) for hit in hits)
+        self.scroll_home(animate=False)
+        self.highlighted = 0 if hits else None
+
+    def show_mark(self, paper_id: str, *, is_marked: bool) -> None:
+        for place, hit in enumerate(self.hits):
+            if hit.paper.id == paper_id:
+                self.replace_option_prompt_at_index(place, _entry(hit, is_marked))
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.scroll_to_highlight)
+
+
+def _entry(hit: "Hit", is_marked: bool) -> Content:
+    """A paper in a list: mark and title, and the facts below."""
+    paper = hit.paper
+    details = [str(hit.match), str(paper.published.year), first_author(paper)]
+    details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
+    return Content.assemble(
+        ("* " if is_marked else "", "bold $text-warning"),
+        (readable(paper.title), "bold"),
+        "\n",
+        (" · ".join(filter(None, details)), "dim"),
+    )
+
+
+class PaperView(VerticalScroll):
+    """A paper to read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", show=False),
+        Binding("k", "scroll_up", show=False),
+        Binding("g", "scroll_home", show=False),
+        Binding("G", "scroll_end", show=False),
+    ]
+    ALLOW_MAXIMIZE = True
+
+    def compose(self) -> Iterable[Static]:
+        yield Static(id="text", markup=False)
+
+    def show(self, hit: "Hit | None", words: frozenset[str], *, explains: bool) -> None:
+        content = Content("") if hit is None else _page(hit, words, explains=explains)
+        self.show_text(content)
+
+    def show_text(self, content: Content) -> None:
+        self.query_one("#text", Static).update(content)
+        self.scroll_home(animate=False)
+
+
+def _page(hit: "Hit", words: frozenset[str], *, explains: bool) -> Content:
+    paper = hit.paper
+    known = dict(paper_facts(paper))
+    address = known.pop("url", "")
+    lines = [_with_words(readable(paper.title), words, "bold"), Content("")]
+    if authors := known.pop("authors", ""):
+        lines.append(Content(authors))
+    lines.append(Content.styled(" · ".join(known.values()), "dim"))
+    if address:
+        lines.append(Content.styled(address, Style(dim=True, link=address)))
+    if explains:
+        lines += [Content(""), Content.styled("What gave it its place", "bold")]
+        lines += [
+            Content.assemble((f"{name:<18}", "dim"), value) for name, value in actions.why(hit)
+        ]
+    lines += [Content(""), _with_words(readable(paper.abstract), words)]
+    if paper.is_summary:
+        lines.append(Content.styled(SUMMARY, "italic dim"))
+    return Content("\n").join(lines)
+
+
+def _with_words(text: str, words: frozenset[str], style: str = "") -> Content:
+    """A text in which the words of the question are marked."""
+    content = Content.styled(text, style)
+    for start, end in spans_of(text, words):
+        content = content.stylize("bold $text-warning", start, end)
+    return content
+
+
+def words_of(question: str) -> frozenset[str]:
+    """The terms of a question, without function words.
+
+    >>> sorted(words_of("gas stripped from galaxies author:lee"))
+    ['galaxi', 'gas', 'strip']
+    """
+    from astrosearch.search.query_parser import parse
+
+    try:
+        text = parse(question).text
+    except InputError:
+        return frozenset()
+    return frozenset(analyze(text).terms) - STOP_WORDS
+
+
+def spans_of(text: str, words: frozenset[str]) -> list[tuple[int, int]]:
+    """Where a text has one of the words, in any of its endings.
+
+    >>> spans_of("Stripped gas", frozenset({"strip"}))
+    [(0, 8)]
+    """
+    return [
+        match.span() for match in _WORD.finditer(text) if not words.isdisjoint(_terms(match[0]))
+    ]
+
+
+def _terms(word: str) -> list[str]:
+    return list(analyze(word).terms)
+
+
+class Chip(Static, can_focus=True):
+    """A filter that holds; a click, Enter or Delete takes it away."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,delete,backspace", "remove_filter", show=False)
+    ]
+
+    class Removed(Message):
+        def __init__(self, names: tuple[str, ...]) -> None:
+            super().__init__()
+            self.names = names
+
+    def __init__(self, text: str, names: tuple[str, ...]) -> None:
+        """
+        Args:
+            names: the fields of a question or its filters that it stands for.
+        """
+        super().__init__(f"{text} ×", markup=False)
+        self._names = names
+
+    def on_click(self, event: "Click") -> None:
+        event.stop()
+        self.action_remove_filter()
+
+    def action_remove_filter(self) -> None:
+        self.post_message(self.Removed(self._names))
+
+
+class Chips(HorizontalGroup):
+    """The filters that hold."""
+
+    async def show(self, question: "actions.Question") -> None:
+        chips = [Chip(text, names) for text, names in chips_of(question)]
+        await self.remove_children()
+        await self.mount_all(chips)
+        self.set_class(bool(chips), "-some")
+
+
+def chips_of(question: "actions.Question") -> list[tuple[str, tuple[str, ...]]]:
+    """The texts of chips, and the fields of the question or its filters that each stands for."""
+    filters = question.filters
+    chips: list[tuple[str, tuple[str, ...]]] = []
+    since, until = filters.since, filters.until
+    if since or until:
+        first = "" if since is None else _day(since.isoformat(), "-01-01")
+        last = "" if until is None else _day(until.isoformat(), "-12-31")
+        text = first if first == last else f"{first}–{last}"
+        chips.append((text, ("since", "until")))
+    for name in ("category", "author"):
+        if value := getattr(filters, name):
+            chips.append((value, (name,)))
+    if question.within:
+        chips.append((f"in {question.within}", ("within",)))
+    if question.beyond:
+        chips.append((f"not in {question.beyond}", ("beyond",)))
+    return chips
+
+
+def _day(day: str, edge: str) -> str:
+    """A year, where the day is its first or last."""
+    return day.removesuffix(edge)
+
+
+def without(question: "actions.Question", names: Sequence[str]) -> "actions.Question":
+    """A question without some of its filters."""
+    if "within" in names:
+        return replace(question, within=None)
+    if "beyond" in names:
+        return replace(question, beyond=None)
+    return replace(question, filters=replace(question.filters, **dict.fromkeys(names)))

@@ -1,0 +1,971 @@
+"""The full-screen reader: each key, the journeys of a new user, and a terminal that goes away."""
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Footer, Input, Label, OptionList, Static
+
+from astrosearch import paths
+from astrosearch.cli import history
+from astrosearch.cli.browse.app import Browser
+from astrosearch.cli.browse.background import light_in
+from astrosearch.cli.browse.dialogs import HelpDialog, bars, binned
+from astrosearch.cli.browse.keys import KEYS
+from astrosearch.cli.browse.widgets import Chip, PaperList, PaperView, QuestionField, spans_of
+from astrosearch.cli.browse.widgets import words_of as words
+from astrosearch.papers import Paper
+from tests.conftest import Run, kaggle_line
+
+QUESTION = "gas in a stream"
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    """A home with an index `main` of 150 invented papers."""
+    from click.testing import CliRunner
+
+    from astrosearch.cli import main
+
+    folder = tmp_path_factory.mktemp("shelf")
+    snapshot = folder / "snapshot.json"
+    lines = [
+        kaggle_line(
+            number,
+            versions=[
+                {"version": "v1", "created": f"Fri, 06 May {2010 + number % 10} 00:00:00 GMT"}
+            ],
+        )
+        for number in range(150)
+    ]
+    snapshot.write_text("\n".join(lines) + "\n")
+    home = folder / "home"
+    arguments = ["index", "main", "--corpus", str(snapshot), "--encoder", str(tiny_llama)]
+    result = CliRunner().invoke(main, arguments, env={"ASTROSEARCH_HOME": str(home)})
+    assert result.exit_code == 0, result.output
+    return home
+
+
+@pytest.fixture
+def reader(shelf: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which files are written; `main` is the index of this test's home."""
+    (home / "indexes").mkdir(parents=True)
+    (home / "indexes/main").symlink_to(shelf / "indexes/main")
+    folder = home / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+class Session:
+    """A reader that runs, and what it shows."""
+
+    def __init__(self, browser: Browser, pilot: Pilot[int]) -> None:
+        self.browser = browser
+        self.pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def type(self, text: str) -> None:
+        names = {" ": "space", ".": "full_stop", "/": "slash", ":": "colon", "-": "minus"}
+        await self.press(*(names.get(letter, letter) for letter in text))
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        """
+        Raises:
+            AssertionError: if it does not come to hold within two minutes.
+        """
+        end = time.monotonic() + 120
+        while not holds():
+            assert time.monotonic() < end, self.status
+            await self.pilot.pause(0.02)
+        await self.pilot.pause()
+
+    def papers(self, tab: str = "answer") -> PaperList:
+        return self.browser.screen_stack[0].query_one(f"#{tab}", PaperList)
+
+    def ids(self, tab: str = "answer") -> list[str]:
+        return [hit.paper.id for hit in self.papers(tab).hits]
+
+    @property
+    def current(self) -> Paper:
+        hit = self.papers(self.tab).current
+        assert hit is not None
+        return hit.paper
+
+    @property
+    def tab(self) -> str:
+        return str(self.browser.screen_stack[0].query_one("#lists").current)  # type: ignore[attr-defined]
+
+    @property
+    def focus(self) -> str | None:
+        """Where keys go."""
+        focused = self.browser.focused
+        return None if focused is None else focused.id
+
+    @property
+    def footer(self) -> set[str]:
+        keys = self.browser.query_one(Footer).query("FooterKey")
+        return {key.description for key in keys}  # type: ignore[attr-defined]
+
+    @property
+    def status(self) -> str:
+        return str(self.browser.screen_stack[0].query_one("#status", Label).content)
+
+    @property
+    def page(self) -> str:
+        return str(self.browser.screen_stack[0].query_one("#text", Static).content)
+
+    @property
+    def chips(self) -> list[str]:
+        return [str(chip.content) for chip in self.browser.screen_stack[0].query(Chip)]
+
+
+@asynccontextmanager
+async def opened(
+    text: str = QUESTION, size: tuple[int, int] = (100, 30), **settings: Any
+) -> AsyncIterator[Session]:
+    """A reader that has answered its first question."""
+    browser = Browser("main", text, **settings)
+    try:
+        async with browser.run_test(size=size) as pilot:
+            session = Session(browser, pilot)
+            await session.until(lambda: session.ids())
+            yield session
+    finally:
+        browser.close()
+
+
+def drive(journey: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(journey())  # type: ignore[arg-type]
+
+
+def asked(run: Run, *arguments: object) -> list[str]:
+    """The identifiers that `astrosearch query` finds."""
+    return run("query", *arguments, "--format", "ids").stdout.split()
+
+
+class TestAsking:
+    def test_the_answer_is_that_of_query(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                assert session.ids() == asked(run, QUESTION, "-k", 50)
+                assert session.current.id == session.ids()[0]
+                assert session.current.url in session.page
+
+        drive(journey)
+
+    def test_without_a_question_the_newest_papers_are_listed(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened("") as session:
+                days = [hit.paper.published for hit in session.papers().hits]
+                assert len(days) == 50
+                assert days == sorted(days, reverse=True)
+                assert session.focus == "question"
+
+        drive(journey)
+
+    def test_answers_come_while_a_question_is_typed(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened("") as session:
+                await session.type("dust")
+                dust = asked(run, "dust", "-k", 50)
+                await session.until(lambda: session.ids() == dust)
+                await session.type(" wind")
+                wind = asked(run, "dust wind", "-k", 50)
+                await session.until(lambda: session.ids() == wind)
+                await session.press("down", "down")
+                assert session.papers().highlighted == 2
+                await session.press("enter")
+                assert session.focus == "answer"
+
+        drive(journey)
+
+    def test_typing_does_not_wait_and_the_last_question_is_answered_last(
+        self, reader: Path
+    ) -> None:
+        """The search stands still until all is typed; then two answers come, in order."""
+
+        async def journey() -> None:
+            async with opened("") as session:
+                gate, answered = threading.Event(), []
+                answer = session.browser._answer
+
+                def slow(question: Any) -> Any:
+                    gate.wait(60)
+                    answered.append(question.text)
+                    return answer(question)
+
+                session.browser._answer = slow  # type: ignore[method-assign]
+                await session.type("galaxies")
+                field = session.browser.query_one(QuestionField)
+                assert field.value == "galaxies"
+                assert answered == []
+                gate.set()
+                await session.until(lambda: answered[-1:] == ["galaxies"])
+                await session.until(lambda: session.papers().words == words("galaxies"))
+                assert answered == ["g", "galaxies"]
+
+        drive(journey)
+
+    def test_a_condition_that_is_half_typed_is_told_and_keeps_the_answer(
+        self, reader: Path
+    ) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                before = session.ids()
+                session.browser.query_one(QuestionField).value = f"{QUESTION} year:soon"
+                await session.until(lambda: "is not a year" in session.status)
+                assert session.ids() == before
+
+        drive(journey)
+
+    def test_words_that_no_paper_has_are_told(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                session.browser.query_one(QuestionField).value = "sourdough bread recipe"
+                await session.until(lambda: "No paper has a word of" in session.status)
+                session.browser.query_one(QuestionField).value = 'title:"sourdough bread"'
+                await session.until(lambda: "none of the 150 papers" in session.status)
+
+        drive(journey)
+
+    def test_questions_are_kept_and_can_be_asked_again(self, reader: Path) -> None:
+        history.remember("planets")
+        history.remember("/k 5")
+
+        async def journey() -> None:
+            async with opened("") as session:
+                await session.type("dust")
+                await session.press("enter", "4")
+                questions = session.browser.query_one("#history", OptionList)
+                assert [str(option.prompt) for option in questions.options] == ["dust", "planets"]
+                await session.press("down", "enter")
+                assert session.browser.query_one(QuestionField).value == "planets"
+                assert session.tab == "answer"
+                await session.until(lambda: session.papers().words == words("planets"))
+
+        drive(journey)
+        assert history.earlier() == ["planets", "/k 5", "dust"]
+
+
+class TestMoving:
+    def test_keys_go_through_the_list(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                steps = (
+                    ("j", 1),
+                    ("down", 2),
+                    ("k", 1),
+                    ("up", 0),
+                    ("G", 49),
+                    ("g", 0),
+                    ("end", 49),
+                    ("home", 0),
+                )
+                for key, place in steps:
+                    await session.press(key)
+                    assert session.papers().highlighted == place, key
+                    assert session.current.url in session.page
+                await session.press("pagedown")
+                down = session.papers().highlighted
+                assert down is not None
+                assert down > 2
+                await session.press("pageup")
+                assert session.papers().highlighted == 0
+
+        drive(journey)
+
+    def test_a_click_goes_to_a_paper(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.pilot.click("#answer", offset=(4, 6))
+                assert session.papers().highlighted not in (None, 0)
+
+        drive(journey)
+
+    def test_an_abstract_is_read_on_the_whole_screen(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened(size=(80, 24)) as session:
+                narrow = session.browser.query_one(PaperView).size.width
+                await session.press("j", "enter")
+                view = session.browser.query_one(PaperView)
+                assert session.focus == "paper"
+                assert view.size.width > narrow
+                await session.press("escape")
+                assert view.size.width == narrow
+                assert session.focus == "answer"
+                assert session.papers().highlighted == 1
+
+        drive(journey)
+
+    def test_the_abstract_scrolls_while_the_list_has_the_keys(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened(size=(60, 14)) as session:
+                view = session.browser.query_one(PaperView)
+                await session.press("J")
+                assert view.scroll_y > 0
+                await session.press("K")
+                assert view.scroll_y == 0
+
+        drive(journey)
+
+    def test_each_tab_keeps_its_place(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("j", "j", "s")
+                await session.until(lambda: session.tab == "similar" and session.ids("similar"))
+                await session.press("j")
+                similar = session.current.id
+                await session.press("1")
+                assert session.papers().highlighted == 2
+                await session.press("right_square_bracket")
+                assert session.current.id == similar
+                await session.press("left_square_bracket", "left_square_bracket")
+                assert session.tab == "history"
+
+        drive(journey)
+
+    @pytest.mark.parametrize("size", [(80, 24), (40, 12), (200, 60)])
+    def test_another_size_keeps_the_place(self, reader: Path, size: tuple[int, int]) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press(*["j"] * 30)
+                before = session.current.id
+                await session.pilot.resize_terminal(*size)
+                await session.pilot.pause(0.2)
+                assert session.current.id == before
+                papers = session.papers()
+                assert session.page.count(before) >= 1
+                top, lines = papers.scroll_offset.y, papers.size.height
+                first = papers._index_to_line[30]
+                assert top <= first < top + lines
+
+        drive(journey)
+
+
+class TestFilters:
+    def test_filters_become_chips_and_go_by_a_click(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                everything = session.ids()
+                await session.press("f")
+                await session.type("2012")
+                await session.press("tab")
+                await session.type("2015-06")
+                await session.press("tab")
+                await session.type("gr-qc")
+                await session.press("enter")
+                few = ("--since", "2012", "--until", "2015-06", "--category", "gr-qc")
+                filtered = asked(run, QUESTION, "-k", 50, *few)
+                await session.until(lambda: session.ids() == filtered)
+                assert session.chips == ["2012–2015-06-30 ×", "gr-qc ×"]
+                await session.pilot.click(Chip)
+                await session.until(lambda: session.chips == ["gr-qc ×"])
+                of_category = asked(run, QUESTION, "-k", 50, "--category", "gr-qc")
+                await session.until(lambda: session.ids() == of_category)
+                await session.press("F")
+                await session.until(lambda: session.ids() == everything)
+                assert session.chips == []
+
+        drive(journey)
+
+    def test_a_filter_that_cannot_be_read_is_told_beside_the_field(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("f")
+                await session.type("May")
+                await session.press("enter")
+                error = session.browser.screen.query_one(".problem", Label)
+                assert "'May' is not a date" in str(error.content)
+                session.browser.screen.query_one("#since", Input).value = ""
+                session.browser.screen.query_one("#category", Input).value = "CO"
+                await session.press("enter")
+                assert "astro-ph.CO is one" in str(error.content)
+                await session.press("escape")
+                assert session.chips == []
+
+        drive(journey)
+
+    def test_filters_of_the_command_are_chips(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened(category="gr-qc", author="Wu") as session:
+                assert session.chips == ["gr-qc ×", "Wu ×"]
+
+        drive(journey)
+
+    def test_the_library_is_a_filter_too(self, reader: Path, run: Run) -> None:
+        ids = asked(run, "dust", "-k", 4)
+        run("library", "add", *ids[:3], "--tag", "mine")
+
+        async def journey() -> None:
+            async with opened(within="tag:mine") as session:
+                assert sorted(session.ids()) == sorted(ids[:3])
+                assert session.chips == ["in tag:mine ×"]
+                await session.press("F")
+                await session.until(lambda: len(session.ids()) == 50)
+                assert session.chips == []
+
+        drive(journey)
+
+    def test_order_and_mode_are_changed(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("r")
+                newest = asked(run, QUESTION, "-k", 50, "--sort", "date")
+                await session.until(lambda: session.ids() == newest)
+                await session.press("r", "m")
+                dense = asked(run, QUESTION, "-k", 50, "--mode", "dense")
+                await session.until(lambda: session.ids() == dense)
+
+        drive(journey)
+
+    def test_a_bar_of_the_histogram_becomes_a_filter(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                years = sorted({hit.paper.published.year for hit in session.papers().hits})
+                await session.press("h")
+                chart = session.browser.screen.query_one("#years", OptionList)
+                assert [str(option.id) for option in chart.options] == [
+                    str(year) for year in range(years[0], years[-1] + 1)
+                ]
+                await session.press("enter")
+                await session.until(lambda: session.chips == [f"{years[0]} ×"])
+                await session.until(
+                    lambda: (
+                        {hit.paper.published.year for hit in session.papers().hits} == {years[0]}
+                    )
+                )
+
+        drive(journey)
+
+
+class TestUsingPapers:
+    def test_three_papers_are_marked_and_exported_from_what_the_screen_says(
+        self, reader: Path, run: Run
+    ) -> None:
+        async def journey() -> None:
+            async with opened("", size=(80, 24)) as session:
+                await session.until(lambda: "to the papers" in session.footer)
+                await session.type("dust")
+                await session.press("enter")
+                await session.until(lambda: "export" in session.footer)
+                assert {"ask", "mark", "help", "quit"} <= session.footer
+                await session.press("space", "space", "space")
+                assert list(session.browser.marked) == session.ids()[:3]
+                await session.press("e", "enter")
+                assert "3 papers written to papers.bib" in session.status
+                assert not session.browser.has_unsaved_marks
+                await session.press("q")
+
+        drive(journey)
+        ids = asked(run, "dust", "-k", 3)
+        assert (reader / "papers.bib").read_text() == run("show", *ids, "--format", "bibtex").stdout
+
+    def test_the_ending_of_a_file_says_its_format(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("space", "space")
+                for name in ("a.json", "a.jsonl", "a.csv", "a.txt", "a.pdf"):
+                    await session.press("e")
+                    session.browser.screen.query_one("#file", Input).value = name
+                    await session.press("enter")
+                error = session.browser.screen.query_one(".problem", Label)
+                assert "does not end in a format" in str(error.content)
+                await session.press("escape")
+                first, second = session.browser.marked
+                assert (reader / "a.txt").read_text() == f"{first}\n{second}\n"
+                records = json.loads((reader / "a.json").read_text())
+                assert [record["id"] for record in records] == [first, second]
+                lines = (reader / "a.jsonl").read_text().splitlines()
+                assert [json.loads(line) for line in lines] == records
+                assert (reader / "a.csv").read_text().startswith("id,title,authors,")
+                assert not (reader / "a.pdf").exists()
+
+        drive(journey)
+
+    def test_a_file_that_exists_is_replaced_only_after_a_second_enter(self, reader: Path) -> None:
+        (reader / "papers.bib").write_text("mine")
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("e", "enter")
+                error = session.browser.screen.query_one(".problem", Label)
+                assert "exists: Enter again replaces it" in str(error.content)
+                assert (reader / "papers.bib").read_text() == "mine"
+                await session.press("enter")
+                assert (reader / "papers.bib").read_text().startswith("@")
+
+        drive(journey)
+
+    def test_a_folder_that_cannot_be_written_is_told(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("e")
+                session.browser.screen.query_one("#file", Input).value = "nowhere/papers.bib"
+                await session.press("enter")
+                error = session.browser.screen.query_one(".problem", Label)
+                assert "cannot write nowhere/papers.bib" in str(error.content)
+
+        drive(journey)
+
+    def test_y_and_a_letter_copy(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                paper = session.current
+                bibtex = run("show", paper.id, "--format", "bibtex").stdout.strip()
+                for key, text in (
+                    ("b", bibtex),
+                    ("i", paper.id),
+                    ("t", " ".join(paper.title.split())),
+                    ("u", paper.url),
+                ):
+                    await session.press("y", key)
+                    assert session.browser.clipboard == text
+                    assert "of 1 paper copied" in session.status
+                await session.press("y", "escape")
+                await session.press("space", "space", "y", "i")
+                assert session.browser.clipboard == "\n".join(session.ids()[:2])
+
+        drive(journey)
+
+    def test_marks_have_a_tab_and_can_be_taken_away(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("space", "j", "space", "3")
+                first, _, third, *_ = session.ids()
+                assert session.ids("marks") == [first, third]
+                await session.press("space")
+                assert session.ids("marks") == [third]
+                await session.press("u")
+                assert session.ids("marks") == []
+                assert "mark with the space bar" in session.page
+                assert session.browser.marked == {}
+
+        drive(journey)
+
+    def test_similar_papers_are_those_of_similar(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("space", "space", "s")
+                near = run("similar", *session.ids()[:2], "-k", 50, "--format", "ids").stdout
+                await session.until(lambda: session.ids("similar") == near.split())
+                assert session.tab == "similar"
+                assert "Similar to 2 marked papers" in session.status
+
+        drive(journey)
+
+    def test_o_opens_the_page_and_capital_o_the_pdf(
+        self, reader: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = browser_that_writes(reader, monkeypatch)
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("o")
+                await session.until(told.exists)
+                await session.until(lambda: told.read_text() == f"{session.current.url}\n")
+                assert "is opened in your web browser" in session.status
+                await session.press("O")
+                pdf = f"https://arxiv.org/pdf/{session.current.id}"
+                await session.until(lambda: told.read_text().endswith(f"{pdf}\n"))
+
+        drive(journey)
+
+    def test_without_a_browser_the_address_is_told(
+        self, reader: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("BROWSER", str(reader / "none"))
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("DISPLAY", raising=False)
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("o")
+                await session.until(lambda: session.current.url in session.status)
+
+        drive(journey)
+
+
+def browser_that_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a program the web browser that writes each address to a file; returns the file."""
+    told, program = folder / "told", folder / "browser"
+    program.write_text(f'#!/bin/sh\necho "$1" >> {told}\nsleep 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{program} %s &")
+    return told
+
+
+class TestLookingCloser:
+    def test_why_shows_the_signals(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                assert "cosine" not in session.page
+                await session.press("w", "j")
+                hit = session.papers().current
+                assert hit is not None
+                assert hit.cosine is not None
+                assert f"{hit.cosine:.3f}" in session.page
+                assert f"{hit.match} of 100" in session.page
+                await session.press("w")
+                assert "cosine" not in session.page
+
+        drive(journey)
+
+    def test_two_papers_are_compared(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened(size=(120, 40)) as session:
+                await session.press("equals_sign")
+                assert "mark two to compare" in session.status
+                await session.press("space", "space", "equals_sign")
+                await session.until(lambda: len(session.browser.screen_stack) == 2)
+                drawn = "\n".join(
+                    "".join(segment.text for segment in strip)
+                    for strip in session.browser.screen._compositor.render_strips()
+                )
+                for paper_id in session.ids()[:2]:
+                    assert paper_id in drawn
+                assert "nearer than" in drawn
+                await session.press("escape")
+                assert len(session.browser.screen_stack) == 1
+
+        drive(journey)
+
+    def test_the_words_of_the_question_are_marked(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened("galaxy of the gas", mode="lexical") as session:
+                content = session.browser.query_one("#text", Static).content
+                marked = {
+                    session.page[span.start : span.end].lower()
+                    for span in content.spans  # type: ignore[union-attr]
+                    if "$text-warning" in str(span.style)
+                }
+                assert marked <= {"galaxies", "gas"}
+                assert marked
+
+        drive(journey)
+
+    def test_the_help_names_every_key(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("question_mark")
+                assert isinstance(session.browser.screen, HelpDialog)
+                said = str(session.browser.screen.query_one(Static).content)
+                for key in KEYS:
+                    assert key.shown in said
+                    assert key.help in said
+                await session.press("escape")
+
+        drive(journey)
+
+    def test_every_key_is_a_command_of_the_palette(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                commands = session.browser.get_system_commands(session.browser.screen)
+                names = {command.title for command in commands}
+                for key in KEYS:
+                    if key.keys != "ctrl+p":
+                        assert f"{key.name} ({key.shown})" in names
+                await session.press("ctrl+p")
+                await session.type("why")
+                await session.pilot.pause(0.5)
+                await session.press("enter")
+                await session.until(lambda: "cosine" in session.page)
+
+        drive(journey)
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24), (100, 30), (200, 60)])
+@pytest.mark.parametrize("light", [False, True])
+def test_nothing_is_drawn_beyond_the_screen(
+    reader: Path, size: tuple[int, int], light: bool
+) -> None:
+    async def journey() -> None:
+        async with opened(size=size, light=light) as session:
+            for keys in ((), ("f",), ("y",), ("e",), ("h",), ("question_mark",)):
+                await session.press(*keys)
+                for widget in session.browser.screen.query("#box, #top, #body, Footer"):
+                    assert session.browser.screen.region.contains_region(widget.region), keys
+                await session.press("escape")
+
+    drive(journey)
+
+
+@pytest.mark.parametrize("variable", [("NO_COLOR", "1"), ("TERM", "linux")])
+def test_without_colours_the_paper_at_the_cursor_is_reversed(
+    reader: Path, monkeypatch: pytest.MonkeyPatch, variable: tuple[str, str]
+) -> None:
+    monkeypatch.setenv(*variable)
+
+    async def journey() -> None:
+        async with opened() as session:
+            await session.press("j")
+            papers = session.papers()
+            first = papers._index_to_line[1]
+            reversed_lines = [
+                any(segment.style and segment.style.reverse for segment in papers.render_line(line))
+                for line in (0, first)
+            ]
+            assert reversed_lines == [False, True]
+
+    drive(journey)
+
+
+def test_marked_words_are_those_of_the_question_in_any_ending() -> None:
+    assert words("the gas of author:lee galaxies") == frozenset({"gas", "galaxi"})
+    assert words("year:soon") == frozenset()
+    assert spans_of("A galaxy, gas-rich", words("galaxies gas")) == [(2, 8), (10, 13)]
+
+
+def test_years_are_put_together_where_there_is_little_room() -> None:
+    assert binned([2001, 2001, 2003], 10) == {"2001": 2, "2002": 0, "2003": 1}
+    assert binned([2001, 2009], 3) == {"2000–2004": 1, "2005–2009": 1}
+    assert binned([], 3) == {}
+    longest, none, shortest = bars({"a": 40, "b": 0, "c": 1}, 30)
+    assert [str(line).count("█") for line in (longest, none, shortest)] == [23, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "light"),
+    [
+        (b"\x1b]11;rgb:ffff/ffff/dddd\x1b\\\x1b[?62c", True),
+        (b"\x1b]11;rgb:1e/1e/2e\x07\x1b[?62c", False),
+        (b"\x1b]11;rgba:fa/fa/fa/ff\x07", True),
+        (b"\x1b[?6c", False),
+        (b"", False),
+    ],
+)
+def test_a_terminal_tells_whether_it_is_light(answer: bytes, light: bool) -> None:
+    assert light_in(answer) is light
+
+
+class Screen:
+    """`astrosearch browse` on a terminal of its own."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        answers: bytes = b"\x1b[?62c",
+        controls: bool = True,
+        **variables: str,
+    ) -> None:
+        """
+        Args:
+            controls: whether signals of the terminal reach the reader.
+            answers: what the terminal says when it is asked for its background.
+        """
+        self._fd, slave = pty.openpty()
+        self._before = termios.tcgetattr(slave)
+        termios.tcsetwinsize(slave, (24, 80))
+        environment = {**os.environ, "TERM": "xterm-256color", **variables}
+        environment.pop("COLORFGBG", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "astrosearch", "browse", *arguments],
+            stdin=slave,
+            stdout=subprocess.PIPE,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            # So that it is the terminal of the process, whose end the system tells it.
+            preexec_fn=partial(fcntl.ioctl, slave, termios.TIOCSCTTY, 0) if controls else None,
+        )
+        self._slave = slave
+        self._answers = answers
+        self.drawn = b""
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._fd, keys)
+
+    def read_until(self, text: bytes, seconds: float = 120) -> None:
+        """
+        Raises:
+            AssertionError: if it is not drawn in time.
+        """
+        end = time.monotonic() + seconds
+        asked = self.drawn.count(b"\x1b[c")
+        while text not in self.drawn:
+            assert time.monotonic() < end, self.drawn[-3000:]
+            if select.select([self._fd], [], [], 1)[0]:
+                self.drawn += os.read(self._fd, 65536)
+            if self.drawn.count(b"\x1b[c") > asked:
+                asked += 1
+                os.write(self._fd, self._answers)
+
+    def ended(self) -> tuple[int, bytes]:
+        """Its exit code, and what it wrote to standard output."""
+        with suppress(OSError):
+            while self.process.poll() is None:
+                if select.select([self._fd], [], [], 0.1)[0]:
+                    self.drawn += os.read(self._fd, 65536)
+            while select.select([self._fd], [], [], 0.1)[0]:
+                self.drawn += os.read(self._fd, 65536)
+        assert self.process.stdout is not None
+        return self.process.wait(60), self.process.stdout.read()
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the terminal is as it was: its modes, the usual screen, the cursor, the mouse."""
+        return (
+            termios.tcgetattr(self._slave) == self._before
+            and self.drawn.rfind(b"\x1b[?1049l") > self.drawn.rfind(b"\x1b[?1049h")
+            and self.drawn.rfind(b"\x1b[?25h") > self.drawn.rfind(b"\x1b[?25l")
+            and self.drawn.rfind(b"\x1b[?1000l") > self.drawn.rfind(b"\x1b[?1000h")
+        )
+
+    def hang_up(self) -> None:
+        """Take the terminal away, as when a connection is lost."""
+        os.close(self._slave)
+        os.close(self._fd)
+        self._fd = self._slave = -1
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        for number in {self._fd, self._slave} - {-1}:
+            os.close(number)
+
+
+@pytest.fixture
+def screen(reader: Path) -> Iterator[Callable[..., Screen]]:
+    opened: list[Screen] = []
+
+    def open(*arguments: str, **settings: Any) -> Screen:
+        opened.append(Screen(*arguments, **settings))
+        return opened[-1]
+
+    yield open
+    for each in opened:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("leave", "code"), [(b"q", 0), (b"/dust\x03", 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_leaving_gives_the_terminal_back_as_it_was(
+    screen: Callable[..., Screen], leave: bytes | int, code: int
+) -> None:
+    opened = screen(QUESTION)
+    opened.read_until(b" ms")
+    if isinstance(leave, bytes):
+        opened.type(leave)
+    else:
+        opened.process.send_signal(leave)
+    assert opened.ended() == (code, b"")
+    assert opened.is_restored
+    assert b"Traceback" not in opened.drawn
+
+
+@pytest.mark.parametrize("controls", [True, False])
+def test_a_lost_terminal_ends_it(screen: Callable[..., Screen], controls: bool) -> None:
+    opened = screen(QUESTION, controls=controls)
+    opened.read_until(b" ms")
+    opened.hang_up()
+    assert opened.process.wait(60) != 0
+
+
+def test_marked_papers_go_down_a_pipe(screen: Callable[..., Screen], run: Run) -> None:
+    opened = screen(QUESTION)
+    opened.read_until(b" ms")
+    opened.type(b"  q")
+    ids = asked(run, QUESTION, "-k", 2)
+    assert opened.ended() == (0, "".join(f"{paper_id}\n" for paper_id in ids).encode())
+
+
+@pytest.mark.parametrize(
+    "variables", [{"TERM": "linux"}, {"NO_COLOR": "1"}, {"TERM": "tmux-256color"}]
+)
+def test_it_draws_on_any_terminal(screen: Callable[..., Screen], variables: dict[str, str]) -> None:
+    opened = screen(QUESTION, **variables)
+    opened.read_until(b" ms")
+    opened.type(b"q")
+    assert opened.ended()[0] == 0
+    if "NO_COLOR" in variables:
+        assert b"\x1b[38;" not in opened.drawn
+        assert b"\x1b[48;" not in opened.drawn
+    if variables.get("TERM") == "linux":
+        assert b";2;" not in opened.drawn
+        assert b"]11;?" not in opened.drawn
+
+
+def test_a_light_terminal_gets_light_colours(screen: Callable[..., Screen]) -> None:
+    opened = screen(
+        QUESTION, answers=b"\x1b]11;rgb:ffff/ffff/ffff\x07\x1b[?62c", COLORTERM="truecolor"
+    )
+    opened.read_until(b" ms")
+    opened.type(b"q")
+    opened.ended()
+    assert b"48;2;250;250;250" in opened.drawn
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fact"),
+    [
+        ((), 2, "browse needs a terminal"),
+        (("--since", "May"), 2, "is not a date"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    run: Run, arguments: tuple[str, ...], code: int, fact: str
+) -> None:
+    assert fact in run("browse", *arguments, code=code).stderr
+
+
+def test_a_missing_index_is_told_before_the_screen_is_taken(
+    home: Path, screen: Callable[..., Screen]
+) -> None:
+    opened = screen("--index", "none")
+    code, _ = opened.ended()
+    assert code == 3
+    assert b"there is no index 'none'" in opened.drawn
+    assert b"\x1b[?1049h" not in opened.drawn
+
+
+def test_a_damaged_index_ends_it_with_a_line(screen: Callable[..., Screen], shelf: Path) -> None:
+    (paths.index_folder("half")).mkdir()
+    (paths.index_folder("half") / "manifest.json").write_text("{}")
+    opened = screen("--index", "half")
+    code, _ = opened.ended()
+    assert code == 1
+    assert b"build it again: astrosearch index half" in opened.drawn
+    assert b"Traceback" not in opened.drawn
+
+
+def test_a_bare_call_says_that_there_is_a_reader(run: Run, home: Path) -> None:
+    assert "browse" not in run().stdout
+    folder = home / "indexes/astro"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    assert "astrosearch browse" in run().stdout
+
+
+def test_only_browse_imports_textual(reader: Path) -> None:
+    program = (
+        "import sys\n"
+        "from astrosearch.cli import main\n"
+        "main(['query', 'gas'], standalone_mode=False)\n"
+        "print('textual' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
