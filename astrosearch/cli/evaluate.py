@@ -110,7 +110,7 @@ def evaluate(index_name: str | None, tasks: tuple[str, ...], output: str, **opti
     \b
     astrosearch eval
     astrosearch eval astro --held-out --against minilm --against paper
-    astrosearch eval astro --judgements multi_paper_sentences.json --against minilm
+    astrosearch eval astro --judgements multi_paper.json --against minilm
     astrosearch eval astro --judgements citations.jsonl --save before.json
     astrosearch eval astro --judgements citations.jsonl --gate before.json
     astrosearch eval astro --task completion --held-out

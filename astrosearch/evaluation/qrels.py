@@ -178,7 +178,7 @@ def _of_table(path: Path, rows: Iterator[Mapping[str, Any]]) -> Iterator[Judgeme
         text = " ".join(str(row[asking] or "").split())
         if not text:
             raise InputError(f"{path}: row {number} has no question")
-        yield Judgement(None, text, {paper: 1 for paper in _papers_in(row, papers)})
+        yield Judgement(None, text, dict.fromkeys(_papers_in(row, papers), 1))
 
 
 def _papers_in(row: Mapping[str, Any], names: Sequence[str]) -> Iterator[str]:
