@@ -47,7 +47,7 @@ class FivePapers:
             [each for each, score in zip(ids, scores, strict=True) if score > 0], scores[scores > 0]
         )
 
-    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
+    def bm25(self, text: str, ids: Sequence[str]) -> Column:
         self.computed.append(list(ids))
         return self._bm25[[int(each) for each in ids]]
 

@@ -37,7 +37,7 @@ from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.conditions import BearsName
 from astrosearch.search.paper_index import EVERYTHING, Column, EncodedQuery, Found, Scope
-from astrosearch.search.ranker import Ranker, Weights, rank
+from astrosearch.search.ranker import Ranker, rank
 from astrosearch.search.ranker import Task as RankedTask
 from astrosearch.search.searcher import DEPTH
 
@@ -101,7 +101,7 @@ def evaluate(
     return Report(index.folder.name, len(index), settings, encoder_reports, task_reports)
 
 
-class WordedTask:
+class _WordedTask:
     """A task, with a lexical index of its documents and the best of them for each query."""
 
     def __init__(self, task: Task, lexical: LexicalIndex, index: Index) -> None:
@@ -137,7 +137,7 @@ class WordedTask:
 
 
 @contextmanager
-def _worded(index: Index, task: Task) -> Iterator[WordedTask]:
+def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
     """The task with a lexical index in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
         writer = LexicalIndexWriter(Path(folder) / "words")
@@ -145,7 +145,7 @@ def _worded(index: Index, task: Task) -> Iterator[WordedTask]:
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        yield WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
+        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
 
 
 class Documents:
@@ -153,7 +153,7 @@ class Documents:
 
     def __init__(
         self,
-        words: WordedTask,
+        words: _WordedTask,
         queries: list[EncodedQuery],
         vectors: NDArray[np.float16],
         texts: Callable[[int], str],
@@ -228,7 +228,7 @@ class DocumentsOfQuery:
             scores, places = scores[others][:k], places[others][:k]
         return Found(_as_ids(places), scores)
 
-    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
+    def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._documents.words.bm25(text, _places(ids))
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
@@ -260,7 +260,7 @@ def _as_ids(places: Rows) -> list[str]:
     return [str(place) for place in places.tolist()]
 
 
-def _rankings(documents: Documents, mode: str, weights: Weights | None = None) -> list[Ranking]:
+def _rankings(documents: Documents, mode: str) -> list[Ranking]:
     """The ranking of each query, by vectors alone or with words."""
     rankings = []
     ranker: Ranker = "mean" if mode == MEAN else "learnt"
@@ -275,7 +275,6 @@ def _rankings(documents: Documents, mode: str, weights: Weights | None = None) -
             find_candidates(papers, encoded, DEPTH),
             task=ranked_task(encoded),
             ranker=ranker,
-            weights=weights,
         )
         places = _places(ranking.candidates.signals.ids)
         rankings.append(rank_pessimistically(ranking.scores.round(9), places, query.relevant))
@@ -344,7 +343,7 @@ def _paper_vectors(
 
 def _encoded(
     index: Index,
-    words: WordedTask,
+    words: _WordedTask,
     encoder: Encoder,
     name: str,
     papers: Callable[[Rows], NDArray[np.float16]],

@@ -111,10 +111,8 @@ class LocalIndex:
         """Days of the first and the last paper, YYYY-MM-DD."""
         return self._index.corpus.span()
 
-    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
-        lexical, rows = self._index.lexical, self._rows(ids)
-        scores = lexical.scores(text, rows, fields) if fields else lexical.scores(text, rows)
-        return scores.astype(np.float64)
+    def bm25(self, text: str, ids: Sequence[str]) -> Column:
+        return self._index.lexical.scores(text, self._rows(ids)).astype(np.float64)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])

@@ -87,8 +87,8 @@ class PaperIndex(Protocol):
         """The `k` best papers by BM25 of a text's words, with their scores."""
         ...
 
-    def bm25(self, text: str, ids: Sequence[str], fields: Sequence[str] | None = None) -> Column:
-        """(n,) BM25 of a text's words in all or some fields; 0 where a paper has none of them."""
+    def bm25(self, text: str, ids: Sequence[str]) -> Column:
+        """(n,) BM25 of a text's words; 0 where a paper has none of them."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> Vectors:

@@ -146,7 +146,7 @@ def read_weights(text: bytes) -> Weights:
                 each["mean"],
                 each["deviation"],
                 each["weight"],
-                tuple(each.get("hidden", ())),
+                tuple(each["hidden"]),
             )
             for each in record["features"]
         ),
@@ -179,15 +179,13 @@ def rank(
     task: Task = "query",
     ranker: Ranker = "learnt",
     depth: int | None = None,
-    weights: Weights | None = None,
 ) -> Ranking:
     """Order candidates by all signals that they have. Ties are in the order of the index.
 
     Args:
         depth: candidates that neither search had among its first `depth`, and that were not found
-            in another way, come last, so that asking
-            for more hits does not change the first ones; None for no such.
-        weights: of the learnt order; by default those that ship.
+            in another way, come last, so that asking for more hits does not change the first
+            ones; None for no such.
     """
     compares = query.encoder is not None and bool(query.tokens)
     if not compares and not {"cosine", "bm25"} <= candidates.signals.columns.keys():
@@ -200,7 +198,7 @@ def rank(
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
         return Ranking(scores, np.clip(scores, 0, 1), candidates.take(order), {})
-    return _learnt(papers, query, candidates, scores, weights or shipped_weights(task))
+    return _learnt(papers, query, candidates, scores, shipped_weights(task))
 
 
 def _is_far(candidates: Candidates, depth: int | None) -> NDArray[np.bool_]:
