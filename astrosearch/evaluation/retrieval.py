@@ -37,8 +37,7 @@ from astrosearch.report import SILENT, Reporter
 from astrosearch.search.candidates import find_candidates
 from astrosearch.search.conditions import BearsName
 from astrosearch.search.paper_index import EVERYTHING, Column, EncodedQuery, Found, Scope
-from astrosearch.search.ranker import Ranker, rank
-from astrosearch.search.ranker import Task as RankedTask
+from astrosearch.search.ranker import Ranker, rank, task_of
 from astrosearch.search.searcher import DEPTH
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
@@ -273,7 +272,7 @@ def _rankings(documents: Documents, mode: str) -> list[Ranking]:
             papers,
             encoded,
             find_candidates(papers, encoded, DEPTH),
-            task=ranked_task(encoded),
+            task=task_of(encoded),
             ranker=ranker,
         )
         places = _places(ranking.candidates.signals.ids)
@@ -284,13 +283,6 @@ def _rankings(documents: Documents, mode: str) -> list[Ranking]:
 def as_asked(query: EncodedQuery, mode: str) -> EncodedQuery:
     """A query of a task as a mode asks it."""
     return replace(query, words=None) if mode == DENSE else query
-
-
-def ranked_task(query: EncodedQuery) -> RankedTask:
-    """As what a search would rank the answers to a query."""
-    if query.papers:
-        return "related"
-    return "query" if query.words is not None else "dense"
 
 
 def _without_itself(query: Query, scores: NDArray[np.floating], places: Rows) -> Ranking:

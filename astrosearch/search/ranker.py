@@ -32,6 +32,14 @@ paper should cite."""
 
 Ranker = Literal["learnt", "mean"]
 
+
+def task_of(query: EncodedQuery) -> Task:
+    """As what the answers to a query are ranked, if it does not ask what to cite."""
+    if query.papers:
+        return "related"
+    return "query" if query.words is not None else "dense"
+
+
 COSINE = 0.5
 """Weight of the cosine in the mean; BM25 has the rest of 1 where both are known."""
 

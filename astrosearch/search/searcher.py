@@ -33,7 +33,7 @@ from astrosearch.search.identifiers import Identifier
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import Column, EncodedQuery, Scope
 from astrosearch.search.query_parser import ParsedQuery, parse
-from astrosearch.search.ranker import Ranker, Ranking, Task, rank
+from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -186,8 +186,7 @@ class Searcher:
         """The answer to a query with words to rank by."""
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
-        task: Task = "query" if encoded.words is not None else "dense"
-        hits = _hits(papers, encoded, k, scope, task, self._ranker)
+        hits = _hits(papers, encoded, k, scope, self._ranker)
         needs_words = encoded.words is not None
         weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
         notes = (*query.notes, weakness) if weakness else query.notes
@@ -257,7 +256,7 @@ class Searcher:
             papers = LocalIndex(index)
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
-            return _hits(papers, query, k, scope, "related", self._ranker)
+            return _hits(papers, query, k, scope, self._ranker)
 
         return self._ask(answer, with_encoder=compares_tokens)
 
@@ -584,12 +583,12 @@ def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
 
 
 def _hits(
-    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, task: Task, ranker: Ranker
+    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, ranker: Ranker
 ) -> list[Hit]:
     is_one_search = query.encoder is None and (query.vector is None or query.words is None)
     depth = k if is_one_search else max(DEPTH, k)
     candidates = find_candidates(papers, query, depth, scope)
-    ranking = rank(papers, query, candidates, task=task, ranker=ranker, depth=DEPTH)
+    ranking = rank(papers, query, candidates, task=task_of(query), ranker=ranker, depth=DEPTH)
     return _as_hits(papers, ranking, k)
 
 
