@@ -521,6 +521,8 @@ def rank(
     if of_texts != (requests is not None) or not (of_texts or pairs):
         wanted = "--requests, and --pairs if titles are to ask, too" if of_texts else "--pairs"
         raise click.UsageError(f"--task {task} takes {wanted}")
+    if not of_texts and (was_given("fold") or was_given("titles")):
+        raise click.UsageError(f"--fold and --titles have no effect with --task {task}")
     files = {"--requests": requests, "--pairs": pairs}
     with open_index(name, reporter=FirstProcess()) as searcher:
         index, encoder = searcher.index, searcher.encoder

@@ -24,7 +24,6 @@ from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
-from astrosearch.search import citing
 from astrosearch.search.author_names import named_authors
 from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
@@ -249,7 +248,7 @@ class Searcher:
             IdentifierError: if one of the ids is not an arXiv identifier.
             NothingFound: if one of the papers is not in the index.
         """
-        normal = list(dict.fromkeys(parse_id(paper_id).id for paper_id in ids))
+        normal = _normal(ids)
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
@@ -287,12 +286,9 @@ class Searcher:
             ModelMissing: if a draft asks, and the encoder's weights are not on this machine and
                 cannot be fetched.
         """
-        draft = asking if isinstance(asking, Paper) else None
-        ids = (
-            []
-            if isinstance(asking, Paper)
-            else list(dict.fromkeys(parse_id(paper_id).id for paper_id in asking))
-        )
+        from astrosearch.search import citing  # no other question needs it
+
+        draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
             papers = LocalIndex(index)
@@ -571,6 +567,15 @@ def query_of_draft(draft: Paper, encoder: Encoder) -> EncodedQuery:
         tokens = tuple(encoder.weighted_tokens([text]))
         return replace(query, tokens=tokens, encoder=encoder, encode=encoder.encode)
     return query
+
+
+def _normal(ids: Sequence[str]) -> list[str]:
+    """Identifiers in their normal form, each once.
+
+    Raises:
+        IdentifierError: if one of them is not an arXiv identifier.
+    """
+    return list(dict.fromkeys(parse_id(paper_id).id for paper_id in ids))
 
 
 def _conditions(filters: Filters | None, among: Among = ALL) -> tuple[Condition, ...]:
