@@ -8,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
+
+if TYPE_CHECKING:
+    from astrosearch.index.reader import Index
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a core of its own
@@ -199,3 +203,38 @@ def sampler_home(tmp_path_factory: pytest.TempPathFactory, default_model: None) 
         capture_output=True,
     )
     return home
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    """A folder with 120 papers, and an encoder without layers, trained on them for one epoch."""
+    from astrosearch.cli import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    source = folder / "papers.json"
+    source.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
+    options = ("--layers", 0, "--rank", 8, "--kept-rank", 8, "--epochs", 1, "--batch", 32)
+    small = ("--dimension", 32, "--dtype", "float32", "--base", tiny_llama)
+    line = ("train", "contrast", source, *options, *small, "--out", folder / "embed")
+    result = CliRunner().invoke(main, [str(argument) for argument in line])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def words_index(run: "Run", trained: Path, tmp_path: Path) -> "Index":
+    """An index `words` of these papers; its encoder is in `tmp_path`."""
+    from astrosearch import paths
+    from astrosearch.index.reader import Index
+
+    shutil.copytree(trained / "embed", tmp_path / "embed")
+    run("index", "words", "--corpus", trained / "papers.json", "--encoder", tmp_path / "embed")
+    return Index(paths.existing_index("words"))
+
+
+def long_line(number: int) -> str:
+    """A record whose abstract has four sentences, so that it has halves."""
+    record = json.loads(kaggle_line(number))
+    words = record["abstract"].split()
+    cut = [" ".join([*words[i::4], f"gas {number}"]).capitalize() + "." for i in range(4)]
+    return json.dumps({**record, "abstract": " ".join(cut)})

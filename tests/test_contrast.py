@@ -25,7 +25,7 @@ from astrosearch.errors import InputError
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import parse_id
 from astrosearch.report import SILENT
-from tests.conftest import Run, kaggle_line
+from tests.conftest import Run, kaggle_line, long_line
 from tests.reporters import Lines, Watch
 from tests.subprocess_train import kill_at_step, train_apart, wait_for_step
 from training.contrastive.late_interaction import (
@@ -43,14 +43,6 @@ from training.contrastive.teacher import TEMPERATURE, Teacher, distillation
 from training.contrastive.trainer import learning_rate_share
 from training.log import Log
 from training.settings import ContrastSettings
-
-
-def long_line(number: int) -> str:
-    """A record whose abstract has four sentences, so that it has halves."""
-    record = json.loads(kaggle_line(number))
-    words = record["abstract"].split()
-    cut = [" ".join([*words[i::4], f"gas {number}"]).capitalize() + "." for i in range(4)]
-    return json.dumps({**record, "abstract": " ".join(cut)})
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Texts compared token by token, with an encoder that runs no layers."""
 
-import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from astrosearch import paths
-from astrosearch.cli import main
 from astrosearch.encoders.base import EncoderSpec, LateInteraction, WeightedTokens
 from astrosearch.encoders.head import EncoderHead, LinearHead
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
@@ -31,7 +27,6 @@ from astrosearch.search.ranker import LOOKED_AT
 from astrosearch.search.searcher import Mode, Searcher
 from tests.conftest import WORDS, Run, make_llama
 from tests.reporters import Lines
-from tests.test_contrast import long_line
 
 
 def _encoder(llama: Path, dimension: int = 16) -> StaticEncoder:
@@ -151,26 +146,9 @@ def test_an_encoder_without_trained_weights_is_refused(tiny_llama: Path) -> None
         load_encoder(spec, SILENT)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
-    """A folder with 120 papers, and an encoder without layers, trained on them for one epoch."""
-    folder = tmp_path_factory.mktemp("trained")
-    source = folder / "papers.json"
-    source.write_text("\n".join(long_line(number) for number in range(120)) + "\n")
-    options = ("--layers", 0, "--rank", 8, "--kept-rank", 8, "--epochs", 1, "--batch", 32)
-    small = ("--dimension", 32, "--dtype", "float32", "--base", tiny_llama)
-    line = ("train", "contrast", source, *options, *small, "--out", folder / "embed")
-    result = CliRunner().invoke(main, [str(argument) for argument in line])
-    assert result.exit_code == 0, result.output
-    return folder
-
-
 @pytest.fixture
-def index(run: Run, trained: Path, tmp_path: Path) -> Index:
-    """An index `words` of these papers; its encoder is in `tmp_path`."""
-    shutil.copytree(trained / "embed", tmp_path / "embed")
-    run("index", "words", "--corpus", trained / "papers.json", "--encoder", tmp_path / "embed")
-    return Index(paths.existing_index("words"))
+def index(words_index: Index) -> Index:
+    return words_index
 
 
 QUERIES = ("black hole disc wind", "gas stream", "emission of a quasar we observed", "lens mass")

@@ -1,0 +1,147 @@
+"""How the order of hits is learnt: samples, the fit, the file that it writes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrosearch.evaluation.split import is_held_out
+from astrosearch.index.reader import Index
+from astrosearch.search.ranker import read_weights
+from astrosearch.search.signals import SignalTable
+from tests.conftest import Run
+from training.ranking.fit import as_json, fit
+from training.ranking.samples import FEW, MANY, Sample, requests_of, topics_of
+
+
+def made_up(count: int, *, relevant: int = 1, seed: int = 0) -> list[Sample]:
+    """Queries of 20 candidates; the relevant ones have a higher `cosine`, and nothing else tells
+    them apart."""
+    generator = np.random.default_rng(seed)
+    samples = []
+    for number in range(count):
+        is_relevant = np.arange(20) < relevant
+        order = generator.permutation(20)
+        columns = {
+            name: generator.normal(0.5, 0.1, 20) for name in ("bm25", "recall", "title_cosine")
+        }
+        columns["cosine"] = generator.normal(0.3, 0.1, 20) + 0.25 * is_relevant
+        signals = SignalTable([str(place) for place in range(20)], columns).take(order)
+        means = generator.normal(0, 1, 20)
+        samples.append(Sample("related", str(number), signals, is_relevant[order], relevant, means))
+    return samples
+
+
+def test_what_tells_relevant_papers_apart_is_learnt_and_is_better_than_chance() -> None:
+    fitted = fit(made_up(300), "related", ["related"])
+    [(name, count, before, after, difference)] = fitted.rows
+    assert (name, count) == ("related", 300)
+    assert before.value < 0.25
+    assert after.value > 0.7
+    assert difference.low > 0.4
+    size = {
+        name: sum(abs(each.weight) for each in fitted.weights.features if each.signal == name)
+        for name in ("cosine", "bm25", "title_cosine")
+    }
+    assert size["cosine"] > 10 * max(size["bm25"], size["title_cosine"])
+
+
+def test_a_chance_is_how_often_papers_of_such_a_score_are_relevant() -> None:
+    weights = fit(made_up(400, relevant=3), "related", ["related"]).weights
+    chances, relevant = [], []
+    for sample in made_up(400, relevant=3, seed=1):  # queries that were not fitted on
+        chances.append(weights.chances(weights.scores(sample.signals), sample.signals))
+        relevant.append(sample.relevant)
+    chance, is_relevant = np.concatenate(chances), np.concatenate(relevant)
+    for low, high in ((0.0, 0.1), (0.1, 0.4), (0.4, 0.7), (0.7, 1.0)):
+        alike = (chance >= low) & (chance < high)
+        assert alike.sum() > 50
+        assert is_relevant[alike].mean() == pytest.approx(chance[alike].mean(), abs=0.08)
+
+
+def test_a_file_of_weights_is_read_as_it_was_written() -> None:
+    weights = fit(made_up(30), "related", ["related"]).weights
+    text = as_json(weights, "related", "astrosearch train rank x")
+    assert json.loads(text)["made_by"] == "astrosearch train rank x"
+    assert read_weights(text) == weights
+
+
+def test_topics_are_pieces_of_titles_that_several_papers_of_the_fold_have(
+    words_index: Index,
+) -> None:
+    topics = topics_of(words_index, 1, 20)
+    papers = {paper.id: paper for paper in words_index.corpus}
+    for topic in topics:
+        assert topic.text
+        assert FEW <= len(topic.relevant) <= MANY
+        for paper_id in topic.relevant:
+            assert is_held_out(paper_id, 1)
+            assert topic.text in papers[paper_id].title.lower()
+    assert topics_of(words_index, 1, 20) == topics
+
+
+def requests_file(index: Index, path: Path) -> Path:
+    """Requests for the papers of folds 0 and 1."""
+    lines = [
+        {"id": paper.id, "question": f"which {words}", "keywords": words, "need": f"a {words}"}
+        for paper in index.corpus
+        if is_held_out(paper.id, 0) or is_held_out(paper.id, 1)
+        for words in [" ".join(paper.abstract.split()[3:9])]
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_only_requests_for_papers_of_the_fold_are_taken(words_index: Index, tmp_path: Path) -> None:
+    requests = requests_of(requests_file(words_index, tmp_path / "requests.jsonl"), 1)
+    assert {request.form for request in requests} == {"question", "keywords", "need"}
+    assert requests
+    assert all(is_held_out(request.id, 1) for request in requests)
+
+
+def test_weights_are_fitted_on_requests_titles_and_topics(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    out = tmp_path / "query.json"
+    options = ("--task", "query", "--requests", requests, "--titles", 12, "--out", out)
+    table = run("train", "rank", "words", *options).stdout.splitlines()
+    assert table[0].split() == ["queries", "weighted", "mean", "learnt", "difference"]
+    assert {"question", "keywords", "need", "title", "half"} <= {
+        line.split()[0] for line in table[1:]
+    }
+    weights = read_weights(out.read_bytes())
+    assert {"cosine", "bm25", "recall"} <= {feature.signal for feature in weights.features}
+    assert len(weights.outputs) == 8
+
+
+def test_what_papers_cite_is_fitted_on_training_papers(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    ids = [paper.id for paper in words_index.corpus if not is_held_out(paper.id)]
+    pairs = tmp_path / "cited.jsonl"
+    pairs.write_text(
+        "".join(
+            json.dumps({"id": later, "relevant": [earlier]}) + "\n"
+            for earlier, later in zip(ids[:30], ids[30:60], strict=True)
+        )
+    )
+    out = tmp_path / "cite.json"
+    result = run("train", "rank", "words", "--task", "cite", "--pairs", pairs, "--out", out)
+    assert result.stdout.splitlines()[1].split()[:2] == ["cite", "30"]
+    assert "shared_authors" in {each.signal for each in read_weights(out.read_bytes()).features}
+
+
+def test_options_that_do_not_belong_to_a_task_are_refused(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    out = ("--out", tmp_path / "w.json")
+    for options, said in (
+        (("--task", "query"), "--task query takes --requests"),
+        (("--task", "cite", "--requests", requests), "--task cite takes --pairs"),
+        (("--task", "cite", "--pairs", requests, "--fold", 2), "--fold and --titles have no"),
+    ):
+        assert said in run("train", "rank", "words", *options, *out, code=2).stderr
+    assert not (tmp_path / "w.json").exists()
