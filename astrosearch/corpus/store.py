@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -105,6 +106,8 @@ class Corpus:
         self._path = path
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
+        self._reading_ids = threading.Lock()
+        """Vectors and words are searched by two threads: one connection is enough for both."""
         self._asked = 0
         self._ids: list[str | None] | None = None
         try:
@@ -167,25 +170,26 @@ class Corpus:
     def ids_of(self, rows: Sequence[int]) -> list[str]:
         """The ids of the papers of `rows`, in that order. Who asks often is answered from memory,
         unless there are too many papers for that."""
-        self._asked += 1
-        if self._asked > OFTEN and self._count <= MOST_KEPT:
-            if self._ids is None:
-                kept: list[str | None] = [None] * self._count
-                for paper_id, row in self.ids().items():
-                    kept[row] = paper_id
-                self._ids = kept
-            known = [self._ids[row] if row < self._count else None for row in rows]
-            if None in known:
-                raise self._lacks(rows[known.index(None)])
-            return cast("list[str]", known)
-        ids: dict[int, str] = {}
-        for block in blocks(rows):
-            marks = ",".join("?" * len(block))
-            with self._connection() as db:
-                ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
-        if missing := set(rows) - set(ids):
-            raise self._lacks(min(missing))
-        return [ids[row] for row in rows]
+        with self._reading_ids:
+            self._asked += 1
+            if self._asked > OFTEN and self._count <= MOST_KEPT:
+                if self._ids is None:
+                    kept: list[str | None] = [None] * self._count
+                    for paper_id, row in self.ids().items():
+                        kept[row] = paper_id
+                    self._ids = kept
+                known = [self._ids[row] if row < self._count else None for row in rows]
+                if None in known:
+                    raise self._lacks(rows[known.index(None)])
+                return cast("list[str]", known)
+            ids: dict[int, str] = {}
+            for block in blocks(rows):
+                marks = ",".join("?" * len(block))
+                with self._connection() as db:
+                    ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
+            if missing := set(rows) - set(ids):
+                raise self._lacks(min(missing))
+            return [ids[row] for row in rows]
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""
