@@ -255,7 +255,7 @@ class TestAsking:
         async def journey() -> None:
             async with opened("") as session:
                 await session.type("dust")
-                await session.press("enter", "4")
+                await session.press("enter", "8")
                 questions = session.browser.query_one("#history", OptionList)
                 assert [str(option.prompt) for option in questions.options] == ["dust", "planets"]
                 await session.press("down", "enter")
@@ -550,7 +550,7 @@ class TestUsingPapers:
     def test_marks_have_a_tab_and_can_be_taken_away(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened() as session:
-                await session.press("space", "j", "space", "3")
+                await session.press("space", "j", "space", "6")
                 first, _, third, *_ = session.ids()
                 assert session.ids("marks") == [first, third]
                 await session.press("space")
