@@ -1,6 +1,7 @@
 """What opens over the papers: filters, copying, export, comparison, histograms, help, a
 question."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -186,7 +187,7 @@ class LineDialog(Dialog[str]):
     ) -> None:
         """
         Args:
-            use: takes the line.
+            use: takes the line, in a thread: another process may hold the library.
         """
         super().__init__()
         self._title, self._hint, self._use = title, hint, use
@@ -199,9 +200,9 @@ class LineDialog(Dialog[str]):
             yield Label("", classes="problem", markup=False)
             yield Label(f"{self._hint} · Enter: save · Esc: do not", classes="hint", markup=False)
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
         try:
-            self._use(event.value.strip())
+            await asyncio.to_thread(self._use, event.value.strip())
         except AstrosearchError as error:
             self.query_one(".problem", Label).update(str(error))
         else:
