@@ -37,6 +37,7 @@ from astrosearch.cli.browse.widgets import (
     PaperView,
     QuestionField,
     TabBar,
+    papers_counted,
     without,
     words_of,
 )
@@ -195,7 +196,7 @@ class Browser(App[int]):
             )
             yield Label("", id="index", markup=False)
         yield Chips(id="chips")
-        yield TabBar(*(Tab(name, id=f"tab-{tab}") for tab, name in TABS.items()), id="tabs")
+        yield TabBar(*(Tab(_label(tab), id=f"tab-{tab}") for tab in TABS), id="tabs")
         with Horizontal(id="body"):
             with ContentSwitcher(initial="answer", id="lists"):
                 for tab in TABS:
@@ -339,8 +340,8 @@ class Browser(App[int]):
         self.notify(text, markup=False)
 
     def _show_counts(self, seconds: float | None = None) -> None:
-        count = len(self._main.query_one("#answer", PaperList).hits)
-        parts = [f"{count} papers"] if count else []
+        papers = self._papers()
+        parts = [papers_counted(len(papers.hits))] if papers and papers.hits else []
         if seconds is not None:
             parts.append(f"{1000 * seconds:.0f} ms")
         if self._question.mode != "hybrid":
@@ -350,8 +351,8 @@ class Browser(App[int]):
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
         self._main.query_one("#counts", Label).update(" · ".join(parts))
-        name = f"{TABS['marks']} {len(self.marked)}" if self.marked else TABS["marks"]
-        self._main.query_one("#tab-marks", Tab).label = Content(name)
+        count = f" ({len(self.marked)})" if self.marked else ""
+        self._main.query_one("#tab-marks", Tab).label = Content(_label("marks") + count)
 
     def _show_paper(self) -> None:
         papers, view = self._papers(), self._main.query_one(PaperView)
@@ -411,6 +412,7 @@ class Browser(App[int]):
         )
         for papers in self._main.query(PaperList):
             papers.redraw(changed)
+        self._show_counts()
         self._show_paper()
 
     @work(exclusive=True, group="new")
@@ -430,6 +432,7 @@ class Browser(App[int]):
             for one in digest.suggestions
         ]
         self._main.query_one("#new", PaperList).show(hits, has_match=bool(digest.library))
+        self._show_counts()
         order = "what fits your library first" if digest.library else "the newest first"
         self.show_status(
             "; ".join([f"{digest.new:,} papers since {digest.since}, {order}", *problems[:1]])
@@ -488,6 +491,7 @@ class Browser(App[int]):
             self._show_searches()
         elif tab == "new" and not self._are_new_shown and self._searcher is not None:
             self._show_new()
+        self._show_counts()
         self._show_paper()
 
     async def on_chip_removed(self, event: Chip.Removed) -> None:
@@ -649,7 +653,7 @@ class Browser(App[int]):
         return True
 
     def action_tag(self) -> None:
-        from astrosearch.cli.browse.dialogs import LineDialog, papers_counted
+        from astrosearch.cli.browse.dialogs import LineDialog
 
         papers = self._chosen()
         if not papers or self._searcher is None:
@@ -700,7 +704,7 @@ class Browser(App[int]):
         self.push_screen(LineDialog("Save the question", hint, use, example="jets"), tell)
 
     def action_export(self) -> None:
-        from astrosearch.cli.browse.dialogs import ExportDialog, papers_counted
+        from astrosearch.cli.browse.dialogs import ExportDialog
 
         papers = self._chosen()
 
@@ -713,7 +717,7 @@ class Browser(App[int]):
             self.push_screen(ExportDialog(papers, self._key), tell)
 
     def action_copy(self) -> None:
-        from astrosearch.cli.browse.dialogs import COPIES, CopyDialog, papers_counted
+        from astrosearch.cli.browse.dialogs import COPIES, CopyDialog
 
         papers = self._chosen()
 
@@ -826,6 +830,11 @@ _EMPTY = {
     "library": "Your library is empty: l likes a paper, t tags it, n notes it, and keeps it here.",
     "marks": "Papers that you mark with the space bar: press e to export them, = to compare two.",
 }
+
+
+def _label(tab: str) -> str:
+    """The name of a tab, with its key."""
+    return f"{list(TABS).index(tab) + 1} {TABS[tab]}"
 
 
 _LINES = {

@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
 from astrosearch.cli.browse.keys import KEYS
-from astrosearch.cli.browse.widgets import Lines
+from astrosearch.cli.browse.widgets import Lines, papers_counted
 from astrosearch.cli.options import Day
 from astrosearch.cli.views.comparison import pair_view
 from astrosearch.cli.views.hits import readable
@@ -386,7 +386,3 @@ def bars(counts: dict[str, int], room: int) -> list[Content]:
         )
         for label, count in counts.items()
     ]
-
-
-def papers_counted(count: int) -> str:
-    return "1 paper" if count == 1 else f"{count:,} papers"

@@ -119,13 +119,13 @@ def _entry(hit: "Hit", is_marked: bool, own: "Marks | None", *, has_match: bool)
     details = [str(hit.match)] if has_match else []
     details += [str(paper.published.year), first_author(paper)]
     details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
-    if own is not None:
-        details += [own.opinion or "own", *own.tags]
+    said = [] if own is None else [own.opinion or "own", *own.tags]
     return Content.assemble(
         ("* " if is_marked else "", "bold $text-warning"),
         (readable(paper.title), "bold"),
         "\n",
         (" · ".join(filter(None, details)), "dim"),
+        ("\n" + " · ".join(said) if said else "", "$text-warning"),
     )
 
 
@@ -301,3 +301,7 @@ def without(question: "actions.Question", names: Sequence[str]) -> "actions.Ques
     if "beyond" in names:
         return replace(question, beyond=None)
     return replace(question, filters=replace(question.filters, **dict.fromkeys(names)))
+
+
+def papers_counted(count: int) -> str:
+    return "1 paper" if count == 1 else f"{count:,} papers"
