@@ -191,6 +191,7 @@ class TestAsking:
                 days = [hit.paper.published for hit in session.papers().hits]
                 assert len(days) == 50
                 assert days == sorted(days, reverse=True)
+                assert "\n20" in session.entry(0)  # no match, as nothing was asked
                 assert session.focus == "question"
 
         drive(journey)
@@ -1034,6 +1035,19 @@ def test_a_lost_terminal_ends_it(screen: Callable[..., Screen], controls: bool) 
     opened.read_until(b" ms")
     opened.hang_up()
     assert opened.process.wait(60) != 0
+
+
+def test_a_kill_leaves_the_library_whole(screen: Callable[..., Screen]) -> None:
+    opened = screen(QUESTION)
+    opened.read_until(b" ms")
+    opened.type(b"l")
+    opened.read_until(b"is liked")
+    opened.type(b"jljljljljl")
+    opened.process.kill()
+    assert opened.process.wait(60) == -signal.SIGKILL
+    library = Library.read()
+    assert library.problems == ()
+    assert library.papers[0].marks.opinion == "liked"
 
 
 def test_marked_papers_go_down_a_pipe(screen: Callable[..., Screen], run: Run) -> None:

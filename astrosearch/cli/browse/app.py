@@ -167,6 +167,8 @@ class Browser(App[int]):
         """Why new papers may matter, by identifier."""
         self._searches: list[SavedSearch] = []
         self._are_new_shown = False
+        self._seconds: dict[str, float] = {}
+        """How long the answer in a tab took."""
         self._index = index
         self._key = key
         self._reporter = reporter
@@ -310,7 +312,10 @@ class Browser(App[int]):
                 answer = await self._tried(partial(self._answer, question))
                 if answer is not None:
                     seconds = time.perf_counter() - began
-                    self._show_answer("answer", answer, words_of(question.text), seconds)
+                    text = question.text.strip()
+                    self._show_answer(
+                        "answer", answer, words_of(text), seconds, has_match=bool(text)
+                    )
         finally:
             self._is_answering = False
 
@@ -320,11 +325,19 @@ class Browser(App[int]):
         return actions.answer(self._opened_searcher(), question)
 
     def _show_answer(
-        self, tab: str, answer: "Answer", words: frozenset[str], seconds: float
+        self,
+        tab: str,
+        answer: "Answer",
+        words: frozenset[str],
+        seconds: float,
+        *,
+        has_match: bool = True,
     ) -> None:
-        self._main.query_one(f"#{tab}", PaperList).show(answer.hits, words)
+        papers = self._main.query_one(f"#{tab}", PaperList)
+        papers.show(answer.hits, words, has_match=has_match)
         self.show_status("; ".join(answer.notes), is_warning=bool(answer.notes))
-        self._show_counts(seconds)
+        self._seconds[tab] = seconds
+        self._show_counts()
         self._show_paper()
 
     # --- what is shown ---
@@ -339,9 +352,10 @@ class Browser(App[int]):
         """A note over the papers, which goes by itself."""
         self.notify(text, markup=False)
 
-    def _show_counts(self, seconds: float | None = None) -> None:
+    def _show_counts(self) -> None:
         papers = self._papers()
         parts = [papers_counted(len(papers.hits))] if papers and papers.hits else []
+        seconds = self._seconds.get(str(self._main.query_one(ContentSwitcher).current))
         if seconds is not None:
             parts.append(f"{1000 * seconds:.0f} ms")
         if self._question.mode != "hybrid":
