@@ -13,15 +13,20 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from astrosearch.citations.builder import Name
 from astrosearch.corpus.json_lines import json_records
 from astrosearch.errors import CorpusError, RecordError
+
+
+MOST = 10**8
+"""Works that AstroMLab-5 could number; a larger number is a mistake."""
 
 
 class Work(NamedTuple):
     """A work by all names that a record has for it, and the works that it cites."""
 
-    names: Sequence[str]
-    references: Sequence[str] = ()
+    names: Sequence[Name]
+    references: Sequence[Name] = ()
 
 
 def works_of(record: object) -> Iterator[Work]:
@@ -44,8 +49,10 @@ def works_of(record: object) -> Iterator[Work]:
 
 def _astromlab(record: dict[str, Any]) -> Iterator[Work]:
     # https://github.com/tingyuansen/astro-ph_knowledge_graph
-    names = [f"astromlab:{record['paper_idx']}", *(record.get("all_bibcodes") or ())]
-    yield Work(names, [f"astromlab:{number}" for number in record.get("references") or ()])
+    numbers = [record["paper_idx"], *(record.get("references") or ())]
+    if not set(map(type, numbers)) <= {int} or not 0 <= min(numbers) <= max(numbers) < MOST:
+        raise ValueError(f"a number that is none from 0 to {MOST:,}")
+    yield Work([numbers[0], *(record.get("all_bibcodes") or ())], numbers[1:])
 
 
 def _corpus_citation(record: dict[str, Any]) -> Iterator[Work]:
@@ -186,8 +193,8 @@ def _table(path: Path) -> Iterator[Line]:
                 raise CorpusError(f"{path} is a table without the columns {wanted}")
             number, name = columns[0]
             for row in rows:
-                if len(row) > max(number, name):
-                    yield Line(rows.line_num, [Work([f"astromlab:{row[number]}", row[name]])])
+                if len(row) > max(number, name) and row[number].isdecimal() and len(row[number]) < 9:
+                    yield Line(rows.line_num, [Work([int(row[number]), row[name]])])
                 else:
                     problem = RecordError("wrong layout", ",".join(row)[:60])
                     yield Line(rows.line_num, (), problem)

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from astrosearch.citations.builder import GraphBuilder
@@ -18,7 +19,7 @@ from astrosearch.index.folder import locked, partial_folder, writing
 from astrosearch.index.manifest import CITATIONS, FORMAT, Manifest
 from astrosearch.index.papers import segmented_corpus
 from astrosearch.index.reader import Index
-from astrosearch.index.snapshot import collect_garbage, next_number, publish
+from astrosearch.index.snapshot import collect_garbage, holding, next_number, publish
 from astrosearch.report import SILENT, Reporter
 
 _OPEN: WeakKeyDictionary[Index, Graph] = WeakKeyDictionary()
@@ -64,6 +65,7 @@ def import_files(
         IndexBusy: if another process changes the index.
         AstrosearchError: if a file breaks off, or the folder cannot be written.
     """
+    files = sorted(files, key=lambda file: ".csv" not in file.suffixes)  # names before numbers
     sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
 
     def sources() -> Iterable[tuple[str, Iterable[Line]]]:
@@ -137,7 +139,9 @@ def remove(folder: Path) -> About:
     """
     with locked(folder):
         manifest = Manifest.read(folder)
-        about = about_of(folder, manifest)
+        if not manifest.citations:
+            raise NothingFound(f"index {folder.name} has no citations", remedy="import-citations")
+        about = Graph(folder / manifest.citations).about
         with writing(folder):
             files = manifest.files_without(manifest.citations)
             number = next_number(folder)
@@ -148,12 +152,25 @@ def remove(folder: Path) -> About:
     return about
 
 
-def about_of(folder: Path, manifest: Manifest) -> About:
-    """What the graph of an index says of itself.
+
+class Coverage(NamedTuple):
+    """How many papers of an index its graph knows."""
+
+    indexed: int
+    citing: int
+    cited: int
+
+
+def coverage_of(folder: Path) -> tuple[About, Coverage]:
+    """What the graph of an index says of itself, and how many papers of the index it knows.
 
     Raises:
         NothingFound: if it has none.
     """
-    if not manifest.citations:
-        raise NothingFound(f"index {folder.name} has no citations", remedy="import-citations")
-    return Graph(folder / manifest.citations).about
+    with holding(folder) as manifest, closing(segmented_corpus(folder, manifest)) as corpus:
+        if not manifest.citations:
+            raise NothingFound(f"index {folder.name} has no citations", remedy="import-citations")
+        graph = Graph(folder / manifest.citations)
+        works = graph.find(list(corpus.ids()))
+        citing, cited = graph.reference_counts(works) > 0, graph.counts(works) > 0
+        return graph.about, Coverage(len(corpus), int(citing.sum()), int(cited.sum()))
