@@ -6,6 +6,7 @@ A work need not be a paper of the index: its references and citations count when
 
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch.errors import IndexDamaged
+from astrosearch.papers import Paper
 
 WORKS, KEYS, KEY_OFFSETS = "works.npy", "keys.txt", "key_offsets.npy"
 REFERENCES, REFERENCE_OFFSETS = "references.npy", "reference_offsets.npy"
@@ -90,6 +92,18 @@ class Graph:
                     remedy="import-citations",
                 )
 
+        self._silent = np.zeros(0, dtype=np.int64)
+        self._uncounted: Works | None = None
+
+    def without(self, citing: Works) -> "Graph":
+        """The same graph, in which some works cite nothing."""
+        graph = copy(self)
+        graph._silent = citing[citing >= 0]
+        graph._uncounted = np.zeros(len(self), dtype=np.int64)
+        for work in graph._silent.tolist():
+            graph._uncounted[self.references(work)] += 1
+        return graph
+
     def __len__(self) -> int:
         """The number of works."""
         return len(self._digests)
@@ -114,19 +128,38 @@ class Graph:
 
     def references(self, work: int) -> Works:
         """The works that one cites, ascending."""
+        if work in self._silent:
+            return np.zeros(0, dtype=np.int64)
         return _row(self._references, self._reference_offsets, work)
 
     def citations(self, work: int) -> Works:
         """The works that cite one, ascending."""
-        return _row(self._citations, self._citation_offsets, work)
+        citing = _row(self._citations, self._citation_offsets, work)
+        return citing[np.isin(citing, self._silent, invert=True)] if len(self._silent) else citing
 
     def counts(self, works: Works) -> Works:
-        """(n,) how many works cite each; 0 for -1."""
-        return _lengths(self._citation_offsets, works)
+        """How many works cite each, in the shape of `works`; 0 for -1."""
+        counts = _lengths(self._citation_offsets, works)
+        if self._uncounted is not None:
+            counts[works >= 0] -= self._uncounted[works[works >= 0]]
+        return counts
 
     def reference_counts(self, works: Works) -> Works:
-        """(n,) how many works each cites; 0 for -1."""
-        return _lengths(self._reference_offsets, works)
+        """How many works each cites, in the shape of `works`; 0 for -1."""
+        counts = _lengths(self._reference_offsets, works)
+        counts[np.isin(works, self._silent)] = 0
+        return counts
+
+    def works_of(self, papers: Sequence[Paper]) -> Works:
+        """(n, 2) the works that papers are: that of the identifier and that of the DOI, which may
+        have come before the paper was known to have it; -1 where there is none."""
+        dois = [(paper.doi or "").split()[:1] for paper in papers]
+        works = np.full((len(papers), 2), -1, dtype=np.int64)
+        works[:, 0] = self.find([paper.id for paper in papers])
+        having = [place for place, doi in enumerate(dois) if doi]
+        if having:
+            works[having, 1] = self.find([dois[place][0].lower() for place in having])
+        return works
 
 
 def digest(key: str) -> int:
@@ -149,7 +182,7 @@ def _row(values: NDArray[np.int64], offsets: NDArray[np.int64], work: int) -> Wo
 
 
 def _lengths(offsets: NDArray[np.int64], works: Works) -> Works:
-    lengths = np.zeros(len(works), dtype=np.int64)
+    lengths = np.zeros(works.shape, dtype=np.int64)
     known = works >= 0
     lengths[known] = offsets[works[known] + 1] - offsets[works[known]]
     return lengths

@@ -17,7 +17,6 @@ from astrosearch.citations.builder import Name
 from astrosearch.corpus.json_lines import json_records
 from astrosearch.errors import CorpusError, RecordError
 
-
 MOST = 10**8
 """Works that AstroMLab-5 could number; a larger number is a mistake."""
 
@@ -168,7 +167,9 @@ def lines_of(path: Path) -> Iterator[Line]:
         try:
             yield Line(number, list(works_of(orjson.loads(content))))
         except orjson.JSONDecodeError:
-            yield Line(number, (), RecordError("broken JSON", content[:60].decode(errors="replace")))
+            yield Line(
+                number, (), RecordError("broken JSON", content[:60].decode(errors="replace"))
+            )
         except RecordError as error:
             yield Line(number, (), error)
 
@@ -179,8 +180,11 @@ _COLUMNS = (("identifier_idx", "identifier"), ("paper_idx", "arxiv_id"))
 
 def _table(path: Path) -> Iterator[Line]:
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-        with opened as binary, io.TextIOWrapper(binary, encoding="utf-8", newline="") as stream:
+        open_ = gzip.open if path.suffix == ".gz" else open
+        with (
+            open_(path, "rb") as binary,
+            io.TextIOWrapper(binary, encoding="utf-8", newline="") as stream,
+        ):
             rows = csv.reader(stream)
             head = next(rows, [])
             columns = [
@@ -193,7 +197,11 @@ def _table(path: Path) -> Iterator[Line]:
                 raise CorpusError(f"{path} is a table without the columns {wanted}")
             number, name = columns[0]
             for row in rows:
-                if len(row) > max(number, name) and row[number].isdecimal() and len(row[number]) < 9:
+                if (
+                    len(row) > max(number, name)
+                    and row[number].isdecimal()
+                    and len(row[number]) < 9
+                ):
                     yield Line(rows.line_num, [Work([int(row[number]), row[name]])])
                 else:
                     problem = RecordError("wrong layout", ",".join(row)[:60])

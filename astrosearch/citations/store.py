@@ -1,6 +1,5 @@
 """The citation graph as a part of an index: imported into a new snapshot, opened, removed."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -8,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from astrosearch.citations.builder import GraphBuilder
 from astrosearch.citations.graph import About, Graph, Source
@@ -18,26 +16,8 @@ from astrosearch.index.build import moved
 from astrosearch.index.folder import locked, partial_folder, writing
 from astrosearch.index.manifest import CITATIONS, FORMAT, Manifest
 from astrosearch.index.papers import segmented_corpus
-from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage, holding, next_number, publish
 from astrosearch.report import SILENT, Reporter
-
-_OPEN: WeakKeyDictionary[Index, Graph] = WeakKeyDictionary()
-_LOCK = threading.Lock()
-
-
-def graph_of(index: Index) -> Graph | None:
-    """The citation graph of a snapshot; None if it has none.
-
-    Raises:
-        IndexDamaged: if it cannot be opened.
-    """
-    if not index.manifest.citations:
-        return None
-    with _LOCK:
-        if index not in _OPEN:
-            _OPEN[index] = Graph(index.folder / index.manifest.citations)
-        return _OPEN[index]
 
 
 @dataclass(frozen=True)
@@ -107,9 +87,7 @@ def add(
                 **manifest.files_without(*filter(None, [manifest.citations])),
                 **moved(work, folder / name),
             }
-            changed = replace(
-                manifest, citations=name, files=files, snapshot=number, format=FORMAT
-            )
+            changed = replace(manifest, citations=name, files=files, snapshot=number, format=FORMAT)
             publish(folder, changed, [name])
         collect_garbage(folder)
     return ImportReport(about, before.references, builder.refused, builder.examples)
@@ -145,12 +123,9 @@ def remove(folder: Path) -> About:
         with writing(folder):
             files = manifest.files_without(manifest.citations)
             number = next_number(folder)
-            publish(
-                folder, replace(manifest, citations="", files=files, snapshot=number), []
-            )
+            publish(folder, replace(manifest, citations="", files=files, snapshot=number), [])
         collect_garbage(folder)
     return about
-
 
 
 class Coverage(NamedTuple):

@@ -23,8 +23,8 @@ PURPOSES = {
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query similar cite citations browse shell library new run compare complete index eval train serve "
-    "mcp".split()
+    "query similar cite citations browse shell library new run compare complete index eval train "
+    "serve mcp".split()
 )
 """Commands that load numpy and more."""
 

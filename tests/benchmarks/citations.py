@@ -1,12 +1,12 @@
 """Importing twenty million references, against pandas and scipy.sparse on the same file.
 
-The references are made up, in the layout and of the size of AstroMLab-5's citations_indexed.jsonl.gz
-and identifier_mapping_all.csv.gz: 408,590 papers that cite 52 works each, of 1,668,204, the earlier
-and the smaller numbers more often. Ours is `import_files` into an index of the sampler: identifiers
-are read and checked, works that are the same are united, both directions are written, with sha256
-sums. The peer reads the numbers of the first file alone, as they are, with pandas in chunks, and
-makes a scipy.sparse matrix and its transpose. Each is a process of its own; time and the peak of
-its memory are those of the whole process.
+The references are made up, in the layout and of the size of citations_indexed.jsonl.gz and
+identifier_mapping_all.csv.gz of AstroMLab-5: 408,590 papers that cite 52 works each, of 1,668,204,
+the earlier and the smaller numbers more often. Ours is `import_files` into an index of the sampler:
+identifiers are read and checked, works that are the same are united, both directions are written,
+with sha256 sums. The peer reads the numbers of the first file alone, as they are, with pandas in
+chunks, and makes a scipy.sparse matrix and its transpose. Each is a process of its own; time and
+the peak of its memory are those of the whole process.
 
     python -m tests.benchmarks.citations --papers 408590
 """
