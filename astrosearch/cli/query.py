@@ -25,7 +25,7 @@ from astrosearch.cli.options import (
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
-    from astrosearch.library.scope import Scope
+    from astrosearch.library.scope import LibraryScope
     from astrosearch.search.hits import Answer
     from astrosearch.search.ranker import Ranker
     from astrosearch.search.searcher import Mode, Searcher
@@ -194,11 +194,11 @@ def similar(
     write_answer(answer, style, query=" ".join(normal), index=searcher.name)
 
 
-def scope_of(within: str | None, beyond: str | None) -> "Scope":
+def scope_of(within: str | None, beyond: str | None) -> "LibraryScope":
     """The papers that `--in` and `--not-in` leave. The library is read only if one is given."""
-    from astrosearch.library.scope import Scope
+    from astrosearch.library.scope import LibraryScope
 
-    return Scope.of(within, beyond)
+    return LibraryScope.of(within, beyond)
 
 
 def in_order(answer: "Answer", sort: str) -> "Answer":
