@@ -98,7 +98,7 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
 def similar(searchers: Searchers, asked: requests.SimilarRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
-    hits = searcher.similar(asked.id, _depth(asked), filters)
+    hits = searcher.similar(asked.id, _depth(asked), filters, asked.mode)
     notes = () if hits else (str(searcher.why_empty(filters=filters)),)
     return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
 

@@ -29,8 +29,21 @@ _PAPER = {
 }
 _HIT = {
     "rank": _COUNT,
-    "match": {"type": "integer", "description": "0 to 100, to compare within one answer."},
-    "score": _NUMBER,
+    "match": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 100,
+        "description": "The chance that the paper is relevant, in percent. Of an index whose "
+        "encoder compares no tokens: how good the hit is, from 0 to the best that the query could "
+        "have, 100.",
+    },
+    "score": {**_NUMBER, "description": "What the hits are ordered by."},
+    "contributions": {
+        "type": "object",
+        "additionalProperties": _NUMBER,
+        "description": "What each group of signals adds to the score that the chance is computed "
+        "from, against an average candidate; empty where nothing learnt decides.",
+    },
     **_PAPER,
 }
 

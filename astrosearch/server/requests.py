@@ -125,6 +125,7 @@ class SimilarRequest(Paged):
     """The papers nearest to one paper, or to several together."""
 
     id: list[PaperId] = Field(min_length=1, max_length=20, description="May be repeated.")
+    mode: Mode = Field("hybrid", description="By meaning and words, by meaning, or by words.")
 
 
 class PaperRequest(Asked):

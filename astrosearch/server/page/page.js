@@ -6,7 +6,7 @@ const RETRY = 2000; // milliseconds until a silent server is asked again
 const ASKED = ["q", "similar", "since", "until", "category", "author", "mode", "sort", "index"];
 const FILTERS = ["since", "until", "category", "author", "mode", "sort"];
 const SIGNALS = {
-  match: "match, 0 to 100",
+  match: "chance that it is relevant, in percent",
   score: "score",
   cosine: "similar in meaning (cosine)",
   dense_rank: "rank by meaning",
@@ -242,7 +242,7 @@ function item(hit, place) {
     make(
       "p",
       { class: "facts" },
-      make("span", { class: "match", title: "match, 0 to 100" }, `${hit.match}`),
+      make("span", { class: "match", title: "chance that it is relevant, in percent" }, `${hit.match}`),
       ` · ${[names(hit.authors), hit.year, hit.categories.join(" "), hit.id].filter(Boolean).join(" · ")}`,
     ),
     make("div", { class: "abstract-place" }),
