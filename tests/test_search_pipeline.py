@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from astrosearch.citations.graph import Graph, Works
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
@@ -30,6 +31,7 @@ class FivePapers:
 
     def __init__(self, background: float = 0.0) -> None:
         self.background = background
+        self.graph: Graph | None = None
         angles = np.radians([80, 10, 30, 50, 70])
         self._vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
         self._bm25 = np.array([9.0, 0.0, 2.0, 0.0, 5.0])
@@ -38,6 +40,9 @@ class FivePapers:
 
     def in_order(self, ids: Sequence[str]) -> list[str]:
         return sorted(set(ids))
+
+    def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
+        return {}
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         return self._best((self._vectors @ vector).astype(np.float64), k, scope)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.graph import Graph, Works
 from astrosearch.encoders.base import (
     Billable,
     Encoder,
@@ -204,6 +205,10 @@ class DocumentsOfQuery:
     def __init__(self, documents: Documents, number: int) -> None:
         self._documents = documents
         self._number = number
+        self.graph: Graph | None = None
+
+    def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
+        return {}
 
     @property
     def background(self) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.opened import graph_of
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors, unit_rows
@@ -39,6 +40,7 @@ class LocalIndex:
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        self.graph = graph_of(index)
         self._row_of: dict[str, int] = {}
         self._papers: dict[str, Paper] = {}
         self._allowed: dict[Scope, Rows | None] = {}
@@ -112,6 +114,36 @@ class LocalIndex:
     def span(self) -> tuple[str, str]:
         """Days of the first and the last paper, YYYY-MM-DD."""
         return self._index.corpus.span()
+
+    def among_works(self, works: Rows, scope: Scope = EVERYTHING) -> dict[int, str]:
+        if self.graph is None:
+            return {}
+        keys = {work: self.graph.key(work) for work in works.tolist()}
+        corpus = self._index.corpus
+        rows = corpus.rows_of([key for key in keys.values() if not key.startswith("10.")])
+        for key in keys.values():
+            row = corpus.row_of_doi(key) if key.startswith("10.") else None
+            if row is not None:
+                rows[key] = row
+        if not rows:
+            return {}
+        allowed = self._rows_of(scope.conditions)
+        found = np.array(list(rows.values()), dtype=np.int64)
+        passing = np.ones(len(found), dtype=bool) if allowed is None else np.isin(found, allowed)
+        ids = dict(zip(rows, self._ids(found), strict=True))
+        may = {key for key, passes in zip(rows, passing.tolist(), strict=True) if passes}
+        return {
+            work: ids[key]
+            for work, key in keys.items()
+            if key in may and ids[key] not in scope.without
+        }
+
+    def citation_counts(self, papers: Sequence[Paper]) -> list[int] | None:
+        """How many works cite each paper; None if the index has no citations."""
+        if self.graph is None:
+            return None
+        counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
+        return counts
 
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._index.lexical.scores(text, self._rows(ids)).astype(np.float64)
