@@ -1,5 +1,6 @@
 """The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
 
+import threading
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class LocalIndex:
         self._row_of: dict[str, int] = {}
         self._papers: dict[str, Paper] = {}
         self._allowed: dict[Scope, Rows | None] = {}
+        self._filtering = threading.Lock()
 
     def __len__(self) -> int:
         """The number of papers."""
@@ -149,6 +151,9 @@ class LocalIndex:
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])
 
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        return np.asarray(self.vectors(ids) @ vector, dtype=np.float64)
+
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         bags = self._index.tokens.bags(self._rows(ids))
         missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
@@ -165,9 +170,6 @@ class LocalIndex:
             papers = self._index.corpus.papers(self._rows(missing).tolist())
             self._papers |= zip(missing, papers, strict=True)
         return [self._papers[paper_id] for paper_id in ids]
-
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        return [paper.authors for paper in self.papers(ids)]
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._index.lexical.frequency(word, fields)
@@ -215,9 +217,10 @@ class LocalIndex:
     def _rows_of(self, conditions: Sequence[Condition]) -> Rows | None:
         """Rows, ascending, of the papers that meet all conditions; None for all."""
         key = Scope(tuple(conditions))
-        if key not in self._allowed:
-            self._allowed[key] = self._meeting_all(conditions)
-        return self._allowed[key]
+        with self._filtering:  # vectors and words are searched at once, under the same conditions
+            if key not in self._allowed:
+                self._allowed[key] = self._meeting_all(conditions)
+            return self._allowed[key]
 
     def _meeting_all(self, conditions: Sequence[Condition]) -> Rows | None:
         allowed: Rows | None = None

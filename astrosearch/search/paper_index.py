@@ -103,16 +103,16 @@ class PaperIndex(Protocol):
         """(n, dimension) float32 unit rows."""
         ...
 
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        """(n,) cosines with a (dimension,) unit vector, as `nearest` gives them."""
+        ...
+
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         """The encoder's weighted tokens of the texts that it reads of papers."""
         ...
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
         """The papers themselves."""
-        ...
-
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        """The names of the papers' authors."""
         ...
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:

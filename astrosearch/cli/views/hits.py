@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.cli.views.fixed_table import FixedTable
 from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit, paper_record
@@ -218,10 +219,9 @@ def hits_table(
         explain: the signals behind the order too, and the ranks by meaning and by words.
         columns: what a wide table has of each paper, of `config.FIELDS`, in order.
     """
-    table = Table(
+    table = FixedTable(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
-    # Columns of a given width are laid out once, others twice: half of what a table takes.
     in_blocks = abstracts or width < WIDE or (explain and any(hit.contributions for hit in hits))
     counts = any(hit.citations for hit in hits)
     measures = [_measures(hit, explain=explain and not in_blocks, counts=counts) for hit in hits]

@@ -91,6 +91,25 @@ class OpenAIGenerator:
         ]
         prompt = "\n\n".join([*sources, f"Beginning: {beginning}"])
         task = TASK + (GROUNDED if sources else "")
+        first = True
+        for piece in self.chat(task, prompt, sampling, stats):
+            yield f" {piece}" if first and piece[0].isalnum() else piece
+            first = False
+
+    def chat(
+        self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
+    ) -> Iterator[str]:
+        """Pieces of the answer to a prompt, as they come.
+
+        Args:
+            task: what the model is told to do.
+            stats: is filled.
+
+        Raises:
+            SetupError: if the service does not accept the key.
+            AstrosearchError: if the reporter does not agree that text is sent to the service, or
+                the service still fails after its retries.
+        """
         tokens = len((task + prompt).encode()) // BYTES_A_TOKEN
         job = f"about {tokens:,} tokens to {service.host()} for {self.name}"
         if self._has_consent:
@@ -98,14 +117,12 @@ class OpenAIGenerator:
         elif not self._reporter.confirm(job):
             raise AstrosearchError(f"nothing was sent to {service.host()}")
         self._has_consent = True
-        first = True
         for piece in self._pieces(task, prompt, sampling, stats):
             if stats.tokens == sampling.max_new_tokens:  # a server need not keep to it
                 stats.stopped = "length"
                 break
             stats.tokens += 1
-            yield f" {piece}" if first and piece[0].isalnum() else piece
-            first = False
+            yield piece
         if stats.stopped == "interrupted":
             raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
 
