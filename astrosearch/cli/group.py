@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "cite", "show", "browse", "shell"),
+    "Find papers": ("query", "ask", "similar", "cite", "show", "browse", "shell"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -23,7 +23,7 @@ PURPOSES = {
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query similar cite browse shell library new run compare complete index eval train serve "
+    "query ask similar cite browse shell library new run compare complete index eval train serve "
     "mcp".split()
 )
 """Commands that load numpy and more."""
@@ -31,7 +31,7 @@ HEAVY = set(
 ALIASES = {"search": "query"}
 
 _MEANT = {
-    "ask": "query",
+    "answer": "ask",
     "build": "index",
     "gui": "browse",
     "tui": "browse",
