@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 import orjson
@@ -34,7 +35,7 @@ PAPERS = 12
 MOST_OF_A_PAPER = 2
 """Sentences of one paper that are quoted."""
 
-NOVELTY = 3.0
+NOVELTY = 2.0
 """By how much the score of a sentence falls that says all that a chosen one says (maximal marginal
 relevance: Carbonell and Goldstein 1998, doi:10.1145/290941.291025)."""
 
@@ -143,17 +144,11 @@ def answer_signals(
     """What tells whether papers answer a question: the best hit, the best sentence, the words that
     the index has. All of it means the same in any index; what is not known is left out."""
     columns = table.signals.columns
-    best = hits[0]
-    signals = {
-        "match": float(columns["paper_match"].max()),
-        "lead": float(best.score - hits[min(3, len(hits) - 1)].score),
-        "score": float(scores.max()),
-    }
-    if best.token_match is None:  # the match is then no chance
-        del signals["match"], signals["lead"]
-    for name in ("recall", "exact", "cosine"):
-        if name in columns:
-            signals[name] = float(columns[name].max())
+    signals = {"score": float(scores.max())}
+    if hits[0].token_match is not None:  # otherwise the match is no chance
+        signals["match"] = float(columns["paper_match"].max())
+    if "exact" in columns:
+        signals["exact"] = float(columns["exact"].max())
     strength = papers.match_strength(question)
     if strength is not None:
         signals["strength"] = strength
@@ -289,7 +284,7 @@ def _telling(text: str) -> frozenset[str]:
 def _by_age(quotes: Sequence[Quote]) -> list[QuoteGroup]:
     """Older and newer quotes, if years lie between them; the order in each group stays."""
     years = sorted({quote.paper.published.year for quote in quotes})
-    gaps = [(later - earlier, earlier) for earlier, later in zip(years, years[1:], strict=False)]
+    gaps = [(later - earlier, earlier) for earlier, later in pairwise(years)]
     widest, last = max(gaps, default=(0, 0))
     if widest < AGE:
         return [QuoteGroup("", tuple(quotes))] if quotes else []

@@ -156,7 +156,8 @@ _FINDS = re.compile(
     r"\b(?:find|found|finds|show|shows|shown|conclude|concludes|suggests?|suggesting|indicates?|"
     r"indicating|implies|imply|implying|results?|demonstrates?|reveals?|revealed|detect(?:ed)?|"
     r"measured?|derived?|obtain(?:ed)?|estimated?|constrain(?:s|ed)?|consistent|therefore|thus|"
-    r"evidence|rule out|ruled out|confirm(?:s|ed)?|favou?rs?|can(?:not)? be explained|significant)\b",
+    r"evidence|rule out|ruled out|confirm(?:s|ed)?|favou?rs?|can(?:not)? be explained|"
+    r"significant)\b",
     re.IGNORECASE,
 )
 _INTRODUCES = re.compile(
