@@ -152,20 +152,14 @@ class LocalIndex:
         """How many papers have a term of `text.analysis`."""
         return self._index.lexical.document_frequency(term)
 
-    def match_strength(self, text: str) -> float | None:
-        """How much of a text the papers hold, 1 being what is weak in this index; None for a text
-        of one word, or in an index without a threshold (`index.match_strength`)."""
-        threshold = self._index.manifest.weak_match
-        if not threshold:
-            return None
-        strength = match_strength(self._index.lexical, text)
-        return None if strength is None else strength / threshold
-
     def is_weak(self, text: str) -> bool:
-        """Whether the papers hold less of a text than all but the oddest random questions have;
-        False in an index without a threshold."""
-        strength = self.match_strength(text)
-        return strength is not None and strength < 1
+        """Whether the papers hold less of a text than all but the oddest random questions have
+        (`index.match_strength`); False in an index without a threshold."""
+        threshold = self._index.manifest.weak_match
+        if threshold is None:
+            return False
+        strength = match_strength(self._index.lexical, text)
+        return strength is not None and strength < threshold
 
     def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
         """The first `k` that may be found."""

@@ -117,7 +117,7 @@ def quoted_answer(
             question, (), (), 0.0, has_papers=bool(found.hits), notes=(*found.notes, SILENT)
         )
     scores = knowledge.weights.scores(table.signals)
-    signals = answer_signals(papers, query.words or "", found.hits, table, scores)
+    signals = answer_signals(found.hits, table, scores)
     chance = knowledge.chance(signals)
     if chance < knowledge.silent:
         return QuotedAnswer(question, (), (), chance, notes=(*found.notes, SILENT))
@@ -135,23 +135,13 @@ UNSURE = "Unsure: these sentences are the nearest, and may not answer the questi
 
 
 def answer_signals(
-    papers: LocalIndex,
-    question: str,
-    hits: Sequence[Hit],
-    table: SentenceTable,
-    scores: NDArray[np.float64],
+    hits: Sequence[Hit], table: SentenceTable, scores: NDArray[np.float64]
 ) -> dict[str, float]:
-    """What tells whether papers answer a question: the best hit, the best sentence, the words that
-    the index has. All of it means the same in any index; what is not known is left out."""
-    columns = table.signals.columns
+    """What tells whether papers answer a question: the best sentence and the best paper's match,
+    which mean the same in any index. What is not known is left out."""
     signals = {"score": float(scores.max())}
     if hits[0].token_match is not None:  # otherwise the match is no chance
-        signals["match"] = float(columns["paper_match"].max())
-    if "exact" in columns:
-        signals["exact"] = float(columns["exact"].max())
-    strength = papers.match_strength(question)
-    if strength is not None:
-        signals["strength"] = strength
+        signals["match"] = float(table.signals.columns["paper_match"].max())
     return signals
 
 

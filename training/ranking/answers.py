@@ -59,7 +59,6 @@ class Asked:
     judged: Judged
     hits: list[Hit]
     table: SentenceTable
-    papers: LocalIndex
 
     @property
     def answers(self) -> NDArray[np.bool_]:
@@ -106,7 +105,7 @@ def ask(searcher: Searcher, judged: Judged, *, without: bool) -> Asked:
     papers = LocalIndex(searcher.index)
     [encoded] = encode_queries(searcher.encoder, [query], "hybrid")
     table = sentence_table(papers, searcher.encoder, encoded, found.hits)
-    return Asked(judged, found.hits, table, papers)
+    return Asked(judged, found.hits, table)
 
 
 def fitted_answers(
@@ -216,8 +215,7 @@ def _regression(
 
 
 def _signals(asked: Asked, weights: Weights) -> dict[str, float]:
-    scores = weights.scores(asked.table.signals)
-    return answer_signals(asked.papers, asked.judged.question, asked.hits, asked.table, scores)
+    return answer_signals(asked.hits, asked.table, weights.scores(asked.table.signals))
 
 
 def _thresholds(chances: NDArray[np.float64], is_there: NDArray[np.bool_]) -> tuple[float, float]:

@@ -138,7 +138,8 @@ def markdown(digest: Digest) -> str:
         paper = one.paper
         lines += [
             f"{one.rank}. [{_marked(paper.title)}]({paper.url})  ",
-            f"   {escaped_markdown(_names(paper))} · {paper.published} · {' '.join(paper.categories)}",
+            f"   {escaped_markdown(_names(paper))} · {paper.published} · "
+            f"{' '.join(paper.categories)}",
         ]
         if one.reasons:
             lines[-1] += "  "
