@@ -562,6 +562,48 @@ def rank(
     write(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 
+@train.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--judged",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='JSON Lines of {"id", "form", "sentences"}: which sentences answer.',
+)
+@click.option(
+    "--requests",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The requests that were judged.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
+)
+def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
+    """Fit which sentences answer a question, and when papers answer it.
+
+    INDEX must have an encoder that has not seen the requests.
+
+    \b
+    astrosearch train answers fold1 --judged answers.jsonl --requests development.jsonl \\
+      --out answers.json
+    """
+    from astrosearch import open_index
+    from astrosearch.atomic import whole_file
+    from astrosearch.cli.console import write
+    from training.ranking.answers import fitted_answers, read_judged
+
+    questions = read_judged(judged, requests)
+    command = f"astrosearch train answers {name} --judged {judged.name} --requests {requests.name}"
+    with open_index(name, reporter=FirstProcess()) as searcher:
+        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
+    for line in lines:
+        write(line)
+    with out_of_space(out), whole_file(out) as stream:
+        stream.write(fitted)
+    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
 class FirstProcess(Terminal):
     """Of several processes of one run, only the first speaks."""
 

@@ -11,6 +11,7 @@ import click
 
 from astrosearch import __version__
 from astrosearch.cli import (
+    ask,
     browse,
     citations,
     cite,
@@ -87,6 +88,7 @@ for _command in (
     query.query,
     query.similar,
     cite.cite,
+    ask.ask,
     browse.browse,
     shell.shell,
     show.show,

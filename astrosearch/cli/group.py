@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "similar", "cite", "show", "browse", "shell"),
+    "Find papers": ("query", "ask", "similar", "cite", "show", "browse", "shell"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -23,15 +23,15 @@ PURPOSES = {
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query similar cite citations browse shell library new run compare complete index eval train "
-    "serve mcp".split()
+    "query ask similar cite citations browse shell library new run compare complete index eval "
+    "train serve mcp".split()
 )
 """Commands that load numpy and more."""
 
 ALIASES = {"search": "query"}
 
 _MEANT = {
-    "ask": "query",
+    "answer": "ask",
     "build": "index",
     "gui": "browse",
     "tui": "browse",

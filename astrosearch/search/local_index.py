@@ -182,6 +182,10 @@ class LocalIndex:
         """
         return self._index.lexical.knows(text)
 
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term of `text.analysis`."""
+        return self._index.lexical.document_frequency(term)
+
     def is_weak(self, text: str) -> bool:
         """Whether the papers hold less of a text than all but the oddest random questions have
         (`index.match_strength`); False in an index without a threshold."""

@@ -26,9 +26,9 @@ from astrosearch.search.signals import (
     token_signals,
 )
 
-Task = Literal["query", "dense", "related", "cite"]
+Task = Literal["query", "dense", "related", "cite", "answers"]
 """What is asked: a text by vectors and words, a text by vectors alone, papers like others, what a
-paper should cite."""
+paper should cite, which sentences answer (`search.quoting`)."""
 
 Ranker = Literal["learnt", "mean"]
 

@@ -20,7 +20,7 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.loading import load_query_encoder
 from astrosearch.encoders.vectors import Vectors, unit_rows
-from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound
+from astrosearch.errors import AstrosearchError, IndexDamaged, InputError, NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
@@ -37,6 +37,7 @@ from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
     from astrosearch.search.citation_links import LinkedWork
+    from astrosearch.search.quotes import QuotedAnswer
 
 Mode = Literal["hybrid", "dense", "lexical"]
 """By vectors and words, by vectors alone, by words alone."""
@@ -383,6 +384,41 @@ class Searcher:
             return _as_hits(papers, ranking, k)
 
         return self._ask(answer, with_encoder=draft is not None or self._compares_tokens())
+
+    def ask(
+        self,
+        question: str | ParsedQuery,
+        k: int = 6,
+        filters: Filters | None = None,
+        among: Among = ALL,
+    ) -> "QuotedAnswer":
+        """The sentences of abstracts that answer a question, at most `k`; none if nothing answers.
+
+        Args:
+            question: as for `query`.
+            among: the papers that may be quoted, in addition to what filters say.
+
+        Raises:
+            InputError: if there is nothing to answer: an identifier or filters alone.
+            ModelMissing: if the encoder's weights are not on this machine and cannot be fetched.
+        """
+        from astrosearch.search import quoting  # no other question needs it
+
+        parsed = parse(question) if isinstance(question, str) else question
+        if parsed.identifier is not None:
+            raise InputError("this is an identifier, not a question")
+        if not parsed.text:
+            raise InputError("there is no question beside the filters")
+        scope = _scope(parsed, filters or Filters(), among)
+
+        def answer(index: Index, encoder: Encoder | None) -> "QuotedAnswer":
+            papers = LocalIndex(index)
+            [encoded] = encode_queries(encoder, [parsed], "hybrid")
+            found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
+            assert encoder is not None
+            return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
+
+        return self._ask(answer, with_encoder=True)
 
     def paper(self, paper_id: str) -> Paper:
         """A paper of the index.

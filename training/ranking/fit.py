@@ -26,8 +26,8 @@ RIDGE = 1e-4
 PARTS = 5
 """Of the cross-validation: a paper is in one part with all that asks for it."""
 
-HIDDEN: dict[Task, int] = {"query": 8, "dense": 8, "related": 0, "cite": 0}
-"""Hidden units. There are too few citing papers for any."""
+HIDDEN: dict[Task, int] = {"query": 8, "dense": 8, "related": 0, "cite": 0, "answers": 0}
+"""Hidden units. There are too few citing papers, and judged sentences, for any."""
 
 ITERATIONS = 200
 """Of L-BFGS, at most."""
@@ -71,6 +71,14 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
         ("citations", True),
         ("citation_rate", True),
     ),
+    "answers": (
+        ("bm25", True),
+        *((name, False) for name in ("recall", "missed", "precision", "exact", "support")),
+        ("cosine", False),
+        *((name, False) for name in ("paper_match", "paper_rank", "place", "is_first", "finds")),
+        *((name, False) for name in ("introduces", "motivates", "has_number", "asked_number")),
+        ("length", False),
+    ),
 }
 """The signals that each task counts, and whether as shares of the query's best."""
 
@@ -91,11 +99,13 @@ def fit(
     chance_of: Sequence[str],
     reporter: Reporter = SILENT,
     seed: int = 0,
+    cross_validated: list[NDArray[np.float64]] | None = None,
 ) -> Fitted:
     """Weights fitted on all samples, and their quality by cross-validation over papers.
 
     Args:
         chance_of: names of the samples that the chance of being relevant is fitted on.
+        cross_validated: gets each sample's scores by weights that have not seen it.
     """
     features = _standardised(samples, task)
     matrices = [
@@ -114,6 +124,8 @@ def fit(
         )
         for number in np.flatnonzero(parts == part).tolist():
             scores[number] = learnt(torch.tensor(matrices[number])).detach().numpy()
+    if cross_validated is not None:
+        cross_validated += scores
     reporter.progress("Cross-validation", PARTS, PARTS + 1)
     final = _minimum(matrices, samples, HIDDEN[task], seed)
     reporter.progress("Cross-validation", PARTS + 1, PARTS + 1)

@@ -138,20 +138,21 @@ def markdown(digest: Digest) -> str:
         paper = one.paper
         lines += [
             f"{one.rank}. [{_marked(paper.title)}]({paper.url})  ",
-            f"   {_escaped(_names(paper))} · {paper.published} · {' '.join(paper.categories)}",
+            f"   {escaped_markdown(_names(paper))} · {paper.published} · "
+            f"{' '.join(paper.categories)}",
         ]
         if one.reasons:
             lines[-1] += "  "
-            lines.append(f"   *{_escaped('; '.join(one.reasons))}*")
+            lines.append(f"   *{escaped_markdown('; '.join(one.reasons))}*")
         lines.append("")
     return "\n".join(lines).rstrip()
 
 
 def _marked(text: str) -> str:
-    return _escaped(_readable(text))
+    return escaped_markdown(_readable(text))
 
 
-def _escaped(text: str) -> str:
+def escaped_markdown(text: str) -> str:
     """A text of which Markdown takes no sign for its own."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in one_line(text))
 

@@ -1,0 +1,249 @@
+"""Fit what makes a sentence an answer, and when papers answer at all.
+
+Sentences were judged: for each question, those of its paper's abstract that answer it. The weights
+are those of a softmax over the sentences of all papers that were found, as for hits (`fit`).
+Whether papers answer at all is a logistic regression on questions that are asked twice: of the
+whole index, and without the paper that they are about.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from astrosearch.errors import InputError
+from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
+from astrosearch.report import Reporter
+from astrosearch.search.conditions import Among
+from astrosearch.search.hits import Hit
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.query_parser import ParsedQuery
+from astrosearch.search.quoting import PAPERS, answer_signals, choose
+from astrosearch.search.ranker import Weights
+from astrosearch.search.searcher import Searcher, encode_queries
+from astrosearch.search.sentence_signals import SentenceTable, sentence_table
+from training.contrastive.requests import FORMS, request_lines
+from training.ranking.fit import as_json, fit
+from training.ranking.samples import Sample
+
+RIDGE = 1.0
+"""Weight of half the sum of squared weights in the regression."""
+
+SILENT = 0.03
+"""Share of questions whose paper is there that stay without an answer."""
+
+UNSURE = 0.55
+"""Share of questions whose paper is not there whose answer is marked as unsure, or not given."""
+
+QUOTES = 6
+"""Sentences of an answer that is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A question, and the numbers of the sentences of its paper that answer it, the best first."""
+
+    id: str
+    question: str
+    sentences: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with the sentences that were found, whether or not its paper was among them."""
+
+    judged: Judged
+    hits: list[Hit]
+    table: SentenceTable
+
+    @property
+    def answers(self) -> NDArray[np.bool_]:
+        """(n,) whether a sentence was judged to answer."""
+        return np.array(
+            [
+                each.hit.paper.id == self.judged.id and each.place in self.judged.sentences
+                for each in self.table.sentences
+            ],
+            dtype=bool,
+        )
+
+
+def read_judged(path: Path, requests: Path) -> list[Judged]:
+    """The judged questions of a file, with their texts.
+
+    Args:
+        path: JSON Lines of `{"id", "form", "sentences"}`.
+        requests: the requests that were judged.
+
+    Raises:
+        InputError: if one of them is not among the requests.
+    """
+    texts = {
+        (paper_id, form): text
+        for _, paper_id, lines in request_lines(requests)
+        for form, text in zip(FORMS, lines, strict=True)
+    }
+    judged = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        key = record["id"], record["form"]
+        if key not in texts:
+            raise InputError(f"{path}: {requests} has no {key[1]} for {key[0]}")
+        judged.append(Judged(key[0], texts[key], tuple(record["sentences"])))
+    return judged
+
+
+def ask(searcher: Searcher, judged: Judged, *, without: bool) -> Asked:
+    """A question's sentences; `without` leaves its paper out of the index."""
+    query = ParsedQuery(judged.question)
+    among = Among(None, frozenset([judged.id])) if without else Among()
+    [found] = searcher.answers([query], PAPERS, among=among)
+    papers = LocalIndex(searcher.index)
+    [encoded] = encode_queries(searcher.encoder, [query], "hybrid")
+    table = sentence_table(papers, searcher.encoder, encoded, found.hits)
+    return Asked(judged, found.hits, table)
+
+
+def fitted_answers(
+    searcher: Searcher, judged: Sequence[Judged], reporter: Reporter, command: str
+) -> tuple[bytes, list[str]]:
+    """The file that `search.quoting.read_knowledge` reads, and lines that say how good it is."""
+    there, absent = [], []
+    for number, each in enumerate(judged):
+        reporter.progress("Sentences", number, len(judged))
+        there.append(ask(searcher, each, without=False))
+        absent.append(ask(searcher, each, without=True))
+    reporter.progress("Sentences", len(judged), len(judged))
+    samples = [_sample(each) for each in there]
+    scores: list[NDArray[np.float64]] = []
+    fitted = fit(samples, "answers", ("question",), reporter, cross_validated=scores)
+    lines = [*_quality(there, scores)]
+    regression, told = _regression(there, absent, fitted.weights)
+    record = orjson.loads(as_json(fitted.weights, "answers", command))
+    record["answered"] = regression
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(record, option=options), [*lines, *told]
+
+
+def _sample(asked: Asked) -> Sample:
+    signals = asked.table.signals
+    return Sample(
+        "question",
+        asked.judged.id,
+        signals,
+        asked.answers,
+        len(asked.judged.sentences),
+        signals.columns["bm25"],
+    )
+
+
+def _quality(asked: Sequence[Asked], learnt: Sequence[NDArray[np.float64]]) -> list[str]:
+    """For ways to choose six sentences, how often one is of the right paper, is the best by
+    judgement, or is one that answers by judgement."""
+    ways: dict[str, list[list[int]]] = {"first sentences": [], "BM25": [], "vectors": []}
+    ways["ask"] = []
+    for each, scores in zip(asked, learnt, strict=True):
+        columns = each.table.signals.columns
+        places = [sentence.place for sentence in each.table.sentences]
+        ways["first sentences"].append([n for n, place in enumerate(places) if not place][:QUOTES])
+        for name, column in (("BM25", "bm25"), ("vectors", "cosine")):
+            order = np.argsort(-columns[column], kind="stable")[:QUOTES]
+            ways[name].append(order.tolist())
+        ranks = [sentence.hit.rank for sentence in each.table.sentences]
+        ways["ask"].append(choose(scores, each.table.likeness(), ranks, QUOTES))
+    lines = [f"{'':16}{'right paper':22}{'best sentence':22}a sentence that answers"]
+    for name, chosen in ways.items():
+        values = np.array(
+            [_hit_by(each, places) for each, places in zip(asked, chosen, strict=True)]
+        )
+        means = resampled_means(values, 0)
+        cells = [interval(values[:, n].mean(), means[:, n]) for n in range(3)]
+        lines.append(f"{name:16}" + "  ".join(map(_shown, cells)))
+    return lines
+
+
+def _hit_by(asked: Asked, places: Sequence[int]) -> list[float]:
+    sentences = [asked.table.sentences[place] for place in places]
+    own = [each.place for each in sentences if each.hit.paper.id == asked.judged.id]
+    judged = asked.judged.sentences
+    return [float(bool(own)), float(judged[0] in own), float(any(n in judged for n in own))]
+
+
+def _shown(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _regression(
+    there: Sequence[Asked], absent: Sequence[Asked], weights: Weights
+) -> tuple[dict[str, object], list[str]]:
+    """What tells whether papers answer, and how well it does where every second question sets the
+    thresholds and the others are asked."""
+    signals = [_signals(each, weights) for each in (*there, *absent)]
+    names = sorted(set.intersection(*(set(each) for each in signals)))
+    values = np.array([[each[name] for name in names] for each in signals])
+    mean, deviation = values.mean(axis=0), values.std(axis=0)
+    values = (values - mean) / np.where(deviation > 0, deviation, 1.0)
+    is_there = np.arange(len(signals)) < len(there)
+    is_fitted = np.arange(len(signals)) % len(there) % 2 == 0
+    halves = _logistic(values[is_fitted], is_there[is_fitted])
+    chances = _chances(values, halves)
+    silent, unsure = _thresholds(chances[is_fitted], is_there[is_fitted])
+    told = []
+    for group, name in ((is_there, "paper there"), (~is_there, "paper not there")):
+        asked = chances[group & ~is_fitted]
+        told.append(
+            f"{name}: {len(asked)} questions, answered {np.mean(asked >= unsure):.3f}, marked "
+            f"unsure {np.mean((asked >= silent) & (asked < unsure)):.3f}, silent "
+            f"{np.mean(asked < silent):.3f}"
+        )
+    final = _logistic(values, is_there)
+    silent, unsure = _thresholds(_chances(values, final), is_there)
+    record: dict[str, object] = {
+        "signals": [
+            {"signal": name, "mean": _short(m), "deviation": _short(d), "weight": _short(w)}
+            for name, m, d, w in zip(names, mean, deviation, final, strict=False)
+        ],
+        "bias": _short(final[-1]),
+        "silent": _short(silent),
+        "unsure": _short(unsure),
+    }
+    return record, told
+
+
+def _signals(asked: Asked, weights: Weights) -> dict[str, float]:
+    return answer_signals(asked.hits, asked.table, weights.scores(asked.table.signals))
+
+
+def _thresholds(chances: NDArray[np.float64], is_there: NDArray[np.bool_]) -> tuple[float, float]:
+    silent = float(np.quantile(chances[is_there], SILENT))
+    return silent, max(silent, float(np.quantile(chances[~is_there], UNSURE)))
+
+
+def _chances(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = values @ weights[:-1] + weights[-1]
+    return np.asarray(1 / (1 + np.exp(-total)), dtype=np.float64)
+
+
+def _logistic(values: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(signals + 1,) weights and bias of a ridge logistic regression, by Newton's method."""
+    inputs = np.concatenate([values, np.ones((len(values), 1))], axis=1)
+    penalty = np.full(inputs.shape[1], RIDGE)
+    penalty[-1] = 0.0
+    weights = np.zeros(inputs.shape[1])
+    for _ in range(50):
+        chances = 1 / (1 + np.exp(-inputs @ weights))
+        gradient = inputs.T @ (truth - chances) - penalty * weights
+        curvature = (inputs * (chances * (1 - chances))[:, None]).T @ inputs + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights + step
+        if np.abs(step).max() < 1e-10:
+            break
+    return weights
+
+
+def _short(value: float) -> float:
+    return float(f"{float(value):.6g}")
