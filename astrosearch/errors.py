@@ -27,6 +27,8 @@ Remedy = Literal[
     "fewer-tokens",
     "less-memory",
     "list-models",
+    "map",
+    "map-again",
     "smaller-batches",
     "tune",
     "ungrounded",
