@@ -12,6 +12,7 @@ import click
 from astrosearch import __version__
 from astrosearch.cli import (
     browse,
+    citations,
     cite,
     compare,
     complete,
@@ -96,6 +97,7 @@ for _command in (
     compare.compare,
     complete.complete,
     indexes.indexes,
+    citations.citations,
     library.library,
     new.new,
     searches.save,
