@@ -105,10 +105,13 @@ def train(
         learnt = [each for each in asked if not is_held_out(each.paper, settings.fold)]
         judged = [each for each in asked if is_held_out(each.paper, settings.fold)]
         folder, _ = locate(BASE, reporter)
+        torch.manual_seed(settings.seed)
         model = Model(folder, settings.layers)
         _fit(model, learnt, papers, settings, work, reporter)
-        reporter.notify("Reading what the mixture is fitted on")
-        read = [model.read(each, papers) for each in judged]
+        read = []
+        for number, each in enumerate(judged):
+            reporter.progress("Reading what the mixture is fitted on", number, len(judged))
+            read.append(model.read(each, papers))
         mixture = _mixture(judged, read)
         rows = _rows(judged, read, mixture)
         result = work / "cross-encoder"
@@ -212,7 +215,8 @@ class Model(torch.nn.Module):
     @torch.no_grad()
     def read(self, asked: Asked, papers: dict[str, Paper]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """(hits,) scores of what a request finds."""
-        scores: torch.Tensor = self([(asked.text, papers[paper_id]) for paper_id in asked.ids])
+        with torch.autocast("cpu", torch.bfloat16):
+            scores: torch.Tensor = self([(asked.text, papers[paper]) for paper in asked.ids])
         return np.asarray(scores.numpy(), dtype=np.float64)
 
     def _paper(self, paper: Paper) -> list[int]:
@@ -232,7 +236,6 @@ def _fit(
     reporter: Reporter,
 ) -> None:
     """Train `model`, or go on with it from the checkpoint in `work`."""
-    torch.manual_seed(settings.seed)
     random.Random(settings.seed).shuffle(asked)
     rates = [settings.learning_rate, HEAD_RATE * settings.learning_rate]
     head = [*model.hidden.parameters(), *model.output.parameters()]
@@ -287,24 +290,51 @@ def _log_odds(chances: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]
 def _mixture(
     judged: Sequence[Asked], read: Sequence[np.ndarray[Any, np.dtype[np.float64]]]
 ) -> tuple[float, float, float]:
-    """`search.cross_encoder.Settings.mixture`: a logistic regression, by Newton's method."""
-    columns = np.concatenate(
-        [
-            np.stack([_log_odds(each.chances), scores, np.ones(len(scores))], axis=1)
-            for each, scores in zip(judged, read, strict=True)
-        ]
-    )
-    relevant = np.concatenate([np.array(each.ids) == each.paper for each in judged])
-    parameters = np.zeros(3)
+    """`search.cross_encoder.Settings.mixture`. How much the reading counts is fitted listwise, as
+    it was trained: its scores of two requests cannot be compared. What turns the sum into a chance
+    is a logistic regression."""
+    inputs = [_inputs(each, scores) for each, scores in zip(judged, read, strict=True)]
+    relevant = [np.array(each.ids) == each.paper for each in judged]
+    lists = [
+        (torch.tensor(each), int(np.flatnonzero(is_relevant)[0]))
+        for each, is_relevant in zip(inputs, relevant, strict=True)
+        if is_relevant.any()
+    ]
+    weights = torch.tensor([1.0, 1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        losses = [-torch.log_softmax(each @ weights, 0)[place] for each, place in lists]
+        value = torch.stack(losses).mean()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    of_order, of_text = weights.tolist()
+    sums = np.concatenate(inputs) @ [of_order, of_text]
+    columns = np.stack([sums, np.ones(len(sums))], axis=1)
+    target = np.concatenate(relevant)
+    parameters = np.array([1.0, 0.0])
     for _ in range(50):
         chances = 1 / (1 + np.exp(-np.clip(columns @ parameters, -50, 50)))
         curvature = (columns * (chances * (1 - chances))[:, None]).T @ columns
-        step = np.linalg.solve(curvature + 1e-6 * np.eye(3), columns.T @ (relevant - chances))
+        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), columns.T @ (target - chances))
         parameters = parameters + step
         if np.abs(step).max() < 1e-10:
             break
-    of_order, of_text, one = (float(f"{value:.4g}") for value in parameters)
-    return of_order, of_text, one
+    scale, one = parameters.tolist()
+    first, second, third = (
+        float(f"{value:.4g}") for value in (scale * of_order, scale * of_text, one)
+    )
+    return first, second, third
+
+
+def _inputs(
+    asked: Asked, scores: np.ndarray[Any, np.dtype[np.float64]]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(hits, 2) the log-odds of the learnt order, and how far a score is above the mean."""
+    return np.stack([_log_odds(asked.chances), scores - scores.mean()], axis=1)
 
 
 def _rows(
@@ -317,7 +347,7 @@ def _rows(
         values = []
         for each, scores in zip(judged, read, strict=True):
             if each.form == form:
-                mixed = mixture[0] * _log_odds(each.chances) + mixture[1] * scores
+                mixed = _inputs(each, scores) @ mixture[:2]
                 values.append(
                     [_reciprocal_rank(each, -np.arange(len(scores))), _reciprocal_rank(each, mixed)]
                 )

@@ -147,7 +147,7 @@ def _name(terms: _Terms, groups: NDArray[np.int64], group: int, taken: set[str])
     best = np.argsort(-scores, kind="stable")[:CANDIDATES]
     candidates = [place for place in best.tolist() if scores[place] > 0]
     for place in candidates:
-        name = terms.names[place]
+        name: str = terms.names[place]
         # "white dwarf" says more than "white", if most of the titles mean it.
         longer = [
             terms.names[other]

@@ -45,7 +45,8 @@ class Settings:
     heads: int
     mixture: tuple[float, float, float]
     """The chance that a paper is relevant is the logistic function of these times: the log-odds
-    that the learnt order gives it, the cross-encoder's score, and 1."""
+    that the learnt order gives it, how far the cross-encoder's score is above the mean of all that
+    were read, and 1."""
 
 
 class CrossEncoder:
@@ -76,6 +77,7 @@ class CrossEncoder:
                 "a cross-encoder adds to the learnt order of hits, which this search does not have"
             )
         read = self.scores(query, [hit.paper for hit in head]).astype(np.float64)
+        read -= read.mean()
         authors = np.array([hit.author_match or 0.0 for hit in head])
         share = AUTHOR_MATCH if head[0].author_match is not None else 0.0
         chances = (np.array([hit.score for hit in head]) - share * authors) / (1 - share)
@@ -83,7 +85,6 @@ class CrossEncoder:
         of_order, of_text, one = self.settings.mixture
         odds = of_order * np.log(chances / (1 - chances)) + of_text * read + one
         scores = (1 - share) / (1 + np.exp(-odds)) + share * authors
-        average = float(read.mean())
         order = np.lexsort((-odds, -scores)).tolist()
         reranked = [
             replace(
@@ -91,7 +92,7 @@ class CrossEncoder:
                 score=float(scores[place]),
                 contributions={
                     **head[place].contributions,
-                    GROUP: of_text * (float(read[place]) - average),
+                    GROUP: of_text * float(read[place]),
                 },
             )
             for place in order
