@@ -24,7 +24,7 @@ FIELDS = ("id", "year", "author", "title", "categories")
 CHOICES = {
     "mode": ("hybrid", "dense", "lexical"),
     "format": ("table", "json", "jsonl", "csv", "bibtex", "ids"),
-    "sort": ("match", "date"),
+    "sort": ("match", "date", "citations"),
     "key": ("bibcode", "author-year"),
 }
 
@@ -35,7 +35,7 @@ TEMPLATE = """\
 # index = "astro"                # the index to search
 # count = 10                     # how many papers to show (-k)
 # mode = "hybrid"                # or "dense", "lexical"
-# sort = "match"                 # or "date"
+# sort = "match"                 # or "date", "citations"
 # format = "table"               # or "json", "jsonl", "csv", "bibtex", "ids"
 # key = "bibcode"                # or "author-year"
 # columns = ["id", "year", "author", "title", "categories"]    # of a wide table

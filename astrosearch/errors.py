@@ -25,6 +25,7 @@ Remedy = Literal[
     "build",
     "build-again",
     "fewer-tokens",
+    "import-citations",
     "less-memory",
     "list-models",
     "smaller-batches",

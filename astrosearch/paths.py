@@ -41,6 +41,11 @@ def library_folder() -> Path:
     return _data_folder() / "library"
 
 
+def citations_folder() -> Path:
+    """What services of citations answered: `astrosearch.citations.fetch`."""
+    return _data_folder() / "citations"
+
+
 def history_file() -> Path:
     """Lines that were typed into the shell."""
     return _data_folder() / "history"

@@ -30,6 +30,7 @@ from astrosearch.cli.browse.dialogs import HelpDialog, bars, binned
 from astrosearch.cli.browse.keys import KEYS
 from astrosearch.cli.browse.widgets import Chip, PaperList, PaperView, QuestionField, spans_of
 from astrosearch.cli.browse.widgets import words_of as words
+from astrosearch.library.store import Library
 from astrosearch.papers import Paper
 from tests.conftest import Run, kaggle_line
 
@@ -85,7 +86,14 @@ class Session:
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        names = {" ": "space", ".": "full_stop", "/": "slash", ":": "colon", "-": "minus"}
+        names = {
+            " ": "space",
+            ".": "full_stop",
+            "/": "slash",
+            ":": "colon",
+            "-": "minus",
+            ",": "comma",
+        }
         await self.press(*(names.get(letter, letter) for letter in text))
 
     async def until(self, holds: Callable[[], object]) -> None:
@@ -104,6 +112,10 @@ class Session:
 
     def ids(self, tab: str = "answer") -> list[str]:
         return [hit.paper.id for hit in self.papers(tab).hits]
+
+    def entry(self, place: int) -> str:
+        """A paper as the list shows it."""
+        return str(self.papers().get_option_at_index(place).prompt)
 
     @property
     def current(self) -> Paper:
@@ -179,6 +191,7 @@ class TestAsking:
                 days = [hit.paper.published for hit in session.papers().hits]
                 assert len(days) == 50
                 assert days == sorted(days, reverse=True)
+                assert "\n20" in session.entry(0)  # no match, as nothing was asked
                 assert session.focus == "question"
 
         drive(journey)
@@ -255,7 +268,7 @@ class TestAsking:
         async def journey() -> None:
             async with opened("") as session:
                 await session.type("dust")
-                await session.press("enter", "4")
+                await session.press("enter", "8")
                 questions = session.browser.query_one("#history", OptionList)
                 assert [str(option.prompt) for option in questions.options] == ["dust", "planets"]
                 await session.press("down", "enter")
@@ -550,7 +563,7 @@ class TestUsingPapers:
     def test_marks_have_a_tab_and_can_be_taken_away(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened() as session:
-                await session.press("space", "j", "space", "3")
+                await session.press("space", "j", "space", "6")
                 first, _, third, *_ = session.ids()
                 assert session.ids("marks") == [first, third]
                 await session.press("space")
@@ -612,6 +625,147 @@ def browser_that_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{program} %s &")
     return told
+
+
+class TestLibrary:
+    def test_what_should_be_cited_is_that_of_cite(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("G")
+                paper_id = session.current.id
+                await session.press("c")
+                cited = run("cite", paper_id, "-k", 50, "--format", "ids")
+                await session.until(lambda: session.tab == "cite" or "none" in session.status)
+                assert session.ids("cite") == cited.stdout.split()
+                assert f"What {paper_id} should cite" in session.status
+
+        drive(journey)
+
+    def test_a_paper_that_is_liked_is_kept_in_the_library(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                first, second, *_ = session.ids()
+                await session.press("l")
+                await session.until(lambda: f"{first} is liked" in session.status)
+                assert "in your library · liked" in session.page
+                assert session.entry(0).endswith("liked")
+                await session.press("j", "d")
+                await session.until(lambda: f"{second} is disliked" in session.status)
+                await session.press("d")
+                await session.until(lambda: "neither liked" in session.status)
+                await session.press("5")
+                assert session.ids("library") == [second, first]
+
+        drive(journey)
+        library = Library.read()
+        assert [paper.marks.opinion for paper in library.papers] == ["liked", ""]
+
+    def test_all_marked_papers_are_tagged_at_once(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("space", "space", "t")
+                await session.type("jets, gas")
+                await session.press("enter")
+                await session.until(lambda: "Kept in your library" in session.status)
+                assert session.entry(0).endswith("\nown · jets · gas")
+                await session.press("t")
+                await session.type("-jets")
+                await session.press("enter")
+                await session.until(lambda: session.entry(0).endswith("\nown · gas"))
+                await session.press("t")
+                await session.type("a:b")
+                await session.press("enter")
+                problem = session.browser.screen.query_one(".problem", Label)
+                await session.until(lambda: "cannot be a tag" in str(problem.content))
+                await session.press("escape")
+
+        drive(journey)
+        assert Library.read().tags() == {"gas": 2}
+
+    def test_a_note_is_written_and_changed(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("n")
+                await session.type("gas")
+                await session.press("enter")
+                await session.until(lambda: "Note: gas" in session.page)
+                await session.press("n")
+                await session.type(" again")
+                await session.press("enter")
+                await session.until(lambda: "Note: gas again" in session.page)
+                await session.press("n", *["backspace"] * 9, "enter")
+                await session.until(lambda: "Note:" not in session.page)
+
+        drive(journey)
+        assert [paper.marks.note for paper in Library.read().papers] == [""]
+
+    def test_a_file_that_is_called_like_a_paper_is_not_read(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                Path(session.current.id).write_text("@article{other, title={Other}}")
+                await session.press("l")
+                await session.until(lambda: "is liked" in session.status)
+                assert session.ids("library") == [session.current.id]
+
+        drive(journey)
+
+    def test_the_library_is_a_filter_that_is_typed(self, reader: Path, run: Run) -> None:
+        ids = asked(run, QUESTION, "-k", 3)
+        run("library", "add", *ids, "--tag", "mine")
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("f")
+                session.browser.screen.query_one("#within", Input).value = "tag:nobody"
+                await session.press("enter")
+                problem = session.browser.screen.query_one(".problem", Label)
+                assert "there are: mine" in str(problem.content)
+                session.browser.screen.query_one("#within", Input).value = "tag:mine"
+                await session.press("enter")
+                await session.until(lambda: session.chips == ["in tag:mine ×"])
+                await session.until(lambda: sorted(session.ids()) == sorted(ids))
+
+        drive(journey)
+
+    def test_new_papers_are_those_of_new(self, reader: Path, run: Run) -> None:
+        run("library", "add", *asked(run, QUESTION, "-k", 3))
+        new = run("new", "-k", 50, "--format", "jsonl").stdout.splitlines()
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("4")
+                await session.until(lambda: session.ids("new"))
+                records = [json.loads(line) for line in new]
+                assert session.ids("new") == [record["id"] for record in records]
+                assert records[0]["reasons"][0] in session.page
+                assert "what fits your library first" in session.status
+
+        drive(journey)
+
+    def test_a_question_is_saved_and_asked_again(self, reader: Path, run: Run) -> None:
+        async def journey() -> None:
+            async with opened(category="gr-qc") as session:
+                before = session.ids()
+                await session.press("S")
+                await session.type("streams")
+                await session.press("enter")
+                await session.until(lambda: "Saved as streams" in session.status)
+                await session.press("S")
+                await session.type("streams")
+                await session.press("enter")
+                problem = session.browser.screen.query_one(".problem", Label)
+                await session.until(lambda: "already" in str(problem.content))
+                await session.press("escape", "F")
+                await session.until(lambda: session.ids() != before)
+                session.browser.query_one(QuestionField).value = "dust"
+                await session.until(lambda: session.papers().words == words("dust"))
+                await session.press("7", "enter")
+                await session.until(lambda: session.ids() == before)
+                assert session.chips == ["gr-qc ×"]
+                assert session.browser.query_one(QuestionField).value == QUESTION
+                assert before == run("run", "streams", "-k", 50, "--format", "ids").stdout.split()
+
+        drive(journey)
 
 
 class TestLookingCloser:
@@ -881,6 +1035,19 @@ def test_a_lost_terminal_ends_it(screen: Callable[..., Screen], controls: bool) 
     opened.read_until(b" ms")
     opened.hang_up()
     assert opened.process.wait(60) != 0
+
+
+def test_a_kill_leaves_the_library_whole(screen: Callable[..., Screen]) -> None:
+    opened = screen(QUESTION)
+    opened.read_until(b" ms")
+    opened.type(b"l")
+    opened.read_until(b"is liked")
+    opened.type(b"jljljljljl")
+    opened.process.kill()
+    assert opened.process.wait(60) == -signal.SIGKILL
+    library = Library.read()
+    assert library.problems == ()
+    assert library.papers[0].marks.opinion == "liked"
 
 
 def test_marked_papers_go_down_a_pipe(screen: Callable[..., Screen], run: Run) -> None:

@@ -1,10 +1,12 @@
 """Candidates, signals and ranks of five papers written out by hand."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 import pytest
 
+from astrosearch.citations.graph import Graph, Works
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
@@ -29,6 +31,7 @@ class FivePapers:
 
     def __init__(self, background: float = 0.0) -> None:
         self.background = background
+        self.graph: Graph | None = None
         angles = np.radians([80, 10, 30, 50, 70])
         self._vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
         self._bm25 = np.array([9.0, 0.0, 2.0, 0.0, 5.0])
@@ -37,6 +40,9 @@ class FivePapers:
 
     def in_order(self, ids: Sequence[str]) -> list[str]:
         return sorted(set(ids))
+
+    def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
+        return {}
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         return self._best((self._vectors @ vector).astype(np.float64), k, scope)
@@ -52,20 +58,30 @@ class FivePapers:
         return self._bm25[[int(each) for each in ids]]
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
-        self.computed.append(list(ids))
         return self._vectors[[int(each) for each in ids]]
+
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        self.computed.append(list(ids))
+        return (self.vectors(ids) @ vector).astype(np.float64)
 
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         raise AssertionError("nothing here compares tokens")
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
-        raise AssertionError("nothing here reads papers")
+        return [
+            Paper(
+                each,
+                "Title",
+                "Abstract.",
+                ("A. First", f"B. {self._names[int(each)].title()}"),
+                (),
+                date(2024, 1, 2),
+            )
+            for each in ids
+        ]
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return sum(word.lower() == name for name in self._names) if "authors" in fields else 0
-
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        return [("A. First", f"B. {self._names[int(each)].title()}") for each in ids]
 
     def _best(self, scores: Column, k: int, scope: Scope) -> Found:
         rows = [row for row in np.argsort(-scores, kind="stable").tolist() if self._may(row, scope)]
@@ -93,7 +109,7 @@ def test_candidates_are_those_of_both_searches_with_both_signals() -> None:
     assert candidates.signals.ids == [*"0124"]
     assert candidates.dense_ranks.tolist() == [0, 1, 2, 0]
     assert candidates.lexical_ranks.tolist() == [1, 0, 0, 2]
-    assert papers.computed == [[*"04"], [*"12"]]
+    assert papers.computed == [[*"12"], [*"04"]]
     cosines = np.cos(np.radians([80, 10, 30, 70]))
     np.testing.assert_allclose(candidates.signals.columns["cosine"], cosines, atol=1e-6)
     np.testing.assert_allclose(candidates.signals.columns["bm25"], [9, 0, 2, 5])

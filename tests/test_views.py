@@ -12,6 +12,8 @@ from datetime import date
 import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.style import Style
+from rich.table import Table
 
 from astrosearch.cli.views import hits as render
 from astrosearch.cli.views import tables
@@ -468,3 +470,31 @@ def test_a_table_without_room_becomes_blocks() -> None:
 def test_facts_down_a_pipe_are_names_and_values(capsys: pytest.CaptureFixture[str]) -> None:
     tables.write_facts({"index": "main", "size": "1 MB\x1b[2J"})
     assert capsys.readouterr().out == "index: main\nsize: 1 MB[2J\n"
+
+
+@pytest.mark.parametrize("width", [12, 30, 60, 100, 140])
+@pytest.mark.parametrize(("abstracts", "explain"), [(False, False), (True, False), (False, True)])
+def test_the_table_is_the_one_that_rich_draws(width: int, abstracts: bool, explain: bool) -> None:
+    hits = [replace(hit, contributions={"words": 1.25, "meaning": -0.5}) for hit in HITS]
+
+    def signs(*, by_rich: bool) -> list[tuple[str, Style]]:
+        console = Console(file=io.StringIO(), width=width, force_terminal=True, record=True)
+        table = render.hits_table(hits, width=width, abstracts=abstracts, explain=explain)
+        if by_rich:
+            table.__class__ = Table
+        segments = console.render(table, console.options)
+        return [
+            (sign, segment.style or Style()) if sign.strip() else (sign, Style())
+            for segment in segments
+            for sign in segment.text
+        ]
+
+    ours, theirs = signs(by_rich=False), signs(by_rich=True)
+    assert "".join(sign for sign, _ in ours) == "".join(sign for sign, _ in theirs)
+    for (sign, style), (_, expected) in zip(ours, theirs, strict=True):
+        assert (style.color, style.bold, style.link) == (
+            expected.color,
+            expected.bold,
+            expected.link,
+        ), sign
+        assert bool(style.dim) == bool(expected.dim), sign

@@ -542,7 +542,7 @@ def rank(
             of_pairs = title_samples if of_texts else paper_samples
             judgements = read_judgements(pairs)
             samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
-    forms = ("question", "keywords", "need", "topic", "related", "cite")
+    forms = ("question", "keywords", "need", "topic", "related", "cite", "cite+")
     fitted = fit(samples, task, forms, FirstProcess())
     write(f"{'':10}{'queries':>8}  {'weighted mean':22}  {'learnt':22}  difference")
     for kind, count, *estimates in fitted.rows:

@@ -13,6 +13,7 @@ from astrosearch import __version__
 from astrosearch.cli import (
     ask,
     browse,
+    citations,
     cite,
     compare,
     complete,
@@ -96,6 +97,7 @@ for _command in (
     compare.compare,
     complete.complete,
     indexes.indexes,
+    citations.citations,
     library.library,
     new.new,
     searches.save,

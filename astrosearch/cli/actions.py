@@ -5,8 +5,8 @@ What loads numpy is imported where it is needed, so that the reader's screen com
 
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +17,9 @@ from astrosearch.search.hits import Answer, Hit
 
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
+    from astrosearch.library.digest import Digest
+    from astrosearch.library.marks import Marks, Opinion
+    from astrosearch.library.searches import SavedSearch
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
@@ -74,6 +77,161 @@ def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Ans
     if not hits:
         raise scope.why_empty(searcher, None, question.filters)
     return in_order(Answer(hits), question.sort)
+
+
+def cite(searcher: "Searcher", ids: Sequence[str], question: Question) -> Answer:
+    """What papers of the index should cite; of the question, the count and the filters count.
+
+    Raises:
+        NothingFound: if one of the papers is not in the index, or no others pass the filters.
+    """
+    hits = searcher.cite(ids, question.k, question.filters)
+    if not hits:
+        raise searcher.why_empty(filters=question.filters)
+    return Answer(hits)
+
+
+def new_papers(
+    searcher: "Searcher", filters: Filters, k: int, *, again: bool = False
+) -> "tuple[Digest, list[str]]":
+    """The new papers of an index by how near they are to the library, and what cannot be used in
+    the files of the library and of the settings.
+
+    Args:
+        again: whether papers that were shown before count, too.
+
+    Raises:
+        NothingFound: if none is new.
+    """
+    from astrosearch.config import read_config
+    from astrosearch.library.digest import Followed, Seen, digest
+    from astrosearch.library.digest import new_papers as papers_since
+    from astrosearch.library.store import Library
+
+    config, library = read_config(), Library.read()
+    first, papers = papers_since(searcher, filters, Seen.read(searcher.name), again=again)
+    if not papers:
+        raise NothingFound(
+            f"no paper of index {searcher.name} is new since {first}; the newest is of "
+            f"{searcher.newest_day()}. To get new ones: astrosearch update {searcher.name}; to "
+            "see these again: --again"
+        )
+    followed = Followed(config.authors, config.keywords)
+    result = digest(searcher, library, followed, papers, first, k)
+    return result, [*config.problems, *library.problems]
+
+
+def library_papers(searcher: "Searcher", within: str = "library") -> "dict[str, tuple[Hit, Marks]]":
+    """Papers of the library by identifier, those that were added last first, and what the user
+    thinks of them. The text is that of the index, where it has the paper.
+
+    Raises:
+        InputError: if `within` names no papers, or the files cannot be read.
+    """
+    from astrosearch.library.store import Library
+
+    chosen = Library.read().select(within)[::-1]
+    known = searcher.papers({one.arxiv for one in chosen if one.arxiv})
+    return {
+        one.id: (Hit(rank, 1.0, known.get(one.arxiv, one.paper)), one.marks)
+        for rank, one in enumerate(chosen, start=1)
+    }
+
+
+def check_scope(within: str) -> None:
+    """
+    Raises:
+        InputError: if the library has no such papers.
+    """
+    from astrosearch.library.scope import Scope
+
+    Scope.of(within, None)
+
+
+def think(
+    searcher: "Searcher", papers: Sequence[Paper], change: "Callable[[Marks], Marks]"
+) -> None:
+    """Change what the user thinks of papers. Those that the library does not have are added.
+
+    Raises:
+        AstrosearchError: if the library cannot be read or written.
+    """
+    from astrosearch.library.add import add
+    from astrosearch.library.sources import of_papers
+    from astrosearch.library.store import Library, changing
+
+    own = {paper.id for paper in Library.read().papers}
+    if missing := [paper.id for paper in papers if paper.id not in own]:
+        add([of_papers(missing, searcher)], searcher)
+    with changing() as changed:
+        for paper in papers:
+            found = changed.library.find(paper.id)
+            changed.mark(found, change(found.marks))
+
+
+def with_opinion(marks: "Marks", opinion: "Opinion") -> "Marks":
+    """With an opinion; without one, if it is this one already."""
+    return replace(marks, opinion="" if marks.opinion == opinion else opinion)
+
+
+def with_tags(marks: "Marks", typed: str) -> "Marks":
+    """With the tags of a line that has commas between them; `-jets` takes one away.
+
+    Raises:
+        InputError: if one cannot be a tag.
+    """
+    from astrosearch.library.marks import check_tag
+
+    tags = {tag.casefold(): tag for tag in marks.tags}
+    for word in filter(None, map(str.strip, typed.split(","))):
+        tag = check_tag(word.removeprefix("-"))
+        if word.startswith("-"):
+            tags.pop(tag.casefold(), None)
+        else:
+            tags.setdefault(tag.casefold(), tag)
+    return replace(marks, tags=tuple(tags.values()))
+
+
+def save_question(name: str, question: Question) -> None:
+    """Save a question, for the reader as for `astrosearch run`.
+
+    Raises:
+        InputError: if there is a search of this name, or the name or the question cannot be used.
+        AstrosearchError: if it cannot be written.
+    """
+    from astrosearch.library.searches import SavedSearch, save_search
+
+    filters = question.filters
+    options = {
+        "mode": None if question.mode == "hybrid" else question.mode,
+        "sort": None if question.sort == "match" else question.sort,
+        "author": filters.author,
+        "category": filters.category,
+        "since": filters.since,
+        "until": filters.until,
+        "in": question.within,
+        "not-in": question.beyond,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    save_search(SavedSearch(name, " ".join(question.text.split()), given))
+
+
+def question_of(search: "SavedSearch", k: int) -> Question:
+    """The question that a saved search asks.
+
+    Args:
+        k: how many papers, if the search does not say it.
+    """
+    options = search.options
+    return Question(
+        search.query,
+        options.get("count", k),
+        search.filters,
+        options.get("mode", "hybrid"),
+        options.get("sort", "match"),
+        options.get("in"),
+        options.get("not-in"),
+    )
 
 
 def compare(searcher: "Searcher", first: Paper, second: Paper) -> "PairComparison":

@@ -15,8 +15,9 @@ from astrosearch.cli.options import (
     consent_option,
     filter_options,
     index_option,
+    sort_option,
 )
-from astrosearch.cli.query import AnswerStyle, write_answer
+from astrosearch.cli.query import AnswerStyle, in_order, write_answer
 
 if TYPE_CHECKING:
     from astrosearch.library.draft import Cited, Draft
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-self", is_flag=True, help="No papers that share an author with the draft.")
 @click.option("--mark-cited", is_flag=True, help="Show and mark what the draft cites already.")
+@sort_option
 @answer_options
 @filter_options
 @consent_option
@@ -43,6 +45,7 @@ def cite(
     before: date | None,
     no_self: bool,
     mark_cited: bool,
+    sort: str,
     k: int,
     output: str,
     abstracts: bool,
@@ -75,7 +78,6 @@ def cite(
         raise click.UsageError(f"--mark-cited cannot be seen with --format {output}")
 
     from astrosearch.corpus.filters import Filters
-    from astrosearch.library.draft import Cited
     from astrosearch.search.hits import Answer
     from astrosearch.search.searcher import open_index
 
@@ -89,7 +91,7 @@ def cite(
         if draft is None:
             paper = known = _paper(what, searcher)
             asking: list[str] | Paper = [known.id]
-            cited = Cited()
+            cited, notes = _cited_by_paper(known, searcher, mark_cited=mark_cited)
         else:
             paper = draft.paper
             cited, notes = _cited(draft, searcher, reporter, mark_cited=mark_cited)
@@ -97,7 +99,13 @@ def cite(
         day = before or (paper.published if paper else date.today())
         without = () if mark_cited else cited.ids
         hits = searcher.cite(
-            asking, k, option_filters, before=day, without=without, no_self=no_self
+            asking,
+            k,
+            option_filters,
+            before=day,
+            without=without,
+            cites=cited.ids,
+            no_self=no_self,
         )
         for note in notes:
             notify(note)
@@ -106,8 +114,9 @@ def cite(
             raise searcher.why_empty(filters=replace(option_filters, until=last))
     if mark_cited:
         hits = [replace(hit, is_cited=hit.paper.id in cited.ids) for hit in hits]
+    answer = in_order(Answer(hits, tuple(notes)), sort)
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(Answer(hits, tuple(notes)), style, query=what, index=searcher.name)
+    write_answer(answer, style, query=what, index=searcher.name)
 
 
 def _draft(what: str) -> "Draft | None":
@@ -136,12 +145,37 @@ def _check(what: str, draft: "Draft | None", *, no_self: bool, mark_cited: bool)
     Raises:
         UsageError: if an option has nothing to act on.
     """
-    if mark_cited and (draft is None or not draft.references):
-        raise click.UsageError(
-            f"--mark-cited has nothing to mark: no references of {what} are known"
-        )
+    if mark_cited and draft is not None and not draft.references:
+        raise _nothing_to_mark(what)
     if no_self and draft is not None and not (draft.paper and draft.paper.authors):
         raise click.UsageError(f"--no-self has nothing to leave out: {draft.name} names no authors")
+
+
+def _nothing_to_mark(what: str) -> click.UsageError:
+    return click.UsageError(f"--mark-cited has nothing to mark: no references of {what} are known")
+
+
+def _cited_by_paper(
+    paper: "Paper", searcher: "Searcher", *, mark_cited: bool
+) -> "tuple[Cited, list[str]]":
+    """What a paper of the index cites as far as its citations tell, and what has to be said of it.
+
+    Raises:
+        UsageError: if references are to be marked, and none are known.
+    """
+    from astrosearch.library.draft import Cited
+
+    works = searcher.references(paper.id) if searcher.has_citations else []
+    ids = tuple(work.paper.id for work in works if work.paper)
+    if not ids:
+        if mark_cited:
+            raise _nothing_to_mark(paper.id)
+        return Cited(), []
+    done = "marked" if mark_cited else "left out"
+    note = (
+        f"{len(ids):,} of {len(works):,} references are papers of index {searcher.name}, and {done}"
+    )
+    return Cited(ids, len(works), len(ids)), [note]
 
 
 def _paper(what: str, searcher: "Searcher") -> "Paper":

@@ -18,6 +18,7 @@ REMEDIES: dict[str, str] = {
     "build": "build it: astrosearch index {index} --corpus FILE",
     "build-again": "build it again: astrosearch index {index}",
     "fewer-tokens": "shorten the beginning, or give fewer --max-new-tokens",
+    "import-citations": "import them: astrosearch citations import FILE --index {index}",
     "less-memory": "give fewer sources (-k), or --quantize 4bit",
     "list-models": "the known ones: astrosearch models",
     "smaller-batches": "try a smaller --batch-tokens",

@@ -16,15 +16,15 @@ PURPOSES = {
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
-    "Build indexes": ("index", "update", "indexes", "corpus"),
+    "Build indexes": ("index", "update", "indexes", "corpus", "citations"),
     "Measure and train": ("eval", "train"),
     "Set up": ("config", "models", "doctor", "completion", "help"),
 }
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query ask similar cite browse shell library new run compare complete index eval train serve "
-    "mcp".split()
+    "query ask similar cite citations browse shell library new run compare complete index eval "
+    "train serve mcp".split()
 )
 """Commands that load numpy and more."""
 

@@ -283,6 +283,7 @@ def _index_arxiv(
         f"{growth.replaced:,} replaced, {growth.removed:,} removed"
     )
     notify(f'Search it: astrosearch query "magellanic stream" --index {folder.name}')
+    notify(f"Or read on the full screen: astrosearch browse --index {folder.name}")
     notify(f"Keep it up to date: astrosearch update {folder.name}")
 
 
@@ -410,6 +411,7 @@ def _notify_report(report: "BuildReport") -> None:
         f"{report.reused:,} vectors reused{speed}"
     )
     notify(f'Search it: astrosearch query "magellanic stream" --index {name}')
+    notify(f"Or read on the full screen: astrosearch browse --index {name}")
 
 
 def _refusals(report: "BuildReport") -> Iterator[str]:

@@ -63,13 +63,10 @@ def new(
     0 7 * * * astrosearch update && astrosearch new --mark-read
       --format html | mail -E -a "Content-Type: text/html" -s "New papers" me
     """
-    from astrosearch.cli import console
+    from astrosearch.cli import actions, console
     from astrosearch.cli.views.digest import write_digest
-    from astrosearch.config import read_config
     from astrosearch.corpus.filters import Filters
-    from astrosearch.errors import NothingFound
-    from astrosearch.library.digest import Followed, Seen, digest, new_papers
-    from astrosearch.library.store import Library
+    from astrosearch.library.digest import Seen
     from astrosearch.search.searcher import open_index
 
     if since is not None and days is not None:
@@ -77,21 +74,10 @@ def new(
     if days is not None:
         since = date.today() - timedelta(days)
     filters = Filters(since=since, category=category)
-    config = read_config()
-    library = Library.read()
-    for problem in (*config.problems, *library.problems):
-        notify(problem)
-    followed = Followed(config.authors, config.keywords)
     with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
-        seen = Seen.read(searcher.name)
-        first, papers = new_papers(searcher, filters, seen, again=again)
-        if not papers:
-            raise NothingFound(
-                f"no paper of index {searcher.name} is new since {first}; the newest is of "
-                f"{searcher.newest_day()}. To get new ones: astrosearch update {searcher.name}; to "
-                "see these again: --again"
-            )
-        result = digest(searcher, library, followed, papers, first, k)
+        result, problems = actions.new_papers(searcher, filters, k, again=again)
+        for problem in problems:
+            notify(problem)
         if not result.library:
             notify(
                 "The library is empty, so the newest come first. Fill it with your papers: "
@@ -100,11 +86,11 @@ def new(
         write_digest(result, format=output, abstracts=abstracts, key=key)
         console.flush()
         if mark_read:
-            seen.mark(searcher)
+            Seen.read(searcher.name).mark(searcher)
     if abstracts and output != "table":
         notify(f"--abstracts has no effect with --format {output}")
     if key and output != "bibtex":
         notify(f"--key has no effect with --format {output}")
     if output == "table":
         shown = "" if result.new <= k else f"; the first {k:,} are shown"
-        notify(f"{result.new:,} papers since {first}{shown}")
+        notify(f"{result.new:,} papers since {result.since}{shown}")

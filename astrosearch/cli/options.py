@@ -427,10 +427,10 @@ def library_scope(command: Command) -> Command:
 def sort_option(command: Command) -> Command:
     return click.option(
         "--sort",
-        type=click.Choice(["match", "date"]),
+        type=click.Choice(["match", "date", "citations"]),
         default="match",
         show_default=True,
-        help="The order of the papers found: the best first, or the newest first.",
+        help="The order of the papers found: the best, the newest or the most cited first.",
     )(command)
 
 

@@ -3,13 +3,14 @@
 import hashlib
 import os
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 import orjson
@@ -61,6 +62,10 @@ _Value = TypeVar("_Value")
 _BLOCK = 500
 """Rows or ids asked for at a time; SQLite's own limit is 32,766 arguments."""
 
+OFTEN, MOST_KEPT = 4, 400_000
+"""From how many requests on the ids of a file are kept in memory, and of how many papers at most:
+30 MB. (Reading those of 56,307 papers takes 30 ms, those of a query's candidates 1 ms.)"""
+
 
 class Part(NamedTuple):
     """A file of papers and its rows in an index."""
@@ -101,6 +106,10 @@ class Corpus:
         self._path = path
         self._idle: deque[sqlite3.Connection] = deque()
         self._closed = False
+        self._reading_ids = threading.Lock()
+        """Vectors and words are searched by two threads: one connection is enough for both."""
+        self._asked = 0
+        self._ids: list[str | None] | None = None
         try:
             with self._connection() as db:
                 columns = _columns(db, "main")
@@ -159,15 +168,28 @@ class Corpus:
         return [papers[row] for row in rows]
 
     def ids_of(self, rows: Sequence[int]) -> list[str]:
-        """The ids of the papers of `rows`, in that order."""
-        ids: dict[int, str] = {}
-        for block in blocks(rows):
-            marks = ",".join("?" * len(block))
-            with self._connection() as db:
-                ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
-        if missing := set(rows) - set(ids):
-            raise self._lacks(min(missing))
-        return [ids[row] for row in rows]
+        """The ids of the papers of `rows`, in that order. Who asks often is answered from memory,
+        unless there are too many papers for that."""
+        with self._reading_ids:
+            self._asked += 1
+            if self._asked > OFTEN and self._count <= MOST_KEPT:
+                if self._ids is None:
+                    kept: list[str | None] = [None] * self._count
+                    for paper_id, row in self.ids().items():
+                        kept[row] = paper_id
+                    self._ids = kept
+                known = [self._ids[row] if row < self._count else None for row in rows]
+                if None in known:
+                    raise self._lacks(rows[known.index(None)])
+                return cast("list[str]", known)
+            ids: dict[int, str] = {}
+            for block in blocks(rows):
+                marks = ",".join("?" * len(block))
+                with self._connection() as db:
+                    ids |= db.execute(f"SELECT row, id FROM papers WHERE row IN ({marks})", block)
+            if missing := set(rows) - set(ids):
+                raise self._lacks(min(missing))
+            return [ids[row] for row in rows]
 
     def stream(self, rows: Iterable[int]) -> Iterator[Paper]:
         """The papers of `rows`, in that order, a block in memory at a time."""

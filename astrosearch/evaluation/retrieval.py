@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.graph import Graph, Works
 from astrosearch.encoders.base import (
     Billable,
     Encoder,
@@ -204,6 +205,10 @@ class DocumentsOfQuery:
     def __init__(self, documents: Documents, number: int) -> None:
         self._documents = documents
         self._number = number
+        self.graph: Graph | None = None
+
+    def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
+        return {}
 
     @property
     def background(self) -> float:
@@ -214,7 +219,8 @@ class DocumentsOfQuery:
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         places = self._documents.near[self._number]
-        return Found(_as_ids(places), self._cosines(vector, places))
+        ids = _as_ids(places)
+        return Found(ids, self.cosines(vector, ids))
 
     def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
         words = self._documents.words
@@ -233,22 +239,18 @@ class DocumentsOfQuery:
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._documents.vectors[_places(ids)])
 
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        # The cosines of equal texts may differ in their last bits: rounding makes them ties.
+        return (self.vectors(ids) @ vector).round(6).astype(np.float64)
+
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         return self._documents.weighted_tokens(encoder, _places(ids))
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
         return self._documents.words.papers(_places(ids))
 
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        return [paper.authors for paper in self.papers(ids)]
-
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._documents.words.frequency(word, fields)
-
-    def _cosines(self, vector: Vectors, places: Rows) -> Column:
-        # The cosines of equal texts may differ in their last bits: rounding makes them ties.
-        vectors = unit_rows(self._documents.vectors[places])
-        return (vectors @ vector).round(6).astype(np.float64)
 
 
 def _places(ids: Sequence[str]) -> Rows:

@@ -384,6 +384,7 @@ def _finish(
         weak_match = weak_match_threshold(LexicalIndex(partial / WORDS), corpus)
         total = VectorSum.of(vectors)
         folder.mkdir(exist_ok=True)
+        citations, graph_files = _kept_citations(folder, reporter)
         collect_garbage(folder)
         number = next_number(folder)
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -411,14 +412,31 @@ def _finish(
             files={
                 **moved(work, folder / segment.folder),
                 **moved(partial / WORDS, folder / f"{WORDS}-{number}"),
+                **graph_files,
             },
             vector_sum=total.encode(),
             weak_match=weak_match,
             snapshot=number,
+            citations=citations,
         )
         publish(folder, manifest, [segment.folder, manifest.words])
         shutil.rmtree(partial / SHARDS, ignore_errors=True)
     return manifest
+
+
+def _kept_citations(folder: Path, reporter: Reporter) -> tuple[str, dict[str, FileRecord]]:
+    """The citation graph of the index that is there, its folder and its files: it knows works by
+    their identifiers, whichever papers are indexed."""
+    try:
+        manifest = Manifest.read_file(folder / paths.MANIFEST)
+    except IndexDamaged:
+        return "", {}
+    prefix = f"{manifest.citations}/"
+    files = {name: file for name, file in manifest.files.items() if name.startswith(prefix)}
+    if damaged := manifest.verify(folder, files):
+        reporter.notify(f"The citations are left out, {', '.join(damaged)} changed since")
+        return "", {}
+    return manifest.citations, files
 
 
 def moved(

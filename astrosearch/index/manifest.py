@@ -32,6 +32,9 @@ one segment in the index folder itself, which is read all the same."""
 PAPERS, VECTORS, REJECTED, WORDS = "papers.sqlite", "vectors.npy", "rejected.jsonl", "words"
 """Names of files in a segment, and of the folder of words."""
 
+CITATIONS = "citations"
+"""Beginning of the name of the folder with the citation graph."""
+
 LONGEST = 64 * 2**20
 """Bytes; that of an index of many thousand files has some hundred kB."""
 
@@ -39,7 +42,8 @@ DIGEST, NO_DIGEST = "manifest_sha256", "0" * 64
 """The field with the manifest's own sha256, and what stands there when it is taken."""
 
 _FOLDER = r"(?:words|segment)(?:-\d{1,12})?"
-_FILE = re.compile(rf"(?:{_FOLDER}/)?[\w.-]*\w[\w.-]*", re.ASCII)
+_GRAPH = r"citations-\d{1,12}"
+_FILE = re.compile(rf"(?:(?:{_FOLDER}|{_GRAPH})/)?[\w.-]*\w[\w.-]*", re.ASCII)
 _SHA256, _FACTORY = "[0-9a-f]{64}", ".{1,200}"
 
 COSINE = 1.001
@@ -296,6 +300,8 @@ class Manifest:
     last build; None in indexes of format 2."""
     snapshot: int = 0
     """One more for each change; 0 in indexes of format 2."""
+    citations: str = ""
+    """The folder of the citation graph; empty, and not written, if there is none."""
     metric: str = "cosine"
     format: int = FORMAT
 
@@ -352,6 +358,7 @@ class Manifest:
             vector_sum="" if kind else record.text("vector_sum", longest=2**24),
             weak_match=record.number_or_null("weak_match", None, least=0, most=LARGEST_STRENGTH),
             snapshot=0 if kind else record.whole("snapshot", least=1),
+            citations="" if kind else record.text("citations", "", pattern=f"({_GRAPH})?"),
             metric=record.text("metric", "cosine", pattern="cosine"),
         )
         record.end()
@@ -376,6 +383,7 @@ class Manifest:
                 raise FieldError(f"files has {ascii(name)[:40]}, not the name of an index's file")
         self._check_rows()
         required = [f"{self.words}/meta.json"]
+        required += [f"{self.citations}/about.json"] if self.citations else []
         for segment in self.segments:
             required.append(segment.path(PAPERS))
             required += [segment.path(VECTORS)] if segment.rows else []
@@ -462,7 +470,7 @@ class Manifest:
         for name, value in asdict(self).items():
             if name == "ann_config":
                 record["asked"] = self.ann_config.as_record()
-            else:
+            elif name != "citations" or value:  # earlier versions refuse a field they do not know
                 record[name] = value
         return record | {"encoder": self.encoder.as_record()}
 

@@ -33,7 +33,8 @@ hold no lock."""
 
 _SNAPSHOT = re.compile(r"snapshot-(\d{1,12})\.json")
 _NEW = re.compile(
-    r"(?:segment|words)-\d{1,12}|\.(?:snapshot-\d{1,12}|manifest)\.json\.\d+\.tmp", re.ASCII
+    r"(?:segment|words|citations)-\d{1,12}|\.(?:snapshot-\d{1,12}|manifest)\.json\.\d+\.tmp",
+    re.ASCII,
 )
 """Names, beside those of snapshots, that a change adds to an index folder."""
 _OWN = re.compile(
@@ -114,11 +115,15 @@ def _locked(file: Path) -> int | None:
 
 
 def next_number(folder: Path) -> int:
-    """A number that no snapshot, segment or words folder has, not even an abandoned one."""
+    """A number that no snapshot nor folder of its has, not even an abandoned one."""
     numbers = [
         int(match[1])
         for path in folder.iterdir()
-        if (match := re.fullmatch(r"(?:snapshot|segment|words)-(\d{1,12})(?:\.json)?", path.name))
+        if (
+            match := re.fullmatch(
+                r"(?:snapshot|segment|words|citations)-(\d{1,12})(?:\.json)?", path.name
+            )
+        )
     ]
     return max(numbers, default=0) + 1
 

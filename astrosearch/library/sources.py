@@ -78,6 +78,12 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
     return Reading(text, tuple(_of_identifiers([identifier], searcher)))
 
 
+def of_papers(ids: Sequence[str], searcher: "Searcher") -> Reading:
+    """Papers of an index, by their identifiers, whatever files there are."""
+    identifiers = [found for found in map(read_identifier, ids) if found]
+    return Reading(searcher.name, tuple(_of_identifiers(identifiers, searcher)))
+
+
 def _of_file(path: Path, searcher: "Searcher | None") -> Reading:
     size = path.stat().st_size
     with path.open("rb") as stream:

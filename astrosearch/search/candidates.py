@@ -1,7 +1,10 @@
 """Candidates: the papers that are ranked for a query, found by vectors, by words and by authors."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,11 +65,7 @@ def find_candidates(
     Args:
         extra: further candidates, found in another way.
     """
-    dense = lexical = _NOTHING
-    if query.vector is not None:
-        dense = papers.nearest(query.vector, depth, scope)
-    if query.words is not None:
-        lexical = papers.best_words(query.words, depth, scope)
+    dense, lexical, bm25 = _found(papers, query, depth, scope)
     ids = papers.in_order([*dense.ids, *lexical.ids, *extra])
     authors: Column | None = None
     # Words alone have the names of authors among them already, and papers name nobody.
@@ -77,19 +76,55 @@ def find_candidates(
         vector = query.vector
         signals.columns["cosine"] = _completed(
             ids,
-            dense,
-            lambda missing: np.asarray(papers.vectors(missing) @ vector, dtype=np.float64),
+            _by_id(dense.ids, dense.scores),
+            lambda missing: papers.cosines(vector, missing),
         )
     if query.words is not None:
         words = query.words
-        signals.columns["bm25"] = _completed(
-            ids, lexical, lambda missing: papers.bm25(words, missing)
-        )
+        signals.columns["bm25"] = _completed(ids, bm25, lambda missing: papers.bm25(words, missing))
     if authors is not None:
         signals.columns["author_match"] = authors
     others = set(extra)
     is_extra = np.array([paper_id in others for paper_id in ids]) if others else None
     return Candidates(signals, _ranks(ids, dense), _ranks(ids, lexical), is_extra)
+
+
+def _found(
+    papers: PaperIndex, query: EncodedQuery, depth: int, scope: Scope
+) -> tuple[Found, Found, dict[str, float]]:
+    """The best papers by vectors and by words, and the BM25 of all of them. While one thread looks
+    among the words, another looks among the vectors and then at the words of what it found."""
+    words, vector = query.words, query.vector
+    if vector is None:
+        lexical = papers.best_words(words, depth, scope) if words is not None else _NOTHING
+        return _NOTHING, lexical, _by_id(lexical.ids, lexical.scores)
+    if words is None:
+        return papers.nearest(vector, depth, scope), _NOTHING, {}
+
+    def nearest() -> tuple[Found, dict[str, float]]:
+        found = papers.nearest(vector, depth, scope)
+        return found, _by_id(found.ids, papers.bm25(words, found.ids))
+
+    searching = _threads().submit(nearest)
+    try:
+        lexical = papers.best_words(words, depth, scope)
+    finally:
+        wait([searching])  # it reads an index that may be closed next
+    dense, bm25 = searching.result()
+    return dense, lexical, bm25 | _by_id(lexical.ids, lexical.scores)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="astrosearch-nearest")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads are not forked
+
+
+def _by_id(ids: Sequence[str], scores: Column) -> dict[str, float]:
+    return dict(zip(ids, scores.tolist(), strict=True))
 
 
 def _with_named_authors(
@@ -111,15 +146,16 @@ def _with_named_authors(
 
 
 def _author_match(papers: PaperIndex, names: Sequence[AuthorName], ids: Sequence[str]) -> Column:
-    return author_match(names, papers.authors(ids))
+    return author_match(names, [paper.authors for paper in papers.papers(ids)])
 
 
-def _completed(ids: Sequence[str], found: Found, compute: Callable[[list[str]], Column]) -> Column:
-    """(n,) scores of all papers: those that were found have theirs, the others' are computed."""
-    known = dict(zip(found.ids, found.scores.tolist(), strict=True))
+def _completed(
+    ids: Sequence[str], known: dict[str, float], compute: Callable[[list[str]], Column]
+) -> Column:
+    """(n,) scores of all papers: those that are known, and the others', which are computed."""
     missing = [paper_id for paper_id in ids if paper_id not in known]
     if missing:
-        known |= zip(missing, compute(missing).tolist(), strict=True)
+        known = known | dict(zip(missing, compute(missing).tolist(), strict=True))
     return np.array([known[paper_id] for paper_id in ids])
 
 

@@ -34,6 +34,11 @@ class Hit:
     tokens were not compared."""
     author_match: float | None = None
     """How well the authors match those that the query names, from 0 to 1; None if it names none."""
+    citations: int | None = None
+    """How many works cite the paper, as far as the index knows; None if it has no citations."""
+    shared_references: int | None = None
+    cocitations: int | None = None
+    """Of papers that are similar by citations: how many works both cite, and how many cite both."""
     is_cited: bool | None = None
     """Whether the draft that asks cites the paper already; None if nobody asked for that."""
     contributions: dict[str, float] = field(default_factory=dict)
@@ -42,11 +47,16 @@ class Hit:
 
     def as_record(self) -> dict[str, object]:
         """The hit for JSON. Texts keep their TeX."""
-        cited = {} if self.is_cited is None else {"is_cited": self.is_cited}
+        cited = {
+            "is_cited": self.is_cited,
+            "citations": self.citations,
+            "shared_references": self.shared_references,
+            "cocitations": self.cocitations,
+        }
         return {
             "rank": self.rank,
             "match": self.match,
-            **cited,
+            **{name: value for name, value in cited.items() if value is not None},
             "score": round(self.score, 4),
             "cosine": _rounded(self.cosine),
             "bm25": _rounded(self.bm25),

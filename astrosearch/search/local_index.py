@@ -1,11 +1,13 @@
 """The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
 
+import threading
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.opened import graph_of
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors, unit_rows
@@ -38,9 +40,11 @@ class LocalIndex:
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        self.graph = graph_of(index)
         self._row_of: dict[str, int] = {}
         self._papers: dict[str, Paper] = {}
         self._allowed: dict[Scope, Rows | None] = {}
+        self._filtering = threading.Lock()
 
     def __len__(self) -> int:
         """The number of papers."""
@@ -111,11 +115,44 @@ class LocalIndex:
         """Days of the first and the last paper, YYYY-MM-DD."""
         return self._index.corpus.span()
 
+    def among_works(self, works: Rows, scope: Scope = EVERYTHING) -> dict[int, str]:
+        if self.graph is None:
+            return {}
+        keys = {work: self.graph.key(work) for work in works.tolist()}
+        corpus = self._index.corpus
+        rows = corpus.rows_of([key for key in keys.values() if not key.startswith("10.")])
+        for key in keys.values():
+            row = corpus.row_of_doi(key) if key.startswith("10.") else None
+            if row is not None:
+                rows[key] = row
+        if not rows:
+            return {}
+        allowed = self._rows_of(scope.conditions)
+        found = np.array(list(rows.values()), dtype=np.int64)
+        passing = np.ones(len(found), dtype=bool) if allowed is None else np.isin(found, allowed)
+        ids = dict(zip(rows, self._ids(found), strict=True))
+        may = {key for key, passes in zip(rows, passing.tolist(), strict=True) if passes}
+        return {
+            work: ids[key]
+            for work, key in keys.items()
+            if key in may and ids[key] not in scope.without
+        }
+
+    def citation_counts(self, papers: Sequence[Paper]) -> list[int] | None:
+        """How many works cite each paper; None if the index has no citations."""
+        if self.graph is None:
+            return None
+        counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
+        return counts
+
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._index.lexical.scores(text, self._rows(ids)).astype(np.float64)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])
+
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        return np.asarray(self.vectors(ids) @ vector, dtype=np.float64)
 
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         bags = self._index.tokens.bags(self._rows(ids))
@@ -133,9 +170,6 @@ class LocalIndex:
             papers = self._index.corpus.papers(self._rows(missing).tolist())
             self._papers |= zip(missing, papers, strict=True)
         return [self._papers[paper_id] for paper_id in ids]
-
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        return [paper.authors for paper in self.papers(ids)]
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._index.lexical.frequency(word, fields)
@@ -187,9 +221,10 @@ class LocalIndex:
     def _rows_of(self, conditions: Sequence[Condition]) -> Rows | None:
         """Rows, ascending, of the papers that meet all conditions; None for all."""
         key = Scope(tuple(conditions))
-        if key not in self._allowed:
-            self._allowed[key] = self._meeting_all(conditions)
-        return self._allowed[key]
+        with self._filtering:  # vectors and words are searched at once, under the same conditions
+            if key not in self._allowed:
+                self._allowed[key] = self._meeting_all(conditions)
+            return self._allowed[key]
 
     def _meeting_all(self, conditions: Sequence[Condition]) -> Rows | None:
         allowed: Rows | None = None

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.graph import Graph, Works
 from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.papers import Paper
@@ -70,9 +71,16 @@ class PaperIndex(Protocol):
     """Papers that can be searched and ranked. All arguments and answers name papers by id; (n,)
     columns are in the order of the n ids that were asked for."""
 
+    graph: Graph | None
+    """What cites what; None if that is not known."""
+
     @property
     def background(self) -> float:
         """Mean cosine of random pairs of the papers' vectors."""
+        ...
+
+    def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
+        """Those of the graph's works that are papers that may be found, in order, and their ids."""
         ...
 
     def in_order(self, ids: Sequence[str]) -> list[str]:
@@ -95,16 +103,16 @@ class PaperIndex(Protocol):
         """(n, dimension) float32 unit rows."""
         ...
 
+    def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
+        """(n,) cosines with a (dimension,) unit vector, as `nearest` gives them."""
+        ...
+
     def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
         """The encoder's weighted tokens of the texts that it reads of papers."""
         ...
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:
         """The papers themselves."""
-        ...
-
-    def authors(self, ids: Sequence[str]) -> list[tuple[str, ...]]:
-        """The names of the papers' authors."""
         ...
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:

@@ -297,7 +297,7 @@ def _by_one_signal(papers: PaperIndex, candidates: Candidates) -> Ranking:
 def mean_scores(signals: SignalTable, background: float, cosine: float = COSINE) -> Column:
     """(n,) weighted mean of cosine and BM25, each scaled so that the query's best paper has 1 and
     chance 0 (a convex combination: Bruch et al. 2023, arXiv:2210.11934). If only one of the two
-    is known, it has all the weight.
+    is known, it has all the weight. What papers near the query cite counts as much as both.
 
     Args:
         background: the mean cosine of random pairs of papers.
@@ -313,7 +313,11 @@ def mean_scores(signals: SignalTable, background: float, cosine: float = COSINE)
             column = signals.columns[name]
             scores += weight * scaled(column, chance, float(column.max(initial=-np.inf)))
             total += weight
-    return scores / total
+    scores = scores / total
+    if "cited_nearby" in signals.columns:
+        cited = signals.columns["cited_nearby"]
+        scores = (scores + scaled(cited, 0.0, max(float(cited.max(initial=0.0)), 1e-9))) / 2
+    return scores
 
 
 def with_authors(scores: Column, signals: SignalTable) -> Column:

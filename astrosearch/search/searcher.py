@@ -36,6 +36,7 @@ from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
+    from astrosearch.search.citation_links import LinkedWork
     from astrosearch.search.quotes import QuotedAnswer
 
 Mode = Literal["hybrid", "dense", "lexical"]
@@ -203,10 +204,13 @@ class Searcher:
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
             papers = LocalIndex(index)
             newest = papers.papers(papers.newest(k, scope))
-            return [
-                Hit(rank=place, score=1.0, paper=paper, match=100)
-                for place, paper in enumerate(newest, start=1)
-            ]
+            return _counted(
+                papers,
+                [
+                    Hit(rank=place, score=1.0, paper=paper, match=100)
+                    for place, paper in enumerate(newest, start=1)
+                ],
+            )
 
         return self._ask(answer, with_encoder=False)
 
@@ -219,18 +223,18 @@ class Searcher:
             NothingFound: if it is not in the index.
         """
 
-        def answer(index: Index, _: Encoder | None) -> Paper:
+        def answer(index: Index, _: Encoder | None) -> Hit:
             papers = LocalIndex(index)
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
                     f"{identifier}, but no paper of index {index.folder.name} is known to have it"
                 )
-            return papers.papers([paper_id])[0]
+            [paper] = papers.papers([paper_id])
+            return _counted(papers, [Hit(rank=1, score=1.0, paper=paper, match=100)])[0]
 
-        paper = self._ask(answer, with_encoder=False)
-        first = Hit(rank=1, score=1.0, paper=paper, match=100)
-        others = self.similar([paper.id], k - 1, filters, among=among) if k > 1 else []
+        first = self._ask(answer, with_encoder=False)
+        others = self.similar([first.paper.id], k - 1, filters, among=among) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
     def similar(
@@ -262,6 +266,64 @@ class Searcher:
 
         return self._ask(answer, with_encoder=compares_tokens)
 
+    def similar_by_citations(
+        self,
+        ids: Sequence[str],
+        k: int = 10,
+        filters: Filters | None = None,
+        among: Among = ALL,
+    ) -> list[Hit]:
+        """The `k` papers that cite the same works as some papers, and that the same works cite.
+
+        The arguments are those of `similar`.
+
+        Raises:
+            IdentifierError: if one of the ids is not an arXiv identifier.
+            NothingFound: if one of the papers is not in the index, or the index has no citations.
+        """
+        from astrosearch.search.citation_links import linked
+
+        normal = _normal(ids)
+
+        def answer(index: Index, _: Encoder | None) -> list[Hit]:
+            papers = LocalIndex(index)
+            for paper_id in normal:
+                papers.require(paper_id)
+            scope = Scope(_conditions(filters, among), frozenset(normal))
+            return _counted(papers, linked(papers, normal, k, scope))
+
+        return self._ask(answer, with_encoder=False)
+
+    @property
+    def has_citations(self) -> bool:
+        """Whether the index knows what cites what."""
+        return bool(self.index.manifest.citations)
+
+    def references(self, paper_id: str) -> "list[LinkedWork]":
+        """What a paper cites, as far as the index knows.
+
+        Raises:
+            IdentifierError: if `paper_id` is not an arXiv identifier.
+            NothingFound: if the paper is not in the index, or the index has no citations.
+        """
+        return self._linked_works(paper_id, citing=False)
+
+    def citations(self, paper_id: str) -> "list[LinkedWork]":
+        """What cites a paper, as `references`."""
+        return self._linked_works(paper_id, citing=True)
+
+    def _linked_works(self, paper_id: str, *, citing: bool) -> "list[LinkedWork]":
+        from astrosearch.search.citation_links import linked_works
+
+        normal = parse_id(paper_id).id
+
+        def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
+            papers = LocalIndex(index)
+            papers.require(normal)
+            return linked_works(papers, normal, citing=citing)
+
+        return self._ask(answer, with_encoder=False)
+
     def cite(
         self,
         asking: Sequence[str] | Paper,
@@ -270,6 +332,7 @@ class Searcher:
         *,
         before: date | None = None,
         without: Collection[str] = (),
+        cites: Collection[str] = (),
         no_self: bool = False,
     ) -> list[Hit]:
         """The `k` papers that a paper or a draft should cite, best first.
@@ -281,6 +344,8 @@ class Searcher:
                 newest paper that asks.
             without: normalised identifiers of papers that are not proposed: those that it cites
                 already. A paper that asks alone is not proposed either.
+            cites: normalised identifiers of papers that the draft cites already: what these cite
+                counts, in an index that has citations.
             no_self: leave out papers that share an author with those that ask.
 
         Raises:
@@ -305,9 +370,10 @@ class Searcher:
                 query = replace(query, words=titles)
             query = replace(query, day=before)
             scope = Scope(_conditions(filters), frozenset(without))
+            known = index.corpus.rows_of(cites)
 
             def find(depth: int) -> Candidates:
-                return citing.citing_candidates(papers, query, scope, depth=depth)
+                return citing.citing_candidates(papers, query, scope, depth=depth, cites=known)
 
             candidates = (
                 citing.of_others(papers, query, find, k) if no_self else find(max(citing.DEPTH, k))
@@ -656,7 +722,15 @@ def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
                 contributions=_known(ranking.given, place),
             )
         )
-    return hits
+    return _counted(papers, hits)
+
+
+def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:
+    """The same hits with their citations, if the index has such."""
+    counts = papers.citation_counts([hit.paper for hit in hits])
+    if counts is None:
+        return hits
+    return [replace(hit, citations=count) for hit, count in zip(hits, counts, strict=True)]
 
 
 def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:

@@ -33,6 +33,13 @@ GROUPS = {
     "authors": ("author_match", "shared_authors", "shares_author"),
     "age": ("age", "recent"),
     "category": ("shared_categories",),
+    "citations": (
+        "cited_nearby",
+        "nearest_citing",
+        "cited_by_authors",
+        "citations",
+        "citation_rate",
+    ),
 }
 """All signals, by what they tell, in the words of `--explain`."""
 

@@ -65,6 +65,11 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
         ("recent", False),
         ("shared_authors", False),
         ("shares_author", False),
+        ("cited_nearby", True),
+        ("nearest_citing", False),
+        ("cited_by_authors", False),
+        ("citations", True),
+        ("citation_rate", True),
     ),
     "answers": (
         ("bm25", True),
@@ -169,7 +174,8 @@ def _standardised(samples: Sequence[Sample], task: Task) -> list[Feature]:
     features = []
     for signal, is_share in SIGNALS[task]:
         bare = Feature(signal, is_share, 0.0, 1.0, 0.0)
-        values = np.concatenate([bare.values(sample.signals) for sample in samples])
+        known = [sample for sample in samples if signal in sample.signals.columns] or samples
+        values = np.concatenate([bare.values(sample.signals) for sample in known])
         mean, deviation = _short(values.mean(), float(values.std()) or 1.0)
         features.append(Feature(signal, is_share, mean, deviation, 0.0))
     return features

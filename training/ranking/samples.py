@@ -15,11 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.citations.graph import Graph
+from astrosearch.citations.opened import graph_of
 from astrosearch.encoders.base import Encoder
 from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.retrieval import as_asked, documents_of
-from astrosearch.evaluation.split import is_held_out
+from astrosearch.evaluation.split import HELD_OUT_SHARE, is_held_out
 from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Settings, sample_tasks
 from astrosearch.index.reader import Index
 from astrosearch.report import Reporter
@@ -152,7 +154,7 @@ def request_samples(
                 candidates = find_candidates(papers, asked_query, DEPTH)
                 request = by_text.get(query.text) if kind == "request" else None
                 samples.append(
-                    _sample(
+                    sample(
                         request.form if request else kind or sampled.name,
                         request.id if request else query.text,
                         papers,
@@ -176,22 +178,49 @@ def paper_samples(
     """Papers that ask for those that they cite, among all papers of an index; neither is one that
     is held out for good.
 
+    If the index has citations, a paper asks what to cite twice: without them, and with those of the
+    other fifths, so that one order does for both.
+
     Raises:
         InputError: if no judgement is left.
     """
     usable = _usable(index, judgements)
+    graphs = _of_other_fifths(index) if task == "cite" else {}
     samples = []
     for number, (paper_id, relevant) in enumerate(usable):
         reporter.progress("Signals (citations)", number, len(usable))
         papers = LocalIndex(index)
         query = query_of_papers(papers, [paper_id], encoder)
         if task == "cite":
+            papers.graph = None
+            samples.append(
+                sample(task, paper_id, papers, query, citing_candidates(papers, query), relevant)
+            )
+            if not graphs:
+                continue
+            papers.graph = graphs[next(fold for fold in graphs if is_held_out(paper_id, fold))]
             candidates = citing_candidates(papers, query)
         else:
             candidates = find_candidates(papers, query, DEPTH, Scope((), frozenset([paper_id])))
-        samples.append(_sample(task, paper_id, papers, query, candidates, relevant))
+        name = "cite+" if task == "cite" else task
+        samples.append(sample(name, paper_id, papers, query, candidates, relevant))
     reporter.progress("Signals (citations)", 1, 1)
     return samples
+
+
+def _of_other_fifths(index: Index) -> dict[int, Graph]:
+    """For each fifth the citations that are made neither by its papers nor by those that are held
+    out for good; none if the index has no citations."""
+    graph = graph_of(index)
+    if graph is None:
+        return {}
+    ids = list(index.corpus.ids())
+    return {
+        fold: graph.without(
+            graph.find([each for each in ids if is_held_out(each) or is_held_out(each, fold)])
+        )
+        for fold in range(1, HELD_OUT_SHARE)
+    }
 
 
 def title_samples(
@@ -213,7 +242,7 @@ def title_samples(
         [query] = encode_queries(encoder, [ParsedQuery(paper.title)], mode)
         scope = Scope(without=frozenset([paper_id]))
         candidates = find_candidates(papers, query, DEPTH, scope)
-        samples.append(_sample("cited", paper_id, papers, query, candidates, relevant))
+        samples.append(sample("cited", paper_id, papers, query, candidates, relevant))
     reporter.progress("Signals (titles of citing papers)", 1, 1)
     return samples
 
@@ -235,7 +264,7 @@ def _usable(index: Index, judgements: Sequence[Judgement]) -> list[tuple[str, se
     return usable
 
 
-def _sample(
+def sample(
     name: str,
     key: str,
     papers: PaperIndex,

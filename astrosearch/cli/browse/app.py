@@ -37,6 +37,7 @@ from astrosearch.cli.browse.widgets import (
     PaperView,
     QuestionField,
     TabBar,
+    papers_counted,
     without,
     words_of,
 )
@@ -44,14 +45,28 @@ from astrosearch.cli.errors import ending
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import NothingFound
 from astrosearch.report import SILENT, Reporter
+from astrosearch.search.hits import Hit
 
 if TYPE_CHECKING:
+    from astrosearch.library.marks import Marks, Opinion
+    from astrosearch.library.searches import SavedSearch
     from astrosearch.papers import Paper
-    from astrosearch.search.hits import Answer, Hit
+    from astrosearch.search.hits import Answer
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
-TABS = {"answer": "Answer", "similar": "Similar", "marks": "Marked", "history": "History"}
+TABS = {
+    "answer": "Answer",
+    "similar": "Similar",
+    "cite": "To cite",
+    "new": "New",
+    "library": "Library",
+    "marks": "Marked",
+    "searches": "Searches",
+    "history": "History",
+}
+LINES = ("searches", "history")
+"""The tabs that list no papers."""
 
 EVERYTHING = Filters(since=date(1, 1, 1))
 """Filters that all papers pass: without words they list the newest."""
@@ -146,6 +161,14 @@ class Browser(App[int]):
         self.marked: dict[str, Hit] = {}
         """By identifier, in the order in which they were marked."""
         self.has_unsaved_marks = False
+        self.own: dict[str, Marks] = {}
+        """What the user thinks of the papers of the library, by identifier."""
+        self._reasons: dict[str, tuple[str, ...]] = {}
+        """Why new papers may matter, by identifier."""
+        self._searches: list[SavedSearch] = []
+        self._are_new_shown = False
+        self._seconds: dict[str, float] = {}
+        """How long the answer in a tab took."""
         self._index = index
         self._key = key
         self._reporter = reporter
@@ -175,13 +198,15 @@ class Browser(App[int]):
             )
             yield Label("", id="index", markup=False)
         yield Chips(id="chips")
-        yield TabBar(*(Tab(name, id=f"tab-{tab}") for tab, name in TABS.items()), id="tabs")
+        yield TabBar(*(Tab(_label(tab), id=f"tab-{tab}") for tab in TABS), id="tabs")
         with Horizontal(id="body"):
             with ContentSwitcher(initial="answer", id="lists"):
-                yield PaperList(id="answer")
-                yield PaperList(id="similar")
-                yield PaperList(id="marks")
-                yield Lines(id="history", markup=False)
+                for tab in TABS:
+                    yield (
+                        Lines(id=tab, markup=False)
+                        if tab in LINES
+                        else PaperList(id=tab, marked=self.marked, own=self.own)
+                    )
             yield PaperView(id="paper")
         with Horizontal(id="bottom"):
             yield Label("", id="status", markup=False)
@@ -221,6 +246,7 @@ class Browser(App[int]):
             )
             self.show_status("")
             self._ask()
+            await self._show_library()
 
     def _opened(self) -> bool:
         from astrosearch.search.searcher import open_index
@@ -286,7 +312,10 @@ class Browser(App[int]):
                 answer = await self._tried(partial(self._answer, question))
                 if answer is not None:
                     seconds = time.perf_counter() - began
-                    self._show_answer("answer", answer, words_of(question.text), seconds)
+                    text = question.text.strip()
+                    self._show_answer(
+                        "answer", answer, words_of(text), seconds, has_match=bool(text)
+                    )
         finally:
             self._is_answering = False
 
@@ -296,11 +325,19 @@ class Browser(App[int]):
         return actions.answer(self._opened_searcher(), question)
 
     def _show_answer(
-        self, tab: str, answer: "Answer", words: frozenset[str], seconds: float
+        self,
+        tab: str,
+        answer: "Answer",
+        words: frozenset[str],
+        seconds: float,
+        *,
+        has_match: bool = True,
     ) -> None:
-        self._main.query_one(f"#{tab}", PaperList).show(answer.hits, self.marked, words)
+        papers = self._main.query_one(f"#{tab}", PaperList)
+        papers.show(answer.hits, words, has_match=has_match)
         self.show_status("; ".join(answer.notes), is_warning=bool(answer.notes))
-        self._show_counts(seconds)
+        self._seconds[tab] = seconds
+        self._show_counts()
         self._show_paper()
 
     # --- what is shown ---
@@ -315,9 +352,10 @@ class Browser(App[int]):
         """A note over the papers, which goes by itself."""
         self.notify(text, markup=False)
 
-    def _show_counts(self, seconds: float | None = None) -> None:
-        count = len(self._main.query_one("#answer", PaperList).hits)
-        parts = [f"{count} papers"] if count else []
+    def _show_counts(self) -> None:
+        papers = self._papers()
+        parts = [papers_counted(len(papers.hits))] if papers and papers.hits else []
+        seconds = self._seconds.get(str(self._main.query_one(ContentSwitcher).current))
         if seconds is not None:
             parts.append(f"{1000 * seconds:.0f} ms")
         if self._question.mode != "hybrid":
@@ -327,23 +365,93 @@ class Browser(App[int]):
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
         self._main.query_one("#counts", Label).update(" · ".join(parts))
-        name = f"{TABS['marks']} {len(self.marked)}" if self.marked else TABS["marks"]
-        self._main.query_one("#tab-marks", Tab).label = Content(name)
+        count = f" ({len(self.marked)})" if self.marked else ""
+        self._main.query_one("#tab-marks", Tab).label = Content(_label("marks") + count)
 
     def _show_paper(self) -> None:
         papers, view = self._papers(), self._main.query_one(PaperView)
         if papers is None:
-            view.show_text(Content.styled("Enter asks the question again.", "dim"))
+            view.show_text(Content.styled(_LINES[str(self._list().id)], "dim"))
         elif papers.current is None:
             view.show_text(Content.styled(_EMPTY[str(papers.id)], "dim"))
         else:
-            view.show(papers.current, papers.words, explains=self._explains)
+            paper_id = papers.current.paper.id
+            view.show(
+                papers.current,
+                papers.words,
+                self.own.get(paper_id),
+                self._reasons.get(paper_id, ()) if papers.id == "new" else (),
+                explains=self._explains,
+            )
 
     def _show_history(self) -> None:
         questions = list(dict.fromkeys(reversed(self._questions)))
         shown = self._main.query_one("#history", OptionList)
         shown.set_options(Option(text) for text in questions)
         shown.highlighted = 0 if questions else None
+
+    def _show_searches(self) -> None:
+        from astrosearch.errors import AstrosearchError
+        from astrosearch.library.searches import read_searches
+
+        try:
+            searches, _ = read_searches()
+        except AstrosearchError as error:
+            self.show_status(str(error), is_warning=True)
+            return
+        self._searches = list(searches.values())
+        shown = self._main.query_one("#searches", OptionList)
+        place = shown.highlighted or 0
+        shown.set_options(
+            Option(Content.assemble((search.name, "bold"), "\n", (_said(search), "dim")))
+            for search in self._searches
+        )
+        shown.highlighted = min(place, len(searches) - 1) if searches else None
+
+    async def _show_library(self) -> None:
+        """The library as its files are now, in its tab and at papers everywhere."""
+        found = await self._tried(partial(actions.library_papers, self._opened_searcher()))
+        if found is None:
+            return
+        known = dict(self.own)
+        self.own.clear()
+        self.own.update({paper_id: marks for paper_id, (_, marks) in found.items()})
+        changed = {
+            paper_id
+            for paper_id in known.keys() | self.own.keys()
+            if known.get(paper_id) != self.own.get(paper_id)
+        }
+        self._main.query_one("#library", PaperList).keep_place(
+            [hit for hit, _ in found.values()], has_match=False
+        )
+        for papers in self._main.query(PaperList):
+            papers.redraw(changed)
+        self._show_counts()
+        self._show_paper()
+
+    @work(exclusive=True, group="new")
+    async def _show_new(self) -> None:
+        """The newest papers, when their tab is shown first."""
+        self._are_new_shown = True
+        self.show_status("Looking for new papers …")
+        searcher, k = self._opened_searcher(), self._question.k
+        found = await self._tried(partial(actions.new_papers, searcher, Filters(), k, again=True))
+        if found is None:
+            self._are_new_shown = False
+            return
+        digest, problems = found
+        self._reasons = {one.paper.id: one.reasons for one in digest.suggestions}
+        hits = [
+            Hit(one.rank, (one.match or 0) / 100, one.paper, one.match or 0)
+            for one in digest.suggestions
+        ]
+        self._main.query_one("#new", PaperList).show(hits, has_match=bool(digest.library))
+        self._show_counts()
+        order = "what fits your library first" if digest.library else "the newest first"
+        self.show_status(
+            "; ".join([f"{digest.new:,} papers since {digest.since}, {order}", *problems[:1]])
+        )
+        self._show_paper()
 
     def _list(self) -> OptionList:
         """The list of the tab that is shown."""
@@ -371,12 +479,14 @@ class Browser(App[int]):
         if event.option_list is self._list():
             self._show_paper()
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         if event.option_list is not self._list():
             return  # of a dialog
         if event.option_list.id == "history":
             self._main.query_one(QuestionField).value = str(event.option.prompt)
             self.action_tab("answer")
+        elif event.option_list.id == "searches":
+            await self._ask_saved(self._searches[event.option_index])
         else:
             self.action_read()
 
@@ -391,11 +501,31 @@ class Browser(App[int]):
         switcher.current = tab
         if in_list:
             self._list().focus()
+        if tab == "searches":
+            self._show_searches()
+        elif tab == "new" and not self._are_new_shown and self._searcher is not None:
+            self._show_new()
+        self._show_counts()
         self._show_paper()
 
     async def on_chip_removed(self, event: Chip.Removed) -> None:
         await self._narrow(without(self._question, event.names))
         self._list().focus()
+
+    async def _ask_saved(self, search: "SavedSearch") -> None:
+        question = actions.question_of(search, self._question.k)
+        self._main.query_one(QuestionField).value = question.text
+        await self._narrow(question)
+        index = search.options.get("index", self._index)
+        if index != self._index:
+            self.show_status(
+                f"{search.name} was saved for index {index}; this is {self._index}", is_warning=True
+            )
+
+    async def _set_question(self, question: Question | None) -> None:
+        """Take the filters of a dialog. What was typed stays."""
+        if question is not None:
+            await self._narrow(question)
 
     async def _set_filters(self, filters: Filters | None) -> None:
         if filters is not None:
@@ -437,7 +567,7 @@ class Browser(App[int]):
     async def action_filter(self) -> None:
         from astrosearch.cli.browse.dialogs import FilterDialog
 
-        self.push_screen(FilterDialog(self._question.filters), self._set_filters)
+        self.push_screen(FilterDialog(self._question), self._set_question)
 
     async def action_clear_filters(self) -> None:
         await self._narrow(replace(self._question, filters=Filters(), within=None, beyond=None))
@@ -491,37 +621,104 @@ class Browser(App[int]):
 
     def _show_marks(self, changed: list[str]) -> None:
         self.has_unsaved_marks = bool(self.marked)
-        for name in ("answer", "similar"):
-            for paper_id in changed:
-                self._main.query_one(f"#{name}", PaperList).show_mark(
-                    paper_id, is_marked=paper_id in self.marked
-                )
-        marks = self._main.query_one("#marks", PaperList)
-        place = marks.highlighted or 0
-        marks.show(list(self.marked.values()), self.marked)
-        if self.marked:
-            marks.highlighted = min(place, len(self.marked) - 1)
+        for papers in self._main.query(PaperList):
+            papers.redraw(changed)
+        self._main.query_one("#marks", PaperList).keep_place(list(self.marked.values()))
         self._show_counts()
         self._show_paper()
 
-    @work(exclusive=True, group="similar")
-    async def action_similar(self) -> None:
+    def action_similar(self) -> None:
+        self._ask_of_papers("similar", actions.similar, "Similar to {}")
+
+    def action_cite(self) -> None:
+        self._ask_of_papers("cite", actions.cite, "What {} should cite")
+
+    @work(exclusive=True, group="papers")
+    async def _ask_of_papers(
+        self, tab: str, ask: "Callable[[Searcher, list[str], Question], Answer]", told: str
+    ) -> None:
+        """Ask what papers have to do with others, and show it in a tab."""
         papers = self._chosen()
-        if not papers:
+        if not papers or self._searcher is None:
             return
         ids = [paper.id for paper in papers]
         began = time.perf_counter()
-        answer = await self._tried(
-            partial(actions.similar, self._opened_searcher(), ids, self._question)
-        )
+        answer = await self._tried(partial(ask, self._searcher, ids, self._question))
         if answer is not None:
-            self.action_tab("similar")
-            self._show_answer("similar", answer, frozenset(), time.perf_counter() - began)
+            self.action_tab(tab)
+            self._show_answer(tab, answer, frozenset(), time.perf_counter() - began)
             named = ids[0] if len(ids) == 1 else f"{len(ids)} marked papers"
-            self.show_status(f"Similar to {named}")
+            self.show_status(told.format(named))
+
+    @work(group="think")
+    async def action_opinion(self, opinion: "Opinion") -> None:
+        hit = self._current()
+        if hit is None or self._searcher is None:
+            return
+        change = partial(actions.with_opinion, opinion=opinion)
+        if await self._tried(partial(self._thought, [hit.paper], change)):
+            await self._show_library()
+            marks = self.own.get(hit.paper.id)
+            said = marks.opinion if marks and marks.opinion else "neither liked nor disliked"
+            self.show_status(f"{hit.paper.id} is {said}, and in your library")
+
+    def _thought(self, papers: "list[Paper]", change: "Callable[[Marks], Marks]") -> bool:
+        actions.think(self._opened_searcher(), papers, change)
+        return True
+
+    def action_tag(self) -> None:
+        from astrosearch.cli.browse.dialogs import LineDialog
+
+        papers = self._chosen()
+        if not papers or self._searcher is None:
+            return
+
+        def use(text: str) -> None:
+            self._thought(papers, partial(actions.with_tags, typed=text))
+
+        hint = "commas between tags, -NAME takes one away"
+        title = f"Tag {papers_counted(len(papers))}"
+        self.push_screen(LineDialog(title, hint, use, example="jets, to read"), self._show_thought)
+
+    def action_note(self) -> None:
+        from astrosearch.cli.browse.dialogs import LineDialog
+
+        hit = self._current()
+        if hit is None or self._searcher is None:
+            return
+        paper = hit.paper
+        marks = self.own.get(paper.id)
+
+        def use(text: str) -> None:
+            self._thought([paper], lambda marks: replace(marks, note=text))
+
+        title = f"Note on {paper.id}"
+        earlier = marks.note if marks else ""
+        self.push_screen(LineDialog(title, "Empty: no note", use, earlier), self._show_thought)
+
+    async def _show_thought(self, text: str | None) -> None:
+        if text is not None:
+            await self._show_library()
+            self.show_status("Kept in your library")
+
+    def action_save(self) -> None:
+        from astrosearch.cli.browse.dialogs import LineDialog
+
+        question = self._question
+
+        def use(name: str) -> None:
+            actions.save_question(name, question)
+
+        def tell(name: str | None) -> None:
+            if name is not None:
+                self._show_searches()
+                self.show_status(f"Saved as {name}: 7 lists saved searches")
+
+        hint = "A name for the question and its filters"
+        self.push_screen(LineDialog("Save the question", hint, use, example="jets"), tell)
 
     def action_export(self) -> None:
-        from astrosearch.cli.browse.dialogs import ExportDialog, papers_counted
+        from astrosearch.cli.browse.dialogs import ExportDialog
 
         papers = self._chosen()
 
@@ -534,7 +731,7 @@ class Browser(App[int]):
             self.push_screen(ExportDialog(papers, self._key), tell)
 
     def action_copy(self) -> None:
-        from astrosearch.cli.browse.dialogs import COPIES, CopyDialog, papers_counted
+        from astrosearch.cli.browse.dialogs import COPIES, CopyDialog
 
         papers = self._chosen()
 
@@ -642,8 +839,28 @@ class Browser(App[int]):
 _EMPTY = {
     "answer": "No papers yet: type a question. ? shows all keys.",
     "similar": "Papers similar to the marked ones, or to the one you are at: press s in a list.",
+    "cite": "What the marked papers, or the one you are at, should cite: press c in a list.",
+    "new": "No new papers.",
+    "library": "Your library is empty: l likes a paper, t tags it, n notes it, and keeps it here.",
     "marks": "Papers that you mark with the space bar: press e to export them, = to compare two.",
 }
+
+
+def _label(tab: str) -> str:
+    """The name of a tab, with its key."""
+    return f"{list(TABS).index(tab) + 1} {TABS[tab]}"
+
+
+_LINES = {
+    "searches": "Enter asks a saved search. S saves the question that you have asked.",
+    "history": "Enter asks the question again.",
+}
+
+
+def _said(search: "SavedSearch") -> str:
+    """What a saved search asks, in a line."""
+    options = (f"{name}={value}" for name, value in search.options.items())
+    return " · ".join(filter(None, (search.query, *options)))
 
 
 def _watch_terminal() -> None:

@@ -1,8 +1,10 @@
 """What opens over the papers: filters, copying, export, comparison, histograms, help, a
 question."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -18,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
 from astrosearch.cli.browse.keys import KEYS
-from astrosearch.cli.browse.widgets import Lines
+from astrosearch.cli.browse.widgets import Lines, papers_counted
 from astrosearch.cli.options import Day
 from astrosearch.cli.views.comparison import pair_view
 from astrosearch.cli.views.hits import readable
@@ -43,12 +45,13 @@ class Dialog(ModalScreen[Result]):
         self.dismiss(None)
 
 
-class FilterDialog(Dialog[Filters]):
-    """Asks for filters."""
+class FilterDialog(Dialog[actions.Question]):
+    """Asks for filters; gives the same question with them."""
 
-    def __init__(self, filters: Filters) -> None:
+    def __init__(self, question: actions.Question) -> None:
         super().__init__()
-        self._filters = filters
+        self._question = question
+        self._filters = question.filters
 
     def compose(self) -> ComposeResult:
         values = {
@@ -56,12 +59,14 @@ class FilterDialog(Dialog[Filters]):
             "until": self._filters.until and self._filters.until.isoformat(),
             "category": self._filters.category,
             "author": self._filters.author,
+            "within": self._question.within,
         }
         examples = {
             "since": "2015, 2015-06 or 2015-06-30",
             "until": "2020",
             "category": "astro-ph.GA",
             "author": "Hofmann, or ^Hofmann as the first",
+            "within": "library, tag:jets, liked, unread",
         }
         with Vertical(id="box") as box:
             box.border_title = "Only papers"
@@ -70,6 +75,7 @@ class FilterDialog(Dialog[Filters]):
                 ("until", "to"),
                 ("category", "in"),
                 ("author", "by"),
+                ("within", "of your"),
             ):
                 with Horizontal(classes="row"):
                     yield Label(label)
@@ -81,18 +87,21 @@ class FilterDialog(Dialog[Filters]):
 
     def on_input_submitted(self) -> None:
         try:
-            chosen = Filters(
+            filters = Filters(
                 since=self._day("since", last=False),
                 until=self._day("until", last=True),
                 category=self._text("category"),
                 author=self._text("author"),
             )
+            within = self._text("within")
+            if within:
+                actions.check_scope(within)
         except click.UsageError as error:
             self.query_one(".problem", Label).update(error.message)
         except AstrosearchError as error:
             self.query_one(".problem", Label).update(str(error))
         else:
-            self.dismiss(chosen)
+            self.dismiss(replace(self._question, filters=filters, within=within))
 
     def _text(self, name: str) -> str | None:
         return self.query_one(f"#{name}", Input).value.strip() or None
@@ -168,6 +177,36 @@ class ExportDialog(Dialog[str]):
 
     def _say(self, text: str) -> None:
         self.query_one(".problem", Label).update(text)
+
+
+class LineDialog(Dialog[str]):
+    """Asks for a line, which is used before it closes, so that what is wrong is told here."""
+
+    def __init__(
+        self, title: str, hint: str, use: Callable[[str], object], text: str = "", example: str = ""
+    ) -> None:
+        """
+        Args:
+            use: takes the line, in a thread: another process may hold the library.
+        """
+        super().__init__()
+        self._title, self._hint, self._use = title, hint, use
+        self._value, self._example = text, example
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box") as box:
+            box.border_title = self._title
+            yield Input(self._value, placeholder=self._example, id="line", select_on_focus=False)
+            yield Label("", classes="problem", markup=False)
+            yield Label(f"{self._hint} · Enter: save · Esc: do not", classes="hint", markup=False)
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        try:
+            await asyncio.to_thread(self._use, event.value.strip())
+        except AstrosearchError as error:
+            self.query_one(".problem", Label).update(str(error))
+        else:
+            self.dismiss(event.value.strip())
 
 
 class ConfirmDialog(Dialog[bool]):
@@ -347,7 +386,3 @@ def bars(counts: dict[str, int], room: int) -> list[Content]:
         )
         for label, count in counts.items()
     ]
-
-
-def papers_counted(count: int) -> str:
-    return "1 paper" if count == 1 else f"{count:,} papers"

@@ -18,11 +18,12 @@ class Key(NamedTuple):
 
 
 ASK, READ, USE, LOOK = "Ask", "Move and read", "Use papers", "Look closer"
+OWN = "Your library"
 LEAVE = "Leave"
 
 KEYS = (
     Key("slash", "/", "ask", "ask", "Type a question; answers come as you type", ASK, True),
-    Key("f", "f", "filter", "filter", "Filter by years, category, author", ASK, True),
+    Key("f", "f", "filter", "filter", "Filter by years, category, author, library, tag", ASK, True),
     Key("F", "F", "clear_filters", "no filters", "Take all filters away", ASK),
     Key("r", "r", "sort", "order", "Order by match, or newest first", ASK),
     Key("m", "m", "mode", "mode", "Search by meaning and words, meaning alone, words alone", ASK),
@@ -38,17 +39,27 @@ KEYS = (
     Key("escape", "Esc", "to_list", "back", "Back to the list", READ),
     Key("1", "1", "tab('answer')", "answer", "The answer", READ),
     Key("2", "2", "tab('similar')", "similar", "Papers similar to others", READ),
-    Key("3", "3", "tab('marks')", "marked", "The papers that are marked", READ),
-    Key("4", "4", "tab('history')", "history", "Earlier questions; Enter asks again", READ),
+    Key("3", "3", "tab('cite')", "to cite", "What papers should cite", READ),
+    Key("4", "4", "tab('new')", "new", "The newest week, what fits your library first", READ),
+    Key("5", "5", "tab('library')", "library", "Your library, the last added first", READ),
+    Key("6", "6", "tab('marks')", "marked", "The papers that are marked", READ),
+    Key("7", "7", "tab('searches')", "searches", "Saved searches; Enter asks one", READ),
+    Key("8", "8", "tab('history')", "history", "Earlier questions; Enter asks again", READ),
     Key("left_square_bracket", "[", "turn(-1)", "tab left", "The tab to the left", READ),
     Key("right_square_bracket", "]", "turn(1)", "tab right", "The tab to the right", READ),
     Key("space", "Space", "mark", "mark", "Mark the paper, or take the mark away", USE, True),
     Key("u", "u", "unmark", "unmark all", "Take all marks away", USE),
     Key("s", "s", "similar", "similar", "Papers similar to the marked ones", USE, True),
+    Key("c", "c", "cite", "to cite", "What the marked papers should cite", USE),
     Key("e", "e", "export", "export", "Export the marked papers to a file", USE, True),
     Key("y", "y", "copy", "copy", "Copy: then b BibTeX, i id, t title, u address", USE, True),
     Key("o", "o", "open", "page", "Open the paper's page in your web browser", USE, True),
     Key("O", "O", "open_pdf", "PDF", "Open the PDF in your web browser", USE),
+    Key("l", "l", "opinion('liked')", "like", "Like this paper, or take it back", OWN),
+    Key("d", "d", "opinion('disliked')", "dislike", "Dislike this paper, or take it back", OWN),
+    Key("t", "t", "tag", "tag", "Tag the marked papers", OWN),
+    Key("n", "n", "note", "note", "A note on this paper", OWN),
+    Key("S", "S", "save", "save", "Save the question with its filters", OWN),
     Key("w", "w", "why", "why", "Show what gave the paper its place", LOOK, True),
     Key("equals_sign", "=", "compare", "compare", "Compare two marked papers", LOOK),
     Key("h", "h", "histogram", "histogram", "Years and categories of these papers", LOOK),

@@ -1,7 +1,7 @@
 """The parts of the screen: a list of papers, a paper to read, filters as chips."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,6 +21,7 @@ from astrosearch.text.analysis import STOP_WORDS, analyze
 if TYPE_CHECKING:
     from textual.events import Click
 
+    from astrosearch.library.marks import Marks
     from astrosearch.search.hits import Hit
 
 _WORD = re.compile(r"[^\W_]+")
@@ -57,8 +58,14 @@ class Lines(OptionList):
 class PaperList(Lines):
     """Papers, one of which is the current one."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, *, id: str, marked: Collection[str], own: "Mapping[str, Marks]") -> None:
+        """
+        Args:
+            marked: identifiers of the papers that are marked now.
+            own: what the user thinks of the papers of the library now.
+        """
         super().__init__(id=id, markup=False)
+        self._marked, self._own, self._has_match = marked, own, True
         self.hits: list[Hit] = []
         self.words: frozenset[str] = frozenset()
         """The terms of the question that the papers answer."""
@@ -68,33 +75,57 @@ class PaperList(Lines):
         return None if self.highlighted is None else self.hits[self.highlighted]
 
     def show(
-        self, hits: Sequence["Hit"], marked: Iterable[str], words: frozenset[str] = frozenset()
+        self, hits: Sequence["Hit"], words: frozenset[str] = frozenset(), *, has_match: bool = True
     ) -> None:
-        """Show other papers, and go to the first."""
+        """Show other papers, and go to the first.
+
+        Args:
+            has_match: whether their match says anything.
+        """
+        self._has_match = has_match
         self.hits, self.words = list(hits), words
-        self.set_options(Option(_entry(hit, hit.paper.id in marked)) for hit in hits)
+        self.set_options(Option(self._entry(hit)) for hit in hits)
         self.scroll_home(animate=False)
         self.highlighted = 0 if hits else None
 
-    def show_mark(self, paper_id: str, *, is_marked: bool) -> None:
+    def keep_place(self, hits: Sequence["Hit"], *, has_match: bool = True) -> None:
+        """Show other papers, and stay at the current one, or where it was."""
+        place = self.highlighted or 0
+        if hit := self.current:
+            ids = [other.paper.id for other in hits]
+            place = ids.index(hit.paper.id) if hit.paper.id in ids else place
+        self.show(hits, self.words, has_match=has_match)
+        if hits:
+            self.highlighted = min(place, len(hits) - 1)
+
+    def redraw(self, changed: Collection[str]) -> None:
+        """Show the marks of some papers as they are now."""
         for place, hit in enumerate(self.hits):
-            if hit.paper.id == paper_id:
-                self.replace_option_prompt_at_index(place, _entry(hit, is_marked))
+            if hit.paper.id in changed:
+                self.replace_option_prompt_at_index(place, self._entry(hit))
+
+    def _entry(self, hit: "Hit") -> Content:
+        own = self._own.get(hit.paper.id)
+        is_marked = hit.paper.id in self._marked
+        return _entry(hit, is_marked, own, has_match=self._has_match)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.scroll_to_highlight)
 
 
-def _entry(hit: "Hit", is_marked: bool) -> Content:
+def _entry(hit: "Hit", is_marked: bool, own: "Marks | None", *, has_match: bool) -> Content:
     """A paper in a list: mark and title, and the facts below."""
     paper = hit.paper
-    details = [str(hit.match), str(paper.published.year), first_author(paper)]
+    details = [str(hit.match)] if has_match else []
+    details += [str(paper.published.year), first_author(paper)]
     details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
+    said = [] if own is None else [own.opinion or "own", *own.tags]
     return Content.assemble(
         ("* " if is_marked else "", "bold $text-warning"),
         (readable(paper.title), "bold"),
         "\n",
         (" · ".join(filter(None, details)), "dim"),
+        ("\n" + " · ".join(said) if said else "", "$text-warning"),
     )
 
 
@@ -112,16 +143,30 @@ class PaperView(VerticalScroll):
     def compose(self) -> Iterable[Static]:
         yield Static(id="text", markup=False)
 
-    def show(self, hit: "Hit | None", words: frozenset[str], *, explains: bool) -> None:
-        content = Content("") if hit is None else _page(hit, words, explains=explains)
-        self.show_text(content)
+    def show(
+        self,
+        hit: "Hit",
+        words: frozenset[str],
+        own: "Marks | None",
+        reasons: Sequence[str] = (),
+        *,
+        explains: bool,
+    ) -> None:
+        self.show_text(_page(hit, words, own, reasons, explains=explains))
 
     def show_text(self, content: Content) -> None:
         self.query_one("#text", Static).update(content)
         self.scroll_home(animate=False)
 
 
-def _page(hit: "Hit", words: frozenset[str], *, explains: bool) -> Content:
+def _page(
+    hit: "Hit",
+    words: frozenset[str],
+    own: "Marks | None",
+    reasons: Sequence[str],
+    *,
+    explains: bool,
+) -> Content:
     paper = hit.paper
     known = dict(paper_facts(paper))
     address = known.pop("url", "")
@@ -131,6 +176,12 @@ def _page(hit: "Hit", words: frozenset[str], *, explains: bool) -> Content:
     lines.append(Content.styled(" · ".join(known.values()), "dim"))
     if address:
         lines.append(Content.styled(address, Style(dim=True, link=address)))
+    if own is not None:
+        read = "read" if own.read else ""
+        said = " · ".join(filter(None, ("in your library", own.opinion, read, *own.tags)))
+        lines.append(Content.styled(said, "$text-warning"))
+        lines += [Content.styled(f"Note: {own.note}", "italic")] if own.note else []
+    lines += [Content.styled(reason, "$text-warning") for reason in reasons]
     if explains:
         lines += [Content(""), Content.styled("What gave it its place", "bold")]
         lines += [
@@ -250,3 +301,7 @@ def without(question: "actions.Question", names: Sequence[str]) -> "actions.Ques
     if "beyond" in names:
         return replace(question, beyond=None)
     return replace(question, filters=replace(question.filters, **dict.fromkeys(names)))
+
+
+def papers_counted(count: int) -> str:
+    return "1 paper" if count == 1 else f"{count:,} papers"

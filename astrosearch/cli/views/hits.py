@@ -7,6 +7,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.cli.views.fixed_table import FixedTable
 from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit, paper_record
@@ -56,8 +58,8 @@ def write_hits(
     Args:
         format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
             becomes tab-separated lines: rank, match, id, year, first author, title,
-            categories; whether it is cited, if that was asked for; with `explain` the signals too;
-            with `abstracts` the abstract.
+            categories; whether it is cited, if that was asked for; how often it is cited, if the
+            index has citations; with `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
         notes, is_weak: of the answer; json has them.
@@ -217,12 +219,12 @@ def hits_table(
         explain: the signals behind the order too, and the ranks by meaning and by words.
         columns: what a wide table has of each paper, of `config.FIELDS`, in order.
     """
-    table = Table(
+    table = FixedTable(
         box=box.SIMPLE_HEAD, header_style="bold", border_style="dim", padding=(0, 1, 0, 0)
     )
-    # Columns of a given width are laid out once, others twice: half of what a table takes.
     in_blocks = abstracts or width < WIDE or (explain and any(hit.contributions for hit in hits))
-    measures = [_measures(hit, explain=explain and not in_blocks) for hit in hits]
+    counts = any(hit.citations for hit in hits)
+    measures = [_measures(hit, explain=explain and not in_blocks, counts=counts) for hit in hits]
     styles = {"#": "dim", "match": "green"}
     room = width - 3
     for head in measures[0] if measures else ():
@@ -278,11 +280,17 @@ def _widths(rows: Sequence[Sequence[Text]], room: int) -> list[int]:
     return [identifier, year, author, max(min(title, room - categories), 5), categories]
 
 
-def _measures(hit: Hit, *, explain: bool) -> dict[str, str]:
-    """The numbers of a hit, by the heads of their columns."""
+def _measures(hit: Hit, *, explain: bool, counts: bool) -> dict[str, str]:
+    """The numbers of a hit, by the heads of their columns.
+
+    Args:
+        counts: whether to show how often it is cited.
+    """
     numbers = {"#": str(hit.rank), "match": str(hit.match)}
     if hit.is_cited is not None:
         numbers["cited"] = "✓" if hit.is_cited else ""
+    if counts:
+        numbers["cit."] = "" if hit.citations is None else f"{hit.citations:,}"
     return numbers | explanation(hit) if explain else numbers
 
 
@@ -295,6 +303,14 @@ def explanation(hit: Hit) -> dict[str, str]:
         "BM25": _signal(hit.bm25, 1),
         "tokens": _signal(hit.token_match),
         **author,
+        **{
+            name: "" if value is None else str(value)
+            for name, value in (
+                ("shared references", hit.shared_references),
+                ("cited together", hit.cocitations),
+            )
+            if value is not None
+        },
         "by meaning": f"{hit.dense_rank or ''}",
         "by words": f"{hit.lexical_rank or ''}",
         **{name: f"{value:+.1f}" for name, value in hit.contributions.items()},
@@ -425,6 +441,8 @@ def _plain_fields(hit: Hit, *, abstracts: bool, explain: bool) -> list[str]:
     ]
     if hit.is_cited is not None:
         fields.append("cited" if hit.is_cited else "")
+    if hit.citations is not None:
+        fields.append(str(hit.citations))
     fields += explanation(hit).values() if explain else ()
     return [*fields, readable(paper.abstract)] if abstracts else fields
 
@@ -434,7 +452,8 @@ def _as_csv(records: Sequence[dict[str, Any]]) -> str:
     if not records:
         return ""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(records[0]))
+    # A paper of the library that is not in the index lacks what only the index knows.
+    writer = csv.DictWriter(text, list(dict.fromkeys(chain.from_iterable(records))))
     writer.writeheader()
     for record in records:
         flat = {
