@@ -15,7 +15,7 @@ from astrosearch.cli.views.quotes import markdown, quotes_view
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import InputError
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup
-from astrosearch.search.quoting import choose
+from astrosearch.search.quoting import UNSURE, choose
 from astrosearch.search.searcher import Searcher, open_index
 
 QUESTION = "how far away is the Magellanic Stream?"
@@ -51,6 +51,14 @@ def test_a_question_that_no_paper_answers_ends_with_4(searcher: Searcher) -> Non
     assert result.exit_code == 4
     assert result.stdout == ""
     assert "No abstract is likely to answer this" in result.stderr
+
+
+def test_an_unsure_answer_says_so(searcher: Searcher) -> None:
+    answers = [searcher.ask(paper.title) for paper in searcher.sample(40)]
+    for answer in answers:
+        assert answer.is_unsure == (UNSURE in answer.notes)
+    assert any(answer.is_unsure for answer in answers)
+    assert not all(answer.is_unsure for answer in answers)
 
 
 def test_json_has_the_places_of_quotes(searcher: Searcher) -> None:

@@ -124,10 +124,10 @@ def quoted_answer(
     chances = knowledge.weights.chances(scores, table.signals)
     quotes = _quotes(table, scores, chances, k)
     groups = _grouped(quotes, query.words or "")
-    groups, sources = _numbered(groups, found.hits)
+    numbered_groups, sources = _numbered(groups, found.hits)
     is_unsure = found.is_weak or chance < knowledge.unsure
     notes = (*found.notes, UNSURE) if is_unsure else found.notes
-    return QuotedAnswer(question, groups, sources, chance, is_unsure, notes)
+    return QuotedAnswer(question, numbered_groups, sources, chance, is_unsure, notes=notes)
 
 
 SILENT = "No abstract is likely to answer this"
