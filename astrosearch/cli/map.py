@@ -24,7 +24,7 @@ from astrosearch.cli.options import index_argument
     help="Draw the map as a .png, .svg or .pdf.",
 )
 def map_(index_name: str | None, again: bool, out: Path | None, plot: Path | None) -> None:
-    """Draw a map of an index, on which papers on the same things lie together.
+    """Draw a map of an index: like papers lie together.
 
     The first time all papers are laid out, which takes minutes for a large index. Later, papers
     that came with an update are placed among the others, which stay where they are. The page of

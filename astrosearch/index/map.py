@@ -164,7 +164,7 @@ def read_map(folder: Path) -> PaperMap:
 def _read(path: Path, modified: int, size: int) -> PaperMap:
     """The map in a file as it was at some time; a server asks for it again and again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             header = json.loads(arrays["header"].tobytes())
             if header["format"] != 1:
                 raise ValueError(f"it has format {header['format']}, this version reads 1")
@@ -399,7 +399,9 @@ def _embedded(
         n_jobs=threads,
     )
     method = "bh" if len(points) <= EXACT else "fft"
-    start = openTSNE.initialization.rescale(points[:, :2].astype(np.float64))
+    # A little noise, because papers of the same text would stay in one place.
+    noise = np.random.default_rng(0).normal(scale=1e-6, size=(len(points), 2))
+    start = openTSNE.initialization.rescale(points[:, :2].astype(np.float64) + noise)
     layout = openTSNE.TSNEEmbedding(
         start, graph, negative_gradient_method=method, n_jobs=threads, random_state=0
     )
@@ -434,4 +436,5 @@ def _scaled(points: NDArray[np.float64]) -> Places:
     """The same map in whole numbers from 0 to SIDE, both axes on one scale."""
     low, high = points.min(axis=0), points.max(axis=0)
     scale = (1 - 2 * MARGIN) * SIDE / max(float((high - low).max()), 1e-12)
-    return np.rint((points - (low + high) / 2) * scale + SIDE / 2).astype(np.uint16)
+    places: Places = np.rint((points - (low + high) / 2) * scale + SIDE / 2).astype(np.uint16)
+    return places

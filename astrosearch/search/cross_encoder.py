@@ -105,7 +105,11 @@ class CrossEncoder:
         ]
 
     def scores(self, query: str, papers: Sequence[Paper]) -> Array:
-        """(n,) how well each paper answers a query: any real numbers, the larger the better."""
+        """(n,) how well each paper answers a query: any real numbers, the larger the better.
+
+        Raises:
+            InputError: if the tokenizer is not a BERT's.
+        """
         asked = self._ids(query)[:QUERY_TOKENS]
         texts = [self._ids(f"{paper.title}. {paper.abstract}")[:PAPER_TOKENS] for paper in papers]
         first = [self._special("[CLS]"), *asked, self._special("[SEP]")]
@@ -118,7 +122,8 @@ class CrossEncoder:
 
     def _special(self, token: str) -> int:
         number = self._tokenizer.token_to_id(token)
-        assert number is not None
+        if number is None:
+            raise InputError(f"the cross-encoder's tokenizer has no {token}")
         return number
 
     def _forward(self, pairs: Sequence[NDArray[np.int64]], query_length: int) -> Array:

@@ -428,14 +428,11 @@ class Searcher:
             raise InputError("there is no question beside the filters")
         scope = _scope(parsed, filters or Filters(), among)
 
-        def answer(index: Index, encoder: Encoder | None) -> "QuotedAnswer":
-            papers = LocalIndex(index)
-            [encoded] = encode_queries(encoder, [parsed], "hybrid")
-            found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
-            assert encoder is not None
-            return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
-
-        return self._ask(answer, with_encoder=True)
+        index, encoder = self._snapshot()
+        papers = LocalIndex(index)
+        [encoded] = encode_queries(encoder, [parsed], "hybrid")
+        found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
+        return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
 
     def paper(self, paper_id: str) -> Paper:
         """A paper of the index.

@@ -22,13 +22,12 @@ class FixedTable(Table):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         widths = [column.width for column in self.columns]
-        if None in widths or not self._fits(options.max_width):
+        box = self.box
+        if box is None or None in widths or not self._fits(options.max_width):
             yield from super().__rich_console__(console, options)
             return
         padded = [width + 1 for width in widths if width is not None]
         border = console.get_style(self.border_style or "")
-        box = self.box
-        assert box is not None
         newline = Segment.line()
         styles = [console.get_style(column.style) for column in self.columns]
         head = console.get_style(self.header_style or "")
