@@ -371,7 +371,7 @@ def main() -> None:
             f"{max(soak.seconds):.2f} s; {merges} merges; {readings[-1].asked:,} questions"
         )
         faults = soak.wrong + growth(readings)
-        for fault in faults[:20]:
+        for fault in faults:
             print(fault)
         print(f"{len(faults)} faults" if faults else "No fault.")
         if faults:
