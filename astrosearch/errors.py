@@ -28,6 +28,8 @@ Remedy = Literal[
     "import-citations",
     "less-memory",
     "list-models",
+    "map",
+    "map-again",
     "smaller-batches",
     "tune",
     "ungrounded",

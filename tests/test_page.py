@@ -15,9 +15,10 @@ from tests.conftest import Run, kaggle_line
 from tests.servers import RunningServer, serving
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = pytest.mark.skipif(
+needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no browser: apt-get install chromium"
 )
+pytestmark = needs_browser
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

@@ -1,7 +1,7 @@
 from datetime import date
 
+from astrosearch.library import ris
 from astrosearch.papers import Paper
-from astrosearch.text import ris
 
 
 def _fields(entry: str) -> list[tuple[str, str]]:

@@ -474,7 +474,7 @@ def whiten(
 @click.option(
     "--titles",
     type=click.IntRange(min=2),
-    default=1500,
+    default=2500,
     show_default=True,
     help="For query and dense: papers whose titles and halves are sought, and topics.",
 )
@@ -602,6 +602,59 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
     with out_of_space(out), whole_file(out) as stream:
         stream.write(fitted)
     write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
+@train.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help='{"id", "question", "keywords", "need"} in each line.',
+)
+@click.option(
+    "--fold",
+    type=click.IntRange(1, 4),
+    default=1,
+    show_default=True,
+    help="The fifth of the papers that neither the index's encoder nor this one is trained on.",
+)
+@click.option("--layers", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), default=3600, show_default=True)
+@click.option(
+    "--judged",
+    type=click.IntRange(min=1),
+    default=700,
+    show_default=True,
+    help="Papers of the fold whose requests are judged, and fit what is added to the order.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder.")
+def rerank(
+    name: str, requests: Path, fold: int, layers: int, steps: int, judged: int, out: Path
+) -> None:
+    """Train the cross-encoder that reads the first hits (`query --rerank`).
+
+    INDEX must have an encoder that has seen no paper of the fold, as for `train rank`. The run may
+    be killed; the same command goes on.
+
+    \b
+    astrosearch train rerank fold1 --requests requests.jsonl --out astro-rerank
+    """
+    from astrosearch import open_index
+    from astrosearch.cli.console import write
+    from training.reranking import Settings, train
+
+    settings = Settings(fold=fold, layers=layers, steps=steps, judged=judged)
+    reporter = FirstProcess()
+    with open_index(name, reporter=reporter) as searcher:
+        rows = train(searcher, requests, out, settings, reporter)
+    write(f"{'':10}{'queries':>8}  {'learnt order':22}  {'and read':22}  difference")
+    for form, count, *estimates in rows:
+        shown = "  ".join(
+            f"{each.value:6.3f} [{each.low:6.3f}, {each.high:6.3f}]" for each in estimates
+        )
+        write(f"{form:10}{count:>8,}  {shown}")
+    write(f"Wrote {out}")
 
 
 class FirstProcess(Terminal):

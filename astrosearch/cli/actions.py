@@ -143,9 +143,9 @@ def check_scope(within: str) -> None:
     Raises:
         InputError: if the library has no such papers.
     """
-    from astrosearch.library.scope import Scope
+    from astrosearch.library.scope import LibraryScope
 
-    Scope.of(within, None)
+    LibraryScope.of(within, None)
 
 
 def think(

@@ -21,6 +21,8 @@ REMEDIES: dict[str, str] = {
     "import-citations": "import them: astrosearch citations import FILE --index {index}",
     "less-memory": "give fewer sources (-k), or --quantize 4bit",
     "list-models": "the known ones: astrosearch models",
+    "map": "draw it: astrosearch map {index}",
+    "map-again": "draw it again: astrosearch map {index} --again",
     "smaller-batches": "try a smaller --batch-tokens",
     "tune": "change how it is searched: astrosearch indexes tune {index}",
     "ungrounded": "--no-grounding continues it without sources",

@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "ask", "similar", "cite", "show", "browse", "shell"),
+    "Find papers": ("query", "ask", "similar", "cite", "show", "browse", "shell", "map"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -24,7 +24,7 @@ PURPOSES = {
 
 HEAVY = set(
     "query ask similar cite citations browse shell library new run compare complete index eval "
-    "train serve mcp".split()
+    "train serve map mcp".split()
 )
 """Commands that load numpy and more."""
 

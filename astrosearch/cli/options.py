@@ -297,6 +297,30 @@ def ranker_option(command: Command) -> Command:
     )(command)
 
 
+CROSS_ENCODER = "cross-encoder"
+
+
+def rerank_option(command: Command) -> Command:
+    return click.option(
+        "--rerank",
+        metavar="[openai:MODEL]",
+        is_flag=False,
+        flag_value=CROSS_ENCODER,
+        callback=_reranker_name,
+        help="Read the first 30 hits, and order them anew: with a small model that comes with "
+        "astrosearch, or with a chat model of a service.",
+    )(command)
+
+
+def _reranker_name(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value == CROSS_ENCODER or value.startswith("openai:"):
+        return value
+    raise click.BadParameter(
+        f"{value!r} is not openai:MODEL; write --rerank alone behind the text",
+        param=parameter,
+    )
+
+
 def date_options(command: Command) -> Command:
     command = click.option(
         "--until",

@@ -11,6 +11,7 @@ import click
 
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
+    CROSS_ENCODER,
     answer_options,
     complete_paper,
     consent_option,
@@ -19,16 +20,17 @@ from astrosearch.cli.options import (
     library_options,
     mode_option,
     ranker_option,
+    rerank_option,
     sort_option,
     was_given,
 )
 
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
-    from astrosearch.library.scope import Scope
+    from astrosearch.library.scope import LibraryScope
     from astrosearch.search.hits import Answer
     from astrosearch.search.ranker import Ranker
-    from astrosearch.search.searcher import Mode, Searcher
+    from astrosearch.search.searcher import Mode, Reranker, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 )
 @mode_option
 @ranker_option
+@rerank_option
 @sort_option
 @answer_options
 @filter_options
@@ -53,6 +56,7 @@ def query(
     batch: Path | None,
     mode: "Mode",
     ranker: "Ranker",
+    rerank: str | None,
     sort: str,
     k: int,
     output: str,
@@ -83,6 +87,7 @@ def query(
     astrosearch query 'title:"tidal tails" dwarf author:hofmann year:2015-2020'
     astrosearch query "NGC 1068" --mode lexical
     astrosearch query "papers by Madhusudhan on atmospheres"
+    astrosearch query "does the Hubble tension survive without Cepheids?" --rerank
     astrosearch query 2309.06126
     astrosearch query author:hofmann -k 20
     astrosearch query "tidal tails" --in tag:dwarfs
@@ -113,7 +118,9 @@ def query(
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed)
     scope = scope_of(within, beyond)
-    with open_index(index_name, reporter=Terminal(yes=yes), ranker=ranker) as searcher:
+    reporter = Terminal(yes=yes)
+    reranker = reranker_of(rerank, reporter) if rerank else None
+    with open_index(index_name, reporter=reporter, ranker=ranker, reranker=reranker) as searcher:
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
             return
@@ -194,11 +201,26 @@ def similar(
     write_answer(answer, style, query=" ".join(normal), index=searcher.name)
 
 
-def scope_of(within: str | None, beyond: str | None) -> "Scope":
-    """The papers that `--in` and `--not-in` leave. The library is read only if one is given."""
-    from astrosearch.library.scope import Scope
+def reranker_of(name: str, reporter: Terminal) -> "Reranker":
+    """What `--rerank` names.
 
-    return Scope.of(within, beyond)
+    Raises:
+        SetupError: if a service's key is missing.
+    """
+    if name == CROSS_ENCODER:
+        from astrosearch.search.cross_encoder import shipped_cross_encoder
+
+        return shipped_cross_encoder()
+    from astrosearch.completion.rerank import ChatReranker
+
+    return ChatReranker(name, reporter)
+
+
+def scope_of(within: str | None, beyond: str | None) -> "LibraryScope":
+    """The papers that `--in` and `--not-in` leave. The library is read only if one is given."""
+    from astrosearch.library.scope import LibraryScope
+
+    return LibraryScope.of(within, beyond)
 
 
 def in_order(answer: "Answer", sort: str) -> "Answer":

@@ -31,8 +31,8 @@ SECONDS = 2.0
 
 FIRST_SHARD, LARGEST_SHARD = 8, 4_096
 """Texts of the first shard, from which they grow until one takes long enough, and at most. Texts of
-a shard are encoded together, sorted by length: on a GPU, whose batches are large, a shard of 64
-has 1.7 times as many tokens with its padding, one of 2,048 1.04 times."""
+a shard are encoded together, sorted by length: the more there are, the less padding the large
+batches of a GPU have."""
 
 SERVICE_SHARD = 4_096
 """Texts of a shard of a service, which answers several requests at once; its answers are kept

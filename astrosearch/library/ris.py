@@ -1,10 +1,23 @@
 """RIS, the format of reference managers and publishers: lines of a tag of two letters and a value
-(https://en.wikipedia.org/wiki/RIS_(file_format))."""
+(https://en.wikipedia.org/wiki/RIS_(file_format)).
+
+    TY  - JOUR
+    AU  - Nowak, Łucja
+    TI  - Dust at z ∼ 7
+
+Records are read from files of others; papers are written with the tags of Zotero's and EndNote's
+import filters, in Unicode, not TeX.
+"""
 
 import re
+from collections.abc import Iterator, Sequence
 
 from astrosearch.library.bibtex_text import Problem
 from astrosearch.library.records import Record, author_and_year, entry, people, person
+from astrosearch.papers import Paper
+from astrosearch.text.authors import is_et_al, is_group, split_name
+from astrosearch.text.journals import published_in
+from astrosearch.text.tex import one_line, to_unicode
 
 _LINE = re.compile(r"([A-Z][A-Z0-9])  ?- ?(.*)")
 
@@ -111,3 +124,48 @@ def _person(name: str) -> str:
     """`Last, First, Suffix`, as RIS has it, or a name in one piece."""
     family, *rest = (part.strip() for part in name.split(","))
     return person(family, *rest[:2])
+
+
+def entries(papers: Sequence[Paper]) -> list[str]:
+    """The entry of each paper, lines with CRLF between them, as the format wants it."""
+    return ["\r\n".join(f"{tag}  - {value}" for tag, value in _tags(paper)) for paper in papers]
+
+
+def _tags(paper: Paper) -> Iterator[tuple[str, str]]:
+    reference = published_in(paper)
+    if reference and not reference.year:
+        reference = None
+    yield "TY", "JOUR" if reference else "UNPB"
+    yield from (("AU", name) for name in map(_name, paper.authors) if name)
+    yield "TI", _readable(paper.title)
+    yield "PY", f"{reference.year}" if reference else f"{paper.published.year}"
+    if reference:
+        fields = {
+            "JO": reference.journal,
+            "VL": reference.volume,
+            "SP": reference.page,
+            "EP": reference.last_page,
+        }
+        yield from ((tag, _readable(value)) for tag, value in fields.items() if value)
+    yield "DA", paper.published.strftime("%Y/%m/%d")
+    if paper.doi:
+        yield "DO", one_line(paper.doi)
+    yield "AB", _readable(paper.abstract)
+    yield from (("KW", one_line(category)) for category in paper.categories)
+    yield "AN", f"arXiv:{paper.id}"
+    yield "UR", paper.url
+    yield "ER", ""
+
+
+def _name(name: str) -> str:
+    """`Family, Given, Jr.`; all of a collaboration's name."""
+    if is_et_al(name):
+        return ""
+    if is_group(name):
+        return _readable(name)
+    parts = split_name(name)
+    return _readable(", ".join(filter(None, (parts.surname, parts.given, parts.suffix))))
+
+
+def _readable(text: str) -> str:
+    return one_line(to_unicode(text))

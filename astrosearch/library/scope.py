@@ -6,27 +6,26 @@ from typing import TYPE_CHECKING
 
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError
-from astrosearch.library.own_papers import with_own
-from astrosearch.library.store import Library, LibraryPaper
 from astrosearch.search.conditions import ALL, Among
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.query_parser import ParsedQuery
 
 if TYPE_CHECKING:
     from astrosearch.errors import NothingFound
+    from astrosearch.library.store import LibraryPaper
     from astrosearch.search.searcher import Mode, Searcher
 
 
 @dataclass(frozen=True)
-class Scope:
+class LibraryScope:
     """The papers that may be found."""
 
     among: Among = ALL
-    papers: tuple[LibraryPaper, ...] = ()
+    papers: tuple["LibraryPaper", ...] = ()
     """Of the library; those that the index does not have are found by their own text."""
 
     @classmethod
-    def of(cls, within: str | None, beyond: str | None) -> "Scope":
+    def of(cls, within: str | None, beyond: str | None) -> "LibraryScope":
         """
         Args:
             within: what `--in` says, as `Library.select` takes it; None for all papers.
@@ -37,6 +36,8 @@ class Scope:
         """
         if within is None and beyond is None:
             return cls()
+        from astrosearch.library.store import Library  # not for a search of all papers
+
         library = Library.read()
         if not library.papers:
             raise InputError("the library is empty; fill it: astrosearch library add FILE")
@@ -63,6 +64,8 @@ class Scope:
         own = self._own(searcher)
         if not own or query.identifier:
             return answer
+        from astrosearch.library.own_papers import with_own
+
         hits = with_own(searcher, answer.hits, [one.paper for one in own], query, k, filters, mode)
         return replace(answer, hits=hits)
 
@@ -79,6 +82,8 @@ class Scope:
         own = [one for one in self._own(searcher) if one.id not in ids]
         if not own:
             return hits
+        from astrosearch.library.own_papers import with_own
+
         text = "\n".join(paper.text for paper in searcher.papers(ids).values())
         papers = [one.paper for one in own]
         # Own papers are placed by their vectors, or in a search by words alone, by their words.
@@ -90,12 +95,9 @@ class Scope:
     ) -> "NothingFound":
         return searcher.why_empty(query, filters, self.among)
 
-    def _own(self, searcher: "Searcher") -> list[LibraryPaper]:
+    def _own(self, searcher: "Searcher") -> "list[LibraryPaper]":
         """The library's papers that the index does not have, and that have a text."""
         if not self.papers:
             return []
         known = searcher.papers_known({paper.arxiv for paper in self.papers if paper.arxiv})
         return [paper for paper in self.papers if paper.arxiv not in known and paper.has_text]
-
-
-EVERYWHERE = Scope()

@@ -21,7 +21,7 @@ from astrosearch import atomic, paths
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.library.digest import FIRST_DAYS, LATE_DAYS, Seen
-from astrosearch.library.scope import Scope
+from astrosearch.library.scope import LibraryScope
 from astrosearch.library.store import PATIENCE
 from astrosearch.search.hits import Answer
 from astrosearch.search.query_parser import parse
@@ -102,7 +102,7 @@ class SavedSearch:
             count: how many; by default as the search says, else 10.
         """
         parsed, filters = parse(self.query), self.filters
-        scope = Scope.of(self.options.get("in"), self.options.get("not-in"))
+        scope = LibraryScope.of(self.options.get("in"), self.options.get("not-in"))
         mode = self.options.get("mode", "hybrid")
         k = count or self.options.get("count", 10)
         if not new:

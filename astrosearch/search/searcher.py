@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,17 @@ Mode = Literal["hybrid", "dense", "lexical"]
 
 T = TypeVar("T")
 
+
+class Reranker(Protocol):
+    """What puts the first hits of a text in another order, having read their papers."""
+
+    depth: int
+    """How many hits it wants to see."""
+
+    def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
+        """The same hits, best first."""
+
+
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
@@ -61,12 +72,14 @@ class Searcher:
         encoder: Encoder | None = None,
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
+        reranker: Reranker | None = None,
     ) -> None:
         """
         Args:
             encoder: the index's encoder, if it is loaded already.
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
+            reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -79,6 +92,7 @@ class Searcher:
         self._index = index
         self._encoder = encoder
         self._ranker: Ranker = ranker
+        self._reranker = reranker
 
     @property
     def name(self) -> str:
@@ -189,7 +203,10 @@ class Searcher:
         """The answer to a query with words to rank by."""
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
-        hits = _hits(papers, encoded, k, scope, self._ranker)
+        wanted = max(k, self._reranker.depth) if self._reranker else k
+        hits = _hits(papers, encoded, wanted, scope, self._ranker)
+        if self._reranker:
+            hits = self._reranker.rerank(query.text, hits)[:k]
         needs_words = encoded.words is not None
         weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
         notes = (*query.notes, weakness) if weakness else query.notes
@@ -595,7 +612,11 @@ class Searcher:
 
 
 def open_index(
-    name: str | None = None, *, reporter: Reporter = SILENT, ranker: Ranker = "learnt"
+    name: str | None = None,
+    *,
+    reporter: Reporter = SILENT,
+    ranker: Ranker = "learnt",
+    reranker: Reranker | None = None,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -603,12 +624,14 @@ def open_index(
         name: by default the index that was built last.
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
+        reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
-    return Searcher(Index(paths.existing_index(name)), reporter=reporter, ranker=ranker)
+    index = Index(paths.existing_index(name))
+    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker)
 
 
 def encode_queries(

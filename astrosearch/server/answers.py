@@ -13,8 +13,10 @@ import orjson
 from astrosearch import paths
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.index.manifest import Manifest
+from astrosearch.index.map import read_map
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.batch import answer_records
+from astrosearch.search.conditions import ALL, Among
 from astrosearch.search.hits import Answer, Hit, paper_record
 from astrosearch.search.query_parser import parse
 from astrosearch.search.searcher import DEPTH, Searcher, open_index
@@ -87,9 +89,10 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
     parsed = parse(text)
     searcher = searchers(asked.index)
     try:
-        [answer] = searcher.answers([parsed], _depth(asked), filters, asked.mode)
+        among = _among(searcher, asked)
+        [answer] = searcher.answers([parsed], _depth(asked), filters, asked.mode, among=among)
         if not answer.hits:
-            raise searcher.why_empty(parsed, filters)
+            raise searcher.why_empty(parsed, filters, among)
     except NothingFound as error:
         answer = Answer([], (*parsed.notes, str(error)))
     return _page(searcher, asked, answer, text, parsed.text)
@@ -98,8 +101,9 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
 def similar(searchers: Searchers, asked: requests.SimilarRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
-    hits = searcher.similar(asked.id, _depth(asked), filters)
-    notes = () if hits else (str(searcher.why_empty(filters=filters)),)
+    among = _among(searcher, asked)
+    hits = searcher.similar(asked.id, _depth(asked), filters, asked.mode, among)
+    notes = () if hits else (str(searcher.why_empty(filters=filters, among=among)),)
     return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
 
 
@@ -144,6 +148,15 @@ def facets(searchers: Searchers, asked: requests.FacetsRequest) -> Reply:
     return Reply(orjson.dumps(record))
 
 
+def paper_map(searchers: Searchers, asked: requests.MapRequest) -> Reply:
+    index = searchers(asked.index).index
+    drawn = read_map(index.folder)
+    known = index.corpus.ids() if drawn.snapshot != index.manifest.snapshot else drawn.ids
+    missing = len(set(known).difference(drawn.ids)) if known is not drawn.ids else 0
+    body = drawn.as_bytes(index=index.folder.name, snapshot=drawn.snapshot, missing=missing)
+    return Reply(body, "application/octet-stream")
+
+
 def batch(searchers: Searchers, asked: requests.BatchRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
@@ -174,6 +187,7 @@ ANSWERS: dict[type, Callable[[Searchers, Any], Reply]] = {
     requests.PaperRequest: paper,
     requests.CompareRequest: compare,
     requests.FacetsRequest: facets,
+    requests.MapRequest: paper_map,
     requests.BatchRequest: batch,
     requests.EmbeddingRequest: embed,
 }
@@ -203,8 +217,23 @@ def index_records(offer: Offer) -> list[dict[str, Any]]:
     return records
 
 
-def _has_filters(asked: requests.Filtered) -> bool:
-    return any((asked.since, asked.until, asked.category, asked.author))
+def _has_filters(asked: requests.Paged) -> bool:
+    return any((asked.since, asked.until, asked.category, asked.author, asked.area))
+
+
+def _among(searcher: Searcher, asked: requests.Paged) -> Among:
+    """The papers of the part of the map that is asked for.
+
+    Raises:
+        NothingFound: if the index has no map.
+    """
+    if asked.area is None:
+        return ALL
+    corners = np.array(asked.area.split(","), dtype=np.int64)
+    if len(corners) % 2:
+        raise InputError("area has an x without a y")
+    drawn = read_map(searcher.index.folder)
+    return Among(frozenset(drawn.within(corners.reshape(-1, 2))), name="in this part of the map")
 
 
 def _depth(asked: requests.Paged) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from astrosearch.library import ris
 from astrosearch.papers import Paper
 from astrosearch.server.requests import Format
-from astrosearch.text import bibtex, ris
+from astrosearch.text import bibtex
 from astrosearch.text.authors import display_name
 from astrosearch.text.bibtex import KeyStyle
 from astrosearch.text.tex import one_line, to_unicode

@@ -15,7 +15,7 @@ from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
 from astrosearch.server.settings import Settings
 
-OPEN = frozenset(("/", "/page.css", "/page.js", "/healthz"))
+OPEN = frozenset(("/", "/page.css", "/page.js", "/map.js", "/healthz"))
 """What needs no token: nothing of an index is in it."""
 
 POLICY = (

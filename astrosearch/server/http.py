@@ -47,6 +47,7 @@ _PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/map.js": ("map.js", "text/javascript; charset=utf-8"),
 }
 
 
@@ -64,6 +65,7 @@ class Api:
             "/api/papers/{id:path}": requests.PaperRequest,
             "/api/compare": requests.CompareRequest,
             "/api/facets": requests.FacetsRequest,
+            "/api/map": requests.MapRequest,
         }
         return [
             *(Route(path, _page(*file)) for path, file in _PAGE.items()),

@@ -52,7 +52,7 @@ class ShortPaper(TypedDict):
     title: str
     year: int
     authors: str
-    match: int
+    match: Annotated[int, Field(description="The chance that it is relevant, in percent.")]
     sentence: str
 
 
@@ -112,6 +112,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
     async def similar(
         ids: Ids,
         k: Count = 10,
+        mode: Mode = "hybrid",
         since: Day = None,
         until: Day = None,
         author: Author = None,
@@ -120,7 +121,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
     ) -> Papers:
         """Find the papers nearest to one paper, or to several together."""
         filters = {"since": since, "until": until, "author": author, "category": category}
-        asked = _checked(requests.SimilarRequest, id=ids, k=k, index=index, **filters)
+        asked = _checked(requests.SimilarRequest, id=ids, k=k, mode=mode, index=index, **filters)
         return _papers(await _record(ask, asked), "")
 
     @server.tool()

@@ -29,8 +29,21 @@ _PAPER = {
 }
 _HIT = {
     "rank": _COUNT,
-    "match": {"type": "integer", "description": "0 to 100, to compare within one answer."},
-    "score": _NUMBER,
+    "match": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 100,
+        "description": "The chance that the paper is relevant, in percent. Of an index whose "
+        "encoder compares no tokens: how good the hit is, from 0 to the best that the query could "
+        "have, 100.",
+    },
+    "score": {**_NUMBER, "description": "What the hits are ordered by."},
+    "contributions": {
+        "type": "object",
+        "additionalProperties": _NUMBER,
+        "description": "What each group of signals adds to the score that the chance is computed "
+        "from, against an average candidate; empty where nothing learnt decides.",
+    },
     **_PAPER,
 }
 
@@ -119,6 +132,7 @@ def document(has_token: bool) -> dict[str, Any]:
         "/api/papers/{id}": _get(requests.PaperRequest, "Paper", papers=True),
         "/api/compare": _get(requests.CompareRequest, "Comparison"),
         "/api/facets": _get(requests.FacetsRequest, "Facets"),
+        "/api/map": _map(),
         "/api/batch": _post(requests.BatchRequest, "Batch"),
         "/api/indexes": _get(None, "Indexes", summary="The indexes that are served."),
         "/v1/models": _get(None, "Models", summary="The encoders, as OpenAI lists models."),
@@ -194,6 +208,19 @@ def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[s
         },
     }
     return {"post": operation}
+
+
+def _map() -> dict[str, Any]:
+    """The map is bytes, to be drawn at once."""
+    operation = _get(requests.MapRequest, "Paper")
+    operation["get"]["responses"]["200"] = {
+        "description": "The length of a header (uint32), the header (JSON: papers, categories, "
+        "regions, snapshot, missing); of each paper, all little-endian, x and y (uint16), then the "
+        "years (uint16), then the places of the primary categories (uint8, 255 for none), then the "
+        "ids, a line each.",
+        "content": {"application/octet-stream": {}},
+    }
+    return operation
 
 
 def _plain(summary: str, media_type: str) -> dict[str, Any]:

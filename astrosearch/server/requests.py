@@ -15,6 +15,7 @@ from astrosearch.papers import LONGEST_CATEGORY, LONGEST_ID
 from astrosearch.search.searcher import Mode
 from astrosearch.server.settings import (
     MOST_CHARACTERS,
+    MOST_CORNERS,
     MOST_HITS,
     MOST_PER_PAGE,
     MOST_QUERIES,
@@ -24,6 +25,7 @@ from astrosearch.text.bibtex import KeyStyle
 
 Format = Literal["json", "bibtex", "ris", "ids", "atom"]
 DAY = r"^[12]\d{3}(-(0?[1-9]|1[0-2])(-(0?[1-9]|[12]\d|3[01]))?)?$"
+AREA = rf"^\d{{1,5}}(,\d{{1,5}}){{5,{2 * MOST_CORNERS - 1}}}$"
 CATEGORY = r"^[A-Za-z-]+(\.[A-Za-z-]*)?$"
 
 Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
@@ -102,11 +104,22 @@ class Paged(Filtered):
         None, description="How the answer is written; by default as `Accept` says, else JSON."
     )
     key: KeyStyle = Field("bibcode", description="How BibTeX entries are called.")
+    area: str | None = Field(
+        None,
+        pattern=AREA,
+        description="Only papers within this part of the map: the corners of a polygon, x and y in "
+        "turn, in the map's own units.",
+        examples=["20000,20000,40000,20000,30000,40000"],
+    )
     marked: bool = Field(
         False,
         description="Whether each hit has `marked`: its title in Unicode, cut into pieces; those "
         "at odd places are words of the query.",
     )
+
+
+class MapRequest(Asked):
+    """The map of an index: a place for each paper, and names of regions."""
 
 
 class QueryRequest(Paged):
@@ -125,6 +138,7 @@ class SimilarRequest(Paged):
     """The papers nearest to one paper, or to several together."""
 
     id: list[PaperId] = Field(min_length=1, max_length=20, description="May be repeated.")
+    mode: Mode = Field("hybrid", description="By meaning and words, by meaning, or by words.")
 
 
 class PaperRequest(Asked):

@@ -12,6 +12,8 @@ MOST_CHARACTERS = 2_000
 MOST_PER_PAGE = 100
 MOST_HITS = 1_000
 """How far a client may page."""
+MOST_CORNERS = 100
+"""Of a part of the map."""
 MOST_QUERIES = 100
 """Of a batch."""
 MOST_TEXTS = 2_048

@@ -214,7 +214,7 @@ def _minimum(
     matrices: Sequence[NDArray[np.float64]], samples: Sequence[Sample], units: int, seed: int
 ) -> _Function:
     """The function of the least loss. Queries none of whose relevant papers is a candidate
-    teach nothing; one with several counts by the logarithm of their number."""
+    teach nothing; all others count the same."""
     used = [number for number, sample in enumerate(samples) if sample.relevant.any()]
     inputs = torch.tensor(np.concatenate([matrices[number] for number in used]))
     sizes = [len(samples[number].relevant) for number in used]
@@ -224,10 +224,6 @@ def _minimum(
             [samples[number].relevant / samples[number].relevant.sum() for number in used]
         )
     )
-    importance = torch.tensor(
-        [np.log2(1 + samples[number].relevant.sum()) for number in used], dtype=torch.float64
-    )
-    importance /= importance.sum()
     function = _Function(inputs.shape[1], units, seed)
     optimizer = torch.optim.LBFGS(
         function.parameters, max_iter=ITERATIONS, line_search_fn="strong_wolfe"
@@ -241,7 +237,7 @@ def _minimum(
         sums = torch.zeros(len(used), dtype=torch.float64)
         sums = sums.index_add(0, query, torch.exp(scores - most[query]))
         log_shares = scores - most[query] - torch.log(sums)[query]
-        value = -(importance[query] * relevant * log_shares).sum()
+        value = -(relevant * log_shares).sum() / len(used)
         value = value + RIDGE * sum((each**2).sum() for each in function.parameters)
         value.backward()  # type: ignore[no-untyped-call]
         return value

@@ -1,12 +1,14 @@
 // The page: what is asked stands in the address, and what is shown follows from it.
 
+import { PaperMap } from "./map.js";
+
 const PAUSE = 120; // milliseconds without a key before a question is asked
 const PER_PAGE = 20;
 const RETRY = 2000; // milliseconds until a silent server is asked again
-const ASKED = ["q", "similar", "since", "until", "category", "author", "mode", "sort", "index"];
-const FILTERS = ["since", "until", "category", "author", "mode", "sort"];
+const ASKED = ["q", "similar", "since", "until", "category", "author", "mode", "sort", "index", "area", "map"];
+const FILTERS = ["since", "until", "category", "author", "mode", "sort", "area"];
 const SIGNALS = {
-  match: "match, 0 to 100",
+  match: "match: chance in percent",
   score: "score",
   cosine: "similar in meaning (cosine)",
   dense_rank: "rank by meaning",
@@ -116,6 +118,8 @@ function change(changes, { typed = false } = {}) {
 function showControls() {
   for (const name of ["since", "until", "author", "mode", "sort"]) $(name).value = state[name];
   $("index").value = state.index || $("index").dataset.default || "";
+  $("leave-area").hidden = !state.area;
+  showMap();
   $("clear").hidden = !FILTERS.some((name) => state[name]);
 }
 
@@ -148,13 +152,13 @@ async function search() {
 }
 
 function answerFrom(offset, signal) {
-  const { q, similar, ...rest } = Object.fromEntries(ASKED.map((name) => [name, state[name]]));
+  const { q, similar, map: _, ...rest } = Object.fromEntries(ASKED.map((name) => [name, state[name]]));
   const page = { ...rest, offset: offset || "", k: PER_PAGE, marked: true };
   if (similar) {
     delete page.mode;
     return askJson("api/similar", { ...page, id: similar }, signal);
   }
-  const isOpen = !q.trim() && !["since", "until", "category", "author"].some((name) => rest[name]);
+  const isOpen = !q.trim() && !["since", "until", "category", "author", "area"].some((name) => rest[name]);
   return askJson("api/query", { ...page, q, ...(isOpen ? { since: "1900" } : {}) }, signal);
 }
 
@@ -188,6 +192,7 @@ function take(answer) {
   $("more").hidden = nextOffset === null;
   $("hits").classList.remove("stale");
   drawYears();
+  lightUp();
 }
 
 let retrying = 0;
@@ -242,7 +247,7 @@ function item(hit, place) {
     make(
       "p",
       { class: "facts" },
-      make("span", { class: "match", title: "match, 0 to 100" }, `${hit.match}`),
+      make("span", { class: "match", title: "match: the chance, in percent, that this is what you look for" }, `${hit.match}`),
       ` · ${[names(hit.authors), hit.year, hit.categories.join(" "), hit.id].filter(Boolean).join(" · ")}`,
     ),
     make("div", { class: "abstract-place" }),
@@ -307,6 +312,7 @@ function why(id) {
   if (isOpen) return place.replaceChildren();
   const rows = Object.entries(papers[id])
     .filter(([name, value]) => typeof value === "number" && !["rank", "year", "version"].includes(name))
+    .concat(Object.entries(papers[id].contributions).map(([name, value]) => [`adds: ${name}`, `${value > 0 ? "+" : ""}${value}`]))
     .map(([name, value]) =>
       make("tr", {}, make("th", { scope: "row" }, SIGNALS[name] ?? name.replaceAll("_", " ")), make("td", {}, `${value}`)),
     );
@@ -518,6 +524,91 @@ function brush() {
   chart.addEventListener("dblclick", () => change({ since: "", until: "" }));
 }
 
+// The map
+
+let map = null; // of the index `mapped`
+let mapped = null;
+
+async function showMap() {
+  const isShown = state.map === "1";
+  $("map-view").hidden = !isShown;
+  $("map-button").setAttribute("aria-expanded", `${isShown}`);
+  if (!isShown) return;
+  if (mapped !== state.index) {
+    const wanted = state.index;
+    mapped = wanted;
+    map = null;
+    $("map").replaceChildren();
+    $("map-said").textContent = "The map is read.";
+    try {
+      const bytes = await (await ask("api/map", { index: wanted })).arrayBuffer();
+      if (mapped !== wanted) return;
+      map = new PaperMap($("map"), bytes, {
+        hover: point,
+        open: (paper) => openFromMap(paper.id),
+        lasso: (corners) => { setLasso(false); change({ area: corners.join() }); },
+      });
+      map.show({ by: $("map-by").value });
+      lightUp();
+    } catch (error) {
+      mapped = null;
+      $("map-said").textContent = error instanceof Refusal ? `${error.message}. On the server: astrosearch map` : "The map cannot be read: the server does not answer.";
+      return;
+    }
+  }
+  map?.outline(state.area ? state.area.split(",").map(Number) : []);
+  restOfMap();
+}
+
+function restOfMap() {
+  if (!map) return;
+  const missing = map.missing ? ` · ${map.missing.toLocaleString("en")} newer ones are not on it yet` : "";
+  $("map-said").textContent = `${map.papers.toLocaleString("en")} papers${missing}${map.note}`;
+}
+
+const lightUp = () => map?.show({ hits: hits.map((hit) => hit.id) });
+
+let pointed = ""; // the paper under the pointer
+
+async function point(paper) {
+  const id = paper?.id ?? "";
+  if (id === pointed) return;
+  pointed = id;
+  if (!paper) return restOfMap();
+  $("map-said").textContent = `${id} · ${paper.year}`;
+  await new Promise((done) => setTimeout(done, PAUSE));
+  if (pointed !== id) return;
+  try {
+    const known = papers[id]?.marked ?? (await askJson(`api/papers/${id}`, { marked: true, index: state.index })).marked;
+    if (pointed === id) $("map-said").textContent = `${known.title.join("")} · ${paper.year}`;
+  } catch {
+    // Its identifier is shown.
+  }
+}
+
+function openFromMap(id) {
+  if (!element(id)) {
+    $("q").value = id;
+    change({ q: id, similar: "" });
+    state.open = [id];
+    return remember();
+  }
+  if (!state.open.includes(id)) toggle(id);
+  element(id).scrollIntoView({ block: "center" });
+}
+
+function setLasso(isOn) {
+  if (map) map.lassoing = isOn;
+  $("lasso").setAttribute("aria-pressed", `${isOn}`);
+  $("map").classList.toggle("lassoing", isOn);
+}
+
+function toggleMap() {
+  state.map = state.map === "1" ? "" : "1";
+  remember();
+  showControls();
+}
+
 // Keys
 
 function setCurrent(place) {
@@ -541,6 +632,7 @@ const KEYS = {
   k: () => step(-1),
   "?": () => $("help").showModal(),
   m: more,
+  g: toggleMap,
 };
 const KEYS_OF_A_PAPER = {
   Enter: toggle,
@@ -619,6 +711,13 @@ function listen() {
     $("q").focus();
   });
   $("more").addEventListener("click", more);
+  $("map-button").addEventListener("click", toggleMap);
+  $("map-by").addEventListener("change", () => map?.show({ by: $("map-by").value }));
+  $("lasso").addEventListener("click", () => setLasso(!map?.lassoing));
+  $("map-in").addEventListener("click", () => map?.zoomAt(1.5));
+  $("map-out").addEventListener("click", () => map?.zoomAt(1 / 1.5));
+  $("map-all").addEventListener("click", () => map?.reset());
+  $("leave-area").addEventListener("click", () => change({ area: "" }));
   $("help-button").addEventListener("click", () => $("help").showModal());
   $("token-form").addEventListener("submit", (event) => {
     event.preventDefault();

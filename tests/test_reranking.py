@@ -1,0 +1,196 @@
+"""A cross-encoder that reads the first hits: its arithmetic, its training, `query --rerank`."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from transformers import BertConfig, BertModel
+
+from astrosearch import open_index
+from astrosearch.errors import InputError
+from astrosearch.index.reader import Index
+from astrosearch.papers import Paper
+from astrosearch.search.cross_encoder import CrossEncoder, shipped_cross_encoder
+from astrosearch.search.hits import Hit
+from tests.conftest import Run
+from training import reranking
+from training.contrastive.requests import FORMS
+
+
+@pytest.fixture
+def base(words_index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A BERT of two layers and random weights that knows the words of the index; the base that is
+    trained on."""
+    folder = tmp_path / "bert"
+    words = sorted({word for paper in words_index.corpus for word in paper.text.lower().split()})
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words]
+    tokenizer = Tokenizer(WordLevel({name: n for n, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    torch.manual_seed(0)
+    model = BertModel(
+        BertConfig(
+            vocab_size=len(names),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=256,
+        )
+    )
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    monkeypatch.setattr(reranking, "BASE", str(folder))
+    return folder
+
+
+def requests_file(index: Index, path: Path) -> Path:
+    """Requests for each paper of an index: pieces of its abstract."""
+    lines = []
+    for paper in index.corpus:
+        words = paper.abstract.split()
+        forms = (" ".join(words[start : start + 5]) for start in (0, 4, 8))
+        lines.append(dict(zip(("id", *FORMS), (paper.id, *forms), strict=True)))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def trained_folder(base: Path, words_index: Index, run: Run, tmp_path: Path) -> Path:
+    """A cross-encoder of four steps."""
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    out = tmp_path / "reader"
+    line = ("train", "rerank", "words", "--requests", requests, "--layers", 1, "--steps", 4)
+    table = run(*line, "--judged", 5, "--out", out).stdout.splitlines()
+    assert table[0].split()[:3] == ["queries", "learnt", "order"]
+    assert {each.split()[0] for each in table[1:4]} == {"question", "keywords", "need"}
+    return out
+
+
+def test_what_was_trained_gives_the_same_scores_without_torch(
+    trained_folder: Path, base: Path, words_index: Index
+) -> None:
+    papers = list(words_index.corpus)[:6]
+    reader = CrossEncoder(trained_folder)
+    assert reader.settings.layers == 1
+    model = reranking.Model(base, 1)
+    weights = {
+        name if name.startswith(("hidden", "output")) else f"body.{name}": torch.tensor(array)
+        for name, array in reader._weights.items()
+    }
+    unknown = model.load_state_dict(weights, strict=False)
+    assert not unknown.unexpected_keys
+    with torch.no_grad():
+        expected = model([("gas of a dwarf", paper) for paper in papers]).numpy()
+    scores = reader.scores("gas of a dwarf", papers)
+    assert np.abs(scores - expected).max() < 2e-3
+    assert np.ptp(expected) > 1e-3
+
+
+def test_a_run_that_was_stopped_goes_on_and_other_settings_are_refused(
+    base: Path, words_index: Index, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    line = ("train", "rerank", "words", "--requests", requests, "--layers", 1, "--judged", 5)
+    monkeypatch.setattr(reranking, "SAVE_EVERY", 2)
+    run(*line, "--steps", 4, "--out", tmp_path / "whole")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reranking, "_mixture", stop)
+        run(*line, "--steps", 4, "--out", tmp_path / "cut", code=130)
+    refused = run(*line, "--steps", 5, "--out", tmp_path / "cut", code=2)
+    assert "unfinished run of other settings" in refused.stderr
+    run(*line, "--steps", 4, "--out", tmp_path / "cut")
+    whole, cut = ((tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
+
+
+def hit(rank: int, title: str, score: float, author_match: float | None = None) -> Hit:
+    paper = Paper(
+        f"2001.{rank:05}",
+        title,
+        "An abstract.",
+        ("Ada Roe",),
+        ("astro-ph.GA",),
+        date(2020, 1, rank),
+    )
+    return Hit(
+        rank,
+        score,
+        paper,
+        round(100 * score),
+        author_match=author_match,
+        contributions={"words": 1.0},
+    )
+
+
+def test_both_the_learnt_order_and_the_reading_count() -> None:
+    reader = shipped_cross_encoder()
+    question = "does the crust of a neutron star crack?"
+    hits = [
+        hit(1, "Galaxy clusters in X-rays", 0.31),
+        hit(2, "Cracks in the crust of neutron stars", 0.3),
+        hit(3, "The crust of a neutron star", 0.0001),
+    ]
+    reranked = reader.rerank(question, hits)
+    assert reranked[0].paper.title == "Cracks in the crust of neutron stars"
+    assert [each.rank for each in reranked] == [1, 2, 3]
+    assert [each.match for each in reranked] == sorted(
+        (each.match for each in reranked), reverse=True
+    )
+    assert reranked[0].contributions["context"] > 0
+    alone = reader.scores(question, [each.paper for each in hits])
+    assert alone[1] > alone[0]
+
+
+def test_papers_of_a_named_author_stay_first() -> None:
+    reader = shipped_cross_encoder()
+    hits = [
+        hit(1, "Galaxy clusters in X-rays", 0.61, author_match=1.0),
+        hit(2, "Cracks in the crust of neutron stars", 0.2, author_match=0.0),
+    ]
+    reranked = reader.rerank("the crust of a neutron star", hits)
+    assert [each.rank for each in reranked] == [1, 2]
+    assert reranked[0].paper == hits[0].paper
+    assert reranked[0].score >= 0.6
+
+
+def test_an_order_that_was_not_learnt_is_refused() -> None:
+    bare = replace(hit(1, "Dust", 0.5), contributions={})
+    with pytest.raises(InputError, match="adds to the learnt order"):
+        shipped_cross_encoder().rerank("dust", [bare])
+    assert shipped_cross_encoder().rerank("dust", []) == []
+
+
+def test_a_query_is_reranked_and_says_so(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    text = "planets that might have liquid water"
+    hits = json.loads(run("query", text, "--rerank", "--format", "json").stdout)["hits"]
+    assert len(hits) == 10
+    assert all("context" in each["contributions"] for each in hits)
+    assert [each["match"] for each in hits] == sorted((e["match"] for e in hits), reverse=True)
+    plain, read = (run("query", text, "--explain", *more).stdout for more in ((), ("--rerank",)))
+    assert read.splitlines()[0].count("\t") == plain.splitlines()[0].count("\t") + 1
+    with open_index("sampler", reranker=shipped_cross_encoder()) as searcher:
+        assert [each.paper.id for each in searcher.query(text)] == [each["id"] for each in hits]
+
+
+def test_what_cannot_be_reranked_is_told(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    result = run("query", "tidal tails", "--mode", "lexical", "--rerank", code=2)
+    assert "adds to the learnt order" in result.stderr
+    result = run("query", "--rerank", "tidal tails", code=2)
+    assert "write --rerank alone behind the text" in result.stderr
