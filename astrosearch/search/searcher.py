@@ -432,7 +432,6 @@ class Searcher:
             papers = LocalIndex(index)
             [encoded] = encode_queries(encoder, [parsed], "hybrid")
             found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
-            assert encoder is not None
             return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
 
         return self._ask(answer, with_encoder=True)
