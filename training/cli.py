@@ -580,7 +580,7 @@ def rank(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
 def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
-    """Fit which sentences answer a question, and when papers answer it.
+    """Fit which sentences answer a question.
 
     INDEX must have an encoder that has not seen the requests.
 

@@ -45,8 +45,8 @@ def ask(
 
     \b
     astrosearch ask "how far away is the Magellanic Stream?"
-    astrosearch ask "does the Hubble tension survive without Cepheids?" --since 2020
-    astrosearch ask "what heats the intracluster medium? author:fabian" -k 8 --format markdown
+    astrosearch ask "does the Hubble tension need Cepheids?" --since 2020
+    astrosearch ask "what heats cluster gas? author:fabian" -k 8 --format markdown
     """
     typed = sys.stdin.read() if question == ("-",) else " ".join(question)
     typed = typed.encode(errors="replace").decode()

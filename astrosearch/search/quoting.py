@@ -97,7 +97,7 @@ def read_knowledge(text: bytes) -> Knowledge:
 
 def quoted_answer(
     papers: LocalIndex,
-    encoder: Encoder,
+    encoder: Encoder | None,
     query: EncodedQuery,
     found: Answer,
     k: int,

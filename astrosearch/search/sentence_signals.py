@@ -89,7 +89,7 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 
 
 def sentence_table(
-    papers: LocalIndex, encoder: Encoder, query: EncodedQuery, hits: Sequence[Hit]
+    papers: LocalIndex, encoder: Encoder | None, query: EncodedQuery, hits: Sequence[Hit]
 ) -> SentenceTable:
     """What is known of each sentence of a question's hits.
 
