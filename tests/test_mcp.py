@@ -46,11 +46,18 @@ def test_an_assistant_searches_reads_and_compares(
         expected = [hit.paper.id for hit in searcher.query("magellanic stream", 3)]
         near = [hit.paper.id for hit in searcher.similar(expected[:1], 3)]
         abstract = searcher.paper(expected[0]).abstract
+        proposed = [hit.paper.id for hit in searcher.cite(["2503.14368"], 2)]
+        question = "where does the Magellanic Stream come from?"
+        quotes = [
+            {"id": quote.paper.id, "sentence": quote.text}
+            for quote in searcher.ask(question).quotes
+        ]
+        assert quotes
 
     async def do(client: Client) -> None:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            *("search", "similar", "paper", "compare", "indexes")
+            *("search", "similar", "cite", "ask", "paper", "compare", "indexes")
         }
         assert all(tool.description for tool in tools)
         found = (
@@ -64,6 +71,12 @@ def test_an_assistant_searches_reads_and_compares(
         like = (await client.call_tool("similar", {"ids": expected[:1], "k": 3})).structured_content
         assert like
         assert [paper["id"] for paper in like["papers"]] == near
+        cited = (await client.call_tool("cite", {"ids": ["2503.14368"], "k": 2})).structured_content
+        assert cited
+        assert [paper["id"] for paper in cited["papers"]] == proposed
+        said = (await client.call_tool("ask", {"question": question})).structured_content
+        assert said
+        assert said["quotes"] == quotes
         paper = (await client.call_tool("paper", {"id": expected[0]})).structured_content
         assert paper
         assert paper["abstract"] == abstract

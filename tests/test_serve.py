@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -99,6 +100,27 @@ def test_similar_papers_do_not_have_the_paper_itself(
     answer = server.get("/api/similar", id=["2503.14368", "astro-ph/9401008"], k=5).json
     expected = searcher.similar(["2503.14368", "astro-ph/9401008"], 5)
     assert [hit["id"] for hit in answer["hits"]] == [hit.paper.id for hit in expected]
+
+
+def test_what_to_cite_is_that_of_the_library(server: RunningServer, searcher: Searcher) -> None:
+    answer = server.get("/api/cite", id="2503.14368", k=5, no_self="true", before="2020").json
+    expected = searcher.cite(["2503.14368"], 5, before=date(2020, 12, 31), no_self=True)
+    assert [hit["id"] for hit in answer["hits"]] == [hit.paper.id for hit in expected]
+    assert all(hit["year"] <= 2020 for hit in answer["hits"])
+    refused = server.get("/api/cite", id="2503.14368", area="1,1,1,2,2,1")
+    assert (refused.status, refused.json["exit_code"]) == (400, 2)
+
+
+def test_a_question_is_answered_in_sentences(server: RunningServer, searcher: Searcher) -> None:
+    question = "where does the Magellanic Stream come from?"
+    answer = server.get("/api/ask", q=question).json
+    expected = searcher.ask(question)
+    said = [quote["text"] for group in answer["groups"] for quote in group["quotes"]]
+    assert said == [quote.text for quote in expected.quotes]
+    assert said
+    nothing = server.get("/api/ask", q="how do I bake bread?").json
+    assert nothing["groups"] == []
+    assert nothing["notes"]
 
 
 def test_a_paper_has_its_words_of_the_query_marked_in_unicode(server: RunningServer) -> None:

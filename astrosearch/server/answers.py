@@ -107,6 +107,23 @@ def similar(searchers: Searchers, asked: requests.SimilarRequest) -> Reply:
     return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
 
 
+def cite(searchers: Searchers, asked: requests.CiteRequest) -> Reply:
+    filters, day = asked.filters(), asked.day()
+    if asked.area is not None:
+        raise InputError("what to cite is looked for on the whole map: leave area out")
+    searcher = searchers(asked.index)
+    hits = searcher.cite(asked.id, _depth(asked), filters, before=day, no_self=asked.no_self)
+    notes = () if hits else (str(searcher.why_empty(filters=filters)),)
+    return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
+
+
+def ask(searchers: Searchers, asked: requests.AskRequest) -> Reply:
+    filters = asked.filters()
+    searcher = searchers(asked.index)
+    answer = searcher.ask(" ".join(asked.q.split()), asked.k, filters)
+    return Reply(orjson.dumps({"index": searcher.name, **answer.as_record()}))
+
+
 def paper(searchers: Searchers, asked: requests.PaperRequest) -> Reply:
     searcher = searchers(asked.index)
     found = searcher.paper(asked.id)
@@ -184,6 +201,8 @@ def embed(searchers: Searchers, asked: requests.EmbeddingRequest) -> Reply:
 ANSWERS: dict[type, Callable[[Searchers, Any], Reply]] = {
     requests.QueryRequest: query,
     requests.SimilarRequest: similar,
+    requests.CiteRequest: cite,
+    requests.AskRequest: ask,
     requests.PaperRequest: paper,
     requests.CompareRequest: compare,
     requests.FacetsRequest: facets,

@@ -62,6 +62,8 @@ class Api:
         asking: dict[str, type[BaseModel]] = {
             "/api/query": requests.QueryRequest,
             "/api/similar": requests.SimilarRequest,
+            "/api/cite": requests.CiteRequest,
+            "/api/ask": requests.AskRequest,
             "/api/papers/{id:path}": requests.PaperRequest,
             "/api/compare": requests.CompareRequest,
             "/api/facets": requests.FacetsRequest,

@@ -78,6 +78,28 @@ _SCHEMAS: dict[str, object] = {
         next_offset={"type": ["integer", "null"], "description": "`offset` of the next page."},
         **_ANSWER,
     ),
+    "Quotes": _object(
+        index={"type": "string"},
+        question={"type": "string"},
+        chance={**_NUMBER, "description": "From 0 to 1: that one of the papers answers."},
+        unsure={"type": "boolean", "description": "Whether that is low."},
+        notes=_WORDS,
+        groups={
+            "type": "array",
+            "items": _object(
+                heading={"type": "string"},
+                quotes={
+                    "type": "array",
+                    "items": _object(
+                        source={"type": "integer", "description": "The number of its paper."},
+                        id={"type": "string"},
+                        text={"type": "string", "description": "A sentence of the abstract."},
+                    ),
+                },
+            ),
+        },
+        sources={"type": "array", "items": _object(source=_COUNT, **_PAPER)},
+    ),
     "Batch": _object(
         index={"type": "string"},
         answers={"type": "array", "items": _object(query={"type": "string"}, **_ANSWER)},
@@ -129,6 +151,8 @@ def document(has_token: bool) -> dict[str, Any]:
     operations = {
         "/api/query": _get(requests.QueryRequest, "Answer", papers=True),
         "/api/similar": _get(requests.SimilarRequest, "Answer", papers=True),
+        "/api/cite": _get(requests.CiteRequest, "Answer", papers=True),
+        "/api/ask": _get(requests.AskRequest, "Quotes"),
         "/api/papers/{id}": _get(requests.PaperRequest, "Paper", papers=True),
         "/api/compare": _get(requests.CompareRequest, "Comparison"),
         "/api/facets": _get(requests.FacetsRequest, "Facets"),

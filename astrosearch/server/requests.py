@@ -19,6 +19,7 @@ from astrosearch.server.settings import (
     MOST_HITS,
     MOST_PER_PAGE,
     MOST_QUERIES,
+    MOST_QUOTES,
     MOST_TEXTS,
 )
 from astrosearch.text.bibtex import KeyStyle
@@ -139,6 +140,35 @@ class SimilarRequest(Paged):
 
     id: list[PaperId] = Field(min_length=1, max_length=20, description="May be repeated.")
     mode: Mode = Field("hybrid", description="By meaning and words, by meaning, or by words.")
+
+
+class CiteRequest(Paged):
+    """The papers that a paper should cite and, as far as its references are known, does not."""
+
+    id: list[PaperId] = Field(
+        min_length=1, max_length=20, description="May be repeated: papers that ask together."
+    )
+    before: Day | None = Field(
+        None, description="Only papers up to this date; by default that of the paper that asks."
+    )
+    no_self: bool = Field(False, description="Leave out papers that share an author with it.")
+
+    def day(self) -> date | None:
+        """The day after which nothing is proposed.
+
+        Raises:
+            InputError: if there is no such day.
+        """
+        return _day(self.before, is_last=True)
+
+
+class AskRequest(Filtered):
+    """The sentences of abstracts that answer a question, quoted with their papers."""
+
+    q: Annotated[Text, Field(pattern=r"\S")] = Field(
+        description="A question.", examples=["where does the Magellanic Stream come from?"]
+    )
+    k: int = Field(6, ge=1, le=MOST_QUOTES, description="How many sentences at most.")
 
 
 class PaperRequest(Asked):

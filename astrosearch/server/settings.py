@@ -14,6 +14,8 @@ MOST_HITS = 1_000
 """How far a client may page."""
 MOST_CORNERS = 100
 """Of a part of the map."""
+MOST_QUOTES = 20
+"""Sentences of an answer."""
 MOST_QUERIES = 100
 """Of a batch."""
 MOST_TEXTS = 2_048
