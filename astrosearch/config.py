@@ -23,7 +23,7 @@ FIELDS = ("id", "year", "author", "title", "categories")
 
 CHOICES = {
     "mode": ("hybrid", "dense", "lexical"),
-    "format": ("table", "json", "jsonl", "csv", "bibtex", "ids"),
+    "format": ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids"),
     "sort": ("match", "date", "citations"),
     "key": ("bibcode", "author-year"),
 }
@@ -36,7 +36,7 @@ TEMPLATE = """\
 # count = 10                     # how many papers to show (-k)
 # mode = "hybrid"                # or "dense", "lexical"
 # sort = "match"                 # or "date", "citations"
-# format = "table"               # or "json", "jsonl", "csv", "bibtex", "ids"
+# format = "table"               # or "json", "jsonl", "csv", "bibtex", "ris", "ids"
 # key = "bibcode"                # or "author-year"
 # columns = ["id", "year", "author", "title", "categories"]    # of a wide table
 

@@ -194,3 +194,20 @@ def test_what_cannot_be_reranked_is_told(
     assert "adds to the learnt order" in result.stderr
     result = run("query", "--rerank", "tidal tails", code=2)
     assert "write --rerank alone behind the text" in result.stderr
+
+
+def test_a_ranker_without_effect_is_told(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    told = "--ranker has no effect with --mode lexical"
+    assert told in run("query", "dust", "--mode", "lexical", "--ranker", "mean").stderr
+    assert told not in run("query", "dust", "--ranker", "mean").stderr
+    assert told in run("similar", "2503.14368", "--mode", "lexical", "--ranker", "mean").stderr
+
+
+def test_an_encoder_that_compares_no_tokens_makes_a_ranker_without_effect(
+    built: Path, run: Run
+) -> None:
+    said = run("query", "dust", "--ranker", "mean").stderr
+    assert "--ranker has no effect on index main" in said

@@ -1,7 +1,11 @@
 from datetime import date
+from pathlib import Path
+
+import pytest
 
 from astrosearch.library import ris
 from astrosearch.papers import Paper
+from tests.conftest import Run
 
 
 def _fields(entry: str) -> list[tuple[str, str]]:
@@ -53,3 +57,25 @@ def test_a_preprint_is_unpublished_and_has_its_own_year() -> None:
     fields = dict(_fields(entry))
     assert (fields["TY"], fields["PY"]) == ("UNPB", "2019")
     assert not {"JO", "VL", "DO"} & set(fields)
+
+
+def test_answers_and_papers_are_written_as_ris(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    ids = run("query", "magellanic stream", "-k", 3, "--format", "ids").stdout.split()
+    commands = (
+        ("query", "magellanic stream", "-k", 3),
+        ("show", *ids),
+        ("cite", "2503.14368", "-k", 3),
+    )
+    for command in commands:
+        records, problems = ris.read(run(*command, "--format", "ris").stdout)
+        assert not problems
+        assert len(records) == 3
+    text = run("similar", "2503.14368", "-k", 2, "--format", "ris").stdout
+    assert text.count("ER  - ") == 2
+    notice = run("query", "stream", "--format", "ris", "--explain").stderr
+    assert "--explain has no effect with --format ris" in notice
+    refused = run("cite", "2503.14368", "--mark-cited", "--format", "ris", code=2)
+    assert "--mark-cited cannot be seen" in refused.stderr

@@ -74,7 +74,7 @@ def cite(
     astrosearch cite draft.bib --since 2020
     pbpaste | astrosearch cite - --before 2018-06
     """
-    if mark_cited and output in ("bibtex", "ids"):
+    if mark_cited and output in ("bibtex", "ris", "ids"):
         raise click.UsageError(f"--mark-cited cannot be seen with --format {output}")
 
     from astrosearch.corpus.filters import Filters

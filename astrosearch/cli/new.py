@@ -18,7 +18,7 @@ from astrosearch.cli.options import (
 if TYPE_CHECKING:
     from astrosearch.text.bibtex import KeyStyle
 
-FORMATS = ("table", "json", "jsonl", "bibtex", "ids", "markdown", "html", "atom")
+FORMATS = ("table", "json", "jsonl", "bibtex", "ris", "ids", "markdown", "html", "atom")
 
 
 @click.command()

@@ -23,7 +23,7 @@ from astrosearch.cli.console import notify
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ids")
+FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids")
 
 INDEX = "astrosearch.index"
 """Where a context's `meta` has the name of the index that the command is about: an error's remedy

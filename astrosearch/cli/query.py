@@ -121,6 +121,7 @@ def query(
     reporter = Terminal(yes=yes)
     reranker = reranker_of(rerank, reporter) if rerank else None
     with open_index(index_name, reporter=reporter, ranker=ranker, reranker=reranker) as searcher:
+        check_ranker(mode, searcher)
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
             return
@@ -191,6 +192,7 @@ def similar(
         if by == "citations":
             hits = searcher.similar_by_citations(normal, k, option_filters, scope.among)
         else:
+            check_ranker(mode, searcher)
             hits = scope.similar(searcher, normal, k, option_filters, mode)
         if not hits:
             raise scope.why_empty(searcher, None, option_filters)
@@ -214,6 +216,19 @@ def reranker_of(name: str, reporter: Terminal) -> "Reranker":
     from astrosearch.completion.rerank import ChatReranker
 
     return ChatReranker(name, reporter)
+
+
+def check_ranker(mode: "Mode", searcher: "Searcher") -> None:
+    """Say so where `--ranker` was given and has no effect."""
+    if not was_given("ranker"):
+        return
+    if mode == "lexical":
+        notify("--ranker has no effect with --mode lexical: BM25 is the order")
+    elif not searcher.index.manifest.encoder.is_static:
+        notify(
+            f"--ranker has no effect on index {searcher.name}: its encoder compares no tokens, so "
+            "no order was learnt for it"
+        )
 
 
 def scope_of(within: str | None, beyond: str | None) -> "LibraryScope":
@@ -279,7 +294,7 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
 
     footer = []
     for option in ("abstracts", "explain"):
-        if style.format in ("bibtex", "ids") and getattr(style, option):
+        if style.format in ("bibtex", "ris", "ids") and getattr(style, option):
             footer.append(f"--{option} has no effect with --format {style.format}")
     if style.key and style.format != "bibtex":
         footer.append(f"--key has no effect with --format {style.format}")

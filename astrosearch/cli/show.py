@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_paper)
 @click.option("--references", "links", flag_value="references", help="What the paper cites.")
 @click.option("--citations", "links", flag_value="citations", help="What cites the paper.")
-@format_option("table", "json", "jsonl", "bibtex", help="json is a list where several are shown.")
+@format_option(
+    "table", "json", "jsonl", "bibtex", "ris", help="json is a list where several are shown."
+)
 @key_option
 @index_option
 def show(
@@ -78,5 +80,5 @@ def _show_links(
             raise NothingFound(f"index {searcher.name} has {paper_id}, but does not know {fact}")
     write_works(works, format=output, key=key)
     missing = sum(work.paper is None for work in works)
-    if missing and output == "bibtex":
+    if missing and output in ("bibtex", "ris"):
         notify(f"{missing:,} of {len(works):,} are not in index {searcher.name}: left out")

@@ -152,7 +152,8 @@ def _tags(paper: Paper) -> Iterator[tuple[str, str]]:
         yield "DO", one_line(paper.doi)
     yield "AB", _readable(paper.abstract)
     yield from (("KW", one_line(category)) for category in paper.categories)
-    yield "AN", f"arXiv:{paper.id}"
+    if paper.is_preprint:
+        yield "AN", f"arXiv:{paper.id}"
     yield "UR", paper.url
     yield "ER", ""
 

@@ -53,8 +53,8 @@ TYPES: Mapping[str, type] = {
 
 CHOICES = {
     "mode": ("hybrid", "dense", "lexical"),
-    "sort": ("match", "date"),
-    "format": ("table", "json", "jsonl", "csv", "bibtex", "ids"),
+    "sort": ("match", "date", "citations"),
+    "format": ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids"),
     "key": ("bibcode", "author-year"),
 }
 

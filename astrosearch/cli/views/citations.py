@@ -19,7 +19,7 @@ def write_works(
     """Print works to standard output.
 
     Args:
-        format: table, json, jsonl, or bibtex, which has those alone that the index has.
+        format: table, json, jsonl, bibtex or ris, which have those alone that the index has.
         key: how BibTeX entries are called; None means by their bibcodes.
     """
     match format:
@@ -28,7 +28,7 @@ def write_works(
         case "jsonl":
             for work in works:
                 write(as_json(_record(work)))
-        case "bibtex":
+        case "bibtex" | "ris":
             papers = [work.paper for work in works if work.paper]
             if papers:
                 write_papers(papers, format=format, key=key)

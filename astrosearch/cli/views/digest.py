@@ -33,7 +33,7 @@ def write_digest(
     """Print new papers to standard output.
 
     Args:
-        format: table, json, jsonl, bibtex, ids, markdown, html or atom. Down a pipe a table is
+        format: table, json, jsonl, bibtex, ris, ids, markdown, html or atom. Down a pipe a table is
             tab-separated lines: rank, match, id, day, first author, title, reasons.
     """
     suggestions = digest.suggestions
@@ -50,8 +50,8 @@ def write_digest(
         case "jsonl":
             for one in suggestions:
                 write(as_json(one.as_record()))
-        case "bibtex":
-            write_papers([one.paper for one in suggestions], format="bibtex", key=key)
+        case "bibtex" | "ris":
+            write_papers([one.paper for one in suggestions], format=format, key=key)
         case "ids":
             write("\n".join(one.paper.id for one in suggestions))
         case "markdown":

@@ -56,8 +56,8 @@ def write_hits(
         astro-ph/9401008
 
     Args:
-        format: table, json, jsonl, csv, bibtex or ids. A table is for a terminal; down a pipe it
-            becomes tab-separated lines: rank, match, id, year, first author, title,
+        format: table, json, jsonl, csv, bibtex, ris or ids. A table is for a terminal; down a pipe
+            it becomes tab-separated lines: rank, match, id, year, first author, title,
             categories; whether it is cited, if that was asked for; how often it is cited, if the
             index has citations; with `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
@@ -74,7 +74,7 @@ def write_hits(
                 write(as_json(hit.as_record()))
         case "csv":
             sys.stdout.write(_as_csv([hit.as_record() for hit in hits]))
-        case "bibtex" | "ids":
+        case "bibtex" | "ris" | "ids":
             write_papers([hit.paper for hit in hits], format=format, key=key)
         case _ if on_terminal():
             console = Console()
@@ -136,7 +136,7 @@ def papers_text(
 
     Args:
         format: table (pages to read, without colours), json (an object for one paper, a list for
-            several), jsonl, csv, bibtex or ids.
+            several), jsonl, csv, bibtex, ris or ids.
         key: as in `write_hits`.
         in_utf8: as in `as_json`.
     """
@@ -154,6 +154,10 @@ def papers_text(
             return "\n".join(paper.id for paper in papers), []
         case "bibtex":
             return _as_bibtex(papers, key)
+        case "ris":
+            from astrosearch.library import ris
+
+            return "\n\n".join(ris.entries(papers)).replace("\r\n", "\n"), []
         case _:
             return "\n\n".join("\n".join(_paper_lines(paper)) for paper in papers), []
 
