@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from astrosearch.cli import main
 from astrosearch.cli.views.quotes import markdown, quotes_view
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import InputError
+from astrosearch.search import quoting
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup
-from astrosearch.search.quoting import UNSURE, choose
+from astrosearch.search.quoting import UNSURE, choose, shipped_knowledge
 from astrosearch.search.searcher import Searcher, open_index
 
 QUESTION = "how far away is the Magellanic Stream?"
@@ -53,12 +55,16 @@ def test_a_question_that_no_paper_answers_ends_with_4(searcher: Searcher) -> Non
     assert "No abstract is likely to answer this" in result.stderr
 
 
-def test_an_unsure_answer_says_so(searcher: Searcher) -> None:
-    unsure = searcher.ask("how do massive stars die?")
-    assert unsure.quotes
+def test_an_unsure_answer_says_so(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = searcher.ask(QUESTION)
+    assert not sure.is_unsure
+    assert UNSURE not in sure.notes
+    demanding = replace(shipped_knowledge(), unsure=1.0)
+    monkeypatch.setattr(quoting, "shipped_knowledge", lambda: demanding)
+    unsure = searcher.ask(QUESTION)
     assert unsure.is_unsure
     assert UNSURE in unsure.notes
-    assert UNSURE not in searcher.ask(QUESTION).notes
+    assert unsure.quotes == sure.quotes
 
 
 def test_json_has_the_places_of_quotes(searcher: Searcher) -> None:
