@@ -632,9 +632,9 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
 def rerank(
     name: str, requests: Path, fold: int, layers: int, steps: int, judged: int, out: Path
 ) -> None:
-    """Train the cross-encoder that reads the first hits (`query --rerank`).
+    """Train the cross-encoder of `query --rerank`.
 
-    INDEX must have an encoder that has seen no paper of the fold, as for `train rank`. The run may
+    It reads the first hits. INDEX must have an encoder that has seen no paper of the fold, as for `train rank`. The run may
     be killed; the same command goes on.
 
     \b
