@@ -44,7 +44,7 @@ def import_(files: tuple[Path, ...], index_name: str | None) -> None:
 
     \b
     astrosearch citations import citations.jsonl
-    astrosearch citations import citations_indexed.jsonl.gz identifier_mapping_all.csv.gz
+    astrosearch citations import citations_indexed.jsonl.gz identifier_mapping*.gz
     astrosearch citations import works.jsonl.gz --index astro
     """
     from astrosearch import paths
