@@ -578,4 +578,4 @@ def test_the_server_does_as_its_openapi_document_says(server: RunningServer) -> 
         text=True,
     )
     assert result.returncode == 0, result.stdout[-5000:]
-    assert "11/11" in result.stdout
+    assert "14/14" in result.stdout
