@@ -634,8 +634,8 @@ def rerank(
 ) -> None:
     """Train the cross-encoder of `query --rerank`.
 
-    It reads the first hits. INDEX must have an encoder that has seen no paper of the fold, as for `train rank`. The run may
-    be killed; the same command goes on.
+    It reads the first hits. INDEX must have an encoder that has seen no paper of the fold, as for
+    `train rank`. The run may be killed; the same command goes on.
 
     \b
     astrosearch train rerank fold1 --requests requests.jsonl --out astro-rerank
