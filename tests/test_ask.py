@@ -43,7 +43,7 @@ def test_an_answer_is_the_same_twice(searcher: Searcher) -> None:
 
 
 @pytest.mark.parametrize("question", ["2503.14368", "year:2016"])
-def test_what_is_no_question_is_refused(searcher: Searcher, question: str) -> None:
+def test_what_is_not_a_question_is_refused(searcher: Searcher, question: str) -> None:
     with pytest.raises(InputError):
         searcher.ask(question)
 

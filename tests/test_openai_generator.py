@@ -251,7 +251,7 @@ def test_a_chat_model_orders_the_first_hits_once(
     assert len(service.bodies) == 1
 
 
-def test_an_order_with_mistakes_is_mended_and_what_is_no_order_is_refused(
+def test_an_order_with_mistakes_is_mended_and_what_is_not_an_order_is_refused(
     service: type[Service], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))

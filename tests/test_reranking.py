@@ -211,3 +211,13 @@ def test_an_encoder_that_compares_no_tokens_makes_a_ranker_without_effect(
 ) -> None:
     said = run("query", "dust", "--ranker", "mean").stderr
     assert "--ranker has no effect on index main" in said
+
+
+def test_reranking_without_words_is_told_to_have_no_effect(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    for text in ("2503.14368", "year:2024"):
+        told = run("query", text, "--rerank").stderr
+        assert "--rerank has no effect without words to rank by" in told
+    assert "no effect" not in run("query", "dust", "--rerank").stderr

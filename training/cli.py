@@ -1,6 +1,6 @@
 """`astrosearch train …`, which is `python -m training …`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from astrosearch.search.ranker import Task
+    from astrosearch.search.searcher import Searcher
+    from training.ranking.fit import Row
 
 corpus_argument = click.argument(
     "corpus", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
@@ -505,8 +507,6 @@ def rank(
     from astrosearch import open_index
     from astrosearch.atomic import whole_file
     from astrosearch.cli.console import write
-    from astrosearch.encoders.base import LateInteraction
-    from astrosearch.errors import InputError
     from astrosearch.evaluation.qrels import read_judgements
     from training.ranking.fit import as_json, fit
     from training.ranking.samples import (
@@ -525,12 +525,8 @@ def rank(
         raise click.UsageError(f"--fold and --titles have no effect with --task {task}")
     files = {"--requests": requests, "--pairs": pairs}
     with open_index(name, reporter=FirstProcess()) as searcher:
+        _check_compares_tokens(searcher)
         index, encoder = searcher.index, searcher.encoder
-        if not isinstance(encoder, LateInteraction):
-            raise InputError(
-                f"the encoder of index {searcher.name} compares no tokens: the learnt order needs "
-                "one that does"
-            )
         reporter = FirstProcess()
         samples: list[Sample] = []
         if requests:
@@ -544,12 +540,7 @@ def rank(
             samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
     forms = ("question", "keywords", "need", "topic", "related", "cite", "cite+")
     fitted = fit(samples, task, forms, FirstProcess())
-    write(f"{'':10}{'queries':>8}  {'weighted mean':22}  {'learnt':22}  difference")
-    for kind, count, *estimates in fitted.rows:
-        shown = "  ".join(
-            f"{each.value:6.3f} [{each.low:6.3f}, {each.high:6.3f}]" for each in estimates
-        )
-        write(f"{kind:10}{count:>8,}  {shown}")
+    _write_rows(fitted.rows, "weighted mean", "learnt")
     options = [
         f"--task {task}",
         *(f"{option} {path.name}" for option, path in files.items() if path),
@@ -647,14 +638,37 @@ def rerank(
     settings = Settings(fold=fold, layers=layers, steps=steps, judged=judged)
     reporter = FirstProcess()
     with open_index(name, reporter=reporter) as searcher:
+        _check_compares_tokens(searcher)
         rows = train(searcher, requests, out, settings, reporter)
-    write(f"{'':10}{'queries':>8}  {'learnt order':22}  {'and read':22}  difference")
-    for form, count, *estimates in rows:
+    _write_rows(rows, "learnt order", "and read")
+    write(f"Wrote {out}")
+
+
+def _check_compares_tokens(searcher: "Searcher") -> None:
+    """
+    Raises:
+        InputError: if an index's encoder does not, so that its hits have no learnt order.
+    """
+    from astrosearch.encoders.base import LateInteraction
+    from astrosearch.errors import InputError
+
+    if not isinstance(searcher.encoder, LateInteraction):
+        raise InputError(
+            f"the encoder of index {searcher.name} compares no tokens: the learnt order needs "
+            "one that does"
+        )
+
+
+def _write_rows(rows: "Sequence[Row]", first: str, second: str) -> None:
+    """A table of two orders, compared on the same queries."""
+    from astrosearch.cli.console import write
+
+    write(f"{'':10}{'queries':>8}  {first:22}  {second:22}  difference")
+    for kind, count, *estimates in rows:
         shown = "  ".join(
             f"{each.value:6.3f} [{each.low:6.3f}, {each.high:6.3f}]" for each in estimates
         )
-        write(f"{form:10}{count:>8,}  {shown}")
-    write(f"Wrote {out}")
+        write(f"{kind:10}{count:>8,}  {shown}")
 
 
 class FirstProcess(Terminal):

@@ -20,7 +20,6 @@ from tokenizers import Tokenizer
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.weights.locate import locate
 from astrosearch.errors import InputError
-from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 from astrosearch.report import Reporter
@@ -30,6 +29,8 @@ from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
 from training.contrastive.requests import FORMS, request_lines
 from training.disk import locked, out_of_space, rename
+from training.ranking.fit import Row, paired_rows
+from training.ranking.logistic import logistic_regression
 
 BASE = "minilm"
 """The BERT whose first layers are trained on (encoders.registry)."""
@@ -83,15 +84,15 @@ class Asked:
 
 def train(
     searcher: Searcher, requests: Path, out: Path, settings: Settings, reporter: Reporter
-) -> list[tuple[str, int, Estimate, Estimate, Estimate]]:
+) -> list[Row]:
     """Make the folder of a cross-encoder that `search.cross_encoder` reads.
 
     Args:
         searcher: of an index whose encoder has seen no paper of the fold.
 
     Returns:
-        For each form of the requests for papers of the fold: its name, how many there are, MRR@10
-        of the learnt order, with the cross-encoder, and the paired difference.
+        MRR@10 of the learnt order, and with the cross-encoder, for each form of the requests for
+        papers of the fold.
     """
     with out_of_space(out), locked(out) as work:
         record = orjson.dumps({**asdict(settings), "index": searcher.name})
@@ -314,16 +315,7 @@ def _mixture(
     of_order, of_text = weights.tolist()
     sums = np.concatenate(inputs) @ [of_order, of_text]
     columns = np.stack([sums, np.ones(len(sums))], axis=1)
-    target = np.concatenate(relevant)
-    parameters = np.array([1.0, 0.0])
-    for _ in range(50):
-        chances = 1 / (1 + np.exp(-np.clip(columns @ parameters, -50, 50)))
-        curvature = (columns * (chances * (1 - chances))[:, None]).T @ columns
-        step = np.linalg.solve(curvature + 1e-6 * np.eye(2), columns.T @ (target - chances))
-        parameters = parameters + step
-        if np.abs(step).max() < 1e-10:
-            break
-    scale, one = parameters.tolist()
+    scale, one = logistic_regression(columns, np.concatenate(relevant)).tolist()
     first, second, third = (
         float(f"{value:.4g}") for value in (scale * of_order, scale * of_text, one)
     )
@@ -341,24 +333,15 @@ def _rows(
     judged: Sequence[Asked],
     read: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
     mixture: tuple[float, float, float],
-) -> list[tuple[str, int, Estimate, Estimate, Estimate]]:
-    rows = []
-    for form in dict.fromkeys(each.form for each in judged):
-        values = []
-        for each, scores in zip(judged, read, strict=True):
-            if each.form == form:
-                mixed = _inputs(each, scores) @ mixture[:2]
-                values.append(
-                    [_reciprocal_rank(each, -np.arange(len(scores))), _reciprocal_rank(each, mixed)]
-                )
-        table = np.array(values)
-        table = np.concatenate([table, table[:, 1:] - table[:, :1]], axis=1)
-        means = resampled_means(table, 0)
-        before, after, gain = (
-            interval(table[:, column].mean(), means[:, column]) for column in range(3)
-        )
-        rows.append((form, len(table), before, after, gain))
-    return rows
+) -> list[Row]:
+    values = [
+        [
+            _reciprocal_rank(each, -np.arange(len(scores))),
+            _reciprocal_rank(each, _inputs(each, scores) @ mixture[:2]),
+        ]
+        for each, scores in zip(judged, read, strict=True)
+    ]
+    return paired_rows([each.form for each in judged], np.array(values))
 
 
 def _reciprocal_rank(asked: Asked, scores: np.ndarray[Any, Any]) -> float:

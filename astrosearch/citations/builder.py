@@ -38,7 +38,7 @@ BLOCK = 2**20
 """References that are written at a time."""
 
 _UNKNOWN, _UNUSABLE = 2**32 - 2, 2**32 - 1
-"""In the place of a number: one that was not named yet, and a text that is no identifier."""
+"""In the place of a number: one that was not named yet, and a text that is not an identifier."""
 
 
 Name = str | int

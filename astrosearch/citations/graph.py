@@ -78,7 +78,7 @@ class Graph:
             self._citation_offsets = _mapped(folder / CITATION_OFFSETS)
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise IndexDamaged(
-                f"{folder} is no citation graph ({error})", remedy="import-citations"
+                f"{folder} is not a citation graph ({error})", remedy="import-citations"
             ) from None
         works = len(self._digests)
         for offsets, values in (
@@ -88,7 +88,7 @@ class Graph:
         ):
             if len(offsets) != works + 1 or offsets[-1] != len(values):
                 raise IndexDamaged(
-                    f"{folder} is no citation graph of {works:,} works: its offsets do not fit",
+                    f"{folder} is not a citation graph of {works:,} works: its offsets do not fit",
                     remedy="import-citations",
                 )
 

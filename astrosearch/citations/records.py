@@ -50,7 +50,7 @@ def _astromlab(record: dict[str, Any]) -> Iterator[Work]:
     # https://github.com/tingyuansen/astro-ph_knowledge_graph
     numbers = [record["paper_idx"], *(record.get("references") or ())]
     if not set(map(type, numbers)) <= {int} or not 0 <= min(numbers) <= max(numbers) < MOST:
-        raise ValueError(f"a number that is none from 0 to {MOST:,}")
+        raise ValueError(f"a number that is not from 0 to {MOST:,}")
     yield Work([numbers[0], *(record.get("all_bibcodes") or ())], numbers[1:])
 
 

@@ -1,6 +1,5 @@
 """`astrosearch ask`."""
 
-import sys
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from astrosearch.cli.options import (
     format_option,
     index_option,
     library_options,
+    typed_text,
 )
 
 
@@ -48,8 +48,7 @@ def ask(
     astrosearch ask "does the Hubble tension need Cepheids?" --since 2020
     astrosearch ask "what heats cluster gas? author:fabian" -k 8 --format markdown
     """
-    typed = sys.stdin.read() if question == ("-",) else " ".join(question)
-    typed = typed.encode(errors="replace").decode()
+    typed = typed_text(question)
     if not typed.strip():
         raise click.UsageError("the question is empty")
 

@@ -124,7 +124,7 @@ def _asked(ids: tuple[str, ...], whose: str | None, folder: Path) -> "list[Asked
     """The papers to ask for.
 
     Raises:
-        UsageError: if one of the ids is no identifier.
+        UsageError: if one of the ids is not an identifier.
         NothingFound: if the library has no paper that can be asked for.
     """
     from astrosearch.citations.keys import key_of

@@ -1,6 +1,5 @@
 """`astrosearch complete`: a model continues an abstract, and what it writes is checked."""
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from astrosearch.cli.options import (
     filter_options,
     index_option,
     seed_option,
+    typed_text,
     was_given,
 )
 
@@ -165,8 +165,7 @@ def complete(
         raise click.UsageError("--adapter needs --model")
     if was_given("sentences") and paper_id is None:
         raise click.UsageError("--sentences needs --id ID")
-    beginning = sys.stdin.read() if text == ("-",) else " ".join(text)
-    beginning = beginning.encode(errors="replace").decode()
+    beginning = typed_text(text)
     if paper_id is None and not beginning.strip():
         raise click.UsageError("the beginning is empty")
 

@@ -11,6 +11,7 @@ instead: NAME and --index NAME both work. A renamed option stays understood by `
 
 import functools
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date
 from types import MappingProxyType
@@ -319,6 +320,13 @@ def _reranker_name(_: click.Context, parameter: click.Parameter, value: str | No
         f"{value!r} is not openai:MODEL; write --rerank alone behind the text",
         param=parameter,
     )
+
+
+def typed_text(words: tuple[str, ...]) -> str:
+    """The words of a command line as one text; `-` alone stands for standard input. Bytes that are
+    not UTF-8 become ?."""
+    typed = sys.stdin.read() if words == ("-",) else " ".join(words)
+    return typed.encode(errors="replace").decode()
 
 
 def date_options(command: Command) -> Command:

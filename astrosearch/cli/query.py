@@ -1,7 +1,6 @@
 """`astrosearch query` and `astrosearch similar`."""
 
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from astrosearch.cli.options import (
     ranker_option,
     rerank_option,
     sort_option,
+    typed_text,
     was_given,
 )
 
@@ -105,8 +105,7 @@ def query(
             "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
             "out"
         )
-    typed = sys.stdin.read() if text == ("-",) else " ".join(text)
-    typed = typed.encode(errors="replace").decode()  # bytes that are not UTF-8 become ?
+    typed = typed_text(text)
     if text and not typed.strip():
         raise click.UsageError("the query is empty")
 
@@ -120,6 +119,8 @@ def query(
     scope = scope_of(within, beyond)
     reporter = Terminal(yes=yes)
     reranker = reranker_of(rerank, reporter) if rerank else None
+    if rerank and batch is None and (parsed.identifier or not parsed.text):
+        notify("--rerank has no effect without words to rank by")
     with open_index(index_name, reporter=reporter, ranker=ranker, reranker=reranker) as searcher:
         check_ranker(mode, searcher)
         if batch is not None:
@@ -226,8 +227,8 @@ def check_ranker(mode: "Mode", searcher: "Searcher") -> None:
         notify("--ranker has no effect with --mode lexical: BM25 is the order")
     elif not searcher.index.manifest.encoder.is_static:
         notify(
-            f"--ranker has no effect on index {searcher.name}: its encoder compares no tokens, so "
-            "no order was learnt for it"
+            f"--ranker has no effect on index {searcher.name}: its encoder does not compare "
+            "tokens, so there is no learnt order for it"
         )
 
 

@@ -53,7 +53,6 @@ class ChatReranker:
             SetupError: if there is no key.
         """
         self._generator = OpenAIGenerator(model.removeprefix(OPENAI), reporter)
-        self._reporter = reporter
 
     def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits, the first `READ` of them in the model's order. `score` and `match` stay

@@ -19,7 +19,7 @@ class LinkedWork:
     key: str
     """An arXiv identifier, a DOI, a bibcode, or a number of OpenAlex or Semantic Scholar."""
     paper: Paper | None
-    """None if it is no paper of the index."""
+    """None if it is not a paper of the index."""
     citations: int
     """How many works cite it."""
 

@@ -140,7 +140,7 @@ def answer_signals(
     """What tells whether papers answer a question: the best sentence and the best paper's match,
     which mean the same in any index. What is not known is left out."""
     signals = {"score": float(scores.max())}
-    if hits[0].token_match is not None:  # otherwise the match is no chance
+    if hits[0].token_match is not None:  # otherwise the match is not a chance
         signals["match"] = float(table.signals.columns["paper_match"].max())
     return signals
 

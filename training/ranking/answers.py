@@ -28,6 +28,7 @@ from astrosearch.search.searcher import Searcher, encode_queries
 from astrosearch.search.sentence_signals import SentenceTable, sentence_table
 from training.contrastive.requests import FORMS, request_lines
 from training.ranking.fit import as_json, fit
+from training.ranking.logistic import logistic_regression
 from training.ranking.samples import Sample
 
 RIDGE = 1.0
@@ -229,20 +230,9 @@ def _chances(values: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArr
 
 
 def _logistic(values: NDArray[np.float64], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(signals + 1,) weights and bias of a ridge logistic regression, by Newton's method."""
+    """(signals + 1,) weights and bias."""
     inputs = np.concatenate([values, np.ones((len(values), 1))], axis=1)
-    penalty = np.full(inputs.shape[1], RIDGE)
-    penalty[-1] = 0.0
-    weights = np.zeros(inputs.shape[1])
-    for _ in range(50):
-        chances = 1 / (1 + np.exp(-inputs @ weights))
-        gradient = inputs.T @ (truth - chances) - penalty * weights
-        curvature = (inputs * (chances * (1 - chances))[:, None]).T @ inputs + np.diag(penalty)
-        step = np.linalg.solve(curvature, gradient)
-        weights = weights + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return weights
+    return logistic_regression(inputs, truth, RIDGE)
 
 
 def _short(value: float) -> float:

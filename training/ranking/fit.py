@@ -18,6 +18,7 @@ from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.ranker import Feature, Task, Weights, chance_terms
 from astrosearch.search.signals import SHARES, SUPPORT
+from training.ranking.logistic import logistic_regression
 from training.ranking.samples import Sample
 
 RIDGE = 1e-4
@@ -83,14 +84,18 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
 """The signals that each task counts, and whether as shares of the query's best."""
 
 
+Row = tuple[str, int, Estimate, Estimate, Estimate]
+"""A kind of query: its name, how many there are, how good two orders are, and their paired
+difference."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """Weights, and what a cross-validation says of them."""
 
     weights: Weights
-    rows: list[tuple[str, int, Estimate, Estimate, Estimate]]
-    """For each kind of query: its name, how many there are, nDCG@10 or MRR@10 of the weighted mean,
-    of the learnt order, and their paired difference."""
+    rows: list[Row]
+    """nDCG@10 or MRR@10 of the weighted mean and of the learnt order."""
 
 
 def fit(
@@ -247,7 +252,7 @@ def _minimum(
 
 
 def _chance(scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]) -> tuple[float, ...]:
-    """`Weights.chance`: a logistic regression of being relevant, by Newton's method."""
+    """`Weights.chance`: a logistic regression of being relevant."""
     columns = np.concatenate(
         [
             chance_terms(each, sample.signals)
@@ -255,40 +260,34 @@ def _chance(scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]) ->
             if len(each)
         ]
     )
-    relevant = np.concatenate([sample.relevant for sample in samples]).astype(np.float64)
-    parameters = np.zeros(columns.shape[1])
-    for _ in range(50):
-        chances = 1 / (1 + np.exp(-np.clip(columns @ parameters, -50, 50)))
-        gradient = columns.T @ (relevant - chances)
-        curvature = (columns * (chances * (1 - chances))[:, None]).T @ columns
-        step = np.linalg.solve(curvature + 1e-6 * np.eye(len(parameters)), gradient)
-        parameters = parameters + step
-        if np.abs(step).max() < 1e-10:
-            break
-    return _short(*parameters)
+    relevant = np.concatenate([sample.relevant for sample in samples])
+    return _short(*logistic_regression(columns, relevant))
 
 
-def _rows(
-    samples: Sequence[Sample], scores: Sequence[NDArray[np.float64]], seed: int
-) -> list[tuple[str, int, Estimate, Estimate, Estimate]]:
+def _rows(samples: Sequence[Sample], scores: Sequence[NDArray[np.float64]], seed: int) -> list[Row]:
+    values = [
+        [_ndcg(sample, sample.means), _ndcg(sample, learnt)]
+        for sample, learnt in zip(samples, scores, strict=True)
+    ]
+    return paired_rows([sample.name for sample in samples], np.array(values), seed)
+
+
+def paired_rows(names: Sequence[str], values: NDArray[np.float64], seed: int = 0) -> list[Row]:
+    """Two orders compared on the same queries, for each kind of query.
+
+    Args:
+        names: (n,) of what kind each query is.
+        values: (n, 2) how good each order is.
+    """
+    values = np.concatenate([values, values[:, 1:] - values[:, :1]], axis=1)
     rows = []
-    for name in dict.fromkeys(sample.name for sample in samples):
-        which = [number for number, sample in enumerate(samples) if sample.name == name]
-        values = np.array(
-            [
-                [
-                    _ndcg(samples[number], samples[number].means),
-                    _ndcg(samples[number], scores[number]),
-                ]
-                for number in which
-            ]
-        )
-        values = np.concatenate([values, values[:, 1:] - values[:, :1]], axis=1)
-        means = resampled_means(values, seed)
+    for name in dict.fromkeys(names):
+        chosen = values[np.array([each == name for each in names])]
+        means = resampled_means(chosen, seed)
         before, after, difference = (
-            interval(values[:, column].mean(), means[:, column]) for column in range(3)
+            interval(chosen[:, column].mean(), means[:, column]) for column in range(3)
         )
-        rows.append((name, len(which), before, after, difference))
+        rows.append((name, len(chosen), before, after, difference))
     return rows
 
 

@@ -48,10 +48,10 @@ def write_page(paper_map: PaperMap, folder: Path, out: Path) -> None:
     """
     with Index(folder) as index:
         rows = index.corpus.ids()
-        titles = [
-            one_line(to_unicode(paper.title))
-            for paper in index.corpus.stream([rows[name] for name in paper_map.ids])
-        ]
+        known = [name for name in paper_map.ids if name in rows]  # it may have changed since
+        papers = index.corpus.stream([rows[name] for name in known])
+        title_of = {paper.id: one_line(to_unicode(paper.title)) for paper in papers}
+    titles = [title_of.get(name, name) for name in paper_map.ids]
     packed = zlib.compress(paper_map.as_bytes(titles, index=folder.name, missing=0), 9)
     script = resources.files("astrosearch.server").joinpath("page", "map.js").read_text("utf-8")
     page = _PAGE.format(
