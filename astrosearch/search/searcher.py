@@ -73,6 +73,7 @@ class Searcher:
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
+        papers_of: Callable[[Index], LocalIndex] = LocalIndex,
     ) -> None:
         """
         Args:
@@ -80,6 +81,7 @@ class Searcher:
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+            papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -93,6 +95,7 @@ class Searcher:
         self._encoder = encoder
         self._ranker: Ranker = ranker
         self._reranker = reranker
+        self._papers_of = papers_of
 
     @property
     def name(self) -> str:
@@ -189,7 +192,9 @@ class Searcher:
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
             return [
-                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
+                self._answer(
+                    self._papers_of(index), query, encoded, k, _scope(query, filters, among)
+                )
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -219,7 +224,7 @@ class Searcher:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             newest = papers.papers(papers.newest(k, scope))
             return _counted(
                 papers,
@@ -241,7 +246,7 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Hit:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
@@ -276,7 +281,7 @@ class Searcher:
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, self._ranker)
@@ -303,7 +308,7 @@ class Searcher:
         normal = _normal(ids)
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             for paper_id in normal:
                 papers.require(paper_id)
             scope = Scope(_conditions(filters, among), frozenset(normal))
@@ -335,7 +340,7 @@ class Searcher:
         normal = parse_id(paper_id).id
 
         def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             papers.require(normal)
             return linked_works(papers, normal, citing=citing)
 
@@ -376,7 +381,7 @@ class Searcher:
         draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = (
                 query_of_draft(draft, encoder)
                 if draft and encoder
@@ -429,7 +434,7 @@ class Searcher:
         scope = _scope(parsed, filters or Filters(), among)
 
         index, encoder = self._snapshot()
-        papers = LocalIndex(index)
+        papers = self._papers_of(index)
         [encoded] = encode_queries(encoder, [parsed], "hybrid")
         found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
         return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
@@ -470,7 +475,7 @@ class Searcher:
         """The paper of an identifier; None if no paper of the index is known to have it."""
 
         def answer(index: Index, _: Encoder | None) -> Paper | None:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             try:
                 paper_id = papers.find(identifier)
             except NothingFound:
@@ -550,7 +555,7 @@ class Searcher:
         matches."""
         return self._ask(
             lambda index, _: _why_empty(
-                LocalIndex(index), index.folder.name, query, filters or Filters(), among
+                self._papers_of(index), index.folder.name, query, filters or Filters(), among
             ),
             with_encoder=False,
         )
@@ -614,6 +619,7 @@ def open_index(
     reporter: Reporter = SILENT,
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
+    papers_of: Callable[[Index], LocalIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -622,13 +628,14 @@ def open_index(
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+        papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker)
+    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, papers_of=papers_of)
 
 
 def encode_queries(

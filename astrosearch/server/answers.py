@@ -14,10 +14,12 @@ from astrosearch import paths
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.index.manifest import Manifest
 from astrosearch.index.map import read_map
+from astrosearch.index.reader import Index
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.batch import answer_records
 from astrosearch.search.conditions import ALL, Among
 from astrosearch.search.hits import Answer, Hit, paper_record
+from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.query_parser import parse
 from astrosearch.search.searcher import DEPTH, Searcher, open_index
 from astrosearch.server import requests
@@ -45,9 +47,15 @@ class Reply(NamedTuple):
 class Searchers:
     """The open indexes of a worker."""
 
-    def __init__(self, offer: Offer, reporter: Reporter = SILENT) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        reporter: Reporter = SILENT,
+        papers_of: Callable[[Index], LocalIndex] | None = None,
+    ) -> None:
         self._offer = offer
         self._reporter = reporter
+        self._papers_of = papers_of or LocalIndex
         self._open: OrderedDict[str, Searcher] = OrderedDict()
 
     def __call__(self, name: str | None) -> Searcher:
@@ -59,7 +67,7 @@ class Searchers:
         if name not in self._open:
             if len(self._open) >= MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
-            self._open[name] = open_index(name, reporter=self._reporter)
+            self._open[name] = open_index(name, reporter=self._reporter, papers_of=self._papers_of)
         self._open.move_to_end(name)
         return self._open[name]
 
