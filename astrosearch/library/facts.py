@@ -82,8 +82,11 @@ def title(entry: Entry) -> str:
 def authors(entry: Entry) -> tuple[str, ...]:
     """Names, given name first; of a book without authors, its editors."""
     text = entry.fields.get("author") or entry.fields.get("editor", "")
-    if not text:
-        return ()
+    return people(text) if text else ()
+
+
+def people(text: str) -> tuple[str, ...]:
+    """The names of a field, given name first."""
     from bibtexparser.middlewares.names import (
         InvalidNameError,
         parse_single_name_into_parts,
