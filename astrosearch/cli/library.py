@@ -106,7 +106,7 @@ def add_papers(
 
     marks = _changed(Marks(), tags, (), liked, disliked, read, note)
     _tell_problems(Library.read())
-    with _Opened(index_name) as searcher:
+    with OpenedIndex(index_name) as searcher:
         readings = [read_source(source, searcher) for source in sources]
         for reading in readings:
             for text in reading.notes:
@@ -129,7 +129,7 @@ def add_papers(
     _summarize(results, name, dry_run=dry_run)
 
 
-class _Opened:
+class OpenedIndex:
     """The Searcher of an index; None if there is no index at all."""
 
     def __init__(self, index_name: str | None) -> None:
@@ -274,7 +274,7 @@ def list_papers(within: str, missing: bool, output: str, index_name: str | None)
     library = _read_library()
     papers = library.select(within)
     if missing:
-        with _Opened(index_name) as searcher:
+        with OpenedIndex(index_name) as searcher:
             ids = {paper.arxiv for paper in papers if paper.arxiv}
             known = searcher.papers_known(ids) if searcher else set()
         papers = tuple(paper for paper in papers if paper.arxiv not in known)
@@ -471,7 +471,7 @@ def info(name: str | None, output: str, index_name: str | None) -> None:
         else:
             write_facts(_facts_of(record))
         return
-    with _Opened(index_name) as searcher:
+    with OpenedIndex(index_name) as searcher:
         ids = {paper.arxiv for paper in library.papers if paper.arxiv}
         known = len(searcher.papers_known(ids)) if searcher else 0
         index = searcher.name if searcher else None

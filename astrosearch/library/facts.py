@@ -8,6 +8,7 @@ may be macros of AASTeX, `\apj`.
 import re
 from collections.abc import Iterator
 from datetime import date
+from urllib.parse import unquote
 
 from astrosearch.errors import IdentifierError
 from astrosearch.library.bibtex_text import Entry
@@ -71,6 +72,16 @@ def doi(entry: Entry) -> str | None:
             found = match[0].rstrip(".,;)").lower()
             if not found.startswith("10.48550/"):
                 return found
+    return None
+
+
+def bibcode(entry: Entry) -> str | None:
+    """The bibcode that an entry names, by its address at ADS or its key."""
+    fields = entry.fields
+    for text in (fields.get("bibcode", ""), fields.get("adsurl", ""), entry.key):
+        for part in unquote(text.replace("\\", "")).split("/"):
+            if _BIBCODE.fullmatch(part) and any(map(str.isdigit, part[5:])):
+                return part
     return None
 
 
