@@ -449,6 +449,51 @@ def export(file: Path | None, within: str, output: str, force: bool) -> None:
 
 
 @library.command()
+@click.option(
+    "--ads", "name", metavar="NAME", required=True, help="The name of your library at ADS."
+)
+@library_scope
+@click.option("--dry-run", is_flag=True, help="Say what ADS knows, and change nothing.")
+def push(name: str, within: str, dry_run: bool) -> None:
+    """Add papers of the library to a library at ADS.
+
+    The library at ADS is made if you have none of this name; what it has stays in it, so you may
+    push again. Papers are named to ADS by arXiv identifier, DOI or bibcode, and nothing else is
+    sent. What ADS does not know is listed. ADS_API_TOKEN has the token of your account.
+
+    \b
+    astrosearch library push --ads thesis
+    astrosearch library push --ads streams --in tag:streams
+    """
+    from astrosearch.citations.services import Ads, PoliteClient
+    from astrosearch.errors import InputError, NothingFound
+    from astrosearch.library import ads
+
+    if not name.strip():
+        raise InputError("the name of a library at ADS is empty")
+    papers = _read_library().select(within)
+    if not papers:
+        raise NothingFound(f"no paper of the library is {within}")
+    reporter = Terminal()
+    with PoliteClient(reporter) as client:
+        pushed = ads.push(name, papers, Ads(client), dry_run=dry_run, reporter=reporter)
+    for paper, reason in pushed.unknown:
+        notify(f"{paper.key}: {reason}")
+    if not pushed.added and not pushed.there:
+        raise NothingFound(f"none of {_papers(len(papers))} is known to ADS")
+    if dry_run:
+        notify(f"ADS knows {pushed.added:,} of {_papers(len(papers))}")
+        return
+    made = ", which is new" if pushed.is_new else ""
+    parts = [f"Added {_papers(pushed.added)} to {name} at ADS{made}"]
+    if pushed.there:
+        parts.append(f"{pushed.there:,} there already")
+    if pushed.unknown:
+        parts.append(f"{len(pushed.unknown):,} not known to ADS")
+    notify("; ".join(parts))
+
+
+@library.command()
 @click.argument("name", required=False, metavar="[ID]", shell_complete=complete_paper)
 @format_option("table", "json")
 @index_option
