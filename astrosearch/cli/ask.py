@@ -6,6 +6,7 @@ import click
 
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
+    ENTRIES,
     consent_option,
     count_option,
     filter_options,
@@ -15,11 +16,16 @@ from astrosearch.cli.options import (
     typed_text,
 )
 
+SOURCES = tuple(name for name in ENTRIES if name != "markdown")
+"""Formats that have the papers alone which are quoted."""
+
 
 @click.command()
 @click.argument("question", nargs=-1, required=True)
 @count_option("At most this many sentences.", default=6)
-@format_option("text", "json", "markdown", default="text")
+@format_option(
+    "text", "json", "markdown", *SOURCES, default="text", help="bibtex and those after it: sources."
+)
 @filter_options
 @library_options
 @consent_option
@@ -47,6 +53,7 @@ def ask(
     astrosearch ask "how far away is the Magellanic Stream?"
     astrosearch ask "does the Hubble tension need Cepheids?" --since 2020
     astrosearch ask "what heats cluster gas? author:fabian" -k 8 --format markdown
+    astrosearch ask "what heats cluster gas?" --format bibtex
     """
     typed = typed_text(question)
     if not typed.strip():
@@ -74,4 +81,9 @@ def ask(
         raise NothingFound(reason)
     for note in answer.notes:
         notify(note)
-    write_quotes(answer, format=output, index=name)
+    if output in SOURCES:
+        from astrosearch.cli.views.hits import write_papers
+
+        write_papers(answer.sources, format=output)
+    else:
+        write_quotes(answer, format=output, index=name)
