@@ -94,6 +94,7 @@ def serving() -> Iterator[AdsService]:
 
         def _answer(self, method: str, path: str, what: Any) -> None:
             service.asked.append((method, path, what))
+            record: object
             if self.headers["Authorization"] != "Bearer a-token":
                 status, record = 401, {"error": "Unauthorized"}
             else:

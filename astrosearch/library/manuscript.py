@@ -176,10 +176,10 @@ def add_references(
         elif key in manuscript.elsewhere:
             references.append(Reference(key, "elsewhere", manuscript.elsewhere[key]))
         elif paper := library.get(key):
-            for entry, name in [(paper.entry, key), *_parents(paper.entry, library)]:
+            for own, name in [(paper.entry, key), *_parents(paper.entry, library)]:
                 if name not in there:
                     there.add(name)
-                    additions.add(entry, name, library.bib)
+                    additions.add(own, name, library.bib)
             references.append(Reference(key, "library", cited.setdefault(paper.id, key)))
         else:
             paper_id, entry, reason = _of_index(key, searcher)
