@@ -1001,7 +1001,7 @@ class TestMap:
                 await session.press("j", "M")
                 await session.until(lambda: session.on_map)
                 assert ids[1] in session.on_map
-                assert "2 of the list" in session.on_map
+                assert "number 2 in the list" in session.on_map
                 await session.press("n")
                 await session.until(lambda: ids[2] in session.on_map)
                 await session.press("p", "p")
@@ -1030,7 +1030,7 @@ class TestMap:
                 await session.press(*["plus"] * 10, *["l"] * 200)
                 assert "No paper here" in session.on_map
                 await session.press(*["n"] * 3)
-                await session.until(lambda: "of the list" in session.on_map)
+                await session.until(lambda: "in the list" in session.on_map)
                 await session.press("escape")
                 assert session.papers().highlighted == 0
 

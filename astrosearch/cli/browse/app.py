@@ -833,7 +833,7 @@ class Browser(App[int]):
         papers = self._papers()
         if papers and papers.hits:
             self.push_screen(
-                HistogramDialog([hit.paper for hit in papers.hits], self._question.filters),
+                HistogramDialog(papers.papers, self._question.filters),
                 self._set_filters,
             )
 
@@ -856,7 +856,7 @@ class Browser(App[int]):
         self.push_screen(
             MapDialog(
                 drawn,
-                list(dict.fromkeys(hit.paper.id for hit in papers.hits)) if papers else [],
+                [paper.id for paper in papers.papers] if papers else [],
                 hit.paper.id if hit else None,
                 look_up,
             ),

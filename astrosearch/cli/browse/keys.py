@@ -27,7 +27,7 @@ KEYS = (
     Key("f", "f", "filter", "filter", "Filter by years, category, author, library, tag", ASK, True),
     Key("F", "F", "clear_filters", "no filters", "Take all filters away", ASK),
     Key("r", "r", "sort", "order", "Order by match, or newest first", ASK),
-    Key("m", "m", "mode", "mode", "Search by meaning and words, meaning alone, words alone", ASK),
+    Key("m", "m", "mode", "mode", "By meaning and words, meaning alone, words alone", ASK),
     Key("j", "j, Down", "move('cursor_down')", "next", "Next paper", READ),
     Key("k", "k, Up", "move('cursor_up')", "previous", "Previous paper", READ),
     Key("pagedown", "PgDn", "move('page_down')", "page down", "A page down", READ),

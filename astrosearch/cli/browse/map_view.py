@@ -301,7 +301,7 @@ class MapDialog(Dialog[str]):
         paper = await asyncio.to_thread(self._look_up, paper_id)
         title = readable(paper.title) if paper else "A paper that is not in the index any more"
         facts = [paper_id, str(self._map.years[place])]
-        facts += [f"{self._rank_of[place]} of the list"] if place in self._rank_of else []
+        facts += [f"number {self._rank_of[place]} in the list"] if place in self._rank_of else []
         facts += [f"{papers_counted(count)} here"] if count > 1 else []
         self.query_one("#place", Label).update(f"{title}\n{' · '.join(facts)}")
 

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import HorizontalGroup, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.style import Style
 from textual.widgets import Input, OptionList, Static, Tabs
 from textual.widgets.option_list import Option
@@ -24,9 +25,19 @@ if TYPE_CHECKING:
     from textual.events import Click
 
     from astrosearch.library.marks import Marks
+    from astrosearch.papers import Paper
     from astrosearch.search.quotes import Quote, QuotedAnswer
 
 _WORD = re.compile(r"[^\W_]+")
+
+
+class WholeLetters(ScrollBarRender):
+    """Scroll bars without the eighths of a block, which the console of Linux lacks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "]
+
+
+ScrollBar.renderer = WholeLetters
 
 
 class QuestionField(Input):
@@ -75,6 +86,11 @@ class PaperList(Lines):
     @property
     def current(self) -> Hit | None:
         return None if self.highlighted is None else self.hits[self.highlighted]
+
+    @property
+    def papers(self) -> "list[Paper]":
+        """Each paper once, though several sentences may be from it."""
+        return list({hit.paper.id: hit.paper for hit in self.hits}.values())
 
     def show(
         self, hits: Sequence[Hit], words: frozenset[str] = frozenset(), *, has_match: bool = True
