@@ -259,3 +259,16 @@ def test_an_evaluation_reads_what_its_documents_have(
 
 def test_an_evaluation_does_not_read_where_no_order_was_learnt(built: Path, run: Run) -> None:
     assert "--rerank adds to the learnt order" in run("eval", "--rerank", code=2).stderr
+
+
+def test_a_score_does_not_depend_on_how_many_papers_are_read_together(
+    sampler_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    reader, question = shipped_cross_encoder(), "gas stripped from a dwarf"
+    with open_index("sampler") as searcher:
+        papers = [hit.paper for hit in searcher.query(question, 7)]
+    together = reader.scores(question, papers)
+    alone = [reader.scores(question, [paper])[0] for paper in papers]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert len(reader.scores(question, [])) == 0
