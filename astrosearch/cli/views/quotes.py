@@ -1,6 +1,7 @@
 """How quoted answers look: on a terminal and down a pipe, as Markdown, as JSON."""
 
 import textwrap
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.style import Style
@@ -30,7 +31,7 @@ def write_quotes(answer: QuotedAnswer, *, format: str, index: str) -> None:
             width = min(console.width, READABLE)
             console.print(quotes_view(answer), width=width)
         case _:
-            terminal.write("\n".join(_plain_lines(answer)))
+            terminal.write("\n".join(plain_lines(answer)))
 
 
 def quotes_view(answer: QuotedAnswer) -> RenderableType:
@@ -88,7 +89,7 @@ def _source(paper: Paper) -> Text:
     )
 
 
-def _plain_lines(answer: QuotedAnswer) -> list[str]:
+def plain_lines(answer: QuotedAnswer) -> list[str]:
     """The same down a pipe: no colours, short lines."""
     lines = [NATURE, ""]
     for group in answer.groups:
@@ -115,9 +116,13 @@ def _hanging(mark: str, text: str) -> list[str]:
     )
 
 
-def markdown(answer: QuotedAnswer) -> str:
-    """The question as a heading, the quotes as a list with links to the sources below."""
-    lines = [f"# {escaped_markdown(answer.question)}", "", f"*{NATURE}*", ""]
+def markdown(answer: QuotedAnswer, written: Sequence[str] = ()) -> str:
+    """The question as a heading, the quotes as a list with links to the sources below.
+
+    Args:
+        written: lines that come before the quotes.
+    """
+    lines = [f"# {escaped_markdown(answer.question)}", "", *written, f"*{NATURE}*", ""]
     if answer.is_unsure:
         lines += [f"**{escaped_markdown(answer.notes[-1])}**", ""]
     for group in answer.groups:
