@@ -271,4 +271,3 @@ def test_a_score_does_not_depend_on_how_many_papers_are_read_together(
     together = reader.scores(question, papers)
     alone = [reader.scores(question, [paper])[0] for paper in papers]
     assert together == pytest.approx(alone, abs=1e-4)
-    assert len(reader.scores(question, [])) == 0
