@@ -15,7 +15,7 @@ from rich.text import Text
 
 from astrosearch.cli.console import on_terminal, terminal_link, write
 from astrosearch.cli.views.hits import READABLE, as_json, first_author, write_papers
-from astrosearch.cli.views.markdown import escaped, names, paper_lines
+from astrosearch.cli.views.markdown import escaped_markdown, names, paper_lines
 from astrosearch.library.digest import Digest, Suggestion
 from astrosearch.papers import Paper
 from astrosearch.text.authors import display_name
@@ -139,7 +139,7 @@ def markdown(digest: Digest) -> str:
         )
         for one in digest.suggestions
     ]
-    return "\n\n".join([f"# {escaped(_heading(digest))}", *entries])
+    return "\n\n".join([f"# {escaped_markdown(_heading(digest))}", *entries])
 
 
 def _heading(digest: Digest) -> str:

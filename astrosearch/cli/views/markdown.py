@@ -22,7 +22,7 @@ def papers_list(papers: Sequence[Paper], *, abstracts: bool = False) -> str:
         published = str(paper.published.year) if paper.is_preprint else paper.journal_ref or ""
         lines = paper_lines(number, paper, published, paper.id)
         if abstracts and paper.abstract:
-            lines += ["", f"   {escaped(to_unicode(paper.abstract))}"]
+            lines += ["", f"   {escaped_markdown(to_unicode(paper.abstract))}"]
         entries.append("\n".join(lines))
     return "\n\n".join(entries)
 
@@ -34,12 +34,12 @@ def paper_lines(number: int, paper: Paper, *facts: str, note: str = "") -> list[
         facts: what stands between the authors and the categories.
         note: a line below it.
     """
-    title = escaped(to_unicode(paper.title))
+    title = escaped_markdown(to_unicode(paper.title))
     known = (names(paper), *facts, " ".join(paper.categories))
     lines = [
         f"[{title}]({_address(paper.url)})" if paper.url else title,
-        escaped(" · ".join(filter(None, known))),
-        *([f"*{escaped(note)}*"] if note else []),
+        escaped_markdown(" · ".join(filter(None, known))),
+        *([f"*{escaped_markdown(note)}*"] if note else []),
     ]
     first, *rest = [f"{line}  " for line in lines[:-1]] + lines[-1:]  # two spaces break a line
     return [f"{number}. {first}", *(f"   {line}" for line in rest)]
@@ -57,6 +57,6 @@ def names(paper: Paper) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def escaped(text: str) -> str:
+def escaped_markdown(text: str) -> str:
     """A text of which Markdown takes no sign for its own."""
     return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in one_line(text))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from astrosearch.cli import console as terminal
 from astrosearch.cli.views.hits import READABLE, SUMMARY, as_json, first_author, readable
-from astrosearch.cli.views.markdown import escaped as escaped_markdown
+from astrosearch.cli.views.markdown import escaped_markdown
 from astrosearch.papers import Paper
 from astrosearch.search.quotes import NATURE, Quote, QuotedAnswer
 
