@@ -76,6 +76,13 @@ def test_a_question_with_a_subject_stands_by_itself(question: str) -> None:
     assert not goes_on(question)
 
 
+def test_long_questions_of_people_stand_by_themselves() -> None:
+    file = Path(__file__).parents[1] / "training/development.jsonl"
+    questions = [json.loads(line)["question"] for line in file.read_text("utf-8").splitlines()]
+    assert len(questions) == 300
+    assert not any(map(goes_on, questions))
+
+
 def test_filters_stay_until_the_next_question_has_its_own(sampler: Searcher) -> None:
     conversation = Conversation()
     question = "what do baryon acoustic oscillations say about dark energy?"

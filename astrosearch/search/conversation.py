@@ -13,9 +13,10 @@ from astrosearch.search.conditions import ALL, Among
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.quotes import QuotedAnswer
 from astrosearch.search.searcher import Searcher
+from astrosearch.text.analysis import STOP_WORDS
 
 LONGEST = 12
-"""Words of a question that goes on because it begins with a preposition."""
+"""Words of a question that goes on without saying so in its first word."""
 
 _GOES_ON = re.compile(
     r"(?:and|but|or|also|then|so)\b|(?:what|how) about\b|(?:what|why|how) else\b|since when\b",
@@ -56,11 +57,19 @@ def goes_on(text: str) -> bool:
     (False, False)
     """
     text = text.strip()
-    if _GOES_ON.match(text) or _ALONE.fullmatch(text) or _REFERS.search(text):
+    if _GOES_ON.match(text) or _ALONE.fullmatch(text):
         return True
-    return bool(
-        _PREPOSITION.match(text) and not _HAS_VERB.search(text) and len(text.split()) <= LONGEST
-    )
+    if len(text.split()) > LONGEST:
+        return False
+    if (refers := _REFERS.search(text)) and not _names_something(text[: refers.start()]):
+        return True
+    return bool(_PREPOSITION.match(text) and not _HAS_VERB.search(text))
+
+
+def _names_something(text: str) -> bool:
+    """Whether what stands before a word such as `they` may be what it stands for."""
+    words = re.findall(r"\w+", text.lower())
+    return sum(word not in STOP_WORDS for word in words) > 1
 
 
 class Conversation:
