@@ -19,7 +19,6 @@ from astrosearch.search import quoting
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup
 from astrosearch.search.quoting import UNSURE, choose, shipped_knowledge
 from astrosearch.search.searcher import Searcher, open_index
-from tests.conftest import Run
 
 QUESTION = "how far away is the Magellanic Stream?"
 
@@ -104,14 +103,3 @@ def test_sentences_that_say_the_same_are_chosen_once() -> None:
 
 def test_at_most_two_sentences_of_a_paper_are_chosen() -> None:
     assert choose(np.array([3.0, 2.9, 2.8, 1.0]), np.eye(4), [1, 1, 1, 2], 4) == [0, 1, 3]
-
-
-def test_the_sources_of_an_answer_are_written_for_other_programs(
-    run: Run, sampler_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
-    question = ("ask", "how far away is the Magellanic Stream?")
-    sources = json.loads(run(*question, "--format", "json").stdout)["sources"]
-    ids = run(*question, "--format", "ids").stdout.split()
-    assert ids == [source["id"] for source in sources]
-    assert run(*question, "--format", "bibtex").stdout.count("\n  eprint = ") == len(ids)
