@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from astrosearch.server.settings import Cluster, Offer
 
 
-class Replicas(click.ParamType):
+class Replicas(click.ParamType["tuple[int, int]"]):
     """A number of processes, or the fewest and the most of them: 4, 2-8."""
 
     name = "N|N-N"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> object:
+    ) -> tuple[int, int]:
         match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", str(value), re.ASCII)
         fewest, most = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not 1 <= fewest <= most:

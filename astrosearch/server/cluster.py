@@ -7,6 +7,7 @@ them and merges what they find. A request of a replica that dies is asked again,
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -216,12 +217,12 @@ class ClusterPool:
 
     def _why_not(self) -> str:
         """Why the application did not start, as one of its processes said it."""
-        with suppress(Exception):
+        with suppress(Exception):  # Ray's report of a failure is no interface
             application = serve.status().applications[self._name]
-            for deployment in application.deployments.values():
-                if "Error" in deployment.message:
-                    lines = [line.strip() for line in deployment.message.splitlines()]
-                    return next(line for line in reversed(lines) if "astrosearch.errors." in line)
+            messages = "\n".join(part.message for part in application.deployments.values())
+            found = re.findall(r"astrosearch\.errors\.\w+: (.+)", messages)
+            if found:
+                return str(found[-1])
         return "the replicas did not start; see: ray status"
 
     @property
