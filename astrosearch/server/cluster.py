@@ -35,6 +35,8 @@ from ray.serve.exceptions import BackPressureError  # isort: skip
 
 STARTING = 600
 """Seconds in which replicas have to be ready."""
+HANDED = 4
+"""Requests that a replica has at a time: while it answers one, the next are there already."""
 AGAIN = 0.1
 """Seconds after which a request whose replica died is asked again."""
 LOST = (ray.exceptions.RayActorError, ray.exceptions.NodeDiedError)
@@ -68,14 +70,16 @@ class _Replica:
         _use(place, version)
         self._seconds, self._shards = seconds, shards
         self._since: float | None = None
+        self._one = asyncio.Lock()
         self._answerer = Answerer(offer, self._papers_of if shards else None)
 
     async def answer(self, asked: BaseModel) -> tuple[object, list[str]]:
-        self._since = time.monotonic()
-        try:
-            return await asyncio.to_thread(self._answerer.answer, asked)
-        finally:
-            self._since = None
+        async with self._one:  # Python runs one thread at a time
+            self._since = time.monotonic()
+            try:
+                return await asyncio.to_thread(self._answerer.answer, asked)
+            finally:
+                self._since = None
 
     def check_health(self) -> None:
         """Ray replaces a replica that a request does not come back from."""
@@ -174,7 +178,10 @@ class ClusterPool:
             stack.enter_context(connected(cluster.address, needed))
             _check_room(needed)
             reporter.notify(f"Starting {_parts(cluster)} on {machines()}")
-            serve.start(proxy_location="Disabled", logging_config={"log_level": "CRITICAL"})
+            serve.start(
+                proxy_location="Disabled",
+                logging_config={"log_level": "CRITICAL", "enable_access_log": False},
+            )
             stack.callback(self._stop)
             self._handle = self._deploy(offer, cluster)
             self._resources = stack.pop_all()
@@ -203,7 +210,7 @@ class ClusterPool:
         application = serve.deployment(
             _Replica,
             name="replica",
-            max_ongoing_requests=1,
+            max_ongoing_requests=HANDED,
             max_queued_requests=self._queue,
             health_check_period_s=2,
             health_check_timeout_s=10,
