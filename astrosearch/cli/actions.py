@@ -17,16 +17,25 @@ from astrosearch.search.hits import Answer, Hit
 
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
+    from astrosearch.index.map import PaperMap
     from astrosearch.library.digest import Digest
     from astrosearch.library.marks import Marks, Opinion
     from astrosearch.library.searches import SavedSearch
+    from astrosearch.search.quotes import QuotedAnswer
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
 Part = Literal["bibtex", "id", "title", "address"]
 """What of a paper can be copied."""
 
-FORMAT_OF = {".bib": "bibtex", ".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".txt": "ids"}
+PARTS: dict[Part, str] = {
+    "bibtex": "BibTeX", "id": "identifiers", "title": "titles", "address": "addresses",
+}  # fmt: skip
+
+FORMAT_OF = {
+    ".bib": "bibtex", ".ris": "ris", ".md": "markdown", ".json": "json", ".jsonl": "jsonl",
+    ".csv": "csv", ".txt": "ids",
+}  # fmt: skip
 """The format of a file by the ending of its name."""
 
 
@@ -61,6 +70,38 @@ def answer(searcher: "Searcher", question: Question) -> Answer:
     if not found.hits:
         raise scope.why_empty(searcher, query, question.filters)
     return in_order(found, question.sort)
+
+
+def ask(searcher: "Searcher", question: Question, k: int = 6) -> "QuotedAnswer":
+    """At most `k` sentences of abstracts that answer a question; of the question, its text and the
+    papers that it leaves count.
+
+    Raises:
+        InputError: if there is nothing to answer, or the library has no such papers.
+        NothingFound: if nothing answers; it says why.
+    """
+    from astrosearch.cli.query import scope_of
+    from astrosearch.search.query_parser import parse
+
+    query = parse(question.text)
+    scope = scope_of(question.within, question.beyond)
+    found = searcher.ask(query, k, question.filters, scope.among)
+    if not found.quotes and not found.has_papers:
+        raise scope.why_empty(searcher, query, question.filters)
+    if not found.quotes:
+        raise NothingFound("; ".join(found.notes))
+    return found
+
+
+def paper_map(searcher: "Searcher") -> "PaperMap":
+    """
+    Raises:
+        NothingFound: if none was drawn.
+        IndexDamaged: if it cannot be read.
+    """
+    from astrosearch.index.map import read_map
+
+    return read_map(searcher.index.folder)
 
 
 def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Answer:
@@ -262,6 +303,38 @@ def part(papers: Sequence[Paper], what: Part, key: "KeyStyle | None" = None) -> 
             return "\n".join(readable(paper.title) for paper in papers)
         case "address":
             return "\n".join(address(paper) for paper in papers)
+
+
+def go_on(
+    papers: Sequence[Paper], opened: int | None, copied: Part | None, key: "KeyStyle | None" = None
+) -> None:
+    """Open the page of a paper of an answer, and copy its papers.
+
+    Args:
+        opened: the place of the paper, from 1; None opens none.
+        copied: None copies nothing.
+
+    Raises:
+        InputError: if the answer has no such place.
+        NothingFound: if the paper has no page.
+        SetupError: if there is no browser or no clipboard.
+    """
+    from astrosearch.cli import clipboard
+    from astrosearch.cli.console import flush, notify
+
+    flush()  # the answer comes first
+    if copied:
+        clipboard.copy(part(papers, copied, key))
+        count = "1 paper" if len(papers) == 1 else f"{len(papers):,} papers"
+        notify(f"Copied: {PARTS[copied]} of {count}")
+    if opened is None:
+        return
+    if opened > len(papers):
+        count = f"papers 1 to {len(papers):,}" if len(papers) > 1 else "1 paper"
+        raise InputError(f"there is no paper {opened:,} to open: {count} shown")
+    page = address(papers[opened - 1])
+    open_in_browser(page)
+    notify(f"{page} is opened in your web browser")
 
 
 def address(paper: Paper) -> str:

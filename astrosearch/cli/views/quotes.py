@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli import console as terminal
-from astrosearch.cli.views.digest import escaped_markdown
 from astrosearch.cli.views.hits import READABLE, SUMMARY, as_json, first_author, readable
+from astrosearch.cli.views.markdown import escaped_markdown
 from astrosearch.papers import Paper
 from astrosearch.search.quotes import NATURE, Quote, QuotedAnswer
 
@@ -42,7 +42,7 @@ def quotes_view(answer: QuotedAnswer) -> RenderableType:
             parts.append(Text(group.heading, style="bold"))
         grid = _grid()
         for quote in group.quotes:
-            text = Text.assemble(_quoted(quote), (f"  {_facts(quote)}", "dim"))
+            text = Text.assemble(quoted(quote), (f"  {quote_facts(quote)}", "dim"))
             grid.add_row(f"[{quote.source}]", text)
         parts += [grid, Text()]
     sources = _grid()
@@ -58,7 +58,7 @@ def _grid() -> Table:
     return grid
 
 
-def _quoted(quote: Quote) -> str:
+def quoted(quote: Quote) -> str:
     """The sentence between quotation marks; its own become single ones, so that it cannot seem to
     end before it does.
 
@@ -70,7 +70,7 @@ def _quoted(quote: Quote) -> str:
     return f"“{inside}”"
 
 
-def _facts(quote: Quote) -> str:
+def quote_facts(quote: Quote) -> str:
     """`Hofmann et al. 2016; alike: [3]`"""
     facts = f"{first_author(quote.paper)} {quote.paper.published.year}".strip()
     if quote.alike:
@@ -84,7 +84,11 @@ def _source(paper: Paper) -> Text:
     return Text.assemble(
         (readable(paper.title), "bold"),
         "\n",
-        Text(paper.id, style=Style(color="cyan", link=paper.url), no_wrap=True),
+        Text(
+            paper.id,
+            style=Style(color="cyan", link=terminal.terminal_link(paper.url)),
+            no_wrap=True,
+        ),
         (facts + note, "dim"),
     )
 
@@ -96,7 +100,7 @@ def plain_lines(answer: QuotedAnswer) -> list[str]:
         if group.heading:
             lines.append(group.heading)
         for quote in group.quotes:
-            lines += _hanging(f"[{quote.source}]", f"{_quoted(quote)}  {_facts(quote)}")
+            lines += _hanging(f"[{quote.source}]", f"{quoted(quote)}  {quote_facts(quote)}")
         lines.append("")
     lines.append("Sources")
     for number, paper in enumerate(answer.sources, start=1):
@@ -129,8 +133,8 @@ def markdown(answer: QuotedAnswer, written: Sequence[str] = ()) -> str:
         if group.heading:
             lines += [f"## {escaped_markdown(group.heading)}", ""]
         for quote in group.quotes:
-            facts = escaped_markdown(_facts(quote))
-            text = escaped_markdown(_quoted(quote))
+            facts = escaped_markdown(quote_facts(quote))
+            text = escaped_markdown(quoted(quote))
             lines.append(f"- [{quote.source}] {text} {facts}")
         lines.append("")
     lines += ["## Sources", ""]
