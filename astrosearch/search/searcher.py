@@ -30,7 +30,7 @@ from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase,
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
 from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import Column, EncodedQuery, Scope
+from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex, Scope
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
 from astrosearch.text.analysis import STOP_WORDS, analyze
@@ -54,6 +54,9 @@ class Reranker(Protocol):
     def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits, best first."""
 
+
+NOTHING_TO_READ = "Reading hits again has no effect without words to rank by"
+"""The note of an answer whose query a reranker was not given."""
 
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
@@ -173,12 +176,13 @@ class Searcher:
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
         answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
+        unread = (NOTHING_TO_READ,) if self._reranker else ()
         return [
-            Answer(self._of_identifier(query.identifier, k, filters, among))
+            Answer(self._of_identifier(query.identifier, k, filters, among), unread)
             if query.identifier
             else next(answers)
             if query.text
-            else Answer(self._newest(query, k, filters, among), query.notes)
+            else Answer(self._newest(query, k, filters, among), (*query.notes, *unread))
             for query in parsed
         ]
 
@@ -198,7 +202,13 @@ class Searcher:
         return self._ask(answer, with_encoder=mode != "lexical")
 
     def _answer(
-        self, papers: LocalIndex, query: ParsedQuery, encoded: EncodedQuery, k: int, scope: Scope
+        self,
+        papers: LocalIndex,
+        query: ParsedQuery,
+        encoded: EncodedQuery,
+        k: int,
+        scope: Scope,
+        extra: Sequence[str] = (),
     ) -> Answer:
         """The answer to a query with words to rank by."""
         if encoded.vector is not None and not _is_readable(query.text, encoded):
@@ -206,7 +216,7 @@ class Searcher:
         wanted = max(k, self._reranker.depth) if self._reranker else k
         needs_words = encoded.words is not None
         with meanwhile(_weakness, papers, query.text, needs_words=needs_words) as told_weakness:
-            hits = _hits(papers, encoded, wanted, scope, self._ranker)
+            hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
         if self._reranker:
             hits = self._reranker.rerank(query.text, hits)[:k]
         weakness = told_weakness() if hits else ""
@@ -399,7 +409,7 @@ class Searcher:
             ranking = rank(
                 papers, query, candidates, task="cite", ranker=self._ranker, depth=citing.DEPTH
             )
-            return _as_hits(papers, ranking, k)
+            return _counted(papers, hits_of(papers, ranking, k))
 
         return self._ask(answer, with_encoder=draft is not None or self._compares_tokens())
 
@@ -409,12 +419,18 @@ class Searcher:
         k: int = 6,
         filters: Filters | None = None,
         among: Among = ALL,
+        also: Collection[str] = (),
+        focus: str = "",
     ) -> "QuotedAnswer":
         """The sentences of abstracts that answer a question, at most `k`; none if nothing answers.
 
         Args:
             question: as for `query`.
             among: the papers that may be quoted, in addition to what filters say.
+            also: normalised identifiers of papers that are ranked whether the question finds them
+                or not; those that the index does not have, or that may not be quoted, are not.
+            focus: the part of the question that is new; papers and sentences are ranked by it and
+                by the whole question alike.
 
         Raises:
             InputError: if there is nothing to answer: an identifier or filters alone.
@@ -431,8 +447,14 @@ class Searcher:
 
         index, encoder = self._snapshot()
         papers = LocalIndex(index)
-        [encoded] = encode_queries(encoder, [parsed], "hybrid")
-        found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
+        asked = [parsed, replace(parsed, text=focus)] if focus else [parsed]
+        encoded = encode_queries(encoder, asked, "hybrid")
+        extra = papers.passing(also, scope)
+        depth = DEPTH if focus else quoting.PAPERS
+        found = [
+            self._answer(papers, each, form, depth, scope, extra)
+            for each, form in zip(asked, encoded, strict=True)
+        ]
         return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
 
     def paper(self, paper_id: str) -> Paper:
@@ -713,16 +735,22 @@ def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
 
 
 def _hits(
-    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, ranker: Ranker
+    papers: LocalIndex,
+    query: EncodedQuery,
+    k: int,
+    scope: Scope,
+    ranker: Ranker,
+    extra: Sequence[str] = (),
 ) -> list[Hit]:
     is_one_search = query.encoder is None and (query.vector is None or query.words is None)
     depth = k if is_one_search else max(DEPTH, k)
-    candidates = find_candidates(papers, query, depth, scope)
+    candidates = find_candidates(papers, query, depth, scope, extra=extra)
     ranking = rank(papers, query, candidates, task=task_of(query), ranker=ranker, depth=DEPTH)
-    return _as_hits(papers, ranking, k)
+    return _counted(papers, hits_of(papers, ranking, k))
 
 
-def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
+def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
+    """The first `k` papers of a ranking, with their signals."""
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
     hits = []
     for place, paper in enumerate(papers.papers(candidates.signals.ids)):
@@ -743,7 +771,7 @@ def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
                 contributions=_known(ranking.given, place),
             )
         )
-    return _counted(papers, hits)
+    return hits
 
 
 def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:
