@@ -125,6 +125,8 @@ class LexicalIndexWriter:
         self._gone: Counter[str] = Counter()
         with _as_os_error():
             index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
+            # Otherwise a thread watches the folder, and may still lock it when all is done.
+            index.config_reader("manual")
             self._searcher = index.searcher()
             self._earlier_documents = self._documents = int(self._searcher.num_docs)
             self._writer = index.writer(memory, num_threads=1)
