@@ -148,9 +148,10 @@ def run(
 def _write(
     results: "list[tuple[SavedSearch, Answer, str]]", output: str | None, *, several: bool
 ) -> None:
-    from astrosearch.cli.query import AnswerStyle, in_order, write_answer
+    from astrosearch.cli.query import AnswerStyle, write_answer
     from astrosearch.cli.views.digest import atom
     from astrosearch.cli.views.hits import as_json
+    from astrosearch.search.hits import in_order
 
     if output == "atom":
         reasons: dict[str, list[str]] = {}

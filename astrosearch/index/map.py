@@ -90,18 +90,27 @@ class PaperMap:
                 is_inside ^= crosses & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
         return [self.ids[place] for place in near[is_inside].tolist()]
 
-    def as_bytes(self, titles: Sequence[str] = (), **facts: object) -> bytes:
+    def as_bytes(
+        self,
+        titles: Sequence[str] = (),
+        citations: NDArray[np.int64] | None = None,
+        **facts: object,
+    ) -> bytes:
         """The map for a page: the length of a header (uint32), the header in JSON, padded with
-        spaces to four bytes; n × 2 uint16 places, n uint16 years, n uint8 categories, all
-        little-endian; then a line for each paper, its id.
+        spaces to four bytes; n × 2 uint16 places, n uint16 years, n uint16 citations if the header
+        says that there are such, n uint8 categories, all little-endian; then a line for each
+        paper, its id.
 
         Args:
             titles: n of them, which follow the ids after a tab; none to leave them out.
+            citations: (n,) how many works cite each paper; None if that is not known.
             facts: further fields of the header.
         """
+        counts = () if citations is None else np.minimum(citations, 65_535)
         header = json.dumps(
             {
                 "papers": len(self),
+                "has_citations": citations is not None,
                 "categories": self.category_names,
                 "regions": [region._asdict() for region in self.regions],
                 **facts,
@@ -117,6 +126,7 @@ class PaperMap:
                 header,
                 self.places.astype("<u2").tobytes(),
                 self.years.astype("<u2").tobytes(),
+                np.asarray(counts, dtype="<u2").tobytes(),
                 self.categories.tobytes(),
                 "\n".join(lines).encode(),
             )
