@@ -107,11 +107,12 @@ class PaperMap:
             facts: further fields of the header.
         """
         counts = () if citations is None else np.minimum(citations, 65_535)
+        names, categories = self._commonest_first()
         header = json.dumps(
             {
                 "papers": len(self),
                 "has_citations": citations is not None,
-                "categories": self.category_names,
+                "categories": names,
                 "regions": [region._asdict() for region in self.regions],
                 **facts,
             }
@@ -127,10 +128,20 @@ class PaperMap:
                 self.places.astype("<u2").tobytes(),
                 self.years.astype("<u2").tobytes(),
                 np.asarray(counts, dtype="<u2").tobytes(),
-                self.categories.tobytes(),
+                categories.tobytes(),
                 "\n".join(lines).encode(),
             )
         )
+
+    def _commonest_first(self) -> tuple[list[str], NDArray[np.uint8]]:
+        """The names of the categories, and (n,) the place of each paper's in them, as
+        `categories`."""
+        known = len(self.category_names)
+        counts = np.bincount(self.categories, minlength=256)[:known]
+        order = np.argsort(-counts, kind="stable")
+        place_of = np.full(256, 255, dtype=np.uint8)
+        place_of[order] = np.arange(known)
+        return [self.category_names[number] for number in order], place_of[self.categories]
 
     def write(self, folder: Path) -> None:
         """

@@ -153,6 +153,7 @@ function answerFrom(offset, signal) {
 }
 
 function summary(answer) {
+  if (state.new && !hits.length) return "No new paper";
   if (state.new) return `${answer.new.toLocaleString("en")} new papers since ${answer.since}${answer.new > hits.length ? `, the first ${hits.length} shown` : ""}`;
   const many = answer.next_offset === null ? `${hits.length}` : `The first ${hits.length}`;
   const what = hits.length === 1 ? "1 paper" : `${many} papers`;
