@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from astrosearch.report import Reporter
     from astrosearch.search.hits import Hit
     from astrosearch.search.query_parser import ParsedQuery
+    from astrosearch.search.quotes import QuotedAnswer
     from astrosearch.search.searcher import Searcher, open_index
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ __all__ = [
     "NothingFound",
     "Paper",
     "ParsedQuery",
+    "QuotedAnswer",
     "Reporter",
     "Searcher",
     "SetupError",
@@ -60,6 +62,7 @@ _MODULE_OF = {
     "Hit": "search.hits",
     "Paper": "papers",
     "ParsedQuery": "search.query_parser",
+    "QuotedAnswer": "search.quotes",
     "Reporter": "report",
     "Searcher": "search.searcher",
     "open_index": "search.searcher",

@@ -24,6 +24,7 @@ Remedy = Literal[
     "",
     "build",
     "build-again",
+    "fewer-sentences",
     "fewer-tokens",
     "import-citations",
     "less-memory",

@@ -39,7 +39,11 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_llama(tmp_path_factory.mktemp("models") / "tiny-llama", seed=0)
 
 
-def make_llama(folder: Path, seed: int, width: int = 64) -> Path:
+def make_llama(folder: Path, seed: int, width: int = 64, further: int = 0) -> Path:
+    """
+    Args:
+        further: tokens that the model has rows for beside the tokenizer's.
+    """
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -50,7 +54,7 @@ def make_llama(folder: Path, seed: int, width: int = 64) -> Path:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     config = LlamaConfig(
-        vocab_size=len(vocabulary),
+        vocab_size=len(vocabulary) + further,
         hidden_size=width,
         intermediate_size=128,
         num_hidden_layers=4,

@@ -1,4 +1,5 @@
-"""Servers: `astrosearch serve` in a process of its own, and one in a thread of this process."""
+"""Servers: `astrosearch serve` in a process of its own, one in a thread of this process, and one
+that speaks OpenAI's chat API."""
 
 import http.client
 import json
@@ -9,10 +10,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
@@ -144,3 +147,81 @@ def serving_here(home: Path, queue: int = 64, seconds: float = 30) -> Iterator[i
             thread.join(20)
             listener.close()
             pool.close()
+
+
+SECRET = "sk-proj-0123456789abcdef"
+
+
+class ChatService(BaseHTTPRequestHandler):
+    """Speaks OpenAI's chat API: answers with its pieces one by one, or fails as it is told to."""
+
+    protocol_version = "HTTP/1.1"
+    pieces: ClassVar[list[str]] = ["the", " gas of 50 kpc.", " It has 99 clouds."]
+    reason: ClassVar[str] = "stop"
+    answers: ClassVar[deque[list[str]]] = deque()
+    """The pieces of the next answers; `pieces` when there are no more."""
+    faults: ClassVar[deque[int | str | bytes | None]] = deque()
+    released: ClassVar[threading.Event] = threading.Event()
+    bodies: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        assert self.path == "/v1/chat/completions"
+        assert self.headers["Authorization"] == f"Bearer {SECRET}"
+        fault = self.faults.popleft() if self.faults else None
+        if isinstance(fault, int):
+            content = json.dumps({"error": {"message": f"no to {SECRET}"}}).encode()
+            self.send_response(fault)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Retry-After", "0.01")
+            self.end_headers()
+            self.wfile.write(content)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        pieces = self.answers.popleft() if self.answers else self.pieces
+        for number, piece in enumerate(pieces):
+            if fault == "broken" and number == 1:
+                return
+            if fault == "silent":
+                self.released.wait(30)
+            if isinstance(fault, bytes):
+                self.wfile.write(b"data: " + fault + b"\n\n")
+                continue
+            self._event({"content": piece}, None)
+        self._event({}, self.reason)
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, delta: dict[str, str], finish: str | None) -> None:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        event = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "gpt-4o"}
+        self.wfile.write(f"data: {json.dumps({**event, 'choices': [choice]})}\n\n".encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def chat_service() -> Iterator[type[ChatService]]:
+    """A server on loopback, to which the environment's key and address lead."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ChatService)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", SECRET)
+        patch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+        for name in ("answers", "faults"):
+            patch.setattr(ChatService, name, deque())
+        patch.setattr(ChatService, "bodies", [])
+        patch.setattr(ChatService, "pieces", ChatService.pieces)
+        ChatService.released.clear()
+        try:
+            yield ChatService
+        finally:
+            ChatService.released.set()
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Footer, Input, Label, OptionList, Static
@@ -28,10 +30,21 @@ from astrosearch.cli.browse.app import Browser
 from astrosearch.cli.browse.background import light_in
 from astrosearch.cli.browse.dialogs import HelpDialog, bars, binned
 from astrosearch.cli.browse.keys import KEYS
-from astrosearch.cli.browse.widgets import Chip, PaperList, PaperView, QuestionField, spans_of
+from astrosearch.cli.browse.map_view import MapDialog, MapView, letters, shades
+from astrosearch.cli.browse.widgets import (
+    Chip,
+    PaperList,
+    PaperView,
+    QuestionField,
+    QuoteList,
+    spans_of,
+)
 from astrosearch.cli.browse.widgets import words_of as words
+from astrosearch.index.map import SIDE, PaperMap
+from astrosearch.index.regions import Region
 from astrosearch.library.store import Library
 from astrosearch.papers import Paper
+from astrosearch.search.searcher import open_index
 from tests.conftest import Run, kaggle_line
 
 QUESTION = "gas in a stream"
@@ -147,16 +160,33 @@ class Session:
         return str(self.browser.screen_stack[0].query_one("#text", Static).content)
 
     @property
+    def count(self) -> str:
+        return str(self.browser.screen_stack[0].query_one("#counts", Label).content)
+
+    @property
+    def on_map(self) -> str:
+        """What the map says of its cursor; empty without a map."""
+        labels = self.browser.screen.query("#place").results(Label)
+        return "".join(str(label.content) for label in labels)
+
+    @property
+    def map_lines(self) -> list[str]:
+        return str(self.browser.screen.query_one(MapView).render()).splitlines()
+
+    @property
     def chips(self) -> list[str]:
         return [str(chip.content) for chip in self.browser.screen_stack[0].query(Chip)]
 
 
 @asynccontextmanager
 async def opened(
-    text: str = QUESTION, size: tuple[int, int] = (100, 30), **settings: Any
+    text: str = QUESTION,
+    size: tuple[int, int] = (100, 30),
+    index: str = "main",
+    **settings: Any,
 ) -> AsyncIterator[Session]:
     """A reader that has answered its first question."""
-    browser = Browser("main", text, **settings)
+    browser = Browser(index, text, **settings)
     try:
         async with browser.run_test(size=size) as pilot:
             session = Session(browser, pilot)
@@ -268,7 +298,7 @@ class TestAsking:
         async def journey() -> None:
             async with opened("") as session:
                 await session.type("dust")
-                await session.press("enter", "8")
+                await session.press("enter", "9")
                 questions = session.browser.query_one("#history", OptionList)
                 assert [str(option.prompt) for option in questions.options] == ["dust", "planets"]
                 await session.press("down", "enter")
@@ -350,9 +380,9 @@ class TestMoving:
                 similar = session.current.id
                 await session.press("1")
                 assert session.papers().highlighted == 2
-                await session.press("right_square_bracket")
+                await session.press("right_square_bracket", "right_square_bracket")
                 assert session.current.id == similar
-                await session.press("left_square_bracket", "left_square_bracket")
+                await session.press(*["left_square_bracket"] * 3)
                 assert session.tab == "history"
 
         drive(journey)
@@ -563,7 +593,7 @@ class TestUsingPapers:
     def test_marks_have_a_tab_and_can_be_taken_away(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened() as session:
-                await session.press("space", "j", "space", "6")
+                await session.press("space", "j", "space", "7")
                 first, _, third, *_ = session.ids()
                 assert session.ids("marks") == [first, third]
                 await session.press("space")
@@ -653,7 +683,7 @@ class TestLibrary:
                 await session.until(lambda: f"{second} is disliked" in session.status)
                 await session.press("d")
                 await session.until(lambda: "neither liked" in session.status)
-                await session.press("5")
+                await session.press("6")
                 assert session.ids("library") == [second, first]
 
         drive(journey)
@@ -733,7 +763,7 @@ class TestLibrary:
 
         async def journey() -> None:
             async with opened() as session:
-                await session.press("4")
+                await session.press("5")
                 await session.until(lambda: session.ids("new"))
                 records = [json.loads(line) for line in new]
                 assert session.ids("new") == [record["id"] for record in records]
@@ -759,7 +789,7 @@ class TestLibrary:
                 await session.until(lambda: session.ids() != before)
                 session.browser.query_one(QuestionField).value = "dust"
                 await session.until(lambda: session.papers().words == words("dust"))
-                await session.press("7", "enter")
+                await session.press("8", "enter")
                 await session.until(lambda: session.ids() == before)
                 assert session.chips == ["gr-qc ×"]
                 assert session.browser.query_one(QuestionField).value == QUESTION
@@ -845,6 +875,226 @@ class TestLookingCloser:
                 await session.until(lambda: "cosine" in session.page)
 
         drive(journey)
+
+
+QUOTED = "how far away is the Magellanic Stream?"
+
+
+@pytest.fixture
+def sampler(reader: Path, home: Path, sampler_home: Path) -> None:
+    (home / "indexes/sampler").symlink_to(sampler_home / "indexes/sampler")
+
+
+class TestQuotes:
+    def test_a_answers_in_the_sentences_of_ask(self, sampler: None, run: Run) -> None:
+        record = json.loads(run("ask", QUOTED, "--index", "sampler", "--format", "json").stdout)
+        quotes = [quote for group in record["groups"] for quote in group["quotes"]]
+
+        async def journey() -> None:
+            async with opened(QUOTED, index="sampler") as session:
+                await session.press("a")
+                await session.until(lambda: session.ids("quotes"))
+                assert session.tab == session.focus == "quotes"
+                assert session.ids("quotes") == [quote["id"] for quote in quotes]
+                shown = session.papers("quotes")
+                for place, quote in enumerate(quotes):
+                    entry = str(shown.get_option_at_index(place).prompt)
+                    assert f"[{quote['source']}] “{quote['text'][:20]}" in entry
+                assert session.count.startswith(f"{len(quotes)} sentences · ")
+                assert "quoted as they are" in session.status
+                assert history.earlier() == [QUOTED]
+
+        drive(journey)
+
+    def test_the_paper_of_a_sentence_is_read_with_the_sentence_underlined(
+        self, sampler: None
+    ) -> None:
+        async def journey() -> None:
+            async with opened(QUOTED, index="sampler", size=(80, 24)) as session:
+                await session.press("a")
+                await session.until(lambda: session.ids("quotes"))
+                await session.press("j")
+                sentence = session.browser.screen_stack[0].query_one(QuoteList).quote
+                content = session.browser.query_one("#text", Static).content
+                underlined = [
+                    session.page[span.start : span.end]
+                    for span in content.spans  # type: ignore[union-attr]
+                    if span.style == "underline"
+                ]
+                assert [" ".join(text.split()) for text in underlined] == [sentence]
+                assert session.current.url in session.page
+                await session.press("enter")
+                assert session.focus == "paper"
+                await session.press("escape", "l")
+                await session.until(lambda: "is liked" in session.status)
+                paper_id = session.current.id
+                await session.press("space")
+                assert list(session.browser.marked) == [paper_id]
+
+        drive(journey)
+
+    def test_a_long_abstract_scrolls_to_the_sentence(self, sampler: None) -> None:
+        async def journey() -> None:
+            async with opened(QUOTED, index="sampler", size=(50, 16)) as session:
+                await session.press("a")
+                await session.until(lambda: session.ids("quotes"))
+                quotes, view = (
+                    session.browser.query_one(QuoteList),
+                    session.browser.query_one(PaperView),
+                )
+                tops = []
+                for _ in session.ids("quotes"):
+                    words = quotes.quote.split()[:2]
+                    lines = [
+                        "".join(segment.text for segment in view.query_one(Static).render_line(y))
+                        for y in range(view.scroll_offset.y, view.scroll_offset.y + 5)
+                    ]
+                    assert words[0] in "".join(lines)
+                    tops.append(view.scroll_offset.y)
+                    await session.press("j")
+                assert max(tops) > 0
+
+        drive(journey)
+
+    @pytest.mark.parametrize(
+        ("question", "told"),
+        [
+            ("", "Type a question first"),
+            ("best recipe for sourdough bread", "No abstract is likely to answer"),
+            ("year:2016", "no question beside the filters"),
+        ],
+    )
+    def test_what_has_no_sentences_is_told(self, sampler: None, question: str, told: str) -> None:
+        async def journey() -> None:
+            async with opened("", index="sampler") as session:
+                session.browser.query_one(QuestionField).value = question
+                await session.press("enter", "a")
+                await session.until(lambda: told in session.status)
+                assert session.tab == "answer"
+
+        drive(journey)
+
+
+REGIONS = (Region("radio jets", 10_000, 60_000, 0, 60), Region("dust", 60_000, 10_000, 0, 30))
+
+
+@pytest.fixture
+def mapped(reader: Path, home: Path, shelf: Path) -> list[str]:
+    """An index `mapped` that is `main` with a map, on which the papers lie on a diagonal; returns
+    their identifiers from the lower left on."""
+    folder = home / "indexes/mapped"
+    shutil.copytree(shelf / "indexes/main", folder)
+    with open_index("mapped") as searcher:
+        ids = tuple(paper.id for paper in searcher.index.corpus)
+    steps = np.linspace(0, SIDE, len(ids)).astype(np.uint16)
+    places = np.stack([steps, steps], axis=1)
+    years, zeros = np.full(len(ids), 2016, np.uint16), np.zeros(len(ids), np.uint8)
+    PaperMap(1, "", ids, places, years, zeros, ("astro-ph",), REGIONS).write(folder)
+    return list(ids)
+
+
+class TestMap:
+    def test_the_papers_of_the_list_are_lit_and_gone_through(self, mapped: list[str]) -> None:
+        async def journey() -> None:
+            async with opened(index="mapped") as session:
+                ids = session.ids()
+                await session.press("j", "M")
+                await session.until(lambda: session.on_map)
+                assert ids[1] in session.on_map
+                assert "number 2 in the list" in session.on_map
+                await session.press("n")
+                await session.until(lambda: ids[2] in session.on_map)
+                await session.press("p", "p")
+                await session.until(lambda: ids[0] in session.on_map)
+                drawn = session.map_lines
+                assert "\n".join(drawn).count("•") >= 10
+                assert "radio jets" in "\n".join(drawn[:4])
+                assert "dust" in "\n".join(drawn[-8:])
+                await session.press("n", "n", "n", "enter")
+                assert session.papers().highlighted == 3
+                assert session.focus == "answer"
+
+        drive(journey)
+
+    def test_zooming_keeps_the_cursor_and_moving_beyond_the_edge_moves_the_map(
+        self, mapped: list[str]
+    ) -> None:
+        async def journey() -> None:
+            async with opened(index="mapped") as session:
+                await session.press("M")
+                await session.until(lambda: session.on_map)
+                paper_id = session.ids()[0]
+                for key in ("plus", "plus", "minus", "0"):
+                    await session.press(key)
+                    assert paper_id in session.on_map
+                await session.press(*["plus"] * 10, *["l"] * 200)
+                assert "No paper here" in session.on_map
+                await session.press(*["n"] * 3)
+                await session.until(lambda: "in the list" in session.on_map)
+                await session.press("escape")
+                assert session.papers().highlighted == 0
+
+        drive(journey)
+
+    def test_a_click_goes_to_a_paper_and_a_second_one_asks_for_it(self, mapped: list[str]) -> None:
+        async def journey() -> None:
+            async with opened(index="mapped", k=3) as session:
+                await session.press("M")
+                await session.until(lambda: session.on_map)
+                listed = {mapped.index(paper_id) for paper_id in session.ids()}
+                number = next(n for n in range(3, 147) if listed.isdisjoint(range(n - 3, n + 4)))
+                width, height = session.browser.screen.query_one(MapView).size
+                part = number / (len(mapped) - 1)
+                cell = int(part * width), height - 1 - int(part * height)
+                await session.pilot.click(MapView, offset=cell)
+                near = mapped[number - 3 : number + 4]
+                await session.until(lambda: any(name in session.on_map for name in near))
+                [shown] = [name for name in near if name in session.on_map]
+                await session.pilot.click(MapView, offset=cell)
+                await session.until(lambda: session.ids()[:1] == [shown])
+                assert session.focus == "answer"
+                assert history.earlier() == [QUESTION]
+
+        drive(journey)
+
+    def test_papers_that_came_after_the_map_are_counted(self, mapped: list[str]) -> None:
+        folder = paths.index_folder("mapped")
+        few = tuple(mapped[:30])
+        places = np.full((30, 2), 60_000, np.uint16)
+        zeros = np.zeros(30, np.uint8)
+        PaperMap(1, "", few, places, zeros.astype(np.uint16), zeros, ("a",), ()).write(folder)
+
+        async def journey() -> None:
+            async with opened(index="mapped") as session:
+                missing = len(set(session.ids()) - set(few))
+                await session.press("M")
+                await session.until(lambda: isinstance(session.browser.screen, MapDialog))
+                title = str(session.browser.screen.query_one("#box").border_title)
+                assert title.endswith(f"{missing} of the list are not on it")
+
+        drive(journey)
+
+    def test_without_a_map_the_command_is_told(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("M")
+                await session.until(lambda: "astrosearch map main" in session.status)
+
+        drive(journey)
+
+
+def test_a_full_map_still_has_a_shape() -> None:
+    counts = np.array([[9, 1], [1, 9], [0, 0], [0, 9]])
+    assert letters(counts) == ["⢑"]
+    assert letters(np.zeros((4, 4), int)) == ["⠀⠀"]
+    assert letters(np.full((8, 2), 3)) == ["⣿", "⣿"]
+
+
+def test_shades_stand_for_braille_on_the_console_of_linux() -> None:
+    counts = np.zeros((4, 10), int)
+    counts[2, 2:] = [1, 0, 2, 0, 3, 0, 4, 0]
+    assert shades(counts) == [" ░▒▓█"]
+    assert shades(np.zeros((4, 2), int)) == [" "]
 
 
 @pytest.mark.parametrize("size", [(40, 10), (80, 24), (100, 30), (200, 60)])

@@ -297,7 +297,9 @@ def _completed(
     thresholds: Thresholds = Thresholds(0.85, 0.5),  # noqa: B008
     interrupted: bool = False,
 ) -> Completion:
-    checker = GroundingChecker(LetterEncoder(), thresholds, beginning, SOURCES)
+    checker = GroundingChecker(
+        LetterEncoder(), thresholds, beginning, [source.paper for source in SOURCES]
+    )
     generator = Dictated(*pieces, interrupted=interrupted)
     return complete(generator, checker, beginning, SOURCES, Sampling())  # type: ignore[arg-type]
 
@@ -341,9 +343,9 @@ def test_numbers_names_and_sentences_are_placed_in_the_text_and_looked_up() -> N
 
 
 def test_subscripts_in_a_source_are_not_taken_for_words() -> None:
-    sources = [_source(1, r"Gas of 5 M$_{\odot}$ is stripped from the Quimby cloud.")]
+    papers = [_source(1, r"Gas of 5 M$_{\odot}$ is stripped from the Quimby cloud.").paper]
     checker = GroundingChecker(
-        LetterEncoder(), Thresholds(0.85, 0.5), r"A mass of 2 M$_{\odot}$ is", sources
+        LetterEncoder(), Thresholds(0.85, 0.5), r"A mass of 2 M$_{\odot}$ is", papers
     )
     found = checker.check(" in the Quimby cloud.").mentions
     assert [(checked.in_beginning, checked.sources) for checked in found] == [(False, [0])]

@@ -1,13 +1,9 @@
 """OpenAI's chat models as generators, against a real HTTP server on loopback."""
 
 import json
-import threading
-from collections import deque
 from collections.abc import Iterator
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
@@ -22,74 +18,13 @@ from astrosearch.report import SILENT
 from astrosearch.search.hits import Hit
 from tests.conftest import Run
 from tests.reporters import Lines
-
-SECRET = "sk-proj-0123456789abcdef"
-
-
-class Service(BaseHTTPRequestHandler):
-    """Answers with its pieces one by one, or fails as it is told to."""
-
-    protocol_version = "HTTP/1.1"
-    pieces: ClassVar[list[str]] = ["the", " gas of 50 kpc.", " It has 99 clouds."]
-    reason: ClassVar[str] = "stop"
-    faults: ClassVar[deque[int | str | bytes]] = deque()
-    released: ClassVar[threading.Event] = threading.Event()
-    bodies: ClassVar[list[dict[str, Any]]] = []
-
-    def do_POST(self) -> None:
-        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        assert self.path == "/v1/chat/completions"
-        assert self.headers["Authorization"] == f"Bearer {SECRET}"
-        fault = self.faults.popleft() if self.faults else None
-        if isinstance(fault, int):
-            content = json.dumps({"error": {"message": f"no to {SECRET}"}}).encode()
-            self.send_response(fault)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Retry-After", "0.01")
-            self.end_headers()
-            self.wfile.write(content)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        for number, piece in enumerate(self.pieces):
-            if fault == "broken" and number == 1:
-                return
-            if fault == "silent":
-                self.released.wait(30)
-            if isinstance(fault, bytes):
-                self.wfile.write(b"data: " + fault + b"\n\n")
-                continue
-            self._event({"content": piece}, None)
-        self._event({}, self.reason)
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def _event(self, delta: dict[str, str], finish: str | None) -> None:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        event = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "gpt-4o"}
-        self.wfile.write(f"data: {json.dumps({**event, 'choices': [choice]})}\n\n".encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
+from tests.servers import SECRET, ChatService, chat_service
 
 
 @pytest.fixture
-def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Service]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
-    monkeypatch.setattr(Service, "faults", deque())
-    monkeypatch.setattr(Service, "bodies", [])
-    Service.released.clear()
-    yield Service
-    Service.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def service() -> Iterator[type[ChatService]]:
+    with chat_service() as served:
+        yield served
 
 
 def _written(stats: GenerationStats, abstracts: list[str]) -> str:
@@ -101,7 +36,7 @@ def _written(stats: GenerationStats, abstracts: list[str]) -> str:
 
 
 def test_the_answer_comes_in_pieces_and_the_sources_go_with_the_question(
-    service: type[Service],
+    service: type[ChatService],
 ) -> None:
     stats = GenerationStats()
     assert _written(stats, ["Best.", "Next."]) == " the gas of 50 kpc. It has 99 clouds."
@@ -119,10 +54,10 @@ def test_the_answer_comes_in_pieces_and_the_sources_go_with_the_question(
 
 
 def test_passing_failures_are_tried_again_and_a_cut_answer_is_said_so(
-    service: type[Service], monkeypatch: pytest.MonkeyPatch
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.faults.extend([500, 429])
-    monkeypatch.setattr(Service, "reason", "length")
+    monkeypatch.setattr(ChatService, "reason", "length")
     stats = GenerationStats()
     assert _written(stats, []).startswith(" the gas")
     assert stats.stopped == "length"
@@ -139,7 +74,7 @@ def test_passing_failures_are_tried_again_and_a_cut_answer_is_said_so(
     ],
 )
 def test_a_failure_is_a_line_without_the_key(
-    service: type[Service], fault: int | str, kind: type[Exception], message: str
+    service: type[ChatService], fault: int | str, kind: type[Exception], message: str
 ) -> None:
     service.faults.append(fault)
     with pytest.raises(kind, match=message) as error:
@@ -160,27 +95,29 @@ def test_a_failure_is_a_line_without_the_key(
         b'{"choices": [{"delta": {"content": "\xff"}}]}',
     ],
 )
-def test_an_event_that_is_not_one_of_a_chat_is_a_line(service: type[Service], event: bytes) -> None:
+def test_an_event_that_is_not_one_of_a_chat_is_a_line(
+    service: type[ChatService], event: bytes
+) -> None:
     service.faults.append(event)
     with pytest.raises(AstrosearchError, match="answered wrongly: not the events of a chat"):
         _written(GenerationStats(), [])
 
 
 def test_no_more_is_taken_than_was_asked_for(
-    service: type[Service], monkeypatch: pytest.MonkeyPatch
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Service, "pieces", [" word"] * 5_000)
+    monkeypatch.setattr(ChatService, "pieces", [" word"] * 5_000)
     generator = load_generator(GeneratorSpec("openai:gpt-4o"), Lines())
     stats = GenerationStats()
     text = "".join(generator.generate("We map", [], Sampling(max_new_tokens=7), stats))
     assert (text, stats.tokens, stats.stopped) == (" word" * 7, 7, "length")
-    monkeypatch.setattr(Service, "pieces", ["x" * 10**6, "y" * 10**6])
+    monkeypatch.setattr(ChatService, "pieces", ["x" * 10**6, "y" * 10**6])
     with pytest.raises(AstrosearchError, match="answers with more than 1 MB"):
         list(generator.generate("We map", [], Sampling(max_new_tokens=7), GenerationStats()))
 
 
 def test_a_silent_server_is_said_to_be_waited_for_and_given_up(
-    service: type[Service], monkeypatch: pytest.MonkeyPatch
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
     monkeypatch.setattr(openai_generator, "LIMIT", 1.0)
@@ -194,7 +131,7 @@ def test_a_silent_server_is_said_to_be_waited_for_and_given_up(
 
 
 def test_its_text_is_checked_like_any_other(
-    service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
+    service: type[ChatService], run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
     command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding", "--yes")
@@ -206,7 +143,7 @@ def test_its_text_is_checked_like_any_other(
 
 
 def test_nothing_is_sent_without_consent(
-    service: type[Service], run: Run, snapshot: Path, tiny_llama: Path
+    service: type[ChatService], run: Run, snapshot: Path, tiny_llama: Path
 ) -> None:
     run("index", "--corpus", snapshot, "--encoder", tiny_llama)
     command = ("complete", "stars of the", "--model", "openai:gpt-4o", "--no-grounding")
@@ -217,7 +154,7 @@ def test_nothing_is_sent_without_consent(
     assert not service.bodies
 
 
-def ordered(service: type[Service], answer: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def ordered(service: type[ChatService], answer: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(service, "pieces", [answer])
     hits = [
         Hit(rank, 1 - rank / 10, paper(rank), 100 - 10 * rank, contributions={"words": 1.0})
@@ -237,7 +174,7 @@ def paper(number: int) -> Paper:
 
 
 def test_a_chat_model_orders_the_first_hits_once(
-    service: type[Service], monkeypatch: pytest.MonkeyPatch, home: Path
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
     expected = ["Paper 3", "Paper 1", "Paper 4", "Paper 2"]
@@ -252,7 +189,7 @@ def test_a_chat_model_orders_the_first_hits_once(
 
 
 def test_an_order_with_mistakes_is_mended_and_what_is_not_an_order_is_refused(
-    service: type[Service], monkeypatch: pytest.MonkeyPatch, home: Path
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
     with pytest.raises(AstrosearchError, match="its answer names 1 of 4"):

@@ -19,6 +19,7 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper
 from astrosearch.search.cross_encoder import CrossEncoder, shipped_cross_encoder
 from astrosearch.search.hits import Hit
+from astrosearch.search.searcher import NOTHING_TO_READ
 from tests.conftest import Run
 from training import reranking
 from training.contrastive.requests import FORMS
@@ -219,5 +220,54 @@ def test_reranking_without_words_is_told_to_have_no_effect(
     monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
     for text in ("2503.14368", "year:2024"):
         told = run("query", text, "--rerank").stderr
-        assert "--rerank has no effect without words to rank by" in told
+        assert "Reading hits again has no effect without words to rank by" in told
+        with open_index("sampler", reranker=shipped_cross_encoder()) as searcher:
+            [answer] = searcher.answers([text])
+        assert NOTHING_TO_READ in answer.notes
     assert "no effect" not in run("query", "dust", "--rerank").stderr
+
+
+def test_an_evaluation_reads_what_its_documents_have(
+    sampler_home: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    read: list[Paper] = []
+    scores = CrossEncoder.scores
+
+    def watched(reader: CrossEncoder, query: str, papers: list[Paper]) -> object:
+        read.extend(papers)
+        return scores(reader, query, papers)
+
+    monkeypatch.setattr(CrossEncoder, "scores", watched)
+    judged = tmp_path / "judged.jsonl"
+    question = "planets that might have liquid water"
+    relevant = json.loads(run("query", question, "--rerank", "--format", "json").stdout)["hits"][0]
+    judged.write_text(json.dumps({"query": question, "relevant": [relevant["id"]]}))
+    line = ("eval", "--judgements", judged, "--queries", 3, "--rerank", "--format", "json")
+    read.clear()
+    [titles, halves, judgements] = json.loads(run(*line).stdout)["tasks"]
+    for task in (titles, halves, judgements):
+        assert [each["mode"] for each in task["results"]][-1] == "rerank"
+    assert {bool(paper.title) for paper in read[:-30]} == {False}
+    assert all(paper.title for paper in read[-30:])
+    assert judgements["results"][-1]["measures"]["R@1"]["value"] == 1
+    judged.write_text(json.dumps({"id": relevant["id"], "relevant": ["2503.14368"]}))
+    result = run(*line, "--task", "judgements")
+    assert "judgements: --rerank has no effect where papers ask" in result.stderr
+    assert "rerank" not in result.stdout
+
+
+def test_an_evaluation_does_not_read_where_no_order_was_learnt(built: Path, run: Run) -> None:
+    assert "--rerank adds to the learnt order" in run("eval", "--rerank", code=2).stderr
+
+
+def test_a_score_does_not_depend_on_how_many_papers_are_read_together(
+    sampler_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    reader, question = shipped_cross_encoder(), "gas stripped from a dwarf"
+    with open_index("sampler") as searcher:
+        papers = [hit.paper for hit in searcher.query(question, 7)]
+    together = reader.scores(question, papers)
+    alone = [reader.scores(question, [paper])[0] for paper in papers]
+    assert together == pytest.approx(alone, abs=1e-4)

@@ -17,9 +17,11 @@ from astrosearch.search.hits import Answer, Hit, in_order
 
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
+    from astrosearch.index.map import PaperMap
     from astrosearch.library.digest import Digest
     from astrosearch.library.marks import Marks, Opinion
     from astrosearch.library.searches import SavedSearch
+    from astrosearch.search.quotes import QuotedAnswer
     from astrosearch.search.searcher import Mode, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
@@ -61,6 +63,38 @@ def answer(searcher: "Searcher", question: Question) -> Answer:
     if not found.hits:
         raise scope.why_empty(searcher, query, question.filters)
     return in_order(found, question.sort)
+
+
+def ask(searcher: "Searcher", question: Question, k: int = 6) -> "QuotedAnswer":
+    """At most `k` sentences of abstracts that answer a question; of the question, its text and the
+    papers that it leaves count.
+
+    Raises:
+        InputError: if there is nothing to answer, or the library has no such papers.
+        NothingFound: if nothing answers; it says why.
+    """
+    from astrosearch.cli.query import scope_of
+    from astrosearch.search.query_parser import parse
+
+    query = parse(question.text)
+    scope = scope_of(question.within, question.beyond)
+    found = searcher.ask(query, k, question.filters, scope.among)
+    if not found.quotes and not found.has_papers:
+        raise scope.why_empty(searcher, query, question.filters)
+    if not found.quotes:
+        raise NothingFound("; ".join(found.notes))
+    return found
+
+
+def paper_map(searcher: "Searcher") -> "PaperMap":
+    """
+    Raises:
+        NothingFound: if none was drawn.
+        IndexDamaged: if it cannot be read.
+    """
+    from astrosearch.index.map import read_map
+
+    return read_map(searcher.index.folder)
 
 
 def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Answer:

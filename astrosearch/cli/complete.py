@@ -10,8 +10,8 @@ from astrosearch.cli.options import (
     Command,
     consent_option,
     filter_options,
+    generator_options,
     index_option,
-    seed_option,
     typed_text,
     was_given,
 )
@@ -67,13 +67,7 @@ def _old_spelling(old: str, new: str, **how: Any) -> Callable[[Command], Command
     help="Forbid numbers that are neither in the beginning nor in a source.",
 )
 @_old_spelling("--strict", "--only-known-numbers", is_flag=True)
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="A model's name, hub id or folder, or openai:NAME; by default the one that comes with "
-    "astrosearch.",
-)
-@click.option("--adapter", metavar="ADAPTER", help="A PEFT adapter on --model.")
+@generator_options("by default the one that comes with astrosearch.")
 @click.option(
     "--against",
     multiple=True,
@@ -88,30 +82,6 @@ def _old_spelling(old: str, new: str, **how: Any) -> Callable[[Command], Command
     default=1,
     show_default=True,
     help="Number of continuations, with consecutive seeds.",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    default=0.3,
-    show_default=True,
-    help="0 is deterministic; higher varies more.",
-)
-@click.option(
-    "--max-new-tokens",
-    type=click.IntRange(min=1),
-    default=1024,
-    show_default=True,
-    help="Stop after this many tokens.",
-)
-@seed_option("Seed of the sampling.")
-@click.option(
-    "--quantize", type=click.Choice(["4bit", "8bit"]), help="Load the weights in 4 or 8 bits."
-)
-@click.option("--device", help="cuda, mps or cpu; by default the best there is.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    help="Number format of the model; by default what the device is fast with.",
 )
 @click.option(
     "--format",
@@ -161,8 +131,6 @@ def complete(
     """
     if bool(text) == (paper_id is not None):
         raise click.UsageError("give a TEXT, - for standard input, or --id ID")
-    if adapter and not model:
-        raise click.UsageError("--adapter needs --model")
     if was_given("sentences") and paper_id is None:
         raise click.UsageError("--sentences needs --id ID")
     beginning = typed_text(text)

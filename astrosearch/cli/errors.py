@@ -17,6 +17,7 @@ from astrosearch.errors import AstrosearchError
 REMEDIES: dict[str, str] = {
     "build": "build it: astrosearch index {index} --corpus FILE",
     "build-again": "build it again: astrosearch index {index}",
+    "fewer-sentences": "give fewer sentences (-k), or fewer --max-new-tokens",
     "fewer-tokens": "shorten the beginning, or give fewer --max-new-tokens",
     "import-citations": "import them: astrosearch citations import FILE --index {index}",
     "less-memory": "give fewer sources (-k), or --quantize 4bit",

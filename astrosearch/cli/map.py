@@ -28,7 +28,7 @@ def map_(index_name: str | None, again: bool, out: Path | None, plot: Path | Non
 
     The first time all papers are laid out, which takes minutes for a large index. Later, papers
     that came with an update are placed among the others, which stay where they are. The page of
-    `astrosearch serve` shows the map.
+    `astrosearch serve` shows the map, and so does `astrosearch browse` (the key M).
 
     \b
     astrosearch map
@@ -67,3 +67,4 @@ def map_(index_name: str | None, again: bool, out: Path | None, plot: Path | Non
             notify(f"Written to {out}")
     elif drawn.laid_out:
         notify("See it in a browser: astrosearch serve")
+        notify(f"Or in the terminal: astrosearch browse --index {folder.name}, and press M")

@@ -496,6 +496,65 @@ def seed_option(what: str) -> Callable[[Command], Command]:
     )
 
 
+GENERATOR = ("adapter", "temperature", "max_new_tokens", "seed", "quantize", "device", "dtype")
+"""The parameters of `generator_options` beside `model`."""
+
+
+def generator_options(default: str) -> Callable[[Command], Command]:
+    """Which language model writes, and how: the parameter `model` and those of `GENERATOR`.
+
+    Args:
+        default: what is taken without --model, in a clause.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def checked(**options: Any) -> Any:
+            if options["adapter"] and not options["model"]:
+                raise click.UsageError("--adapter needs --model")
+            return command(**options)
+
+        decorated: Command = checked
+        for option in (
+            click.option(
+                "--dtype",
+                type=click.Choice(["float32", "bfloat16", "float16"]),
+                help="Number format of the model; by default what the device is fast with.",
+            ),
+            click.option("--device", help="cuda, mps or cpu; by default the best there is."),
+            click.option(
+                "--quantize",
+                type=click.Choice(["4bit", "8bit"]),
+                help="Load the weights in 4 or 8 bits.",
+            ),
+            seed_option("Seed of the sampling."),
+            click.option(
+                "--max-new-tokens",
+                type=click.IntRange(min=1),
+                default=1024,
+                show_default=True,
+                help="Stop after this many tokens.",
+            ),
+            click.option(
+                "--temperature",
+                type=click.FloatRange(min=0),
+                default=0.3,
+                show_default=True,
+                help="0 is deterministic; higher varies more.",
+            ),
+            click.option("--adapter", metavar="ADAPTER", help="A PEFT adapter on --model."),
+            click.option(
+                "--model",
+                metavar="MODEL",
+                help="A model's name, hub id, folder or .gguf file, or openai:NAME; " + default,
+            ),
+        ):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
 def service_options(command: Command) -> Command:
     """How an OAI-PMH service is asked, as the parameters `base_url` and `pause`."""
     command = click.option(

@@ -118,8 +118,6 @@ def query(
     scope = scope_of(within, beyond)
     reporter = Terminal(yes=yes)
     reranker = reranker_of(rerank, reporter) if rerank else None
-    if rerank and batch is None and (parsed.identifier or not parsed.text):
-        notify("--rerank has no effect without words to rank by")
     with open_index(index_name, reporter=reporter, ranker=ranker, reranker=reranker) as searcher:
         check_ranker(mode, searcher)
         if batch is not None:

@@ -19,6 +19,7 @@ from astrosearch.completion.generators.base import (
     Generator,
     GeneratorSpec,
     Sampling,
+    collect,
 )
 from astrosearch.completion.generators.loading import load_generator
 from astrosearch.completion.grounding import (
@@ -145,7 +146,9 @@ def run(
     _check(request)
     thresholds = calibrated_thresholds(searcher)
     sources = _sources(request, searcher, reporter)
-    checker = GroundingChecker(searcher.encoder, thresholds, request.beginning, sources)
+    checker = GroundingChecker(
+        searcher.encoder, thresholds, request.beginning, [source.paper for source in sources]
+    )
     completions: list[Completion] = []
     result = CompletionResult(request.beginning, sources, request.grounded, completions)
     for spec in request.generators:
@@ -247,25 +250,18 @@ def complete(
         on_text: is given each piece of the text, in place of the reporter's progress.
     """
     stats = GenerationStats()
-    pieces: list[str] = []
     start = time.perf_counter()
     allowed = checker.allowed if only_known_numbers else None
     abstracts = [source.paper.abstract for source in sources]
-    most = sampling.max_new_tokens
-    task = f"Writing with {generator.name}, at most {most:,} tokens"
-    try:
-        for piece in generator.generate(beginning, abstracts, sampling, stats, allowed):
-            pieces.append(piece)
-            if on_text is not None:
-                on_text(piece)
-            else:
-                reporter.progress(task, min(stats.tokens, most - 1), most)
-    except KeyboardInterrupt:
-        stats.stopped = "interrupted"
-    if on_text is None:
-        reporter.progress(task, most, most)
+    text = collect(
+        generator.generate(beginning, abstracts, sampling, stats, allowed),
+        stats,
+        task=f"Writing with {generator.name}",
+        most=sampling.max_new_tokens,
+        reporter=reporter,
+        on_text=on_text,
+    )
     seconds = time.perf_counter() - start
-    text = "".join(pieces)
     if only_known_numbers and stats.stopped != "end":
         text = checker.allowed.without_unfinished(beginning, text)
     grounding = checker.check(text)

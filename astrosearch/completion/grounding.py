@@ -16,8 +16,8 @@ from astrosearch.completion.attribution import (
     copies,
     related_sources,
 )
-from astrosearch.completion.sources import Source
 from astrosearch.encoders.base import Encoder
+from astrosearch.papers import Paper
 from astrosearch.text.analysis import stem
 from astrosearch.text.names import name_key
 from astrosearch.text.quantities import AllowedValues, Mention, mentions
@@ -72,27 +72,38 @@ class Grounding:
 
 
 class GroundingChecker:
-    """Checks continuations of one beginning against it and its sources."""
+    """Checks continuations of one beginning, or answers to one question, against it and its
+    sources."""
 
     def __init__(
         self,
         encoder: Encoder,
         thresholds: Thresholds,
         beginning: str,
-        sources: Sequence[Source],
+        papers: Sequence[Paper],
+        *,
+        continues: bool = True,
     ) -> None:
+        """
+        Args:
+            beginning: what is continued, or the question.
+            papers: the sources.
+            continues: whether a text goes on where the beginning stops.
+        """
         self._encoder = encoder
         self._thresholds = thresholds
         self._beginning = beginning.rstrip()
-        self._texts = [source.paper.text for source in sources]
-        self._sources = SentenceSet(encoder, [source.paper.abstract for source in sources])
+        self._continues = continues
+        self._texts = [paper.text for paper in papers]
+        self._sources = SentenceSet(encoder, [paper.abstract for paper in papers])
         self._vocabularies = [_Vocabulary(text) for text in (self._beginning, *self._texts)]
         self.allowed = AllowedValues([self._beginning, *self._texts])
         """The numbers and names that the beginning and the sources have."""
 
     def check(self, text: str) -> Grounding:
-        """What of a continuation is found in the beginning and the sources."""
-        whole, shift = self._beginning + text, len(self._beginning)
+        """What of a text is found in the beginning and the sources."""
+        before = self._beginning if self._continues else ""
+        whole, shift = before + text, len(before)
         checked = list(self._checked_mentions(whole, shift, text))
         spans = [span for span in sentence_spans(whole) if span[1] > shift]
         related = related_sources(

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from astrosearch.encoders.adapters import attach, check_base
 from astrosearch.encoders.devices import fast_dtype, pick_device
-from astrosearch.encoders.hugging_face import load_model
+from astrosearch.encoders.hugging_face import load_model, read_object
 from astrosearch.encoders.tokenizer import load_tokenizer, special_id
 from astrosearch.encoders.weights.locate import locate, locate_adapter
 from astrosearch.errors import InputError, SetupError
@@ -29,6 +29,8 @@ class Vocabulary:
     pad: int
     """The model's own padding token, or EOS if it has none. Padding never counts."""
     has_pad: bool
+    chat_template: str | None = None
+    """How the model was taught to read a conversation, in Jinja; None if it was not."""
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, without any special token."""
@@ -49,7 +51,19 @@ def load_vocabulary(folder: Path, name: str) -> Vocabulary:
             f"{name} does not name its {missing} token in config.json or tokenizer_config.json, "
             "and every abstract begins and ends with one; add it there or take another base"
         )
-    return Vocabulary(tokenizer, bos, eos, eos if pad is None else pad, pad is not None)
+    return Vocabulary(
+        tokenizer, bos, eos, eos if pad is None else pad, pad is not None, _chat_template(folder)
+    )
+
+
+def _chat_template(folder: Path) -> str | None:
+    """A file of its own, or in older folders a text of the tokenizer's settings."""
+    file = folder / "chat_template.jinja"
+    if file.exists():
+        return file.read_text(encoding="utf-8", errors="replace")
+    settings = folder / "tokenizer_config.json"
+    template = read_object(settings).get("chat_template") if settings.exists() else None
+    return template if isinstance(template, str) else None
 
 
 @dataclass(frozen=True, slots=True)

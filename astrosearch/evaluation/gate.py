@@ -22,6 +22,7 @@ MIN_QUERIES = 10
 
 
 _MODES = {"dense", "hybrid", "lexical"}
+_OTHER_MODES = {"mean", "rerank"}
 
 
 def _is_whole(record: dict[str, Any]) -> bool:
@@ -33,7 +34,7 @@ def _is_whole(record: dict[str, Any]) -> bool:
     asdict(Settings(**record["settings"]))
     for task in record["tasks"]:
         modes = [result["mode"] for result in task["results"] if not result["differences"]]
-        if len({*modes}) != len(modes) or not _MODES <= {*modes} <= _MODES | {"mean"}:
+        if len({*modes}) != len(modes) or not _MODES <= {*modes} <= _MODES | _OTHER_MODES:
             return False
         if not isinstance(task["sample"], str):
             return False

@@ -28,7 +28,7 @@ from astrosearch.errors import AstrosearchError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.evaluation.metrics import MEASURES, Values, isotropy, measure, rank_pessimistically
 from astrosearch.evaluation.report import EncoderReport, Report, Result, TaskReport
-from astrosearch.evaluation.tasks import HALF, TITLE, Query, Settings, Task
+from astrosearch.evaluation.tasks import HALF, JUDGEMENTS, TITLE, Query, Settings, Task
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.reader import Index
 from astrosearch.index.vector_index import BLOCK
@@ -39,11 +39,13 @@ from astrosearch.search.candidates import find_candidates
 from astrosearch.search.conditions import BearsName
 from astrosearch.search.paper_index import EVERYTHING, Column, EncodedQuery, Found, Scope
 from astrosearch.search.ranker import Ranker, rank, task_of
-from astrosearch.search.searcher import DEPTH
+from astrosearch.search.searcher import DEPTH, Reranker, hits_of
 
 LEXICAL, DENSE, HYBRID = "lexical", "dense", "hybrid"
 MEAN = "mean"
 """Hybrid by the weighted mean of cosine and BM25, without what the ranker has learnt."""
+RERANK = "rerank"
+"""Hybrid, and its first hits read by a cross-encoder."""
 
 Rows = NDArray[np.int64]
 
@@ -60,6 +62,7 @@ def evaluate(
     tasks: Sequence[Task],
     encoders: Sequence[tuple[str, Encoder]],
     reporter: Reporter = SILENT,
+    reranker: Reranker | None = None,
 ) -> Report:
     """Run all tasks in all modes with all encoders.
 
@@ -68,6 +71,8 @@ def evaluate(
         encoders: names and encoders, the index's own first. Its vectors of papers are taken from
             the index.
         reporter: gets the progress, and approves the cost of services.
+        reranker: reads the first hybrid hits of tasks whose queries are texts, if an encoder
+            compares tokens: one mode more.
 
     Raises:
         EncoderMismatch: if the first encoder is not the index's.
@@ -90,6 +95,11 @@ def evaluate(
                 modes = (DENSE, HYBRID, MEAN) if documents.compares_tokens else (DENSE, HYBRID)
                 for mode in modes:
                     task_systems.append((mode, name, _rankings(documents, mode)))
+                if reranker and documents.compares_tokens and words.task.asks_in_texts:
+                    rankings = _reread(
+                        documents, reranker, f"Reading ({words.task.name})", reporter
+                    )
+                    task_systems.append((RERANK, name, rankings))
                 if words is worded[0]:
                     evenness = isotropy(documents.vectors)
                     report = EncoderReport(name, encoder.spec, encoder.dimension, evenness)
@@ -280,6 +290,43 @@ def _rankings(documents: Documents, mode: str) -> list[Ranking]:
         places = _places(ranking.candidates.signals.ids)
         rankings.append(rank_pessimistically(ranking.scores.round(9), places, query.relevant))
     return rankings
+
+
+def _reread(
+    documents: Documents, reranker: Reranker, what: str, reporter: Reporter
+) -> list[Ranking]:
+    """The hybrid ranking of each query, its first hits read again. A reranker sees of papers what
+    a task's documents have."""
+    task = documents.words.task
+    rankings = []
+    for number, (query, encoded) in enumerate(zip(task.queries, documents.queries, strict=True)):
+        reporter.progress(what, number, len(task.queries))
+        papers = documents.of_query(number)
+        ranking = rank(
+            papers, encoded, find_candidates(papers, encoded, DEPTH), task=task_of(encoded)
+        )
+        hits = [
+            replace(hit, paper=_as_document(task, int(place), hit.paper))
+            for place, hit in zip(
+                ranking.candidates.signals.ids,
+                hits_of(papers, ranking, reranker.depth),
+                strict=False,
+            )
+        ]
+        hits = reranker.rerank(query.text, hits)
+        scores = np.array([hit.score for hit in hits]).round(9)
+        places = _places([hit.paper.id for hit in hits])
+        rankings.append(rank_pessimistically(scores, places, query.relevant))
+    reporter.progress(what, len(task.queries), len(task.queries))
+    return rankings
+
+
+def _as_document(task: Task, place: int, paper: Paper) -> Paper:
+    """A paper as far as a task's document has it; its id is the place."""
+    if task.name == JUDGEMENTS:
+        return replace(paper, id=str(place))
+    abstract = task.halves[place] if task.halves else paper.abstract
+    return replace(paper, id=str(place), title="", abstract=abstract)
 
 
 def as_asked(query: EncodedQuery, mode: str) -> EncodedQuery:

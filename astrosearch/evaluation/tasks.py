@@ -73,6 +73,11 @@ class Task:
     """What a reader of the scores has to know: what was left out, how large the pool is."""
 
     @property
+    def asks_in_texts(self) -> bool:
+        """Whether no query is a paper."""
+        return all(query.row is None for query in self.queries)
+
+    @property
     def searched(self) -> tuple[str, ...]:
         """Fields of the documents that are searched for words."""
         return ("title", "abstract") if self.name == JUDGEMENTS else ("abstract",)

@@ -30,6 +30,11 @@ Array = NDArray[np.float32]
 READ = 30
 """How many of an answer's first papers are read."""
 
+UNDIVIDED = 2**18
+"""Multiplications of a matrix product that OpenBLAS does not divide among threads. These wait for
+each other without sleeping: on a machine that has other work, thousands of small products that are
+divided take ten seconds instead of one."""
+
 QUERY_TOKENS, PAPER_TOKENS = 48, 160
 """What is read of each text; a title and most of an abstract fit into the second."""
 
@@ -174,12 +179,16 @@ class CrossEncoder:
         query = query * np.float32(width**-0.5)
         mixed = np.empty_like(query)
         for start, end in zip(starts, ends, strict=True):
-            part = slice(start, end)
-            attention = query[part].transpose(1, 0, 2) @ key[part].transpose(1, 2, 0)
-            attention -= attention.max(axis=2, keepdims=True)
-            np.exp(attention, out=attention)
-            attention /= attention.sum(axis=2, keepdims=True)
-            mixed[part] = (attention @ value[part].transpose(1, 0, 2)).transpose(1, 0, 2)
+            keys = key[start:end].transpose(1, 2, 0)
+            values = value[start:end].transpose(1, 0, 2)
+            rows = max(1, UNDIVIDED // (width * (end - start)))
+            for first in range(start, end, rows):
+                part = slice(first, min(first + rows, end))
+                attention = query[part].transpose(1, 0, 2) @ keys
+                attention -= attention.max(axis=2, keepdims=True)
+                np.exp(attention, out=attention)
+                attention /= attention.sum(axis=2, keepdims=True)
+                mixed[part] = (attention @ values).transpose(1, 0, 2)
         output = _linear(mixed.reshape(states.shape), weights, f"{name}.attention.output.dense")
         states = _normed(states + output, weights, f"{name}.attention.output.LayerNorm")
         inner = _gelu(_linear(states, weights, f"{name}.intermediate.dense"))

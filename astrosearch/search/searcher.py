@@ -30,7 +30,7 @@ from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase,
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
 from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import Column, EncodedQuery, Scope
+from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex, Scope
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
 from astrosearch.text.analysis import STOP_WORDS, analyze
@@ -54,6 +54,9 @@ class Reranker(Protocol):
     def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits, best first."""
 
+
+NOTHING_TO_READ = "Reading hits again has no effect without words to rank by"
+"""The note of an answer whose query a reranker was not given."""
 
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
@@ -173,12 +176,13 @@ class Searcher:
         parsed = [parse(text) if isinstance(text, str) else text for text in texts]
         ranked = [query for query in parsed if query.identifier is None and query.text]
         answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
+        unread = (NOTHING_TO_READ,) if self._reranker else ()
         return [
-            Answer(self._of_identifier(query.identifier, k, filters, among))
+            Answer(self._of_identifier(query.identifier, k, filters, among), unread)
             if query.identifier
             else next(answers)
             if query.text
-            else Answer(self._newest(query, k, filters, among), query.notes)
+            else Answer(self._newest(query, k, filters, among), (*query.notes, *unread))
             for query in parsed
         ]
 
@@ -398,7 +402,7 @@ class Searcher:
             ranking = rank(
                 papers, query, candidates, task="cite", ranker=self._ranker, depth=citing.DEPTH
             )
-            return _as_hits(papers, ranking, k)
+            return _counted(papers, hits_of(papers, ranking, k))
 
         return self._ask(answer, with_encoder=draft is not None or self._compares_tokens())
 
@@ -718,10 +722,11 @@ def _hits(
     depth = k if is_one_search else max(DEPTH, k)
     candidates = find_candidates(papers, query, depth, scope)
     ranking = rank(papers, query, candidates, task=task_of(query), ranker=ranker, depth=DEPTH)
-    return _as_hits(papers, ranking, k)
+    return _counted(papers, hits_of(papers, ranking, k))
 
 
-def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
+def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
+    """The first `k` papers of a ranking, with their signals."""
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
     hits = []
     for place, paper in enumerate(papers.papers(candidates.signals.ids)):
@@ -742,7 +747,7 @@ def _as_hits(papers: LocalIndex, ranking: Ranking, k: int) -> list[Hit]:
                 contributions=_known(ranking.given, place),
             )
         )
-    return _counted(papers, hits)
+    return hits
 
 
 def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:

@@ -216,6 +216,7 @@ _NUMBER = re.compile(
     r"(?P<symbol>(?<![A-Za-z])(?:z|redshifts?(?: of)?) ?[~<>=]* ?(?=[-0-9.]))?"
     r"(?P<sign>(?<![0-9A-Za-z)\]^_])[-+](?=[0-9.]))?(?<![0-9.^_])"
     rf"(?:{_POWER.format('alone')}|(?P<digits>{_DIGITS})"
+    rf"(?:(?P<inner>{_ERROR})\)?(?= ?(?:×|x|\*) ?10 ?\^))?"
     rf"(?:(?:[eE]|[dD](?=[-+][0-9]{{2}}))(?P<e>[-+]?[0-9]{{1,3}})(?![0-9]|\.[0-9])"
     rf"| ?(?:×|x|\*) ?{_POWER.format('power')})?)"
     rf"(?![0-9])(?P<error>{_ERROR})?"
@@ -245,8 +246,12 @@ def _numbers(plain: str) -> Iterator[Mention]:
         digits = match["digits"]
         value = _decimal(digits) if digits else Decimal(1)
         exponent = Decimal(match["alone"] or match["power"] or match["e"] or 0)
+        errors = [_decimal(digits) for digits in re.findall(_DIGITS, match["error"] or "")]
         if exponent == int(exponent) and abs(exponent) < 1000:
             value = value.scaleb(int(exponent))
+            # In 1.4 ± 0.2 × 10^11 the power is of both.
+            inner = re.findall(_DIGITS, match["inner"] or "")
+            errors = [_decimal(digits).scaleb(int(exponent)) for digits in inner] or errors
         else:  # 10^10.5: its exponent is as good as itself
             value = exponent
         if match["sign"] == "-":
@@ -254,9 +259,7 @@ def _numbers(plain: str) -> Iterator[Mention]:
         if multiple := _MULTIPLE.match(plain, end):
             value *= _MULTIPLES[multiple[1].lower()]
             end = multiple.end()
-        error = " ".join(
-            _plain(_decimal(digits)) for digits in re.findall(_DIGITS, match["error"] or "")
-        )
+        error = " ".join(map(_plain, errors))
         if match["symbol"]:
             yield Mention("number", match.start(), end, _plain(value), "z", error)
             continue

@@ -35,7 +35,8 @@ def main() -> None:
     start = time.perf_counter()
     sources = find_sources(searcher, BEGINNING, 5)
     thresholds = calibrated_thresholds(searcher)
-    checker = GroundingChecker(searcher.encoder, thresholds, BEGINNING, sources)
+    papers = [source.paper for source in sources]
+    checker = GroundingChecker(searcher.encoder, thresholds, BEGINNING, papers)
     print(f"sources and thresholds: {time.perf_counter() - start:.2f} s")
     abstracts = [source.paper.abstract for source in sources]
     prompt = torch.tensor([generator.prompt(BEGINNING, abstracts)])

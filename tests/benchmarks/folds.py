@@ -64,10 +64,10 @@ def main() -> None:
         for system in systems:
             row(" ".join(system), scores[system], means[system])
         table.add_section()
-        own = [("dense", "own"), ("hybrid", "own")]
-        for system in own:
+        own = [(mode, "own") for mode in ("dense", "hybrid", "rerank") if (mode, "own") in systems]
+        for number, system in enumerate(own):
             for base in systems:
-                if base != system and (system[0] == "hybrid" or base not in own):
+                if base != system and (base not in own or base in own[:number]):
                     name = f"{' '.join(system)} − {' '.join(base)}".strip()
                     row(name, scores[system] - scores[base], means[system] - means[base])
         console.print(table)

@@ -36,6 +36,7 @@ from astrosearch.cli.browse.widgets import (
     PaperList,
     PaperView,
     QuestionField,
+    QuoteList,
     TabBar,
     papers_counted,
     without,
@@ -57,12 +58,13 @@ if TYPE_CHECKING:
 
 TABS = {
     "answer": "Answer",
+    "quotes": "Quotes",
     "similar": "Similar",
     "cite": "To cite",
     "new": "New",
     "library": "Library",
     "marks": "Marked",
-    "searches": "Searches",
+    "searches": "Saved",
     "history": "History",
 }
 LINES = ("searches", "history")
@@ -202,11 +204,11 @@ class Browser(App[int]):
         with Horizontal(id="body"):
             with ContentSwitcher(initial="answer", id="lists"):
                 for tab in TABS:
-                    yield (
-                        Lines(id=tab, markup=False)
-                        if tab in LINES
-                        else PaperList(id=tab, marked=self.marked, own=self.own)
-                    )
+                    if tab in LINES:
+                        yield Lines(id=tab, markup=False)
+                    else:
+                        kind = QuoteList if tab == "quotes" else PaperList
+                        yield kind(id=tab, marked=self.marked, own=self.own)
             yield PaperView(id="paper")
         with Horizontal(id="bottom"):
             yield Label("", id="status", markup=False)
@@ -354,7 +356,7 @@ class Browser(App[int]):
 
     def _show_counts(self) -> None:
         papers = self._papers()
-        parts = [papers_counted(len(papers.hits))] if papers and papers.hits else []
+        parts = [papers.count] if papers and papers.hits else []
         seconds = self._seconds.get(str(self._main.query_one(ContentSwitcher).current))
         if seconds is not None:
             parts.append(f"{1000 * seconds:.0f} ms")
@@ -381,6 +383,7 @@ class Browser(App[int]):
                 papers.words,
                 self.own.get(paper_id),
                 self._reasons.get(paper_id, ()) if papers.id == "new" else (),
+                papers.quote if isinstance(papers, QuoteList) else "",
                 explains=self._explains,
             )
 
@@ -553,8 +556,11 @@ class Browser(App[int]):
             self._list().focus()
 
     def _leave_question(self) -> None:
-        text = self._question.text.strip()
         self._list().focus()
+        self._remember_question()
+
+    def _remember_question(self) -> None:
+        text = self._question.text.strip()
         if not text or self._questions[-1:] == [text]:
             return
         self._questions.append(text)
@@ -563,6 +569,31 @@ class Browser(App[int]):
             history.remember(text)
         except OSError as error:
             self.show_status(f"this question could not be kept: {error}", is_warning=True)
+
+    @work(exclusive=True, group="think")
+    async def action_quote(self) -> None:
+        question = self._question
+        if not question.text.strip():
+            self.show_status("Type a question first: / goes to it", is_warning=True)
+            return
+        if self._searcher is None:
+            return
+        self._remember_question()
+        self.show_status("Reading abstracts …")
+        began = time.perf_counter()
+        answer = await self._tried(partial(actions.ask, self._searcher, question))
+        if answer is None:
+            return
+        from astrosearch.search.quotes import NATURE
+
+        self._seconds["quotes"] = time.perf_counter() - began
+        quotes = self._main.query_one(QuoteList)
+        quotes.show_quotes(answer, words_of(question.text))
+        self.action_tab("quotes")
+        self._list().focus()
+        self._show_counts()
+        self._show_paper()
+        self.show_status("; ".join(answer.notes) or NATURE, is_warning=bool(answer.notes))
 
     async def action_filter(self) -> None:
         from astrosearch.cli.browse.dialogs import FilterDialog
@@ -712,7 +743,7 @@ class Browser(App[int]):
         def tell(name: str | None) -> None:
             if name is not None:
                 self._show_searches()
-                self.show_status(f"Saved as {name}: 7 lists saved searches")
+                self.show_status(f"Saved as {name}: 8 lists saved searches")
 
         hint = "A name for the question and its filters"
         self.push_screen(LineDialog("Save the question", hint, use, example="jets"), tell)
@@ -802,9 +833,49 @@ class Browser(App[int]):
         papers = self._papers()
         if papers and papers.hits:
             self.push_screen(
-                HistogramDialog([hit.paper for hit in papers.hits], self._question.filters),
+                HistogramDialog(papers.papers, self._question.filters),
                 self._set_filters,
             )
+
+    @work(exclusive=True, group="map")
+    async def action_map(self) -> None:
+        if self._searcher is None:
+            return
+        from astrosearch.cli.browse.map_view import MapDialog
+
+        self.show_status("Opening the map …")
+        drawn = await self._tried(partial(actions.paper_map, self._searcher))
+        if drawn is None:
+            return
+        self.show_status("")
+        papers, hit, searcher = self._papers(), self._current(), self._searcher
+
+        def look_up(paper_id: str) -> "Paper | None":
+            return searcher.papers({paper_id}).get(paper_id)
+
+        self.push_screen(
+            MapDialog(
+                drawn,
+                [paper.id for paper in papers.papers] if papers else [],
+                hit.paper.id if hit else None,
+                look_up,
+            ),
+            self._go_to,
+        )
+
+    def _go_to(self, paper_id: str | None) -> None:
+        """To a paper in the list that is shown, if it is there; otherwise it is asked for."""
+        papers = self._papers()
+        if paper_id is None:
+            return
+        ids = [hit.paper.id for hit in papers.hits] if papers else []
+        if papers and paper_id in ids:
+            papers.highlighted = ids.index(paper_id)
+        else:
+            self._remember_question()
+            self._main.query_one(QuestionField).value = paper_id
+            self.action_tab("answer")
+        self._list().focus()
 
     def action_help(self) -> None:
         from astrosearch.cli.browse.dialogs import HelpDialog
@@ -838,6 +909,7 @@ class Browser(App[int]):
 
 _EMPTY = {
     "answer": "No papers yet: type a question. ? shows all keys.",
+    "quotes": "Sentences of abstracts that answer your question: type one, press Enter, then a.",
     "similar": "Papers similar to the marked ones, or to the one you are at: press s in a list.",
     "cite": "What the marked papers, or the one you are at, should cite: press c in a list.",
     "new": "No new papers.",

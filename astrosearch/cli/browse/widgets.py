@@ -9,22 +9,35 @@ from textual.binding import Binding, BindingType
 from textual.containers import HorizontalGroup, VerticalScroll
 from textual.content import Content
 from textual.message import Message
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.style import Style
 from textual.widgets import Input, OptionList, Static, Tabs
 from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
 from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts, readable
+from astrosearch.cli.views.quotes import quote_facts, quoted
 from astrosearch.errors import InputError
+from astrosearch.search.hits import Hit
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
     from textual.events import Click
 
     from astrosearch.library.marks import Marks
-    from astrosearch.search.hits import Hit
+    from astrosearch.papers import Paper
+    from astrosearch.search.quotes import Quote, QuotedAnswer
 
 _WORD = re.compile(r"[^\W_]+")
+
+
+class WholeLetters(ScrollBarRender):
+    """Scroll bars without the eighths of a block, which the console of Linux lacks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "]
+
+
+ScrollBar.renderer = WholeLetters
 
 
 class QuestionField(Input):
@@ -71,11 +84,16 @@ class PaperList(Lines):
         """The terms of the question that the papers answer."""
 
     @property
-    def current(self) -> "Hit | None":
+    def current(self) -> Hit | None:
         return None if self.highlighted is None else self.hits[self.highlighted]
 
+    @property
+    def papers(self) -> "list[Paper]":
+        """Each paper once, though several sentences may be from it."""
+        return list({hit.paper.id: hit.paper for hit in self.hits}.values())
+
     def show(
-        self, hits: Sequence["Hit"], words: frozenset[str] = frozenset(), *, has_match: bool = True
+        self, hits: Sequence[Hit], words: frozenset[str] = frozenset(), *, has_match: bool = True
     ) -> None:
         """Show other papers, and go to the first.
 
@@ -84,11 +102,11 @@ class PaperList(Lines):
         """
         self._has_match = has_match
         self.hits, self.words = list(hits), words
-        self.set_options(Option(self._entry(hit)) for hit in hits)
+        self.set_options(Option(self._entry(place)) for place in range(len(hits)))
         self.scroll_home(animate=False)
         self.highlighted = 0 if hits else None
 
-    def keep_place(self, hits: Sequence["Hit"], *, has_match: bool = True) -> None:
+    def keep_place(self, hits: Sequence[Hit], *, has_match: bool = True) -> None:
         """Show other papers, and stay at the current one, or where it was."""
         place = self.highlighted or 0
         if hit := self.current:
@@ -102,31 +120,84 @@ class PaperList(Lines):
         """Show the marks of some papers as they are now."""
         for place, hit in enumerate(self.hits):
             if hit.paper.id in changed:
-                self.replace_option_prompt_at_index(place, self._entry(hit))
+                self.replace_option_prompt_at_index(place, self._entry(place))
 
-    def _entry(self, hit: "Hit") -> Content:
-        own = self._own.get(hit.paper.id)
-        is_marked = hit.paper.id in self._marked
-        return _entry(hit, is_marked, own, has_match=self._has_match)
+    @property
+    def count(self) -> str:
+        """How many papers there are, in words."""
+        return papers_counted(len(self.hits))
+
+    def _entry(self, place: int) -> Content:
+        """A paper in the list: mark and title, and the facts below."""
+        hit = self.hits[place]
+        paper = hit.paper
+        details = [str(hit.match)] if self._has_match else []
+        details += [str(paper.published.year), first_author(paper)]
+        details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
+        return Content.assemble(
+            self._mark(paper.id),
+            (readable(paper.title), "bold"),
+            "\n",
+            (" · ".join(filter(None, details)), "dim"),
+            self._thoughts(paper.id),
+        )
+
+    def _mark(self, paper_id: str) -> tuple[str, str]:
+        return "* " if paper_id in self._marked else "", "bold $text-warning"
+
+    def _thoughts(self, paper_id: str) -> tuple[str, str]:
+        """What the user thinks of a paper, on a line of its own; empty for one that is not in the
+        library."""
+        own = self._own.get(paper_id)
+        said = [] if own is None else [own.opinion or "own", *own.tags]
+        return "\n" + " · ".join(said) if said else "", "$text-warning"
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.scroll_to_highlight)
 
 
-def _entry(hit: "Hit", is_marked: bool, own: "Marks | None", *, has_match: bool) -> Content:
-    """A paper in a list: mark and title, and the facts below."""
-    paper = hit.paper
-    details = [str(hit.match)] if has_match else []
-    details += [str(paper.published.year), first_author(paper)]
-    details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
-    said = [] if own is None else [own.opinion or "own", *own.tags]
-    return Content.assemble(
-        ("* " if is_marked else "", "bold $text-warning"),
-        (readable(paper.title), "bold"),
-        "\n",
-        (" · ".join(filter(None, details)), "dim"),
-        ("\n" + " · ".join(said) if said else "", "$text-warning"),
-    )
+class QuoteList(PaperList):
+    """Sentences of abstracts; the current paper is the one that the current sentence is from."""
+
+    def __init__(self, *, id: str, marked: Collection[str], own: "Mapping[str, Marks]") -> None:
+        super().__init__(id=id, marked=marked, own=own)
+        self._quotes: list[Quote] = []
+        self._headings: dict[int, str] = {}
+        """Of a group, at the place of its first sentence."""
+
+    @property
+    def quote(self) -> str:
+        """The current sentence, as it stands in its abstract."""
+        return "" if self.highlighted is None else self._quotes[self.highlighted].text
+
+    @property
+    def count(self) -> str:
+        return "1 sentence" if len(self.hits) == 1 else f"{len(self.hits)} sentences"
+
+    def show_quotes(self, answer: "QuotedAnswer", words: frozenset[str]) -> None:
+        self._quotes, self._headings = answer.quotes, {}
+        place = 0
+        for group in answer.groups:
+            self._headings[place] = group.heading
+            place += len(group.quotes)
+        hits = [
+            Hit(quote.source, quote.chance, quote.paper, round(100 * quote.chance))
+            for quote in answer.quotes
+        ]
+        self.show(hits, words)
+
+    def _entry(self, place: int) -> Content:
+        quote = self._quotes[place]
+        heading = self._headings.get(place)
+        return Content.assemble(
+            (f"{heading}\n" if heading else "", "bold underline"),
+            self._mark(quote.paper.id),
+            (f"[{quote.source}] ", "bold"),
+            quoted(quote),
+            "\n",
+            (quote_facts(quote), "dim"),
+            self._thoughts(quote.paper.id),
+        )
 
 
 class PaperView(VerticalScroll):
@@ -145,14 +216,27 @@ class PaperView(VerticalScroll):
 
     def show(
         self,
-        hit: "Hit",
+        hit: Hit,
         words: frozenset[str],
         own: "Marks | None",
         reasons: Sequence[str] = (),
+        quote: str = "",
         *,
         explains: bool,
     ) -> None:
-        self.show_text(_page(hit, words, own, reasons, explains=explains))
+        """
+        Args:
+            quote: a sentence of the abstract to be underlined, and scrolled to.
+        """
+        page = _page(hit, words, own, reasons, explains=explains)
+        sentence = readable(quote)
+        start = page.plain.rfind(sentence) if sentence else -1
+        if start < 0:
+            self.show_text(page)
+            return
+        self.show_text(page.stylize("underline", start, start + len(sentence)))
+        above = page[:start].get_height({}, self.query_one("#text").size.width or 1)
+        self.scroll_to(y=max(above - 2, 0), animate=False)
 
     def show_text(self, content: Content) -> None:
         self.query_one("#text", Static).update(content)
@@ -160,7 +244,7 @@ class PaperView(VerticalScroll):
 
 
 def _page(
-    hit: "Hit",
+    hit: Hit,
     words: frozenset[str],
     own: "Marks | None",
     reasons: Sequence[str],

@@ -13,13 +13,17 @@ from rich.text import Text
 
 from astrosearch.cli import console as terminal
 from astrosearch.cli.views.hits import READABLE, as_json, first_author
+from astrosearch.completion.attribution import Copy
 from astrosearch.completion.complete import Completion, CompletionResult
+from astrosearch.completion.generators.base import GenerationStats
 from astrosearch.completion.grounding import CheckedMention, CheckedSentence
 from astrosearch.completion.sources import Source
 from astrosearch.search.hits import paper_record
 from astrosearch.text.tex import one_line, to_unicode
 
 CAUTION = "Generated text, not a result: check the papers."
+
+NO_SOURCE = " [no source]"
 
 NARROW = 40
 """Columns; continuations that would be narrower stand one below the other."""
@@ -139,61 +143,85 @@ def _heading(done: Completion) -> str:
 
 
 def _marked(done: Completion) -> Text:
-    """The continuation with the numbers of the related sources behind each sentence, a question
-    mark behind each number and name that was not found, and quotation marks around copies.
+    """The continuation with the numbers of the related sources behind each sentence."""
+    marks = [
+        (sentence.start, sentence.end, _sentence_mark(sentence)) for sentence in done.sentences
+    ]
+    dim = [(sentence.start, sentence.end) for sentence in done.sentences if not sentence.sources]
+    marked = marked_text(done.text, marks, dim, (*done.numbers, *done.names), done.copies)
+    return marked if marked else Text(" (nothing)", style="dim")
 
-    Sentences without a related source are dim.
+
+def marked_text(
+    written: str,
+    marks: Sequence[tuple[int, int, Text]],
+    dim: Sequence[tuple[int, int]],
+    mentions: Sequence[CheckedMention],
+    copies: Sequence[Copy],
+) -> Text:
+    """A generated text with a mark behind each sentence, a question mark behind each number and
+    name that was not found, and quotation marks around copies.
+
+    Args:
+        marks: of sentences, by their places.
+        dim: places of what is less to be believed than the rest.
     """
-    insertions: list[tuple[int, int, str, str]] = []  # place, order there, text, style
-    styles: list[tuple[int, int, str]] = []
-    for sentence in done.sentences:
-        if not sentence.sources:
-            styles.append((sentence.start, sentence.end, "dim"))
-        insertions.append((sentence.end, 2, *_sentence_mark(sentence)))
-    for checked in (*done.numbers, *done.names):
+    insertions = [(end, 2, mark) for _, end, mark in marks]  # place, order there, what
+    styles = [(start, end, "dim") for start, end in dim]
+    for checked in mentions:
         if not checked.is_matched:
             mark, style = ("⁇", "bold red") if checked.mention.kind == "number" else ("?", "yellow")
             styles.append((checked.mention.start, checked.mention.end, f"not dim {style}"))
-            insertions.append((checked.mention.end, 0, mark, style))
-    for copy in done.copies:
+            insertions.append((checked.mention.end, 0, Text(mark, style)))
+    for copy in copies:
         styles.append((copy.start, copy.end, "underline"))
-        insertions.append((copy.start, 3, "“", "cyan"))
-        insertions.append((copy.end, 1, f"”[{copy.source + 1}]", "cyan"))
-    text = Text(_harmless(done.text))
+        insertions.append((copy.start, 3, Text("“", "cyan")))
+        insertions.append((copy.end, 1, Text(f"”[{copy.source + 1}]", "cyan")))
+    text = Text(_harmless(written))
     for start, end, style in styles:
         text.stylize(style, start, end)
     marked = Text()
     last = 0
-    for place, _, what, style in sorted(insertions):
+    for place, _, what in sorted(insertions, key=lambda each: each[:2]):
         marked.append_text(text[last:place])
-        marked.append(what, style)
+        marked.append_text(what)
         last = place
     marked.append_text(text[last:])
-    return marked if marked else Text(" (nothing)", style="dim")
+    return marked
 
 
-def _sentence_mark(sentence: CheckedSentence) -> tuple[str, str]:
+def _sentence_mark(sentence: CheckedSentence) -> Text:
     if not sentence.sources:
-        return " [no source]", "red"
+        return Text(NO_SOURCE, "red")
     sign, style = ("?", "yellow") if sentence.unmatched else ("", "green")
-    return " " + "".join(f"[{number + 1}{sign}]" for number in sentence.sources), style
+    return Text(" " + "".join(f"[{number + 1}{sign}]" for number in sentence.sources), style)
 
 
 def _summary(done: Completion) -> Iterator[Text]:
     yield Text(_sentence_counts(done.sentences))
-    counts = []
-    for what, mentions in (("numbers", done.numbers), ("names", done.names)):
-        matched = sum(mention.is_matched for mention in mentions)
-        counts.append(f"{what} found {matched} of {len(mentions)}" if mentions else f"no {what}")
-    copied = done.longest_copy
-    counts.append(f"longest copy {copied} words" if copied else "nothing copied")
-    yield Text("; ".join(counts))
+    yield Text(mention_counts((*done.numbers, *done.names), done.copies))
     if done.only_known_numbers:
         yield Text(f"unknown numbers prevented at {done.stats.tokens_blocked} tokens")
-    if done.stats.stopped == "length":
-        yield Text(f"cut off after {done.stats.tokens:,} tokens (--max-new-tokens)")
-    elif done.stats.stopped == "interrupted":
-        yield Text(f"stopped after {done.stats.tokens:,} tokens")
+    if stopped := why_stopped(done.stats):
+        yield Text(stopped)
+
+
+def mention_counts(mentions: Sequence[CheckedMention], copies: Sequence[Copy]) -> str:
+    """`numbers found 1 of 3; no names; nothing copied`"""
+    counts = []
+    for kind in ("number", "name"):
+        found = [checked.is_matched for checked in mentions if checked.mention.kind == kind]
+        counts.append(f"{kind}s found {sum(found)} of {len(found)}" if found else f"no {kind}s")
+    copied = max((copy.words for copy in copies), default=0)
+    counts.append(f"longest copy {copied} words" if copied else "nothing copied")
+    return "; ".join(counts)
+
+
+def why_stopped(stats: GenerationStats) -> str:
+    """Why a text ended before its end; empty if it did not."""
+    if stats.stopped == "length":
+        return f"cut off after {stats.tokens:,} tokens (--max-new-tokens)"
+    return f"stopped after {stats.tokens:,} tokens" if stats.stopped == "interrupted" else ""
 
 
 def _sentence_counts(sentences: Sequence[CheckedSentence]) -> str:
@@ -232,14 +260,19 @@ def _legend(completions: Sequence[Completion]) -> Iterator[RenderableType]:
         ),
         (any(done.copies for done in completions), "“…”[1]", "words copied from source 1"),
     ]
+    shown = [(mark, meaning) for occurs, mark, meaning in entries if occurs]
+    if shown:
+        yield from (legend(shown), Text())
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> Table:
+    """Marks, and what they mean."""
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(style="dim", overflow="fold")
-    for occurs, mark, meaning in entries:
-        if occurs:
-            grid.add_row(Text(mark), Text(meaning))
-    if grid.row_count:
-        yield from (grid, Text())
+    for mark, meaning in entries:
+        grid.add_row(Text(mark), Text(meaning))
+    return grid
 
 
 def _sources(result: CompletionResult) -> Table:
@@ -295,12 +328,9 @@ def _record(done: Completion) -> dict[str, Any]:
             }
             for sentence in done.sentences
         ],
-        "numbers": [_mention_record(number, done.text) for number in done.numbers],
-        "names": [_mention_record(name, done.text) for name in done.names],
-        "copies": [
-            {"start": copy.start, "end": copy.end, "words": copy.words, "source": copy.source + 1}
-            for copy in done.copies
-        ],
+        "numbers": [mention_record(number, done.text) for number in done.numbers],
+        "names": [mention_record(name, done.text) for name in done.names],
+        "copies": copy_records(done.copies),
         "summary": {
             "sentences": len(done.sentences),
             "sentences_related": sum(s.is_related for s in done.sentences),
@@ -314,7 +344,20 @@ def _record(done: Completion) -> dict[str, Any]:
     }
 
 
-def _mention_record(checked: CheckedMention, text: str) -> dict[str, Any]:
+def copy_records(copies: Sequence[Copy]) -> list[dict[str, Any]]:
+    return [
+        {"start": copy.start, "end": copy.end, "words": copy.words, "source": copy.source + 1}
+        for copy in copies
+    ]
+
+
+def mention_record(
+    checked: CheckedMention, text: str, beginning: str = "in_beginning"
+) -> dict[str, Any]:
+    """
+    Args:
+        beginning: the key that says whether what is continued, or asked, has it.
+    """
     mention = checked.mention
     return {
         "start": mention.start,
@@ -324,7 +367,7 @@ def _mention_record(checked: CheckedMention, text: str) -> dict[str, Any]:
         "unit": mention.unit or None,
         "error": mention.error or None,
         "matched": checked.is_matched,
-        "in_beginning": checked.in_beginning,
+        beginning: checked.in_beginning,
         "sources": _numbered(checked.sources),
     }
 

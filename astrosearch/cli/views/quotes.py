@@ -1,6 +1,7 @@
 """How quoted answers look: on a terminal and down a pipe, as Markdown, as JSON."""
 
 import textwrap
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.style import Style
@@ -30,7 +31,7 @@ def write_quotes(answer: QuotedAnswer, *, format: str, index: str) -> None:
             width = min(console.width, READABLE)
             console.print(quotes_view(answer), width=width)
         case _:
-            terminal.write("\n".join(_plain_lines(answer)))
+            terminal.write("\n".join(plain_lines(answer)))
 
 
 def quotes_view(answer: QuotedAnswer) -> RenderableType:
@@ -41,7 +42,7 @@ def quotes_view(answer: QuotedAnswer) -> RenderableType:
             parts.append(Text(group.heading, style="bold"))
         grid = _grid()
         for quote in group.quotes:
-            text = Text.assemble(_quoted(quote), (f"  {_facts(quote)}", "dim"))
+            text = Text.assemble(quoted(quote), (f"  {quote_facts(quote)}", "dim"))
             grid.add_row(f"[{quote.source}]", text)
         parts += [grid, Text()]
     sources = _grid()
@@ -57,7 +58,7 @@ def _grid() -> Table:
     return grid
 
 
-def _quoted(quote: Quote) -> str:
+def quoted(quote: Quote) -> str:
     """The sentence between quotation marks; its own become single ones, so that it cannot seem to
     end before it does.
 
@@ -69,7 +70,7 @@ def _quoted(quote: Quote) -> str:
     return f"“{inside}”"
 
 
-def _facts(quote: Quote) -> str:
+def quote_facts(quote: Quote) -> str:
     """`Hofmann et al. 2016; alike: [3]`"""
     facts = f"{first_author(quote.paper)} {quote.paper.published.year}".strip()
     if quote.alike:
@@ -88,14 +89,14 @@ def _source(paper: Paper) -> Text:
     )
 
 
-def _plain_lines(answer: QuotedAnswer) -> list[str]:
+def plain_lines(answer: QuotedAnswer) -> list[str]:
     """The same down a pipe: no colours, short lines."""
     lines = [NATURE, ""]
     for group in answer.groups:
         if group.heading:
             lines.append(group.heading)
         for quote in group.quotes:
-            lines += _hanging(f"[{quote.source}]", f"{_quoted(quote)}  {_facts(quote)}")
+            lines += _hanging(f"[{quote.source}]", f"{quoted(quote)}  {quote_facts(quote)}")
         lines.append("")
     lines.append("Sources")
     for number, paper in enumerate(answer.sources, start=1):
@@ -115,17 +116,21 @@ def _hanging(mark: str, text: str) -> list[str]:
     )
 
 
-def markdown(answer: QuotedAnswer) -> str:
-    """The question as a heading, the quotes as a list with links to the sources below."""
-    lines = [f"# {escaped_markdown(answer.question)}", "", f"*{NATURE}*", ""]
+def markdown(answer: QuotedAnswer, written: Sequence[str] = ()) -> str:
+    """The question as a heading, the quotes as a list with links to the sources below.
+
+    Args:
+        written: lines that come before the quotes.
+    """
+    lines = [f"# {escaped_markdown(answer.question)}", "", *written, f"*{NATURE}*", ""]
     if answer.is_unsure:
         lines += [f"**{escaped_markdown(answer.notes[-1])}**", ""]
     for group in answer.groups:
         if group.heading:
             lines += [f"## {escaped_markdown(group.heading)}", ""]
         for quote in group.quotes:
-            facts = escaped_markdown(_facts(quote))
-            text = escaped_markdown(_quoted(quote))
+            facts = escaped_markdown(quote_facts(quote))
+            text = escaped_markdown(quoted(quote))
             lines.append(f"- [{quote.source}] {text} {facts}")
         lines.append("")
     lines += ["## Sources", ""]

@@ -1,12 +1,13 @@
-"""What a generator is: a model that continues a text, on this machine or at a service."""
+"""What a generator is: a model that writes, on this machine or at a service."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from astrosearch.encoders.base import OPENAI
 from astrosearch.encoders.registry import DEFAULT
-from astrosearch.errors import InputError
+from astrosearch.errors import AstrosearchError, InputError
+from astrosearch.report import Reporter
 from astrosearch.text.quantities import AllowedValues
 
 DEFAULT_GENERATOR = "astro-smollm2-135m"
@@ -65,8 +66,63 @@ class GenerationStats:
     stopped: Literal["end", "length", "interrupted"] = "interrupted"
 
 
+def collect(
+    pieces: Iterator[str],
+    stats: GenerationStats,
+    *,
+    task: str,
+    most: int,
+    reporter: Reporter,
+    on_text: Callable[[str], None] | None = None,
+) -> str:
+    """A text that is being generated, when it is done. Ctrl-C ends it: what has come is kept.
+
+    Args:
+        stats: are filled while it is generated.
+        task: what is being done, for the reporter's progress.
+        most: tokens that are generated at most.
+        on_text: is given each piece, in place of the reporter's progress.
+
+    Raises:
+        BrokenOff: if the generator fails when something has come already.
+        AstrosearchError: if it fails before.
+    """
+    written: list[str] = []
+    task = f"{task}, at most {most:,} tokens"
+    try:
+        for piece in pieces:
+            written.append(piece)
+            if on_text is not None:
+                on_text(piece)
+            else:
+                reporter.progress(task, min(stats.tokens, most - 1), most)
+    except KeyboardInterrupt:
+        stats.stopped = "interrupted"
+    except AstrosearchError as error:
+        if not written:
+            raise
+        raise BrokenOff("".join(written), error) from None
+    finally:
+        if on_text is None:
+            reporter.progress(task, most, most)
+    return "".join(written)
+
+
+class BrokenOff(AstrosearchError):
+    """A generator failed in the middle of its text.
+
+    Attributes:
+        text: what had come.
+    """
+
+    def __init__(self, text: str, error: AstrosearchError) -> None:
+        super().__init__(str(error), remedy=error.remedy)
+        self.text = text
+        self.exit_code = error.exit_code
+
+
 class Generator(Protocol):
-    """Anything that continues a text."""
+    """Anything that continues a text, and answers."""
 
     @property
     def name(self) -> str: ...
@@ -97,5 +153,19 @@ class Generator(Protocol):
 
         Raises:
             InputError: if `allowed` is given and the decoder runs elsewhere.
+        """
+        ...
+
+    def chat(
+        self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
+    ) -> Iterator[str]:
+        """Pieces of the answer to a prompt, as they come.
+
+        Args:
+            task: what the model is told to do.
+            stats: is filled.
+
+        Raises:
+            InputError: if the model cannot read so much.
         """
         ...

@@ -89,16 +89,83 @@ class LocalGenerator:
         stats: GenerationStats,
         allowed: AllowedValues | None = None,
     ) -> Iterator[str]:
+        guard = _NumberGuard(self.model, beginning, allowed) if allowed is not None else None
+        ends = frozenset((self.model.vocabulary.eos,))
+        yield from self._pieces(self.prompt(beginning, abstracts), sampling, stats, ends, guard)
+
+    @torch.inference_mode()
+    def chat(
+        self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
+    ) -> Iterator[str]:
+        """
+        A model that was taught conversations reads one. Any other reads a text that ends in
+        `Answer:`, and its answer ends with the paragraph.
+        """
         vocabulary = self.model.vocabulary
-        prompt = self.prompt(beginning, abstracts)
+        special = {
+            number: token.content
+            for number, token in vocabulary.tokenizer.get_added_tokens_decoder().items()
+            if token.special
+        }
+        for token in special.values():  # in an abstract they would end the prompt
+            prompt = prompt.replace(token, " ")
+        if vocabulary.chat_template is None:
+            [ids] = vocabulary.ids([f"{task}\n\n{prompt}\n\nAnswer:"])
+            ids = [vocabulary.bos, *ids]
+        else:
+            ids = self._conversation(vocabulary.chat_template, f"{task}\n\n{prompt}")
+        needed = len(ids) + sampling.max_new_tokens
+        if needed > self.context:
+            raise InputError(
+                f"the question with its sources and {sampling.max_new_tokens:,} new tokens are "
+                f"{needed:,} tokens, {self.name} reads at most {self.context:,}",
+                remedy="fewer-sentences",
+            )
+        pieces = self._pieces(ids, sampling, stats, frozenset((vocabulary.eos, *special)))
+        if vocabulary.chat_template is None:
+            pieces = _first_paragraph(pieces, stats)
+        yield from pieces
+
+    def _conversation(self, template: str, message: str) -> list[int]:
+        """The tokens of a conversation that a user began with a message.
+
+        Raises:
+            InputError: if the model's template cannot be followed.
+        """
+        from jinja2 import TemplateError
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        vocabulary = self.model.vocabulary
+        bos, eos = (vocabulary.tokenizer.id_to_token(i) for i in (vocabulary.bos, vocabulary.eos))
+        try:
+            rendered = render_jinja_template(
+                [[{"role": "user", "content": message}]],
+                chat_template=template,
+                add_generation_prompt=True,
+                bos_token=bos,
+                eos_token=eos,
+            )[0][0]
+        except (TemplateError, TypeError, ValueError) as error:
+            raise InputError(f"the chat template of {self.name} cannot be used: {error}") from None
+        return vocabulary.ids([rendered])[0]
+
+    def _pieces(
+        self,
+        prompt: list[int],
+        sampling: Sampling,
+        stats: GenerationStats,
+        ends: frozenset[int],
+        guard: "_NumberGuard | None" = None,
+    ) -> Iterator[str]:
+        """What follows a prompt, until one of the tokens that end it."""
+        vocabulary = self.model.vocabulary
         cache, logits = self._begin(prompt)
         random = torch.Generator().manual_seed(sampling.seed)
         stream = DecodeStream(ids=prompt[-8:], skip_special_tokens=True)
         written: list[int] = []
-        guard = _NumberGuard(self.model, beginning, allowed) if allowed is not None else None
         while True:
             token = _draw_token(logits, sampling.temperature, random, guard, written, stats)
-            if token is None or token == vocabulary.eos:
+            if token is None or token in ends:
                 stats.stopped = "end"
                 return
             written.append(token)
@@ -140,6 +207,19 @@ class LocalGenerator:
             ) from None
         logits: torch.Tensor = output.logits[0, -1].float().cpu()
         return logits
+
+
+def _first_paragraph(pieces: Iterator[str], stats: GenerationStats) -> Iterator[str]:
+    """A text up to the first empty line behind its beginning."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        _, *rest = text.lstrip().split("\n\n", 1)
+        if rest:
+            stats.stopped = "end"
+            yield piece[: max(0, len(piece) - len(rest[0]) - 2)]
+            return
+        yield piece
 
 
 class _NumberGuard:
