@@ -205,7 +205,11 @@ def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
         routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
         middleware=middleware,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_problem, Exception: _failure},
+        exception_handlers={
+            HTTPException: _http_problem,
+            ClientDisconnect: _gone,
+            Exception: _failure,
+        },
         max_body_size=MOST_BYTES,
     )
     app.router.redirect_slashes = False
@@ -383,7 +387,9 @@ def _http_problem(request: Request, error: Exception) -> Response:
     return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
+
+
 def _failure(request: Request, error: Exception) -> Response:
-    if isinstance(error, ClientDisconnect):
-        return Response(status_code=499)
     return problem_response(Problem(500, "the server failed; its standard error says how"))
