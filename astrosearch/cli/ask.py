@@ -19,14 +19,23 @@ from astrosearch.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from astrosearch.completion.generators.base import GeneratorSpec, Sampling
+    from collections.abc import Callable
+
+    from astrosearch.completion.answering import WrittenAnswer
+    from astrosearch.completion.generators.base import Generator, Sampling
+    from astrosearch.corpus.filters import Filters
+    from astrosearch.search.conditions import Among
+    from astrosearch.search.query_parser import ParsedQuery
     from astrosearch.search.quotes import QuotedAnswer
     from astrosearch.search.searcher import Searcher
+
+SENTENCES = 6
+"""That are quoted at most, by default."""
 
 
 @click.command()
 @click.argument("question", nargs=-1, required=True)
-@count_option("At most this many sentences.", default=6)
+@count_option("At most this many sentences.", default=SENTENCES)
 @format_option("text", "json", "markdown", default="text")
 @filter_options
 @library_options
@@ -79,37 +88,33 @@ def ask(
     if not typed.strip():
         raise click.UsageError("the question is empty")
 
-    from astrosearch.cli.query import scope_of
     from astrosearch.corpus.filters import Filters
-    from astrosearch.errors import NothingFound
     from astrosearch.search.query_parser import parse
     from astrosearch.search.searcher import open_index
 
     option_filters = Filters(**filters)
-    parsed = parse(typed)
-    scope = scope_of(within, beyond)
+    parse(typed)  # its errors come before an index is opened
     reporter = Terminal(yes=yes)
-    with open_index(index_name, reporter=reporter) as searcher:
-        answer = searcher.ask(parsed, k, option_filters, scope.among)
-        if not answer.quotes and not answer.has_papers:
-            raise scope.why_empty(searcher, parsed, option_filters)
-        if not answer.quotes:
-            *notes, reason = answer.notes
-            for note in notes:
-                notify(note)
-            raise NothingFound(reason)
-        for note in answer.notes:
-            notify(note)
-        if model is None:
-            from astrosearch.cli.views.quotes import write_quotes
 
-            write_quotes(answer, format=output, index=searcher.name)
-            return
+    def load() -> "tuple[Generator, Sampling] | None":
+        if model is None:
+            return None
         from astrosearch.completion.generators.base import GeneratorSpec, Sampling
+        from astrosearch.completion.generators.loading import load_generator
 
         spec = GeneratorSpec(model, adapter, quantize or "none", device, dtype)
-        sampling = Sampling(temperature, max_new_tokens, seed)
-        _write(answer, searcher, spec, sampling, strict=strict, output=output, reporter=reporter)
+        return load_generator(spec, reporter), Sampling(temperature, max_new_tokens, seed)
+
+    with open_index(index_name, reporter=reporter) as searcher:
+        answer = asked(
+            searcher,
+            lambda searcher, *question: searcher.ask(*question),
+            typed,
+            k,
+            option_filters,
+            (within, beyond),
+        )
+        write(answer, searcher, load, strict=strict, output=output, reporter=reporter)
 
 
 def _check_options(model: str | None) -> None:
@@ -122,44 +127,90 @@ def _check_options(model: str | None) -> None:
             raise click.UsageError(f"--{name.replace('_', '-')} needs --model")
 
 
-def _write(
+def asked(
+    searcher: "Searcher",
+    ask: "Callable[[Searcher, ParsedQuery, int, Filters, Among], QuotedAnswer]",
+    text: str,
+    k: int,
+    filters: "Filters",
+    scope: tuple[str | None, str | None],
+) -> "QuotedAnswer":
+    """The quoted answer to a question; what has to be said of it is said.
+
+    Args:
+        ask: `Searcher.ask`, or that of a conversation.
+        scope: what `--in` and `--not-in` are given.
+
+    Raises:
+        NothingFound: if nothing answers.
+    """
+    from astrosearch.cli.query import scope_of
+    from astrosearch.errors import NothingFound
+    from astrosearch.search.query_parser import parse
+
+    parsed = parse(text)
+    papers = scope_of(*scope)
+    answer = ask(searcher, parsed, k, filters, papers.among)
+    if not answer.quotes and not answer.has_papers:
+        raise papers.why_empty(searcher, parsed, filters)
+    *notes, last = answer.notes or ("",)
+    for note in notes if not answer.quotes else answer.notes:
+        notify(note)
+    if not answer.quotes:
+        raise NothingFound(last)
+    return answer
+
+
+def write(
     answer: "QuotedAnswer",
     searcher: "Searcher",
-    spec: "GeneratorSpec",
-    sampling: "Sampling",
+    load: "Callable[[], tuple[Generator, Sampling] | None]",
     *,
-    strict: bool,
+    strict: bool = False,
     output: str,
     reporter: Terminal,
 ) -> None:
-    """Have a model answer, and print its answer above the quotes.
+    """Print a quoted answer; below what a model answers from it, if there is one.
+
+    Args:
+        load: the model, and how it writes.
 
     Raises:
-        AstrosearchError: if it does not answer to the end; what there is was printed.
+        AstrosearchError: if the model does not answer to the end; what there is was printed.
     """
-    from astrosearch.cli.views.answers import write_answer
-    from astrosearch.cli.views.completion import live_text
-    from astrosearch.completion.answering import written_answer
-    from astrosearch.completion.generators.loading import load_generator
     from astrosearch.errors import AstrosearchError
 
     try:
-        generator = load_generator(spec, reporter)
+        model = load()
+    except AstrosearchError:
+        _write_checked(None, answer, searcher, output)
+        raise
+    if model is None:
+        from astrosearch.cli.views.quotes import write_quotes
+
+        write_quotes(answer, format=output, index=searcher.name)
+        return
+    from astrosearch.cli.views.completion import live_text
+    from astrosearch.completion.answering import written_answer
+
+    try:
         with live_text("", wanted=output == "text") as on_text:
             written = written_answer(
-                answer,
-                searcher,
-                generator,
-                sampling,
-                strict=strict,
-                reporter=reporter,
-                on_text=on_text,
+                answer, searcher, *model, strict=strict, reporter=reporter, on_text=on_text
             )
     except AstrosearchError:
-        write_answer(None, answer, format=output, index=searcher.name)
+        _write_checked(None, answer, searcher, output)
         raise
-    write_answer(written, answer, format=output, index=searcher.name)
+    _write_checked(written, answer, searcher, output)
     if written.broken_off:
         raise AstrosearchError(written.broken_off)
     if written.stats.stopped == "interrupted":
         raise click.exceptions.Exit(130)
+
+
+def _write_checked(
+    written: "WrittenAnswer | None", answer: "QuotedAnswer", searcher: "Searcher", output: str
+) -> None:
+    from astrosearch.cli.views.answers import write_answer
+
+    write_answer(written, answer, format=output, index=searcher.name)

@@ -2,10 +2,12 @@
 
 import sys
 import textwrap
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from astrosearch.cli.ask import SENTENCES
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
     answer_options,
@@ -19,8 +21,10 @@ from astrosearch.cli.options import (
 
 if TYPE_CHECKING:
     from astrosearch.cli.actions import Question
+    from astrosearch.completion.generators.base import Generator, Sampling
     from astrosearch.papers import Paper
-    from astrosearch.search.hits import Answer, Hit
+    from astrosearch.search.conversation import Conversation
+    from astrosearch.search.hits import Answer
     from astrosearch.search.searcher import Searcher
 
 HELP = """\
@@ -28,6 +32,9 @@ Type a query as for `astrosearch query`: words, "words side by side", title:,
 abs:, author:, year:, pubdate:, cat:, -word, author:(lee OR wu), or an
 identifier. A line that begins with a slash is a command:
 
+  /ask QUESTION    answer in sentences of abstracts; "and at higher redshift?"
+                   goes on from the question before. With /model, a language
+                   model answers from these sentences
   /open N          show a paper with its abstract; N is its number in the last
                    answer, or any arXiv identifier; /show is the same
   /web N           open the page of a paper in your web browser
@@ -52,7 +59,7 @@ BARE = ("help", "quit", "exit")
 OF_PAPERS = ("bibtex", "open", "show", "similar", "web")
 """The commands that are followed by papers."""
 
-FIXED = ("help", "index", "quit", *OF_PAPERS)
+FIXED = ("ask", "help", "index", "quit", *OF_PAPERS)
 """The commands that are not options."""
 
 
@@ -62,6 +69,7 @@ FIXED = ("help", "index", "quit", *OF_PAPERS)
 @answer_options
 @filter_options
 @library_options
+@click.option("--model", metavar="MODEL", help="What answers /ask, as for ask; by default quotes.")
 @consent_option
 @index_option
 @click.pass_context
@@ -80,20 +88,29 @@ def shell(ctx: click.Context, /, yes: bool, index_name: str | None, **settings: 
     from astrosearch.search.searcher import open_index
 
     with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
-        session = Shell(ctx, searcher, settings)
+        session = Shell(ctx, searcher, settings, Terminal(yes=yes))
         code = _converse(session) if sys.stdin.isatty() else _pipe(session)
     ctx.exit(code)
 
 
 class Shell:
-    """The state of a shell: a Searcher, the settings, and the hits of the last answer."""
+    """The state of a shell: a Searcher, the settings, the papers of the last answer, and what was
+    asked before."""
 
-    def __init__(self, ctx: click.Context, searcher: "Searcher", settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        ctx: click.Context,
+        searcher: "Searcher",
+        settings: dict[str, Any],
+        reporter: Terminal,
+    ) -> None:
         """
         Args:
             ctx: the context of a command that has the options in `settings`.
-            settings: values of the options of `query`, by parameter name.
+            settings: values of the options of `query`, and `model`, by parameter name.
+            reporter: asks whether texts may be sent to a model's service.
         """
+        self._reporter = reporter
         self._ctx = ctx
         self._settings = settings
         self._options = {
@@ -103,7 +120,10 @@ class Shell:
             for name in option.opts[:1]
         }
         self._defaults = ctx.command.make_context("", []).params
-        self._hits: list[Hit] = []
+        self._papers: list[Paper] = []
+        self._conversation: Conversation | None = None
+        self._generator: tuple[str, Generator] | None = None
+        """The model that answered last, by its name."""
         self.use(searcher)
 
     def use(self, searcher: "Searcher") -> None:
@@ -142,10 +162,10 @@ class Shell:
             case "help" | "h" | "?":
                 flags = " and ".join(f"/{flag}" for flag in self._flags())
                 click.echo(HELP.format(names=self._names(), flags=flags), err=True)
-            case "index" if value:
-                self._change_index(value)
+            case "ask":
+                self._ask(value)
             case "index":
-                self._list_indexes()
+                self._change_index(value)
             case "open" | "show":
                 self._open(value)
             case "web":
@@ -177,7 +197,7 @@ class Shell:
         elif command == "/index":
             offered = paths.index_names()
         elif command[1:] in OF_PAPERS:
-            offered = [hit.paper.id for hit in self._hits]
+            offered = [paper.id for paper in self._papers]
         elif option := self._options.get(command[1:]):
             offered = list(getattr(option.type, "choices", ()))
         typed = words[-1] if words else command
@@ -187,12 +207,16 @@ class Shell:
         return [name for name, option in self._options.items() if option.is_flag]
 
     def _change_index(self, name: str) -> None:
+        """Search another index; list them if it has no name."""
+        if not name:
+            self._list_indexes()
+            return
         from astrosearch.search.searcher import open_index
 
         previous = self.searcher
         self.use(open_index(name, reporter=Terminal()))
         previous.close()
-        self._hits = []
+        self._papers, self._conversation = [], None
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
 
     def _list_indexes(self) -> None:
@@ -212,6 +236,53 @@ class Shell:
         for note in answer.notes:
             notify(note)
         self._show(answer, text)
+
+    def _ask(self, text: str) -> None:
+        """
+        Raises:
+            click.UsageError: if there is no question, or the format is none of an answer's.
+            NothingFound: if nothing answers.
+        """
+        from astrosearch.cli.ask import asked, write
+        from astrosearch.search.conversation import Conversation
+
+        settings = self._settings
+        if not text:
+            raise click.UsageError('ask something: /ask "what heats cluster gas?"')
+        output = {"table": "text", "json": "json"}.get(settings["output"])
+        if output is None:
+            raise click.UsageError(
+                f"/ask cannot answer with --format {settings['output']}: write /format table or "
+                "/format json"
+            )
+        if self._conversation is None:
+            self._conversation = Conversation()
+        question = self._question(text)
+        is_default = settings["k"] == self._defaults["k"]
+        answer = asked(
+            self.searcher,
+            self._conversation.ask,
+            text,
+            SENTENCES if is_default else settings["k"],
+            question.filters,
+            (settings["within"], settings["beyond"]),
+        )
+        self._papers = list(answer.sources)
+        with suppress(click.exceptions.Exit):  # Ctrl-C: what there was is printed
+            write(answer, self.searcher, self._load, output=output, reporter=self._reporter)
+
+    def _load(self) -> "tuple[Generator, Sampling] | None":
+        """The model that `/model` names, which stays in memory; None if it names none."""
+        from astrosearch.completion.generators.base import GeneratorSpec, Sampling
+        from astrosearch.completion.generators.loading import load_generator
+
+        name = self._settings["model"]
+        if name is None:
+            return None
+        if self._generator is None or self._generator[0] != name:
+            self._generator = None  # two would fill the memory
+            self._generator = name, load_generator(GeneratorSpec(name), self._reporter)
+        return self._generator[1], Sampling()
 
     def _similar(self, names: list[str]) -> None:
         from astrosearch.cli import actions
@@ -255,7 +326,7 @@ class Shell:
     def _bibtex(self, names: list[str]) -> None:
         from astrosearch.cli.views.hits import write_papers
 
-        papers = [self._paper(name) for name in names] or [hit.paper for hit in self._hits]
+        papers = [self._paper(name) for name in names] or self._papers
         if not papers:
             raise click.UsageError("there is no answer yet: /bibtex ID gives a paper's entry")
         write_papers(papers, format="bibtex", key=self._settings["key"])
@@ -271,13 +342,13 @@ class Shell:
 
         if not name.isdecimal() or len(name) > 4:
             return parse_id(name).id
-        if not self._hits:
+        if not self._papers:
             raise click.UsageError(f"there is no answer yet, so no paper {name}: ask first")
-        if not 1 <= int(name) <= len(self._hits):
+        if not 1 <= int(name) <= len(self._papers):
             raise click.UsageError(
-                f"the last answer has papers 1 to {len(self._hits)}; there is no paper {name}"
+                f"the last answer has papers 1 to {len(self._papers)}; there is no paper {name}"
             )
-        return self._hits[int(name) - 1].paper.id
+        return self._papers[int(name) - 1].id
 
     def _set(self, option: click.Option, value: str) -> None:
         """
@@ -322,7 +393,7 @@ class Shell:
     def _show(self, answer: "Answer", query: str) -> None:
         from astrosearch.cli.query import AnswerStyle, write_answer
 
-        self._hits = answer.hits
+        self._papers = [hit.paper for hit in answer.hits]
         style = AnswerStyle(*(self._settings[name] for name in STYLE))
         write_answer(answer, style, query=query, index=self.searcher.name)
 

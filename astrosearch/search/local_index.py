@@ -86,6 +86,16 @@ class LocalIndex:
         rows = self._rows(ids)
         return [ids[place] for place in np.unique(rows, return_index=True)[1].tolist()]
 
+    def passing(self, ids: Collection[str], scope: Scope) -> list[str]:
+        """Those of some papers that the index has and that may be found."""
+        rows = self._index.corpus.rows_of(ids)
+        allowed = self._rows_of(scope.conditions)
+        return [
+            paper_id
+            for paper_id, row in rows.items()
+            if paper_id not in scope.without and (allowed is None or row in allowed)
+        ]
+
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         without = len(scope.without)
         # A few more than k, so that ties at the cut are in the order of rows too.

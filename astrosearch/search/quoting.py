@@ -25,7 +25,12 @@ from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import EncodedQuery
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup, numbered
 from astrosearch.search.ranker import Weights, read_weights
-from astrosearch.search.sentence_signals import Sentence, SentenceTable, sentence_table
+from astrosearch.search.sentence_signals import (
+    Sentence,
+    SentenceTable,
+    sentence_table,
+    term_weights,
+)
 from astrosearch.text.analysis import STOP_WORDS, analyze
 from astrosearch.text.quantities import Mention, mentions
 
@@ -98,8 +103,8 @@ def read_knowledge(text: bytes) -> Knowledge:
 def quoted_answer(
     papers: LocalIndex,
     encoder: Encoder | None,
-    query: EncodedQuery,
-    found: Answer,
+    queries: Sequence[EncodedQuery],
+    answers: Sequence[Answer],
     k: int,
     *,
     question: str,
@@ -107,27 +112,80 @@ def quoted_answer(
     """The `k` sentences that answer a question best, or fewer that say different things.
 
     Args:
-        query: the question in all its forms.
-        found: the papers that it finds.
+        queries: the question in all its forms; behind it a part that is new, if there is one.
+        answers: the papers that each of them finds.
     """
+    shares = _shares(papers, queries)
+    hits = best_of_all([answer.hits for answer in answers], shares)
+    found = replace(answers[0], hits=hits[0])
     knowledge = shipped_knowledge()
-    table = sentence_table(papers, encoder, query, found.hits)
+    tables = [
+        sentence_table(papers, encoder, query, theirs)
+        for query, theirs in zip(queries, hits, strict=True)
+    ]
+    table = tables[0]
     if not table.sentences:
         return QuotedAnswer(
             question, (), (), 0.0, has_papers=bool(found.hits), notes=(*found.notes, SILENT)
         )
-    scores = knowledge.weights.scores(table.signals)
-    signals = answer_signals(found.hits, table, scores)
-    chance = knowledge.chance(signals)
+    each_scores = [knowledge.weights.scores(each.signals) for each in tables]
+    scores = np.average(each_scores, axis=0, weights=shares)
+    chance = max(
+        knowledge.chance(answer_signals(*each))
+        for each in zip(hits, tables, each_scores, strict=True)
+    )
     if chance < knowledge.silent:
         return QuotedAnswer(question, (), (), chance, notes=(*found.notes, SILENT))
     chances = knowledge.weights.chances(scores, table.signals)
     quotes = _quotes(table, scores, chances, k)
-    groups = _grouped(quotes, query.words or "")
+    groups = _grouped(quotes, queries[0].words or "")
     numbered_groups, sources = _numbered(groups, found.hits)
     is_unsure = found.is_weak or chance < knowledge.unsure
     notes = (*found.notes, UNSURE) if is_unsure else found.notes
     return QuotedAnswer(question, numbered_groups, sources, chance, is_unsure, notes=notes)
+
+
+MOST = 0.5
+"""Share that the new part of a question counts at most."""
+
+
+def _shares(papers: LocalIndex, queries: Sequence[EncodedQuery]) -> list[float]:
+    """How much each query counts, 1 in all. A part counts as much as its words are of the weight of
+    the whole: `and its mass?` says little by itself."""
+    if len(queries) == 1:
+        return [1.0]
+    whole, part = (sum(term_weights(papers, query.words or "").values()) for query in queries)
+    share = min(MOST, part / whole) if whole else MOST
+    return [1 - share, share]
+
+
+def best_of_all(found: Sequence[Sequence[Hit]], shares: Sequence[float]) -> list[list[Hit]]:
+    """The best papers of several searches as hits of each, in one order and with one rank: that of
+    the mean of their ranks. A paper that a search does not have is as bad as its last.
+
+    Args:
+        shares: how much each search counts.
+    """
+    if len(found) == 1:
+        return [list(found[0])]
+    papers = {hit.paper.id: hit for hits in found for hit in hits[:PAPERS]}
+    by_id = [{hit.paper.id: hit for hit in hits} for hits in found]
+    last = [(len(hits) + 1, min((hit.score for hit in hits), default=0.0)) for hits in found]
+
+    def mean_rank(paper_id: str) -> float:
+        return sum(
+            share * (theirs[paper_id].rank if paper_id in theirs else worst)
+            for share, theirs, (worst, _) in zip(shares, by_id, last, strict=True)
+        )
+
+    order = sorted(papers, key=mean_rank)
+    return [
+        [
+            replace(theirs.get(paper_id) or replace(papers[paper_id], score=score), rank=rank)
+            for rank, paper_id in enumerate(order, start=1)
+        ]
+        for theirs, (_, score) in zip(by_id, last, strict=True)
+    ]
 
 
 SILENT = "No abstract is likely to answer this"

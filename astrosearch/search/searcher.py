@@ -202,13 +202,19 @@ class Searcher:
         return self._ask(answer, with_encoder=mode != "lexical")
 
     def _answer(
-        self, papers: LocalIndex, query: ParsedQuery, encoded: EncodedQuery, k: int, scope: Scope
+        self,
+        papers: LocalIndex,
+        query: ParsedQuery,
+        encoded: EncodedQuery,
+        k: int,
+        scope: Scope,
+        extra: Sequence[str] = (),
     ) -> Answer:
         """The answer to a query with words to rank by."""
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
         wanted = max(k, self._reranker.depth) if self._reranker else k
-        hits = _hits(papers, encoded, wanted, scope, self._ranker)
+        hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
         if self._reranker:
             hits = self._reranker.rerank(query.text, hits)[:k]
         needs_words = encoded.words is not None
@@ -412,12 +418,18 @@ class Searcher:
         k: int = 6,
         filters: Filters | None = None,
         among: Among = ALL,
+        also: Collection[str] = (),
+        focus: str = "",
     ) -> "QuotedAnswer":
         """The sentences of abstracts that answer a question, at most `k`; none if nothing answers.
 
         Args:
             question: as for `query`.
             among: the papers that may be quoted, in addition to what filters say.
+            also: normalised identifiers of papers that are ranked whether the question finds them
+                or not; those that the index does not have, or that may not be quoted, are not.
+            focus: the part of the question that is new; papers and sentences are ranked by it and
+                by the whole question alike.
 
         Raises:
             InputError: if there is nothing to answer: an identifier or filters alone.
@@ -434,8 +446,14 @@ class Searcher:
 
         index, encoder = self._snapshot()
         papers = LocalIndex(index)
-        [encoded] = encode_queries(encoder, [parsed], "hybrid")
-        found = self._answer(papers, parsed, encoded, quoting.PAPERS, scope)
+        asked = [parsed, replace(parsed, text=focus)] if focus else [parsed]
+        encoded = encode_queries(encoder, asked, "hybrid")
+        extra = papers.passing(also, scope)
+        depth = DEPTH if focus else quoting.PAPERS
+        found = [
+            self._answer(papers, each, form, depth, scope, extra)
+            for each, form in zip(asked, encoded, strict=True)
+        ]
         return quoting.quoted_answer(papers, encoder, encoded, found, k, question=parsed.text)
 
     def paper(self, paper_id: str) -> Paper:
@@ -716,11 +734,16 @@ def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
 
 
 def _hits(
-    papers: LocalIndex, query: EncodedQuery, k: int, scope: Scope, ranker: Ranker
+    papers: LocalIndex,
+    query: EncodedQuery,
+    k: int,
+    scope: Scope,
+    ranker: Ranker,
+    extra: Sequence[str] = (),
 ) -> list[Hit]:
     is_one_search = query.encoder is None and (query.vector is None or query.words is None)
     depth = k if is_one_search else max(DEPTH, k)
-    candidates = find_candidates(papers, query, depth, scope)
+    candidates = find_candidates(papers, query, depth, scope, extra=extra)
     ranking = rank(papers, query, candidates, task=task_of(query), ranker=ranker, depth=DEPTH)
     return _counted(papers, hits_of(papers, ranking, k))
 

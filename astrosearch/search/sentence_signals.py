@@ -119,14 +119,18 @@ def sentence_table(
 _STOPS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
 
 
+def term_weights(papers: LocalIndex, text: str) -> dict[str, float]:
+    """How rare each telling word of a text is in the index: its inverse document frequency."""
+    weights = {}
+    for term in {term for term in analyze(text).terms if term not in _STOPS}:
+        having = papers.document_frequency(term)
+        weights[term] = log(1 + (len(papers) - having + 0.5) / (having + 0.5))
+    return weights
+
+
 def _bm25(papers: LocalIndex, question: str, terms: Sequence[Sequence[str]]) -> NDArray[np.float64]:
     """(n,) BM25 of the question's words in each sentence, with the frequencies of the index."""
-    asked = {term for term in analyze(question).terms if term not in _STOPS}
-    total = len(papers)
-    weights = {}
-    for term in asked:
-        having = papers.document_frequency(term)
-        weights[term] = log(1 + (total - having + 0.5) / (having + 0.5))
+    weights = term_weights(papers, question)
     mean = max(1.0, float(np.mean([len(each) for each in terms]))) if terms else 1.0
     scores = np.zeros(len(terms))
     for place, each in enumerate(terms):

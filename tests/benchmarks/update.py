@@ -240,6 +240,7 @@ def ask(
     """The milliseconds of each question to each of two indexes: of the clock, and of all threads'
     processor time."""
     os.environ |= {"FORCE_COLOR": "1", "COLUMNS": "100", "ASTROSEARCH_HOME": str(home)}
+    from astrosearch.cli.console import Terminal
     from astrosearch.cli.shell import Shell, shell
     from astrosearch.search.searcher import open_index
     from tests.benchmarks.made_up import MadeUpPapers
@@ -248,7 +249,7 @@ def ask(
     asked = [papers.question(number * count // questions) for number in range(questions)]
     context = shell.make_context("shell", [])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
-    shells = [Shell(context, open_index(name), settings) for name in names]
+    shells = [Shell(context, open_index(name), settings, Terminal()) for name in names]
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     with (
         open(os.devnull, "w") as nowhere,  # noqa: PTH123

@@ -15,6 +15,7 @@ import contextlib
 import os
 import time
 
+from astrosearch.cli.console import Terminal
 from astrosearch.cli.shell import Shell, shell
 from astrosearch.report import SILENT
 
@@ -37,7 +38,7 @@ def main() -> None:
 
     context = shell.make_context("shell", ["--mode", arguments.mode])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
-    ours = Shell(context, open_index(arguments.index), settings)
+    ours = Shell(context, open_index(arguments.index), settings, Terminal())
 
     from sentence_transformers import SentenceTransformer
 
