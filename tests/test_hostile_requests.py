@@ -191,11 +191,12 @@ async def _attack(port: int, seed: int) -> Counter[str]:
 
 def _resident(server: RunningServer) -> int:
     """Bytes of the server's own process and its workers."""
-    pids = [server.process.pid, *server.workers()]
-    return sum(
-        1024 * int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])  # type: ignore[index]
-        for pid in pids
-    )
+    resident = 0
+    for pid in (server.process.pid, *server.workers()):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        [kilobytes] = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+        resident += 1024 * int(kilobytes)
+    return resident
 
 
 @pytest.mark.slow

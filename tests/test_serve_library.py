@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import bibtexparser
 import pytest
@@ -47,7 +48,7 @@ def test_a_search_in_the_library_finds_nothing_else(server: RunningServer) -> No
     for paper in (OLD, STREAM):
         server.request("PUT", f"/api/library/{paper}", {"tags": ["hi"]})
 
-    def ids(path: str, **parameters: str) -> set[str]:
+    def ids(path: str, **parameters: Any) -> set[str]:
         return {hit["id"] for hit in server.get(path, k=50, **parameters).json["hits"]}
 
     assert ids("/api/query", q="stream", within="tag:hi") == {OLD, STREAM}

@@ -153,7 +153,7 @@ def run(
 
 
 def _ordered(search: "SavedSearch", answer: "Answer") -> "Answer":
-    from astrosearch.cli.query import in_order
+    from astrosearch.search.hits import in_order
 
     return in_order(answer, search.options.get("sort", "match"))
 
@@ -164,7 +164,6 @@ def _write(
     from astrosearch.cli.query import AnswerStyle, write_answer
     from astrosearch.cli.views.digest import atom
     from astrosearch.cli.views.hits import as_json
-    from astrosearch.search.hits import in_order
 
     if output == "atom":
         reasons: dict[str, list[str]] = {}

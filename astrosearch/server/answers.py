@@ -150,8 +150,9 @@ def paper_map(searchers: Searchers, asked: requests.MapRequest) -> Reply:
     counts = _citation_counts(index, drawn)
     known = index.corpus.ids() if drawn.snapshot != index.manifest.snapshot else drawn.ids
     missing = len(set(known).difference(drawn.ids)) if known is not drawn.ids else 0
-    facts = {"index": index.folder.name, "snapshot": drawn.snapshot, "missing": missing}
-    body = drawn.as_bytes(citations=counts, **facts)
+    body = drawn.as_bytes(
+        citations=counts, index=index.folder.name, snapshot=drawn.snapshot, missing=missing
+    )
     return Reply(body, "application/octet-stream")
 
 
