@@ -163,6 +163,15 @@ class LocalIndex:
         counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
         return counts
 
+    def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
+        """(n,) as `citation_counts`, of many papers, which are not read."""
+        if self.graph is None:
+            return None
+        dois = dict(self._index.corpus.having_doi())
+        works = self.graph.works_of_ids([(paper_id, dois.get(paper_id, "")) for paper_id in ids])
+        counts: NDArray[np.int64] = self.graph.counts(works).sum(axis=1)
+        return counts
+
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._index.lexical.scores(text, self._rows(ids)).astype(np.float64)
 

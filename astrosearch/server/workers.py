@@ -207,7 +207,8 @@ class WorkerPool:
 def _work(connection: Connection, offer: Offer) -> None:
     """What a worker does, until the server closes its end of the connection or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
-    from astrosearch.server.answers import ANSWERS, Searchers
+    from astrosearch.server.answers import ANSWERS
+    from astrosearch.server.searchers import Searchers
 
     notices = _Notices()
     searchers = Searchers(offer, notices)
