@@ -72,9 +72,24 @@ class RunningServer:
         return request(self.port, "GET", path + query, headers=headers)
 
     def post(self, path: str, record: object, headers: dict[str, str] | None = None) -> Response:
+        return self.request("POST", path, record, headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        record: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """
+        Args:
+            record: the body, as JSON; None for no body.
+        """
+        if record is None:
+            return request(self.port, method, path, headers=headers)
         kind = {"Content-Type": "application/json"}
         body = json.dumps(record).encode()
-        return request(self.port, "POST", path, body, {**kind, **(headers or {})})
+        return request(self.port, method, path, body, {**kind, **(headers or {})})
 
     def workers(self) -> list[int]:
         """The processes that answer."""

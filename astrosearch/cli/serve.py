@@ -82,6 +82,12 @@ class Replicas(click.ParamType["tuple[int, int]"]):
     type=click.IntRange(1, 1000),
     help="Processes of the cluster that share the vectors among them.",
 )
+@click.option(
+    "--library/--no-library",
+    default=None,
+    help="Whether clients may read and change your library and your saved searches; by default "
+    "only if this machine alone can reach the server.",
+)
 @served_indexes_option
 def serve(
     host: str,
@@ -94,6 +100,7 @@ def serve(
     address: str | None,
     replicas: tuple[int, int] | None,
     shards: int | None,
+    library: bool | None,
     index_names: tuple[str, ...],
 ) -> None:
     """Search in a browser, and from other programs over HTTP.
@@ -112,11 +119,14 @@ def serve(
     if token is not None and (not token.strip() or not token.isascii()):
         raise click.UsageError("the token is empty, or has letters that are not ASCII")
 
+    from astrosearch.server.guard import is_loopback
     from astrosearch.server.http import serve as serve_http
     from astrosearch.server.settings import Settings
 
+    if library is None:
+        library = is_loopback(host) and not public_names
     settings = Settings(
-        offer=offer_of(index_names),
+        offer=offer_of(index_names, library=library),
         host=host,
         port=port,
         token=token.strip() if token else None,
@@ -175,8 +185,11 @@ def check_extra(command: str) -> None:
         )
 
 
-def offer_of(index_names: tuple[str, ...]) -> "Offer":
+def offer_of(index_names: tuple[str, ...], *, library: bool = True) -> "Offer":
     """The indexes of `--index`, or all of this machine.
+
+    Args:
+        library: whether the user's own library is for clients.
 
     Raises:
         IndexMissing: if there is no such index.
@@ -185,4 +198,5 @@ def offer_of(index_names: tuple[str, ...]) -> "Offer":
     from astrosearch.server.settings import Offer
 
     folders = [paths.existing_index(name) for name in index_names or (None,)]
-    return Offer(folders[0].name, tuple(folder.name for folder in folders) if index_names else ())
+    only = tuple(folder.name for folder in folders) if index_names else ()
+    return Offer(folders[0].name, only, library)

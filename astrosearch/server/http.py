@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
-from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, TypeVar, get_origin
 
 import orjson
@@ -26,7 +26,7 @@ from starlette.routing import Route
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from astrosearch.server import openapi, requests
-from astrosearch.server.answers import Reply, index_records
+from astrosearch.server.answers import index_records
 from astrosearch.server.connections import PatientProtocol
 from astrosearch.server.formats import accepted
 from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_response
@@ -34,7 +34,9 @@ from astrosearch.server.mcp import create_server
 from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
 from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
+from astrosearch.server.searchers import Reply
 from astrosearch.server.settings import MOST_BYTES, Settings
+from astrosearch.server.static import FILES, MEDIA_TYPES
 from astrosearch.server.workers import PATIENCE, Busy, Pool, TookTooLong, WorkerDied, WorkerPool
 
 BODY_SECONDS = 10
@@ -42,13 +44,6 @@ BODY_SECONDS = 10
 MOST_CONNECTIONS = 1_000
 
 Model = TypeVar("Model", bound=BaseModel)
-
-_PAGE = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/map.js": ("map.js", "text/javascript; charset=utf-8"),
-}
 
 
 class Api:
@@ -68,11 +63,22 @@ class Api:
             "/api/compare": requests.CompareRequest,
             "/api/facets": requests.FacetsRequest,
             "/api/map": requests.MapRequest,
+            "/api/library": requests.LibraryRequest,
+            "/api/new": requests.NewRequest,
+            "/api/searches": requests.SearchesRequest,
+            "/api/searches/{name}": requests.SavedRequest,
         }
         return [
-            *(Route(path, _page(*file)) for path, file in _PAGE.items()),
+            *(Route(path, _page(file)) for path, file in FILES.items()),
             *(Route(path, self._asking(model)) for path, model in asking.items()),
             Route("/api/batch", self.batch, methods=["POST"]),
+            Route("/api/seen", self.see, methods=["POST"]),
+            Route("/api/library/{id:path}", self.mark, methods=["PUT"]),
+            Route(
+                "/api/library/{id:path}", self._asking(requests.RemoveRequest), methods=["DELETE"]
+            ),
+            Route("/api/searches/{name}", self.save, methods=["PUT"]),
+            Route("/api/searches/{name}", self._asking(requests.ForgetRequest), methods=["DELETE"]),
             Route("/api/indexes", self.indexes),
             Route("/api/openapi.json", self.document),
             Route("/v1/models", self.models),
@@ -91,6 +97,19 @@ class Api:
 
     async def batch(self, request: Request) -> Response:
         return await self._answer(request, await _from_body(requests.BatchRequest, request))
+
+    async def see(self, request: Request) -> Response:
+        return await self._answer(request, await _from_body(requests.SeenRequest, request))
+
+    async def mark(self, request: Request) -> Response:
+        marks = await _from_body(requests.Marks, request)
+        named = {"id": request.path_params["id"], "marks": marks}
+        return await self._answer(request, _validated(requests.MarkRequest, named))
+
+    async def save(self, request: Request) -> Response:
+        search = await _from_body(requests.Search, request)
+        named = {"name": request.path_params["name"], "search": search}
+        return await self._answer(request, _validated(requests.SaveRequest, named))
 
     async def embeddings(self, request: Request) -> Response:
         """OpenAI's clients expect errors in OpenAI's form."""
@@ -128,7 +147,8 @@ class Api:
     async def indexes(self, request: Request) -> Response:
         _from_nothing(request)
         records = await asyncio.to_thread(index_records, self._settings.offer)
-        return _json({"default": self._settings.offer.default, "indexes": records})
+        offer = self._settings.offer
+        return _json({"default": offer.default, "library": offer.library, "indexes": records})
 
     async def models(self, request: Request) -> Response:
         _from_nothing(request)
@@ -185,7 +205,11 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
         routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
         middleware=middleware,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_problem, Exception: _failure},
+        exception_handlers={
+            HTTPException: _http_problem,
+            ClientDisconnect: _gone,
+            Exception: _failure,
+        },
         max_body_size=MOST_BYTES,
     )
     app.router.redirect_slashes = False
@@ -282,9 +306,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _page(name: str, media_type: str) -> Callable[[Request], Any]:
+def _page(file: Traversable) -> Callable[[Request], Any]:
     """The endpoint of a file of the page, which is read once."""
-    body = resources.files("astrosearch.server").joinpath("page", name).read_bytes()
+    body, media_type = file.read_bytes(), MEDIA_TYPES[file.name.rpartition(".")[2]]
 
     async def endpoint(request: Request) -> Response:
         return Response(body, 200, {"Cache-Control": "no-cache"}, media_type)
@@ -308,7 +332,7 @@ def from_address(model: type[Model], request: Request) -> Model:
             parameters[name] = value
     if "format" in model.model_fields and "format" not in parameters:
         parameters["format"] = accepted(request.headers.get("accept", ""))
-    return _validated(lambda: model.model_validate(parameters))
+    return _validated(model, parameters)
 
 
 def _from_nothing(request: Request) -> None:
@@ -328,12 +352,18 @@ async def _from_body(model: type[Model], request: Request) -> Model:
         raise HTTPException(
             408, f"the body did not arrive within {BODY_SECONDS} s", {"Connection": "close"}
         ) from None
-    return _validated(lambda: model.model_validate_json(body))
+    return _validated(model, body)
 
 
-def _validated(read: Callable[[], Model]) -> Model:
+def _validated(model: type[Model], given: dict[str, Any] | bytes) -> Model:
+    """
+    Args:
+        given: the fields, or JSON.
+    """
     try:
-        return read()
+        if isinstance(given, bytes):
+            return model.model_validate_json(given)
+        return model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -370,7 +400,9 @@ def _http_problem(request: Request, error: Exception) -> Response:
     return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
+
+
 def _failure(request: Request, error: Exception) -> Response:
-    if isinstance(error, ClientDisconnect):
-        return Response(status_code=499)
     return problem_response(Problem(500, "the server failed; its standard error says how"))

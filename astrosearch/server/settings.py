@@ -30,6 +30,8 @@ class Offer:
     """The index of a request that names none."""
     only: tuple[str, ...] = ()
     """The others are not served; empty for all of this machine, those too that are built later."""
+    library: bool = True
+    """Whether clients may read and change the library and the saved searches of this machine."""
 
     def names(self) -> list[str]:
         """The default first."""

@@ -265,7 +265,8 @@ class Answerer:
         Raises:
             AstrosearchError: if the default index cannot be searched.
         """
-        from astrosearch.server.answers import ANSWERS, Searchers
+        from astrosearch.server.answers import ANSWERS
+        from astrosearch.server.searchers import Searchers
 
         self._answers, self._notices = ANSWERS, _Notices()
         self._searchers = Searchers(offer, self._notices, papers_of)
