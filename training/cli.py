@@ -568,26 +568,38 @@ def rank(
     help="The requests that were judged.",
 )
 @click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Keep the weights of this file, and fit alone when papers answer.",
+)
+@click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
-def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
-    """Fit which sentences answer a question.
+def answers(name: str, judged: Path, requests: Path, weights: Path | None, out: Path) -> None:
+    """Fit which sentences answer a question, and when papers answer it at all.
 
     INDEX must have an encoder that has not seen the requests.
 
     \b
     astrosearch train answers fold1 --judged answers.jsonl --requests development.jsonl \\
       --out answers.json
+    astrosearch train answers astro --judged answers.jsonl --requests development.jsonl \\
+      --weights answers.json --out answers.json
     """
     from astrosearch import open_index
     from astrosearch.atomic import whole_file
     from astrosearch.cli.console import write
-    from training.ranking.answers import fitted_answers, read_judged
+    from training.ranking.answers import fitted_answers, fitted_chance, read_judged
 
     questions = read_judged(judged, requests)
     command = f"astrosearch train answers {name} --judged {judged.name} --requests {requests.name}"
     with open_index(name, reporter=FirstProcess()) as searcher:
-        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
+        if weights is None:
+            fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
+        else:
+            fitted, lines = fitted_chance(
+                searcher, questions, FirstProcess(), command, weights.read_bytes()
+            )
     for line in lines:
         write(line)
     with out_of_space(out), whole_file(out) as stream:
