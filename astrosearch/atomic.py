@@ -47,14 +47,22 @@ def publish_file(work: Path, target: Path) -> None:
 
 @contextmanager
 def whole_file(target: Path) -> Iterator[BinaryIO]:
-    """A stream whose bytes become `target` when the block ends, and vanish if it fails.
+    """A stream whose bytes become `target` when the block ends, and vanish if it fails. A link
+    stays one, and a file keeps its permissions; a device or a pipe is written to at once.
 
     What a killed process leaves behind ends in `.tmp`.
     """
+    target = Path(os.path.realpath(target))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        with target.open("wb") as stream:
+            yield stream
+        return
     work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with work.open("wb") as stream:
             yield stream
+        if target.exists():
+            shutil.copymode(target, work)
         publish_file(work, target)
     finally:
         work.unlink(missing_ok=True)

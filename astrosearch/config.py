@@ -23,7 +23,17 @@ FIELDS = ("id", "year", "author", "title", "categories")
 
 CHOICES = {
     "mode": ("hybrid", "dense", "lexical"),
-    "format": ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids"),
+    "format": (
+        "table",
+        "json",
+        "jsonl",
+        "csv",
+        "bibtex",
+        "ris",
+        "csl-json",
+        "markdown",
+        "ids",
+    ),
     "sort": ("match", "date", "citations"),
     "key": ("bibcode", "author-year"),
 }
@@ -36,7 +46,8 @@ TEMPLATE = """\
 # count = 10                     # how many papers to show (-k)
 # mode = "hybrid"                # or "dense", "lexical"
 # sort = "match"                 # or "date", "citations"
-# format = "table"               # or "json", "jsonl", "csv", "bibtex", "ris", "ids"
+# format = "table"               # or "json", "jsonl", "csv", "bibtex", "ris", "csl-json",
+                                 # "markdown", "ids"
 # key = "bibcode"                # or "author-year"
 # columns = ["id", "year", "author", "title", "categories"]    # of a wide table
 

@@ -5,6 +5,7 @@ import pytest
 
 from astrosearch.library import ris
 from astrosearch.papers import Paper
+from astrosearch.text import csl
 from tests.conftest import Run
 
 
@@ -28,7 +29,7 @@ PAPER = Paper(
 
 
 def test_a_published_paper_is_an_article_with_all_that_is_known() -> None:
-    [entry] = ris.entries([PAPER])
+    [entry] = ris.entries(csl.items([PAPER], ["key"]))
     fields = _fields(entry)
     assert fields[0] == ("TY", "JOUR")
     assert fields[-1] == ("ER", "")
@@ -53,7 +54,7 @@ def test_a_published_paper_is_an_article_with_all_that_is_known() -> None:
 def test_a_preprint_is_unpublished_and_has_its_own_year() -> None:
     from dataclasses import replace
 
-    [entry] = ris.entries([replace(PAPER, journal_ref=None, doi=None)])
+    [entry] = ris.entries(csl.items([replace(PAPER, journal_ref=None, doi=None)], ["key"]))
     fields = dict(_fields(entry))
     assert (fields["TY"], fields["PY"]) == ("UNPB", "2019")
     assert not {"JO", "VL", "DO"} & set(fields)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import httpx2
+import orjson
 
 from astrosearch import __version__
-from astrosearch.citations.keys import key_of
+from astrosearch.citations.keys import key_of, rank_of
 from astrosearch.citations.records import ads_names, openalex_names
 from astrosearch.errors import AstrosearchError, SetupError
 from astrosearch.report import SILENT, Reporter
@@ -129,6 +130,9 @@ def _doi(name: str) -> str:
     return name.lower().removeprefix("https://doi.org/")
 
 
+_TOKEN = "set ADS_API_TOKEN to a token of https://ui.adsabs.harvard.edu/user/settings/token"
+
+
 class Ads:
     """https://ui.adsabs.harvard.edu/help/api/"""
 
@@ -156,27 +160,35 @@ class Ads:
         for start in range(0, len(asked), self.PAPERS):
             batch = asked[start : start + self.PAPERS]
             found = {paper.key: Known(()) for paper in batch}
-            by_name = {paper.key: paper.key for paper in batch}
-            by_name |= {paper.doi.lower(): paper.key for paper in batch if paper.doi}
-            for query in self._searches(batch):
-                parameters = {
-                    "q": query,
-                    "fl": "bibcode,identifier,doi,reference",
-                    "rows": "200",
-                }
-                for record in self._records("GET", "query", parameters):
-                    names = tuple(ads_names(record))
-                    keys = {by_name.get(key_of(name) or "") for name in names}
-                    for key in keys & found.keys():
-                        if key is not None:
-                            references = tuple(record.get("reference") or ())
-                            found[key] = Known((key, *names), references)
+            for key, record in self._found(batch, "reference"):
+                references = tuple(record.get("reference") or ())
+                found[key] = Known((key, *ads_names(record)), references)
             yield found
+
+    def bibcodes(self, asked: Sequence[Asked]) -> Iterator[dict[str, str]]:
+        """The bibcodes of papers by their keys, empty for those that ADS does not know; a request
+        at a time."""
+        for start in range(0, len(asked), self.PAPERS):
+            batch = asked[start : start + self.PAPERS]
+            found = {paper.key: "" for paper in batch}
+            yield found | {key: str(record["bibcode"]) for key, record in self._found(batch)}
+
+    def _found(self, batch: Sequence[Asked], *more: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The keys of papers and their records, which have `more` fields beside their names."""
+        by_name = {paper.key: paper.key for paper in batch}
+        by_name |= {paper.doi.lower(): paper.key for paper in batch if paper.doi}
+        for query in self._searches(batch):
+            fields = ",".join(("bibcode", "identifier", "doi", *more))
+            parameters = {"q": query, "fl": fields, "rows": "200"}
+            for record in self._records("GET", "query", parameters):
+                keys = {by_name.get(key_of(name) or "") for name in ads_names(record)}
+                yield from ((key, record) for key in keys if key is not None)
 
     def _searches(self, batch: Sequence[Asked]) -> Iterator[str]:
         terms: list[str] = []
         for paper in batch:
-            text = paper.key if paper.key.startswith("10.") else f"arXiv:{paper.key}"
+            is_bare = paper.key.startswith("10.") or rank_of(paper.key) == 2
+            text = paper.key if is_bare else f"arXiv:{paper.key}"
             term = '"' + text.replace("\\", "").replace('"', "") + '"'
             if terms and len(" OR ".join([*terms, term])) > self.LONGEST_SEARCH - 20:
                 yield f"identifier:({' OR '.join(terms)})"
@@ -201,6 +213,59 @@ class Ads:
                         found[name] = known
             yield found
 
+    ROWS = 100
+    """Libraries of an answer."""
+
+    def library(self, name: str) -> str | None:
+        """The number of the user's library of a name; None if there is none.
+
+        Raises:
+            AstrosearchError: if several have it, or it must not be changed.
+        """
+        found: dict[str, str] = {}
+        before = -1
+        while len(found) > before:  # a service that knows no pages gives all at once
+            before = len(found)
+            parameters = {"start": str(before), "rows": str(self.ROWS)}
+            answer = self._biblib("GET", "libraries", parameters)
+            records = _list(answer, "libraries", self.name)
+            found |= {str(each["id"]): str(each["name"]) for each in records}
+            if len(records) < self.ROWS:
+                break
+        numbers = [number for number, each in found.items() if each == name]
+        if len(numbers) > 1:
+            raise AstrosearchError(f"{len(numbers)} libraries at ADS are called {name}: rename one")
+        return next(iter(numbers), None)
+
+    def new_library(self, name: str) -> str:
+        """Make a private library; returns its number."""
+        body = {"name": name, "description": "By astrosearch", "public": False, "bibcode": []}
+        number = self._biblib("POST", "libraries", {}, body).get("id")
+        if not isinstance(number, str):
+            raise AstrosearchError(f"ADS did not say the number of the new library {name}")
+        return number
+
+    def add_to_library(self, number: str, bibcodes: Sequence[str]) -> tuple[int, set[str]]:
+        """Add papers to a library; returns how many were new to it, and which ADS does not know."""
+        body = {"bibcode": list(bibcodes), "action": "add"}
+        answer = self._biblib("POST", f"documents/{number}", {}, body)
+        # The documentation calls them bibcodes, the service identifiers.
+        unknown = answer.get("invalid_bibcodes") or answer.get("invalid_identifiers") or ()
+        number_added = answer.get("number_added")
+        return number_added if isinstance(number_added, int) else 0, set(map(str, unknown))
+
+    def _biblib(
+        self, method: str, what: str, parameters: dict[str, str], body: object = None
+    ) -> dict[str, Any]:
+        return self._client.json(
+            method,
+            f"{self._url}/biblib/{what}",
+            parameters,
+            headers=self._headers | ({"Content-Type": "application/json"} if body else {}),
+            body=orjson.dumps(body).decode() if body else None,
+            refused=_TOKEN,
+        )
+
     def _records(
         self, method: str, what: str, parameters: dict[str, str], body: str | None = None
     ) -> list[dict[str, Any]]:
@@ -211,8 +276,7 @@ class Ads:
             parameters,
             headers=headers,
             body=body,
-            refused="set ADS_API_TOKEN to a token of "
-            "https://ui.adsabs.harvard.edu/user/settings/token",
+            refused=_TOKEN,
         )
         return _list(answer.get("response"), "docs", self.name)
 

@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 Part = Literal["bibtex", "id", "title", "address"]
 """What of a paper can be copied."""
 
-FORMAT_OF = {".bib": "bibtex", ".json": "json", ".jsonl": "jsonl", ".csv": "csv", ".txt": "ids"}
+PARTS: dict[Part, str] = {
+    "bibtex": "BibTeX", "id": "identifiers", "title": "titles", "address": "addresses",
+}  # fmt: skip
+
+FORMAT_OF = {
+    ".bib": "bibtex", ".ris": "ris", ".md": "markdown", ".json": "json", ".jsonl": "jsonl",
+    ".csv": "csv", ".txt": "ids",
+}  # fmt: skip
 """The format of a file by the ending of its name."""
 
 
@@ -296,6 +303,38 @@ def part(papers: Sequence[Paper], what: Part, key: "KeyStyle | None" = None) -> 
             return "\n".join(readable(paper.title) for paper in papers)
         case "address":
             return "\n".join(address(paper) for paper in papers)
+
+
+def go_on(
+    papers: Sequence[Paper], opened: int | None, copied: Part | None, key: "KeyStyle | None" = None
+) -> None:
+    """Open the page of a paper of an answer, and copy its papers.
+
+    Args:
+        opened: the place of the paper, from 1; None opens none.
+        copied: None copies nothing.
+
+    Raises:
+        InputError: if the answer has no such place.
+        NothingFound: if the paper has no page.
+        SetupError: if there is no browser or no clipboard.
+    """
+    from astrosearch.cli import clipboard
+    from astrosearch.cli.console import flush, notify
+
+    flush()  # the answer comes first
+    if copied:
+        clipboard.copy(part(papers, copied, key))
+        count = "1 paper" if len(papers) == 1 else f"{len(papers):,} papers"
+        notify(f"Copied: {PARTS[copied]} of {count}")
+    if opened is None:
+        return
+    if opened > len(papers):
+        count = f"papers 1 to {len(papers):,}" if len(papers) > 1 else "1 paper"
+        raise InputError(f"there is no paper {opened:,} to open: {count} shown")
+    page = address(papers[opened - 1])
+    open_in_browser(page)
+    notify(f"{page} is opened in your web browser")
 
 
 def address(paper: Paper) -> str:

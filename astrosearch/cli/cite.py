@@ -10,10 +10,12 @@ import click
 
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
+    ENTRIES,
     Day,
     answer_options,
     consent_option,
     filter_options,
+    going_on,
     index_option,
     sort_option,
 )
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 @filter_options
 @consent_option
 @index_option
+@going_on
 def cite(
     what: str,
     before: date | None,
@@ -54,7 +57,7 @@ def cite(
     yes: bool,
     index_name: str | None,
     **filters: Any,
-) -> None:
+) -> "list[Paper]":
     """Find what a paper or a draft should cite and does not yet.
 
     ID is a paper of the index. FILE is a draft in LaTeX, of which title, abstract, authors and
@@ -74,7 +77,7 @@ def cite(
     astrosearch cite draft.bib --since 2020
     pbpaste | astrosearch cite - --before 2018-06
     """
-    if mark_cited and output in ("bibtex", "ris", "ids"):
+    if mark_cited and output in ENTRIES:
         raise click.UsageError(f"--mark-cited cannot be seen with --format {output}")
 
     from astrosearch.corpus.filters import Filters
@@ -116,7 +119,7 @@ def cite(
         hits = [replace(hit, is_cited=hit.paper.id in cited.ids) for hit in hits]
     answer = in_order(Answer(hits, tuple(notes)), sort)
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(answer, style, query=what, index=searcher.name)
+    return write_answer(answer, style, query=what, index=searcher.name)
 
 
 def _draft(what: str) -> "Draft | None":

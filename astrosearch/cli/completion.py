@@ -1,8 +1,17 @@
 """`astrosearch completion`: the Tab key of a shell."""
 
+import os
+
 import click
 
 from astrosearch.cli.console import write
+
+if os.environ.get("_ASTROSEARCH_COMPLETE", "").startswith("bash"):  # the Tab key was pressed
+    from click.shell_completion import add_completion_class
+
+    from astrosearch.cli.bash import ColonBash
+
+    add_completion_class(ColonBash)
 
 
 @click.command()

@@ -90,6 +90,12 @@ def on_terminal() -> bool:
     return stdout().is_terminal
 
 
+def terminal_link(address: str) -> str | None:
+    """What makes a text a link to a page (OSC 8); None where there is no page, or NO_COLOR asks
+    for plain text."""
+    return None if os.environ.get("NO_COLOR") else address or None
+
+
 _PAIRS = (
     "‐ - ‑ - – - — - − - ─ - ━ - · * • * × x ∼ ~ … ... “ \" ” \" „ \" ‘ ' ’ ' ′ ' ″ '' ⁄ / "
     "▲ ^ ▼ v ☉ O ⊙ O ≤ <= ≥ >= ⩽ <= ⩾ >= ≲ <~ ≳ >~ ≈ ~ ≃ ~ ± +- → -> ∞ inf ° deg "

@@ -12,7 +12,7 @@ from astrosearch.cli.options import INDEX
 from astrosearch.cli.plugins import PluginGroup
 
 PURPOSES = {
-    "Find papers": ("query", "ask", "similar", "cite", "show", "browse", "shell", "map"),
+    "Find papers": ("query", "ask", "similar", "cite", "refs", "show", "browse", "shell", "map"),
     "Keep papers": ("library", "new", "save", "run", "searches", "forget"),
     "Serve": ("serve", "mcp"),
     "Compare and write": ("compare", "complete"),
@@ -23,8 +23,8 @@ PURPOSES = {
 """The commands of the main help; one that is not named here is listed last."""
 
 HEAVY = set(
-    "query ask similar cite citations browse shell library new run compare complete index eval "
-    "train serve map mcp".split()
+    "query ask similar cite refs citations browse shell library new run compare complete index "
+    "eval train serve map mcp".split()
 )
 """Commands that load numpy and more."""
 

@@ -9,6 +9,7 @@ import click
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.group import ListGroup
 from astrosearch.cli.options import (
+    ENTRIES,
     complete_paper,
     complete_scope,
     format_option,
@@ -105,7 +106,7 @@ def add_papers(
 
     marks = _changed(Marks(), tags, (), liked, disliked, read, note)
     _tell_problems(Library.read())
-    with _Opened(index_name) as searcher:
+    with OpenedIndex(index_name) as searcher:
         readings = [read_source(source, searcher) for source in sources]
         for reading in readings:
             for text in reading.notes:
@@ -128,7 +129,7 @@ def add_papers(
     _summarize(results, name, dry_run=dry_run)
 
 
-class _Opened:
+class OpenedIndex:
     """The Searcher of an index; None if there is no index at all."""
 
     def __init__(self, index_name: str | None) -> None:
@@ -260,7 +261,7 @@ def _read_library() -> "Library":
 @library.command("list")
 @library_scope
 @click.option("--missing", is_flag=True, help="Only papers that the index does not have.")
-@format_option("table", "json", "jsonl", "bibtex", "ids", help="In a pipe, a table is lines.")
+@format_option("table", "json", "jsonl", *ENTRIES, help="In a pipe, a table is lines.")
 @index_option
 def list_papers(within: str, missing: bool, output: str, index_name: str | None) -> None:
     """List the papers of the library.
@@ -273,7 +274,7 @@ def list_papers(within: str, missing: bool, output: str, index_name: str | None)
     library = _read_library()
     papers = library.select(within)
     if missing:
-        with _Opened(index_name) as searcher:
+        with OpenedIndex(index_name) as searcher:
             ids = {paper.arxiv for paper in papers if paper.arxiv}
             known = searcher.papers_known(ids) if searcher else set()
         papers = tuple(paper for paper in papers if paper.arxiv not in known)
@@ -281,25 +282,36 @@ def list_papers(within: str, missing: bool, output: str, index_name: str | None)
         from astrosearch.errors import NothingFound
 
         raise NothingFound(f"no paper of the library is {'missing' if missing else within}")
-    _write_papers(library, papers, output)
+    if output == "table":
+        from astrosearch.cli.views.library import write_list
+
+        write_list(papers)
+    else:
+        write(_text(library, papers, output))
 
 
-def _write_papers(library: "Library", papers: "Sequence[LibraryPaper]", output: str) -> None:
+def _text(library: "Library", papers: "Sequence[LibraryPaper]", output: str) -> str:
+    """Papers in any format but a table."""
     from astrosearch.cli.views.hits import as_json
-    from astrosearch.cli.views.library import write_list
+    from astrosearch.cli.views.markdown import papers_list
+    from astrosearch.library import csl_entries, ris
 
     match output:
         case "json":
-            write(as_json([_record(paper) for paper in papers], indent=True))
+            return as_json([_record(paper) for paper in papers], indent=True)
         case "jsonl":
-            for paper in papers:
-                write(as_json(_record(paper)))
+            return "\n".join(as_json(_record(paper)) for paper in papers)
         case "bibtex":
-            write(library.export(papers))
-        case "ids":
-            write("\n".join(paper.id for paper in papers))
+            return library.export(papers)
+        case "csl-json":
+            return as_json([csl_entries.item(paper) for paper in papers], indent=True)
+        case "ris":
+            entries = ris.entries([csl_entries.item(paper) for paper in papers])
+            return "\n\n".join(entries).replace("\r\n", "\n")
+        case "markdown":
+            return papers_list([paper.paper for paper in papers])
         case _:
-            write_list(papers)
+            return "\n".join(paper.id for paper in papers)
 
 
 def _record(paper: "LibraryPaper") -> dict[str, object]:
@@ -410,7 +422,7 @@ def remove(ids: tuple[str, ...], within: str | None, dry_run: bool) -> None:
     "file", required=False, type=click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 )
 @library_scope
-@format_option("bibtex", "ids", "json", "jsonl", default="bibtex")
+@format_option(*ENTRIES, "json", "jsonl", default="bibtex")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 def export(file: Path | None, within: str, output: str, force: bool) -> None:
     """Write papers of the library to FILE or to standard output.
@@ -423,23 +435,62 @@ def export(file: Path | None, within: str, output: str, force: bool) -> None:
     """
     library = _read_library()
     papers = library.select(within)
+    text = _text(library, papers, output)
     if file is None or str(file) == "-":
-        _write_papers(library, papers, output)
+        write(text)
         return
     if file.exists() and not force:
         raise click.UsageError(f"{file} exists; --force replaces it")
     from astrosearch import atomic
-    from astrosearch.cli.views.hits import as_json
 
-    text = {
-        "bibtex": lambda: library.export(papers),
-        "ids": lambda: "\n".join(paper.id for paper in papers),
-        "json": lambda: as_json([_record(paper) for paper in papers], indent=True),
-        "jsonl": lambda: "\n".join(as_json(_record(paper)) for paper in papers),
-    }[output]()
     with atomic.writing(file), atomic.whole_file(file) as stream:
         stream.write(f"{text.rstrip()}\n".encode())
     notify(f"Wrote {_papers(len(papers))} to {file}")
+
+
+@library.command()
+@click.option(
+    "--ads", "name", metavar="NAME", required=True, help="The name of your library at ADS."
+)
+@library_scope
+@click.option("--dry-run", is_flag=True, help="Say what ADS knows, and change nothing.")
+def push(name: str, within: str, dry_run: bool) -> None:
+    """Add papers of the library to a library at ADS.
+
+    The library at ADS is made if you have none of this name; what it has stays in it, so you may
+    push again. Papers are named to ADS by arXiv identifier, DOI or bibcode, and nothing else is
+    sent. What ADS does not know is listed. ADS_API_TOKEN has the token of your account.
+
+    \b
+    astrosearch library push --ads thesis
+    astrosearch library push --ads streams --in tag:streams
+    """
+    from astrosearch.citations.services import Ads, PoliteClient
+    from astrosearch.errors import InputError, NothingFound
+    from astrosearch.library import ads
+
+    if not name.strip():
+        raise InputError("the name of a library at ADS is empty")
+    papers = _read_library().select(within)
+    if not papers:
+        raise NothingFound(f"no paper of the library is {within}")
+    reporter = Terminal()
+    with PoliteClient(reporter) as client:
+        pushed = ads.push(name, papers, Ads(client), dry_run=dry_run, reporter=reporter)
+    for paper, reason in pushed.unknown:
+        notify(f"{paper.key}: {reason}")
+    if not pushed.added and not pushed.there:
+        raise NothingFound(f"none of {_papers(len(papers))} is known to ADS")
+    if dry_run:
+        notify(f"ADS knows {pushed.added:,} of {_papers(len(papers))}")
+        return
+    made = ", which is new" if pushed.is_new else ""
+    parts = [f"Added {_papers(pushed.added)} to {name} at ADS{made}"]
+    if pushed.there:
+        parts.append(f"{pushed.there:,} there already")
+    if pushed.unknown:
+        parts.append(f"{len(pushed.unknown):,} not known to ADS")
+    notify("; ".join(parts))
 
 
 @library.command()
@@ -465,7 +516,7 @@ def info(name: str | None, output: str, index_name: str | None) -> None:
         else:
             write_facts(_facts_of(record))
         return
-    with _Opened(index_name) as searcher:
+    with OpenedIndex(index_name) as searcher:
         ids = {paper.arxiv for paper in library.papers if paper.arxiv}
         known = len(searcher.papers_known(ids)) if searcher else 0
         index = searcher.name if searcher else None

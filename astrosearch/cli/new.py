@@ -7,18 +7,22 @@ import click
 
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
+    ENTRIES,
+    KEYED,
     Day,
     consent_option,
     count_option,
     format_option,
+    going_on,
     index_option,
     key_option,
 )
 
 if TYPE_CHECKING:
+    from astrosearch.papers import Paper
     from astrosearch.text.bibtex import KeyStyle
 
-FORMATS = ("table", "json", "jsonl", "bibtex", "ris", "ids", "markdown", "html", "atom")
+FORMATS = ("table", "json", "jsonl", *ENTRIES, "html", "atom")
 
 
 @click.command()
@@ -33,6 +37,7 @@ FORMATS = ("table", "json", "jsonl", "bibtex", "ris", "ids", "markdown", "html",
 @key_option
 @consent_option
 @index_option
+@going_on
 def new(
     since: date | None,
     days: int | None,
@@ -45,7 +50,7 @@ def new(
     key: "KeyStyle | None",
     yes: bool,
     index_name: str | None,
-) -> None:
+) -> "list[Paper]":
     """Show what is new, ranked by your library.
 
     New are the papers that `astrosearch update` brought since the last `new --mark-read`; at first
@@ -89,8 +94,9 @@ def new(
             Seen.read(searcher.name).mark(searcher)
     if abstracts and output != "table":
         notify(f"--abstracts has no effect with --format {output}")
-    if key and output != "bibtex":
+    if key and output not in KEYED:
         notify(f"--key has no effect with --format {output}")
     if output == "table":
         shown = "" if result.new <= k else f"; the first {k:,} are shown"
         notify(f"{result.new:,} papers since {result.since}{shown}")
+    return [one.paper for one in result.suggestions]

@@ -12,7 +12,7 @@ instead: NAME and --index NAME both work. A renamed option stays understood by `
 import functools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,17 @@ from astrosearch.cli.console import notify
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids")
+    from astrosearch.cli.actions import Part
+    from astrosearch.papers import Paper
+
+FORMATS = ("table", "json", "jsonl", "csv", "bibtex", "ris", "csl-json", "markdown", "ids")
+"""How answers may be written; the same as in `config.CHOICES`, which takes longer to import."""
+
+ENTRIES = ("bibtex", "ris", "csl-json", "markdown", "ids")
+"""Those of them that have papers alone, not what is said of them in an answer."""
+
+KEYED = ("bibtex", "csl-json")
+"""Those whose papers have a key to be cited by."""
 
 INDEX = "astrosearch.index"
 """Where a context's `meta` has the name of the index that the command is about: an error's remedy
@@ -488,6 +498,72 @@ def answer_options(command: Command) -> Command:
     ):
         command = decorate(command)
     return command
+
+
+PARTS = ("bibtex", "id", "title", "address")
+"""What `--copy` copies of papers: `actions.Part`."""
+
+
+class _Place(click.IntRange):
+    name = "number"
+
+
+class _Alone(click.ParamType[Any]):
+    """The value of an option that also stands alone, of which its message reminds."""
+
+    def __init__(self, option: str, type: click.ParamType[Any]) -> None:
+        self.name, self._option, self._type = type.name, option, type
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return self._type.get_metavar(param, ctx)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._type.convert(value, param, ctx)
+        except click.BadParameter as error:
+            alone = f"to use {self._option} alone, write it behind the text"
+            self.fail(f"{error.message.rstrip('.')}; {alone}", param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        return self._type.shell_complete(ctx, param, incomplete)
+
+
+def going_on(command: Callable[..., "Sequence[Paper]"]) -> Command:
+    """`--open` and `--copy`, for a command that returns the papers that it has shown."""
+
+    @functools.wraps(command)
+    def shown(*, opened: int | None, copied: "Part | None", **options: Any) -> None:
+        papers = command(**options)
+        if opened is None and copied is None:
+            return
+        from astrosearch.cli import actions
+
+        actions.go_on(papers, opened, copied, options.get("key"))
+
+    decorated: Command = shown
+    for decorate in (
+        click.option(
+            "--copy",
+            "copied",
+            type=_Alone("--copy", click.Choice(PARTS)),
+            is_flag=False,
+            flag_value=PARTS[0],
+            help="Copy what is shown to the clipboard; by default as BibTeX.",
+        ),
+        click.option(
+            "--open",
+            "opened",
+            metavar="[N]",
+            type=_Alone("--open", _Place(min=1)),
+            is_flag=False,
+            flag_value="1",
+            help="Open the page of paper N in your web browser; by default of the first.",
+        ),
+    ):
+        decorated = decorate(decorated)
+    return decorated
 
 
 def seed_option(what: str) -> Callable[[Command], Command]:

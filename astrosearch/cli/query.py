@@ -11,10 +11,13 @@ import click
 from astrosearch.cli.console import Terminal, notify, write
 from astrosearch.cli.options import (
     CROSS_ENCODER,
+    ENTRIES,
+    KEYED,
     answer_options,
     complete_paper,
     consent_option,
     filter_options,
+    going_on,
     index_option,
     library_options,
     mode_option,
@@ -28,6 +31,7 @@ from astrosearch.cli.options import (
 if TYPE_CHECKING:
     from astrosearch.corpus.filters import Filters
     from astrosearch.library.scope import LibraryScope
+    from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer
     from astrosearch.search.ranker import Ranker
     from astrosearch.search.searcher import Mode, Reranker, Searcher
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 @library_options
 @consent_option
 @index_option
+@going_on
 def query(
     text: tuple[str, ...],
     batch: Path | None,
@@ -68,7 +73,7 @@ def query(
     yes: bool,
     index_name: str | None,
     **filters: Any,
-) -> None:
+) -> "list[Paper]":
     """Find the papers that match TEXT best.
 
     With - for TEXT, the query is read from standard input. Words in "quotes" must stand side by
@@ -91,6 +96,7 @@ def query(
     astrosearch query 2309.06126
     astrosearch query author:hofmann -k 20
     astrosearch query "tidal tails" --in tag:dwarfs
+    astrosearch query "tidal tails" -k 3 --open 2 --copy
     pbpaste | astrosearch query - --format bibtex
     astrosearch query --batch questions.txt > answers.jsonl
     """
@@ -99,11 +105,12 @@ def query(
         raise click.UsageError("give a TEXT, - for standard input, --batch FILE, or a filter")
     if batch is not None and (within or beyond):
         raise click.UsageError("--batch searches all papers: leave --in and --not-in out")
-    styled = any(map(was_given, ("output", "abstracts", "explain", "key", "sort")))
+    of_answers = ("output", "abstracts", "explain", "key", "sort", "opened", "copied")
+    styled = any(map(was_given, of_answers))
     if batch is not None and styled:
         raise click.UsageError(
-            "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain and --key "
-            "out"
+            "--batch writes JSON lines: leave --format, --sort, --abstracts, --explain, --key, "
+            "--open and --copy out"
         )
     typed = typed_text(text)
     if text and not typed.strip():
@@ -123,7 +130,7 @@ def query(
         check_ranker(mode, searcher)
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
-            return
+            return []
         answer = scope.answer(searcher, parsed, k, option_filters, mode)
         for note in answer.notes:
             notify(note)
@@ -131,7 +138,7 @@ def query(
             raise scope.why_empty(searcher, parsed, option_filters)
     answer = in_order(answer, sort)
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
+    return write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
 
 
 @click.command()
@@ -151,6 +158,7 @@ def query(
 @library_options
 @consent_option
 @index_option
+@going_on
 def similar(
     ids: tuple[str, ...],
     by: str,
@@ -167,7 +175,7 @@ def similar(
     yes: bool,
     index_name: str | None,
     **filters: Any,
-) -> None:
+) -> "list[Paper]":
     """Find the papers most like one paper, or several together.
 
     With --by citations these are papers that cite the same works, and that are cited together with
@@ -199,7 +207,7 @@ def similar(
 
     answer = in_order(Answer(hits), sort)
     style = AnswerStyle(output, abstracts, explain, key)
-    write_answer(answer, style, query=" ".join(normal), index=searcher.name)
+    return write_answer(answer, style, query=" ".join(normal), index=searcher.name)
 
 
 def reranker_of(name: str, reporter: Terminal) -> "Reranker":
@@ -287,15 +295,17 @@ class AnswerStyle(NamedTuple):
     key: "KeyStyle | None" = None
 
 
-def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str) -> None:
-    """Write hits to standard output. Below summaries, say that they are not the abstracts."""
+def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str) -> "list[Paper]":
+    """Write hits to standard output, and return their papers. Below summaries, say that they are
+    not the abstracts."""
     from astrosearch.cli.views.hits import write_hits
 
     footer = []
     for option in ("abstracts", "explain"):
-        if style.format in ("bibtex", "ris", "ids") and getattr(style, option):
+        shown = option == "abstracts" and style.format == "markdown"
+        if style.format in ENTRIES and getattr(style, option) and not shown:
             footer.append(f"--{option} has no effect with --format {style.format}")
-    if style.key and style.format != "bibtex":
+    if style.key and style.format not in KEYED:
         footer.append(f"--key has no effect with --format {style.format}")
     if any(hit.paper.is_summary for hit in answer.hits):
         footer.append(
@@ -313,6 +323,7 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
         is_weak=answer.is_weak,
         **style._asdict(),
     )
+    return [hit.paper for hit in answer.hits]
 
 
 def _remember(answer: "Answer") -> None:

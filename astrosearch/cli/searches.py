@@ -11,6 +11,7 @@ from astrosearch.cli.options import (
     consent_option,
     filter_options,
     format_option,
+    going_on,
     index_option,
     library_options,
     mode_option,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from astrosearch.library.searches import SavedSearch
+    from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer
 
 PARAMETERS = {
@@ -92,6 +94,7 @@ def save(name: str, text: tuple[str, ...], force: bool, **options: Any) -> None:
 @format_option(*FORMATS, "atom", help="By default as the search says.")
 @consent_option
 @index_option
+@going_on
 def run(
     names: tuple[str, ...],
     every: bool,
@@ -100,7 +103,7 @@ def run(
     output: str,
     yes: bool,
     index_name: str | None,
-) -> None:
+) -> "list[Paper]":
     """Run saved searches.
 
     With --new, a paper is shown that came since the search was last run, and is among the best of
@@ -115,6 +118,8 @@ def run(
     from astrosearch.library.searches import find_search, read_searches
     from astrosearch.search.searcher import open_index
 
+    if was_given("opened") and (every or len(names) > 1):
+        raise click.UsageError("--open is for one search: name it")
     if every == bool(names):
         raise click.UsageError("name a search, or give --all")
     if every:
@@ -143,12 +148,20 @@ def run(
             search.seen(index).mark(searcher)
     if not found:
         raise NothingFound("no search found anything" + (" new" if new else ""))
+    hits = [hit for search, answer, _ in found for hit in _ordered(search, answer).hits]
+    return list({hit.paper.id: hit.paper for hit in hits}.values())
+
+
+def _ordered(search: "SavedSearch", answer: "Answer") -> "Answer":
+    from astrosearch.cli.query import in_order
+
+    return in_order(answer, search.options.get("sort", "match"))
 
 
 def _write(
     results: "list[tuple[SavedSearch, Answer, str]]", output: str | None, *, several: bool
 ) -> None:
-    from astrosearch.cli.query import AnswerStyle, in_order, write_answer
+    from astrosearch.cli.query import AnswerStyle, write_answer
     from astrosearch.cli.views.digest import atom
     from astrosearch.cli.views.hits import as_json
 
@@ -187,8 +200,7 @@ def _write(
             notify(note)
         if several:
             notify(f"{search.name}: {search.query}")
-        ordered = in_order(answer, options.get("sort", "match"))
-        write_answer(ordered, style, query=search.query, index=index)
+        write_answer(_ordered(search, answer), style, query=search.query, index=index)
 
 
 @click.command()

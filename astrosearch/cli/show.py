@@ -4,9 +4,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrosearch.cli.options import complete_paper, format_option, index_option, key_option
+from astrosearch.cli.options import (
+    ENTRIES,
+    FORMATS,
+    KEYED,
+    complete_paper,
+    format_option,
+    going_on,
+    index_option,
+    key_option,
+)
 
 if TYPE_CHECKING:
+    from astrosearch.papers import Paper
     from astrosearch.text.bibtex import KeyStyle
 
 
@@ -14,18 +24,17 @@ if TYPE_CHECKING:
 @click.argument("ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_paper)
 @click.option("--references", "links", flag_value="references", help="What the paper cites.")
 @click.option("--citations", "links", flag_value="citations", help="What cites the paper.")
-@format_option(
-    "table", "json", "jsonl", "bibtex", "ris", help="json is a list where several are shown."
-)
+@format_option(*FORMATS, help="json is a list where several are shown.")
 @key_option
 @index_option
+@going_on
 def show(
     ids: tuple[str, ...],
     links: str | None,
     output: str,
     key: "KeyStyle | None",
     index_name: str | None,
-) -> None:
+) -> "list[Paper]":
     """Show papers of an index with their abstracts.
 
     An ID may be an arXiv number, old or new, with or without version, or an arXiv address. With
@@ -36,6 +45,7 @@ def show(
     astrosearch show 2503.14368
     astrosearch show 2503.14368 astro-ph/9401008 --format bibtex
     astrosearch show https://arxiv.org/abs/astro-ph/9401008v1
+    astrosearch show 2503.14368 --open
     astrosearch show 2503.14368 --references
     astrosearch show 2503.14368 --citations --format bibtex
     """
@@ -49,19 +59,20 @@ def show(
     if links:
         if len(names) > 1:
             raise click.UsageError(f"--{links} is about one paper: name one ID")
-        _show_links(names[0], links, output, key, index_name)
+        papers = _show_links(names[0], links, output, key, index_name)
     else:
         with open_papers(paths.existing_index(index_name)) as corpus:
             papers = corpus.papers([corpus.row_of(name) for name in names])
         write_papers(papers, format=output, key=key)
-    if key and output != "bibtex":
+    if key and output not in KEYED:
         notify(f"--key has no effect with --format {output}")
+    return papers
 
 
 def _show_links(
     paper_id: str, links: str, output: str, key: "KeyStyle | None", index_name: str | None
-) -> None:
-    """List what a paper cites, or what cites it.
+) -> "list[Paper]":
+    """List what a paper cites, or what cites it; returns those that the index has.
 
     Raises:
         NothingFound: if the index does not know.
@@ -80,5 +91,6 @@ def _show_links(
             raise NothingFound(f"index {searcher.name} has {paper_id}, but does not know {fact}")
     write_works(works, format=output, key=key)
     missing = sum(work.paper is None for work in works)
-    if missing and output in ("bibtex", "ris"):
+    if missing and output in ("csv", *ENTRIES):
         notify(f"{missing:,} of {len(works):,} are not in index {searcher.name}: left out")
+    return [work.paper for work in works if work.paper]

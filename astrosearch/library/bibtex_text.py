@@ -5,6 +5,7 @@ adding and removing one leaves every other byte as it was: comments, `@string`s,
 programs, and what nobody can parse.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,53 @@ class BibText:
                 after = _LINE_ENDS.sub("", after)
             text = f"{before}{raw or ''}{after}"
         return text
+
+
+class Additions:
+    """Entries that are to come into a BibTeX file, with the `@string`s that they use."""
+
+    def __init__(self, bib: BibText) -> None:
+        self._bib = bib
+        self._strings: dict[str, str] = {}
+        self._entries: list[str] = []
+
+    def add(self, entry: Entry, key: str, source: BibText) -> None:
+        """
+        Args:
+            key: under which it comes.
+            source: where it stands. Its `@string`s come along; one that means something else in the
+                file is replaced by what it stands for.
+        """
+        replaced: dict[str, str] = {}
+        for name in entry.macros:
+            if name not in source.strings:
+                continue
+            if name in self._bib.values:
+                if self._bib.values[name] != source.values[name]:
+                    replaced[name] = source.values[name]
+            elif self._strings.setdefault(name, source.strings[name]) != source.strings[name]:
+                replaced[name] = source.values[name]
+        self._entries.append(renamed(with_macros_replaced(entry, replaced), key))
+
+    def added_to(self, text: str) -> str:
+        """A text with the entries behind it; it keeps its kind of line ends."""
+        is_dos = "\r\n" in text
+        for block in (*self._strings.values(), *self._entries):
+            ending = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+            added = f"{ending}{block.strip()}\n".replace("\r\n", "\n")
+            text += added.replace("\n", "\r\n") if is_dos else added
+        return text
+
+
+def in_place(entry: Entry, key: str, bib: BibText, source: BibText) -> str:
+    """The text of an entry in the place of another, which may stand before any `@string`: those
+    that the file does not have, or that mean something else there, are replaced."""
+    replaced = {
+        name: source.values[name]
+        for name in entry.macros
+        if name in source.values and bib.values.get(name) != source.values[name]
+    }
+    return renamed(with_macros_replaced(entry, replaced), key)
 
 
 def looks_like_bibtex(text: str) -> bool:
@@ -221,14 +269,16 @@ def _reason(block: Any) -> str:
 
 def renamed(entry: Entry, key: str) -> str:
     """The text of an entry under another key."""
+    if key == entry.key:
+        return entry.raw
     head = re.match(r"@\s*\w+\s*[{(]\s*", entry.raw)
     if head is None:
         raise ValueError(f"{entry.raw[:40]!r} does not begin as an entry")
     return entry.raw[: head.end()] + key + entry.raw[head.end() + len(entry.key) :]
 
 
-def with_macros_replaced(entry: Entry, values: Mapping[str, str]) -> str:
-    """The text of an entry with some `@string`s replaced by what they stand for.
+def with_macros_replaced(entry: Entry, values: Mapping[str, str]) -> Entry:
+    """An entry with some `@string`s replaced by what they stand for.
 
     Args:
         values: by names in lower case.
@@ -238,4 +288,5 @@ def with_macros_replaced(entry: Entry, values: Mapping[str, str]) -> str:
         value = values.get(match[2].lower())
         return match[0] if value is None else f"{match[1]}{{{value}}}"
 
-    return re.sub(r"(=\s*)([A-Za-z_][\w.:+-]*)(?=\s*[,})])", replace, entry.raw)
+    raw = re.sub(r"(=\s*)([A-Za-z_][\w.:+-]*)(?=\s*[,})])", replace, entry.raw)
+    return entry if raw == entry.raw else dataclasses.replace(entry, raw=raw)

@@ -30,15 +30,6 @@ LARGEST = 20_000_000
 """Bytes of a LaTeX file or a text; a thesis has some 2 MB."""
 
 _LATEX = re.compile(r"\\documentclass|\\begin\s*\{abstract\}|\\title\s*[\[{]")
-_CITE = re.compile(
-    r"\\[A-Za-z]*[cC]ite(?!style|reset|text)[A-Za-z]*\*?(?:\s*\[[^\[\]]*\])*\s*\{([^{}]*)\}"
-    r"|\\bibentry\s*\{([^{}]*)\}"
-)
-_BIBITEM = re.compile(
-    r"\\bibitem\s*(?:\[(?:[^\[\]{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\])?\s*\{([^{}]*)\}"
-    r"(.*?)(?=\\bibitem(?![A-Za-z])|\\end\s*\{thebibliography\}|\Z)",
-    re.DOTALL,
-)
 _BESIDE_NAMES = (
     "thanks|footnote|inst|altaffilmark|altaffiliation|affiliation|affil|email|orcid|orcidlink"
     "|orcidID|ORCID|textsuperscript|fnmsep|corref|fnref|ref|label|collaboration|nocollaboration"
@@ -256,7 +247,7 @@ def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
     """The references of a source, and what has to be said of the files that have them."""
     entries: dict[str, Entry] = {}
     notes = []
-    for file in _files(source, folder):
+    for file in (folder / name for name in latex_source.bibliographies(source)):
         try:
             text, told = _decoded(file.read_bytes(), file.name)
         except OSError as error:
@@ -265,13 +256,8 @@ def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
         bib = bibtex_text.parse(text)
         notes += [*told, *_problems(file.name, bib)]
         entries = {entry.key: entry for entry in bib.entries} | entries
-    items = {key.strip(): text for key, text in _BIBITEM.findall(source)}
-    keys = dict.fromkeys(
-        key
-        for group, of_bibentry in _CITE.findall(source)
-        for part in (group or of_bibentry).split(",")
-        if (key := part.strip()) and " " not in key and "#" not in key
-    )
+    items = latex_source.bibitems(source)
+    keys = dict.fromkeys(latex_source.cited_keys(source))
     if "*" in keys:
         keys = dict.fromkeys([*keys, *entries])
     references = [
@@ -280,14 +266,3 @@ def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
         if key != "*"
     ]
     return references, notes
-
-
-def _files(source: str, folder: Path) -> list[Path]:
-    """The BibTeX files that a source names."""
-    names = [
-        name.strip()
-        for group in latex_source.arguments(source, "bibliography|addbibresource")
-        for name in group.split(",")
-        if name.strip()
-    ]
-    return [folder / (name if name.endswith(".bib") else f"{name}.bib") for name in names]

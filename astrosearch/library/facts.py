@@ -8,6 +8,7 @@ may be macros of AASTeX, `\apj`.
 import re
 from collections.abc import Iterator
 from datetime import date
+from urllib.parse import unquote
 
 from astrosearch.errors import IdentifierError
 from astrosearch.library.bibtex_text import Entry
@@ -74,6 +75,16 @@ def doi(entry: Entry) -> str | None:
     return None
 
 
+def bibcode(entry: Entry) -> str | None:
+    """The bibcode that an entry names, by its address at ADS or its key."""
+    fields = entry.fields
+    for text in (fields.get("bibcode", ""), fields.get("adsurl", ""), entry.key):
+        for part in unquote(text.replace("\\", "")).split("/"):
+            if _BIBCODE.fullmatch(part) and any(map(str.isdigit, part[5:])):
+                return part
+    return None
+
+
 def title(entry: Entry) -> str:
     """In Unicode, on one line."""
     return readable(entry.fields.get("title") or entry.fields.get("booktitle", ""))
@@ -82,8 +93,11 @@ def title(entry: Entry) -> str:
 def authors(entry: Entry) -> tuple[str, ...]:
     """Names, given name first; of a book without authors, its editors."""
     text = entry.fields.get("author") or entry.fields.get("editor", "")
-    if not text:
-        return ()
+    return people(text) if text else ()
+
+
+def people(text: str) -> tuple[str, ...]:
+    """The names of a field, given name first."""
     from bibtexparser.middlewares.names import (
         InvalidNameError,
         parse_single_name_into_parts,

@@ -14,10 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from astrosearch.library.bibtex_text import Problem
 from astrosearch.library.records import Record, author_and_year, entry, people, person
-from astrosearch.papers import Paper
-from astrosearch.text.authors import is_et_al, is_group, split_name
-from astrosearch.text.journals import published_in
-from astrosearch.text.tex import one_line, to_unicode
+from astrosearch.text.csl import Item
 
 _LINE = re.compile(r"([A-Z][A-Z0-9])  ?- ?(.*)")
 
@@ -126,47 +123,52 @@ def _person(name: str) -> str:
     return person(family, *rest[:2])
 
 
-def entries(papers: Sequence[Paper]) -> list[str]:
-    """The entry of each paper, lines with CRLF between them, as the format wants it."""
-    return ["\r\n".join(f"{tag}  - {value}" for tag, value in _tags(paper)) for paper in papers]
+OF_CSL = {
+    "article-journal": "JOUR", "article": "UNPB", "manuscript": "UNPB", "book": "BOOK",
+    "pamphlet": "PAMP", "chapter": "CHAP", "paper-conference": "CPAPER", "thesis": "THES",
+    "report": "RPRT", "webpage": "ELEC", "software": "COMP", "dataset": "DATA",
+}  # fmt: skip
 
 
-def _tags(paper: Paper) -> Iterator[tuple[str, str]]:
-    reference = published_in(paper)
-    if reference and not reference.year:
-        reference = None
-    yield "TY", "JOUR" if reference else "UNPB"
-    yield from (("AU", name) for name in map(_name, paper.authors) if name)
-    yield "TI", _readable(paper.title)
-    yield "PY", f"{reference.year}" if reference else f"{paper.published.year}"
-    if reference:
-        fields = {
-            "JO": reference.journal,
-            "VL": reference.volume,
-            "SP": reference.page,
-            "EP": reference.last_page,
-        }
-        yield from ((tag, _readable(value)) for tag, value in fields.items() if value)
-    yield "DA", paper.published.strftime("%Y/%m/%d")
-    if paper.doi:
-        yield "DO", one_line(paper.doi)
-    yield "AB", _readable(paper.abstract)
-    yield from (("KW", one_line(category)) for category in paper.categories)
-    if paper.is_preprint:
-        yield "AN", f"arXiv:{paper.id}"
-    yield "UR", paper.url
+def entries(items: Sequence[Item]) -> list[str]:
+    """The entry of each paper, lines with CRLF between them, as the format wants it.
+
+    Args:
+        items: papers as CSL-JSON has them (`text.csl`).
+    """
+    return ["\r\n".join(f"{tag}  - {value}" for tag, value in _tags(item)) for item in items]
+
+
+def _tags(item: Item) -> Iterator[tuple[str, str]]:
+    kind = OF_CSL.get(item["type"], "GEN")
+    yield "TY", kind
+    yield from (("AU", _name(person)) for person in item.get("author", ()))
+    yield from (("ED", _name(person)) for person in item.get("editor", ()))
+    [parts] = item.get("issued", {"date-parts": [[]]})["date-parts"]
+    first, _, last = item.get("page", "").partition("-")
+    archive = ":".join(item[name] for name in ("archive", "archive_location") if name in item)
+    fields = {
+        "TI": item.get("title"),
+        "PY": f"{parts[0]}" if parts else "",
+        "JO" if kind == "JOUR" else "T2": item.get("container-title"),
+        "PB": item.get("publisher"),
+        "VL": item.get("volume"),
+        "IS": item.get("issue"),
+        "SP": first,
+        "EP": last,
+        "SN": item.get("ISBN"),
+        "DA": "/".join(f"{part:02}" for part in parts) if len(parts) > 1 else "",
+        "DO": item.get("DOI"),
+        "AB": item.get("abstract"),
+        "LA": item.get("language"),
+    }
+    yield from ((tag, value) for tag, value in fields.items() if value)
+    yield from (("KW", word) for word in item.get("keyword", "").split(", ") if word)
+    yield from ((tag, value) for tag, value in (("AN", archive), ("UR", item.get("URL"))) if value)
     yield "ER", ""
 
 
-def _name(name: str) -> str:
+def _name(person: Item) -> str:
     """`Family, Given, Jr.`; all of a collaboration's name."""
-    if is_et_al(name):
-        return ""
-    if is_group(name):
-        return _readable(name)
-    parts = split_name(name)
-    return _readable(", ".join(filter(None, (parts.surname, parts.given, parts.suffix))))
-
-
-def _readable(text: str) -> str:
-    return one_line(to_unicode(text))
+    parts = (person.get(part) for part in ("family", "given", "suffix"))
+    return person.get("literal") or ", ".join(filter(None, parts))

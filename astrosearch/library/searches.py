@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrosearch import atomic, paths
+from astrosearch.config import CHOICES
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.library.digest import FIRST_DAYS, LATE_DAYS, Seen
@@ -50,13 +51,6 @@ TYPES: Mapping[str, type] = {
     "explain": bool,
 }
 """What a search may say beside its query, and of which type it is."""
-
-CHOICES = {
-    "mode": ("hybrid", "dense", "lexical"),
-    "sort": ("match", "date", "citations"),
-    "format": ("table", "json", "jsonl", "csv", "bibtex", "ris", "ids"),
-    "key": ("bibcode", "author-year"),
-}
 
 AMONG_THE_BEST = 1_000
 """A new paper counts if it is among the best of so many papers; at least among the best 100."""

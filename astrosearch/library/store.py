@@ -8,7 +8,7 @@ What a file has that cannot be understood stays in it, and is told with its line
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -102,30 +102,44 @@ class Library:
         return cls(folder, papers, tuple(problems), bib, text)
 
     def find(self, name: str) -> LibraryPaper:
-        """The paper of a key, an arXiv identifier in any form, or a DOI.
+        """The paper of a key, an arXiv identifier in any form, a DOI or a bibcode.
 
         Raises:
             NothingFound: if there is none.
         """
-        for paper in self.papers:
-            if paper.key == name:
-                return paper
+        if paper := self.get(name):
+            return paper
+        raise NothingFound(f"{name} is not in the library of {len(self):,} papers{self.near(name)}")
+
+    def get(self, name: str) -> LibraryPaper | None:
+        """The same; None if there is none."""
         from astrosearch.search.identifiers import read_identifier
 
-        identifier = read_identifier(name)
-        for paper in self.papers:
-            if identifier and identifier.arxiv_id and paper.arxiv == identifier.arxiv_id:
+        if paper := self._by_name.get(f"key:{name}"):
+            return paper
+        if identifier := read_identifier(name):
+            text = identifier.arxiv_id or identifier.text
+            if paper := self._by_name.get(text.lower()):
                 return paper
-            if identifier and identifier.kind == "DOI":
-                if facts.doi(paper.entry) == identifier.text.lower():
-                    return paper
-            elif paper.key.lower() == name.lower():
-                return paper
-        raise NothingFound(
-            f"{name} is not in the library of {len(self):,} papers{self._near(name)}"
-        )
+        return self._by_name.get(f"like:{name.lower()}")
 
-    def _near(self, name: str) -> str:
+    @cached_property
+    def _by_name(self) -> dict[str, LibraryPaper]:
+        """Papers by all that they may be named by; the first one counts."""
+        known: dict[str, LibraryPaper] = {}
+        for paper in self.papers:
+            entry = paper.entry
+            names = (paper.arxiv, facts.doi(entry), facts.bibcode(entry))
+            for name in (
+                f"key:{paper.key}",
+                f"like:{paper.key.lower()}",
+                *(name.lower() for name in names if name),
+            ):
+                known.setdefault(name, paper)
+        return known
+
+    def near(self, name: str) -> str:
+        """A clause with what is spelled much like a name; empty if nothing is."""
         from difflib import get_close_matches
 
         names = [name for paper in self.papers for name in (paper.key, paper.arxiv) if name]
@@ -221,8 +235,7 @@ class Change:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._keys = {key.key.lower() for key in (*library.bib.entries, *library.bib.repeated)}
-        self._added: list[str] = []
-        self._strings: dict[str, str] = {}
+        self._additions = bibtex_text.Additions(library.bib)
         self._replaced: dict[str, str] = {}
         self._removed: list[Entry] = []
         self._marks: dict[str, Marks] = {}
@@ -244,31 +257,14 @@ class Change:
         """
         key = self.free_key(entry.key)
         self._keys.add(key.lower())
-        self._added.append(self._text(entry, key, source))
+        self._additions.add(entry, key, source)
         if mark != marks.NONE:
             self._marks[key] = mark
         return key
 
     def replace(self, key: str, entry: Entry, source: BibText) -> None:
         """Put another text in the place of an entry, under the same key."""
-        self._replaced[key] = self._text(entry, key, source)
-
-    def _text(self, entry: Entry, key: str, source: BibText) -> str:
-        """The text of an entry for this library. Its `@string`s come along; one that means
-        something else here is replaced by what it stands for."""
-        values = self.library.bib.values
-        conflicting: dict[str, str] = {}
-        for name in entry.macros:
-            if name not in source.strings:
-                continue
-            block = source.strings[name]
-            if name in values:
-                if values[name] != source.values[name]:
-                    conflicting[name] = source.values[name]
-            elif self._strings.setdefault(name, block) != block:
-                conflicting[name] = source.values[name]
-        raw = bibtex_text.with_macros_replaced(entry, conflicting) if conflicting else entry.raw
-        return raw if key == entry.key else bibtex_text.renamed(replace(entry, raw=raw), key)
+        self._replaced[key] = bibtex_text.in_place(entry, key, self.library.bib, source)
 
     def remove(self, papers: Collection[LibraryPaper]) -> None:
         """Remove entries, and what the user thinks of them."""
@@ -305,11 +301,7 @@ class Change:
             for entry in bib.entries
             if entry.key in self._replaced
         ]
-        text = bib.with_changes(pieces)
-        for block in (*self._strings.values(), *self._added):
-            ending = "" if not text else "\n" if text.endswith("\n") else "\n\n"
-            text = f"{text}{ending}{block.strip()}\n"
-        return text
+        return self._additions.added_to(bib.with_changes(pieces))
 
 
 def _write(file: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from astrosearch.library import ris
 from astrosearch.papers import Paper
 from astrosearch.server.requests import Format
-from astrosearch.text import bibtex
+from astrosearch.text import bibtex, csl
 from astrosearch.text.authors import display_name
 from astrosearch.text.bibtex import KeyStyle
 from astrosearch.text.tex import one_line, to_unicode
@@ -53,7 +53,7 @@ def write_papers(papers: Sequence[Paper], format: Format, key: KeyStyle, title: 
         case "bibtex":
             text = "\n\n".join(bibtex.entries(papers, key))
         case "ris":
-            text = "\r\n\r\n".join(ris.entries(papers))
+            text = "\r\n\r\n".join(ris.entries(csl.items(papers, bibtex.keys(papers, key))))
         case "ids":
             text = "\n".join(paper.id for paper in papers)
         case _:

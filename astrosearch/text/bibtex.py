@@ -44,8 +44,14 @@ def entries(papers: Sequence[Paper], key_style: KeyStyle = "bibcode") -> list[st
             joined; in `author-year`, keys that would be equal get letters: `Riess2019a`.
     """
     codes = _bibcodes(papers)
-    keys = codes if key_style == "bibcode" else _authors_and_years(papers)
-    return [_entry(paper, keys[paper.id], codes[paper.id]) for paper in papers]
+    named = codes if key_style == "bibcode" else _authors_and_years(papers)
+    return [_entry(paper, named[paper.id], codes[paper.id]) for paper in papers]
+
+
+def keys(papers: Sequence[Paper], key_style: KeyStyle = "bibcode") -> list[str]:
+    """The keys that `entries` gives papers, in order."""
+    named = _bibcodes(papers) if key_style == "bibcode" else _authors_and_years(papers)
+    return [named[paper.id] for paper in papers]
 
 
 def _bibcodes(papers: Sequence[Paper]) -> dict[str, str]:

@@ -14,6 +14,22 @@ _UNUSED = re.compile(
     r"|\\end\s*\{document\}.*",
     re.DOTALL,
 )
+_VERBATIM = re.compile(
+    r"\\begin\s*\{(verbatim\*?|Verbatim|lstlisting|minted)\}.*?\\end\s*\{\1\}"
+    r"|\\verb\*?([^A-Za-z\s*])[^\n]*?\2",
+    re.DOTALL,
+)
+_CITE = re.compile(
+    r"(?<!\\)\\([A-Za-z]*[cC]ite(?!style|reset|text)[A-Za-z]*|bibentry)\*?(?![A-Za-z])"
+)
+_KEYS = re.compile(r"(?:\s*\[[^\[\]]*\]|\s*<[^<>]*>)*\s*\{([^{}]*)\}")
+_BETWEEN = re.compile(r"(?:\s*\([^()]*\))*")
+"""What biblatex's \\cites takes before the first keys: notes in parentheses."""
+_BIBITEM = re.compile(
+    r"\\bibitem\s*(?:\[(?:[^\[\]{}]|\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*\])?\s*\{([^{}]*)\}"
+    r"(.*?)(?=\\bibitem(?![A-Za-z])|\\end\s*\{thebibliography\}|\Z)",
+    re.DOTALL,
+)
 _OPTIONAL = re.compile(r"\s*\[[^\[\]]*\]")
 _OWN = re.compile(
     r"\\(?:(?:re|provide)?(?:newcommand|command)|DeclareRobustCommand)\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?"
@@ -29,6 +45,46 @@ def without_comments(source: str) -> str:
     '95\\% of it here'
     """
     return _UNUSED.sub("", _COMMENT.sub(r"\1", source.replace("\r\n", "\n")))
+
+
+def without_verbatim(source: str) -> str:
+    r"""A source without what it shows as it is typed, in which no macro acts."""
+    return _VERBATIM.sub("", source)
+
+
+def cited_keys(source: str) -> list[str]:
+    r"""The keys that a source cites, none twice, by any macro that has `cite` in its name; `*` if
+    all are.
+
+    >>> cited_keys(r"\citep[see][]{Berg2001, Wu2011} \textcites{a}[3]{b} \citetext{no}")
+    ['Berg2001', 'Wu2011', 'a', 'b']
+    """
+    keys: dict[str, None] = {}
+    for match in _CITE.finditer(source):
+        place, most = match.end(), 1
+        if match[1].lower().endswith("cites"):
+            between = _BETWEEN.match(source, place)
+            place, most = between.end() if between else place, len(source)
+        while most and (group := _KEYS.match(source, place)):
+            place, most = group.end(), most - 1
+            keys |= dict.fromkeys(part.strip() for part in group[1].split(","))
+    return [key for key in keys if key and not set(key) & set(" \n\t#\\")]
+
+
+def bibitems(source: str) -> dict[str, str]:
+    r"""The texts of the `\bibitem`s of a source by their keys."""
+    return {key.strip(): text for key, text in _BIBITEM.findall(source)}
+
+
+def bibliographies(source: str) -> list[str]:
+    r"""The names of the BibTeX files that a source names, with their ending."""
+    names = [
+        name.strip()
+        for group in arguments(source, "bibliography|addbibresource")
+        for name in group.split(",")
+        if name.strip()
+    ]
+    return [name if name.endswith(".bib") else f"{name}.bib" for name in names]
 
 
 def arguments(source: str, macro: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ from textual.theme import Theme
 from textual.widgets import ContentSwitcher, Footer, Input, Label, OptionList, Tab, Tabs
 from textual.widgets.option_list import Option
 
-from astrosearch.cli import actions, history
+from astrosearch.cli import actions, clipboard, history
 from astrosearch.cli.actions import Question
 from astrosearch.cli.browse.keys import KEYS
 from astrosearch.cli.browse.widgets import (
@@ -770,10 +770,12 @@ class Browser(App[int]):
             if key is not None:
                 part, name = COPIES[key]
                 try:
-                    self.copy_to_clipboard(actions.part(papers, part, self._key))
+                    text = actions.part(papers, part, self._key)
                 except NothingFound as error:
                     self.show_status(str(error), is_warning=True)
                     return
+                self.copy_to_clipboard(text)
+                clipboard.to_platform(text)
                 self.show_status(f"{name} of {papers_counted(len(papers))} copied")
 
         if papers:

@@ -18,8 +18,8 @@ from astrosearch.cli.views.completion import (
     mention_record,
     why_stopped,
 )
-from astrosearch.cli.views.digest import escaped_markdown
 from astrosearch.cli.views.hits import READABLE, as_json
+from astrosearch.cli.views.markdown import escaped_markdown
 from astrosearch.cli.views.quotes import markdown, plain_lines, quotes_view
 from astrosearch.completion.answering import CitedSentence, WrittenAnswer
 from astrosearch.search.quotes import QuotedAnswer

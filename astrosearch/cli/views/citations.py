@@ -19,7 +19,8 @@ def write_works(
     """Print works to standard output.
 
     Args:
-        format: table, json, jsonl, bibtex or ris, which have those alone that the index has.
+        format: of `options.FORMATS`; csv and `options.ENTRIES` have those alone that the index
+            has.
         key: how BibTeX entries are called; None means by their bibcodes.
     """
     match format:
@@ -28,12 +29,12 @@ def write_works(
         case "jsonl":
             for work in works:
                 write(as_json(_record(work)))
-        case "bibtex" | "ris":
+        case "table":
+            write_table(("cit.", "year", "id", "paper"), [_row(work) for work in works], right=(0,))
+        case _:
             papers = [work.paper for work in works if work.paper]
             if papers:
-                write_papers(papers, format=format, key=key)
-        case _:
-            write_table(("cit.", "year", "id", "paper"), [_row(work) for work in works], right=(0,))
+                write_papers(papers, format=format, key=key, abstracts=False)
 
 
 def _record(work: "LinkedWork") -> dict[str, object]:

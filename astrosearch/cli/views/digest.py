@@ -13,8 +13,9 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.console import on_terminal, write
+from astrosearch.cli.console import on_terminal, terminal_link, write
 from astrosearch.cli.views.hits import READABLE, as_json, first_author, write_papers
+from astrosearch.cli.views.markdown import escaped_markdown, names, paper_lines
 from astrosearch.library.digest import Digest, Suggestion
 from astrosearch.papers import Paper
 from astrosearch.text.authors import display_name
@@ -23,9 +24,6 @@ from astrosearch.text.tex import one_line, to_unicode
 if TYPE_CHECKING:
     from astrosearch.text.bibtex import KeyStyle
 
-MOST_NAMES = 6
-"""Authors that are named before the others are counted."""
-
 
 def write_digest(
     digest: Digest, *, format: str, abstracts: bool = False, key: "KeyStyle | None" = None
@@ -33,8 +31,8 @@ def write_digest(
     """Print new papers to standard output.
 
     Args:
-        format: table, json, jsonl, bibtex, ris, ids, markdown, html or atom. Down a pipe a table is
-            tab-separated lines: rank, match, id, day, first author, title, reasons.
+        format: table, json, jsonl, bibtex, ris, csl-json, ids, markdown, html or atom. Down a pipe
+            a table is tab-separated lines: rank, match, id, day, first author, title, reasons.
     """
     suggestions = digest.suggestions
     match format:
@@ -50,7 +48,7 @@ def write_digest(
         case "jsonl":
             for one in suggestions:
                 write(as_json(one.as_record()))
-        case "bibtex" | "ris":
+        case "bibtex" | "ris" | "csl-json":
             write_papers([one.paper for one in suggestions], format=format, key=key)
         case "ids":
             write("\n".join(one.paper.id for one in suggestions))
@@ -117,7 +115,7 @@ def _block(one: Suggestion, *, abstracts: bool) -> Group:
     lines = [
         Text(_readable(paper.title), style="bold"),
         Text.assemble(
-            Text(paper.id, style=Style(color="cyan", link=paper.url)),
+            Text(paper.id, style=Style(color="cyan", link=terminal_link(paper.url))),
             ("".join(f" · {one_line(fact)}" for fact in facts if fact), "dim"),
         ),
     ]
@@ -133,28 +131,15 @@ def _block(one: Suggestion, *, abstracts: bool) -> Group:
 
 def markdown(digest: Digest) -> str:
     """A heading and a numbered list."""
-    lines = [f"# {_heading(digest)}", ""]
-    for one in digest.suggestions:
-        paper = one.paper
-        lines += [
-            f"{one.rank}. [{_marked(paper.title)}]({paper.url})  ",
-            f"   {escaped_markdown(_names(paper))} · {paper.published} · "
-            f"{' '.join(paper.categories)}",
-        ]
-        if one.reasons:
-            lines[-1] += "  "
-            lines.append(f"   *{escaped_markdown('; '.join(one.reasons))}*")
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def _marked(text: str) -> str:
-    return escaped_markdown(_readable(text))
-
-
-def escaped_markdown(text: str) -> str:
-    """A text of which Markdown takes no sign for its own."""
-    return "".join(f"\\{sign}" if sign in "\\`*_[]<>#|" else sign for sign in one_line(text))
+    entries = [
+        "\n".join(
+            paper_lines(
+                one.rank, one.paper, one.paper.published.isoformat(), note="; ".join(one.reasons)
+            )
+        )
+        for one in digest.suggestions
+    ]
+    return "\n\n".join([f"# {escaped_markdown(_heading(digest))}", *entries])
 
 
 def _heading(digest: Digest) -> str:
@@ -212,7 +197,7 @@ def html(digest: Digest) -> str:
     for one in digest.suggestions:
         paper = one.paper
         match = [f"match {one.match}"] if one.match is not None else []
-        facts = [_names(paper), paper.published.isoformat(), " ".join(paper.categories), *match]
+        facts = [names(paper), paper.published.isoformat(), " ".join(paper.categories), *match]
         reasons = escape(one_line("; ".join(one.reasons)))
         papers.append(
             _PAPER.format(
@@ -248,7 +233,7 @@ def atom(title: str, name: str, papers: Sequence[tuple[Paper, Sequence[str]]]) -
         day = datetime.combine(paper.published, time(), UTC).isoformat()
         changed = datetime.combine(paper.updated or paper.published, time(), UTC).isoformat()
         summary = " — ".join(filter(None, ("; ".join(reasons), _readable(paper.abstract))))
-        names = [_readable(display_name(author)) for author in paper.authors] or ["unknown"]
+        people = [_readable(display_name(author)) for author in paper.authors] or ["unknown"]
         lines += [
             "<entry>",
             f"<title>{_xml(_readable(paper.title))}</title>",
@@ -256,7 +241,7 @@ def atom(title: str, name: str, papers: Sequence[tuple[Paper, Sequence[str]]]) -
             f'<link rel="alternate" href={quoteattr(paper.url)}/>' if paper.url else "",
             f"<published>{day}</published>",
             f"<updated>{changed}</updated>",
-            *(f"<author><name>{_xml(one)}</name></author>" for one in names),
+            *(f"<author><name>{_xml(one)}</name></author>" for one in people),
             *(f"<category term={quoteattr(one_line(term))}/>" for term in paper.categories),
             f"<summary>{_xml(summary)}</summary>",
             "</entry>",
@@ -274,12 +259,6 @@ def _tag(name: str) -> str:
 def _xml(text: str) -> str:
     """A text without what XML does not let through."""
     return xml_escape("".join(sign for sign in one_line(text) if sign not in "\ufffe\uffff"))
-
-
-def _names(paper: Paper) -> str:
-    names = [_readable(display_name(name)) for name in paper.authors]
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _readable(text: str) -> str:

@@ -17,7 +17,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.console import notify, on_terminal, write
+from astrosearch.cli.console import notify, on_terminal, terminal_link, write
 from astrosearch.cli.views.fixed_table import FixedTable
 from astrosearch.config import FIELDS, read_config
 from astrosearch.papers import Paper
@@ -26,7 +26,9 @@ from astrosearch.text.authors import display_name, family_name
 from astrosearch.text.tex import one_line, to_unicode
 
 if TYPE_CHECKING:
+    from astrosearch.library.store import LibraryPaper
     from astrosearch.text.bibtex import KeyStyle
+    from astrosearch.text.csl import Item
 
 WIDE = 120
 """Columns from which on every fact of a paper has a column of its own."""
@@ -56,10 +58,10 @@ def write_hits(
         astro-ph/9401008
 
     Args:
-        format: table, json, jsonl, csv, bibtex, ris or ids. A table is for a terminal; down a pipe
-            it becomes tab-separated lines: rank, match, id, year, first author, title,
-            categories; whether it is cited, if that was asked for; how often it is cited, if the
-            index has citations; with `explain` the signals too; with `abstracts` the abstract.
+        format: of `options.FORMATS`. A table is for a terminal; down a pipe it becomes
+            tab-separated lines: rank, match, id, year, first author, title, categories; whether it
+            is cited, if that was asked for; how often it is cited, if the index has citations; with
+            `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
         notes, is_weak: of the answer; json has them.
@@ -74,8 +76,9 @@ def write_hits(
                 write(as_json(hit.as_record()))
         case "csv":
             sys.stdout.write(_as_csv([hit.as_record() for hit in hits]))
-        case "bibtex" | "ris" | "ids":
-            write_papers([hit.paper for hit in hits], format=format, key=key)
+        case "bibtex" | "ris" | "csl-json" | "markdown" | "ids":
+            papers = [hit.paper for hit in hits]
+            write_papers(papers, format=format, key=key, abstracts=abstracts)
         case _ if on_terminal():
             console = Console()
             columns = read_config().columns or FIELDS
@@ -103,12 +106,18 @@ HOW_TO_READ = (
 )
 
 
-def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None" = None) -> None:
+def write_papers(
+    papers: Sequence[Paper],
+    *,
+    format: str,
+    key: "KeyStyle | None" = None,
+    abstracts: bool = True,
+) -> None:
     """Print papers to standard output.
 
     Args:
         format: table, as pages to read, or one of `papers_text`.
-        key: as in `write_hits`.
+        key, abstracts: as in `papers_text`.
     """
     if format == "table" and on_terminal():
         console = Console()
@@ -119,8 +128,8 @@ def write_papers(papers: Sequence[Paper], *, format: str, key: "KeyStyle | None"
                 width=min(console.width, READABLE),
             )
         return
-    text, notes = papers_text(papers, format=format, key=key)
-    write(text)
+    text, notes = papers_text(papers, format=format, key=key, abstracts=abstracts)
+    write(text.removesuffix("\r\n"))  # of csv
     for note in notes:
         notify(note)
 
@@ -130,14 +139,16 @@ def papers_text(
     *,
     format: str,
     key: "KeyStyle | None" = None,
+    abstracts: bool = True,
     in_utf8: bool | None = None,
 ) -> tuple[str, list[str]]:
     """Papers in a format, and what is to be said of them, in sentences.
 
     Args:
         format: table (pages to read, without colours), json (an object for one paper, a list for
-            several), jsonl, csv, bibtex, ris or ids.
+            several), jsonl, csv, bibtex, ris, csl-json, markdown or ids.
         key: as in `write_hits`.
+        abstracts: whether markdown has them.
         in_utf8: as in `as_json`.
     """
     match format:
@@ -154,10 +165,17 @@ def papers_text(
             return "\n".join(paper.id for paper in papers), []
         case "bibtex":
             return _as_bibtex(papers, key)
+        case "csl-json":
+            return as_json(_csl_items(papers, key), indent=True, in_utf8=in_utf8), []
         case "ris":
             from astrosearch.library import ris
 
-            return "\n\n".join(ris.entries(papers)).replace("\r\n", "\n"), []
+            entries = ris.entries(_csl_items(papers, key))
+            return "\n\n".join(entries).replace("\r\n", "\n"), []
+        case "markdown":
+            from astrosearch.cli.views.markdown import papers_list
+
+            return papers_list(papers, abstracts=abstracts), []
         case _:
             return "\n\n".join("\n".join(_paper_lines(paper)) for paper in papers), []
 
@@ -169,7 +187,9 @@ def _as_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> tuple[str, li
     preprints = [paper for paper in papers if paper.is_preprint]
     entries = bibtex.entries(preprints, key or "bibcode")
     if len(preprints) < len(papers):
-        entries = _with_own_entries(papers, dict(zip(preprints, entries, strict=True)))
+        written = dict(zip(preprints, entries, strict=True))
+        own = _own_papers()
+        entries = [written.get(paper) or own[paper.id].entry.raw for paper in papers]
     notes = []
     nameless = sum(not paper.authors for paper in papers)
     if nameless:
@@ -183,12 +203,24 @@ def _as_bibtex(papers: Sequence[Paper], key: "KeyStyle | None") -> tuple[str, li
     return "\n\n".join(entries), notes
 
 
-def _with_own_entries(papers: Sequence[Paper], entries: dict[Paper, str]) -> list[str]:
-    """The entries of papers, those of the library that are not preprints as it has them."""
+def _csl_items(papers: Sequence[Paper], key: "KeyStyle | None") -> "list[Item]":
+    from astrosearch.text import bibtex, csl
+
+    preprints = [paper for paper in papers if paper.is_preprint]
+    items = csl.items(preprints, bibtex.keys(preprints, key or "bibcode"))
+    if len(preprints) == len(papers):
+        return items
+    from astrosearch.library import csl_entries
+
+    written, own = dict(zip(preprints, items, strict=True)), _own_papers()
+    return [written.get(paper) or csl_entries.item(own[paper.id]) for paper in papers]
+
+
+def _own_papers() -> "dict[str, LibraryPaper]":
+    """The papers of the library by their keys: what is not in arXiv is written as it is there."""
     from astrosearch.library.store import Library
 
-    own = {paper.key: paper.entry.raw for paper in Library.read().papers}
-    return [entries.get(paper) or own[paper.id] for paper in papers]
+    return {paper.key: paper for paper in Library.read().papers}
 
 
 def _entries(count: int, number: int) -> str:
@@ -338,7 +370,7 @@ def _block(hit: Hit, *, abstracts: bool, explain: bool) -> Group:
 
 
 def _identifier(paper: Paper) -> Text:
-    return Text(paper.id, style=Style(color="cyan", link=paper.url), no_wrap=True)
+    return Text(paper.id, style=Style(color="cyan", link=terminal_link(paper.url)), no_wrap=True)
 
 
 def _categories(paper: Paper) -> str:
@@ -351,7 +383,7 @@ def paper_view(paper: Paper) -> Group:
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, value in paper_facts(paper):
-        link = Style(link=value) if name == "url" else Style()
+        link = Style(link=terminal_link(value)) if name == "url" else Style()
         facts.add_row(name, Text(value, style=link))
     note = [Text(SUMMARY, style="dim italic")] if paper.is_summary else []
     return Group(

@@ -8,7 +8,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from astrosearch.cli.console import on_terminal, write
+from astrosearch.cli.console import on_terminal, terminal_link, write
 from astrosearch.cli.views.hits import READABLE, first_author
 from astrosearch.library import facts
 from astrosearch.library.store import LibraryPaper
@@ -53,7 +53,7 @@ def library_table(papers: Sequence[LibraryPaper], *, width: int) -> Table:
 def _block(one: LibraryPaper) -> Group:
     names = [str(facts.year(one.entry) or ""), first_author(one.paper)]
     names.append(one_line(facts.published_in(one.entry)) if not one.arxiv else "")
-    link = Style(color="cyan", link=one.paper.url or None)
+    link = Style(color="cyan", link=terminal_link(one.paper.url))
     identity = Text(one.id, style=link)
     rest = "".join(f" · {fact}" for fact in names if fact)
     lines = [Text(one.paper.title, style="bold"), Text.assemble(identity, (rest, "dim"))]

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from astrosearch.cli import console as terminal
-from astrosearch.cli.views.digest import escaped_markdown
 from astrosearch.cli.views.hits import READABLE, SUMMARY, as_json, first_author, readable
+from astrosearch.cli.views.markdown import escaped_markdown
 from astrosearch.papers import Paper
 from astrosearch.search.quotes import NATURE, Quote, QuotedAnswer
 
@@ -84,7 +84,11 @@ def _source(paper: Paper) -> Text:
     return Text.assemble(
         (readable(paper.title), "bold"),
         "\n",
-        Text(paper.id, style=Style(color="cyan", link=paper.url), no_wrap=True),
+        Text(
+            paper.id,
+            style=Style(color="cyan", link=terminal.terminal_link(paper.url)),
+            no_wrap=True,
+        ),
         (facts + note, "dim"),
     )
 
