@@ -58,6 +58,14 @@ class Reranker(Protocol):
 NOTHING_TO_READ = "Reading hits again has no effect without words to rank by"
 """The note of an answer whose query a reranker was not given."""
 
+
+class Expander(Protocol):
+    """What writes a text that would answer a query, to be searched with beside it."""
+
+    def expand(self, query: str) -> str:
+        """The text."""
+
+
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
@@ -76,6 +84,7 @@ class Searcher:
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
+        expander: Expander | None = None,
     ) -> None:
         """
         Args:
@@ -83,6 +92,7 @@ class Searcher:
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+            expander: writes texts whose vectors are searched with, beside those of queries.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -96,6 +106,7 @@ class Searcher:
         self._encoder = encoder
         self._ranker: Ranker = ranker
         self._reranker = reranker
+        self._expander = expander
 
     @property
     def name(self) -> str:
@@ -192,11 +203,15 @@ class Searcher:
         """The answers to queries that have words to rank by."""
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
+            forms = encode_queries(encoder, queries, mode)
+            if encoder is not None and self._expander is not None:
+                forms = [
+                    _expanded(form, self._expander.expand(query.text), encoder)
+                    for query, form in zip(queries, forms, strict=True)
+                ]
             return [
-                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
-                for query, encoded in zip(
-                    queries, encode_queries(encoder, queries, mode), strict=True
-                )
+                self._answer(LocalIndex(index), query, form, k, _scope(query, filters, among))
+                for query, form in zip(queries, forms, strict=True)
             ]
 
         return self._ask(answer, with_encoder=mode != "lexical")
@@ -636,6 +651,7 @@ def open_index(
     reporter: Reporter = SILENT,
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
+    expander: Expander | None = None,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -644,13 +660,14 @@ def open_index(
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+        expander: writes texts whose vectors are searched with, beside those of queries.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker)
+    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, expander=expander)
 
 
 def encode_queries(
@@ -676,6 +693,12 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
         EncodedQuery(text, vector, (tokens,), encoder)
         for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
     ]
+
+
+def _expanded(query: EncodedQuery, text: str, encoder: Encoder) -> EncodedQuery:
+    """A query whose vector is the mean of its own and that of a text that would answer it."""
+    both = np.stack([query.vector, encoder.encode([text])[0]])  # type: ignore[list-item]
+    return replace(query, vector=unit_rows(both.mean(axis=0, keepdims=True))[0])
 
 
 def query_of_papers(
