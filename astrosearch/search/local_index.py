@@ -1,7 +1,7 @@
 """The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,11 +106,19 @@ class LocalIndex:
         return self._found(scores[order], rows[order], k, scope)
 
     def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
-        without = len(scope.without)
-        scores, rows = self._index.lexical.search(
-            text, k + without, self._rows_of(scope.conditions)
+        found, _ = self.best_words_and(text, k, scope, list)
+        return found
+
+    def best_words_and(
+        self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]
+    ) -> tuple[Found, Column]:
+        (scores, rows), of_others = self._index.lexical.search_and_score(
+            text,
+            k + len(scope.without),
+            lambda: self._rows(others()),
+            self._rows_of(scope.conditions),
         )
-        return self._found(scores, rows, k, scope)
+        return self._found(scores, rows, k, scope), of_others.astype(np.float64)
 
     def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
         """The `k` newest papers by the day of their first version, newest first."""

@@ -25,7 +25,7 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
-from astrosearch.search.candidates import Candidates, find_candidates
+from astrosearch.search.candidates import Candidates, find_candidates, meanwhile
 from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
@@ -229,11 +229,12 @@ class Searcher:
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
         wanted = max(k, self._reranker.depth) if self._reranker else k
-        hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
+        needs_words = encoded.words is not None
+        with meanwhile(_weakness, papers, query.text, needs_words=needs_words) as told_weakness:
+            hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
         if self._reranker:
             hits = self._reranker.rerank(query.text, hits)[:k]
-        needs_words = encoded.words is not None
-        weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
+        weakness = told_weakness() if hits else ""
         notes = (*query.notes, weakness) if weakness else query.notes
         return Answer(hits, notes, is_weak=bool(weakness))
 
