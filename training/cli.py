@@ -576,9 +576,10 @@ def rank(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
 def answers(name: str, judged: Path, requests: Path, weights: Path | None, out: Path) -> None:
-    """Fit which sentences answer a question, and when papers answer it at all.
+    """Fit which sentences answer a question.
 
-    INDEX must have an encoder that has not seen the requests.
+    Fitted are the weights of sentences, and when an answer is marked as unsure. INDEX must have an
+    encoder that has not seen the requests.
 
     \b
     astrosearch train answers fold1 --judged answers.jsonl --requests development.jsonl \\
