@@ -85,6 +85,7 @@ class Searcher:
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
         expander: Expander | None = None,
+        papers_of: Callable[[Index], LocalIndex] = LocalIndex,
     ) -> None:
         """
         Args:
@@ -93,6 +94,7 @@ class Searcher:
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
             expander: writes texts whose vectors are searched with, beside those of queries.
+            papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -107,6 +109,7 @@ class Searcher:
         self._ranker: Ranker = ranker
         self._reranker = reranker
         self._expander = expander
+        self._papers_of = papers_of
 
     @property
     def name(self) -> str:
@@ -210,7 +213,7 @@ class Searcher:
                     for query, form in zip(queries, forms, strict=True)
                 ]
             return [
-                self._answer(LocalIndex(index), query, form, k, _scope(query, filters, among))
+                self._answer(self._papers_of(index), query, form, k, _scope(query, filters, among))
                 for query, form in zip(queries, forms, strict=True)
             ]
 
@@ -245,7 +248,7 @@ class Searcher:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             newest = papers.papers(papers.newest(k, scope))
             return _counted(
                 papers,
@@ -267,7 +270,7 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Hit:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
@@ -302,7 +305,7 @@ class Searcher:
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, self._ranker)
@@ -329,7 +332,7 @@ class Searcher:
         normal = _normal(ids)
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             for paper_id in normal:
                 papers.require(paper_id)
             scope = Scope(_conditions(filters, among), frozenset(normal))
@@ -361,7 +364,7 @@ class Searcher:
         normal = parse_id(paper_id).id
 
         def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             papers.require(normal)
             return linked_works(papers, normal, citing=citing)
 
@@ -402,7 +405,7 @@ class Searcher:
         draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = (
                 query_of_draft(draft, encoder)
                 if draft and encoder
@@ -461,7 +464,7 @@ class Searcher:
         scope = _scope(parsed, filters or Filters(), among)
 
         index, encoder = self._snapshot()
-        papers = LocalIndex(index)
+        papers = self._papers_of(index)
         asked = [parsed, replace(parsed, text=focus)] if focus else [parsed]
         encoded = encode_queries(encoder, asked, "hybrid")
         extra = papers.passing(also, scope)
@@ -508,7 +511,7 @@ class Searcher:
         """The paper of an identifier; None if no paper of the index is known to have it."""
 
         def answer(index: Index, _: Encoder | None) -> Paper | None:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             try:
                 paper_id = papers.find(identifier)
             except NothingFound:
@@ -588,7 +591,7 @@ class Searcher:
         matches."""
         return self._ask(
             lambda index, _: _why_empty(
-                LocalIndex(index), index.folder.name, query, filters or Filters(), among
+                self._papers_of(index), index.folder.name, query, filters or Filters(), among
             ),
             with_encoder=False,
         )
@@ -653,6 +656,7 @@ def open_index(
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
     expander: Expander | None = None,
+    papers_of: Callable[[Index], LocalIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -662,13 +666,21 @@ def open_index(
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
         expander: writes texts whose vectors are searched with, beside those of queries.
+        papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, expander=expander)
+    return Searcher(
+        index,
+        reporter=reporter,
+        ranker=ranker,
+        reranker=reranker,
+        expander=expander,
+        papers_of=papers_of,
+    )
 
 
 def encode_queries(

@@ -23,7 +23,7 @@ from astrosearch.search.hits import Hit
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.quoting import PAPERS, answer_signals, choose
-from astrosearch.search.ranker import Weights, read_weights
+from astrosearch.search.ranker import Weights
 from astrosearch.search.searcher import Searcher, encode_queries
 from astrosearch.search.sentence_signals import SentenceTable, sentence_table
 from training.contrastive.requests import FORMS, request_lines
@@ -113,7 +113,12 @@ def fitted_answers(
     searcher: Searcher, judged: Sequence[Judged], reporter: Reporter, command: str
 ) -> tuple[bytes, list[str]]:
     """The file that `search.quoting.read_knowledge` reads, and lines that say how good it is."""
-    there, absent = _asked(searcher, judged, reporter)
+    there, absent = [], []
+    for number, each in enumerate(judged):
+        reporter.progress("Sentences", number, len(judged))
+        there.append(ask(searcher, each, without=False))
+        absent.append(ask(searcher, each, without=True))
+    reporter.progress("Sentences", len(judged), len(judged))
     samples = [_sample(each) for each in there]
     scores: list[NDArray[np.float64]] = []
     fitted = fit(samples, "answers", ("question",), reporter, cross_validated=scores)
@@ -121,36 +126,8 @@ def fitted_answers(
     regression, told = _regression(there, absent, fitted.weights)
     record = orjson.loads(as_json(fitted.weights, "answers", command))
     record["answered"] = regression
-    return _as_file(record), [*lines, *told]
-
-
-def fitted_chance(
-    searcher: Searcher, judged: Sequence[Judged], reporter: Reporter, command: str, known: bytes
-) -> tuple[bytes, list[str]]:
-    """A file of known weights in which the chance that papers answer, and its thresholds, are those
-    of this index's encoder; and lines that say how good they are."""
-    there, absent = _asked(searcher, judged, reporter)
-    regression, told = _regression(there, absent, read_weights(known))
-    record = orjson.loads(known)
-    record["answered"] = {"made_by": command, **regression}
-    return _as_file(record), told
-
-
-def _asked(
-    searcher: Searcher, judged: Sequence[Judged], reporter: Reporter
-) -> tuple[list[Asked], list[Asked]]:
-    """All questions, asked of the whole index and without their papers."""
-    there, absent = [], []
-    for number, each in enumerate(judged):
-        reporter.progress("Sentences", number, len(judged))
-        there.append(ask(searcher, each, without=False))
-        absent.append(ask(searcher, each, without=True))
-    reporter.progress("Sentences", len(judged), len(judged))
-    return there, absent
-
-
-def _as_file(record: dict[str, object]) -> bytes:
-    return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(record, option=options), [*lines, *told]
 
 
 def _sample(asked: Asked) -> Sample:
