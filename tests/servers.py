@@ -43,9 +43,12 @@ class RunningServer:
             text=True,
         )
         assert self.process.stderr is not None
-        self.said = [self.process.stderr.readline()]
-        match = re.search(r"http://[^/]+:(\d+)/", self.said[0])
-        assert match, self.said[0] + self.process.stderr.read()
+        self.said: list[str] = []
+        match = None
+        while match is None:
+            self.said.append(self.process.stderr.readline())
+            assert self.said[-1], self.said
+            match = re.search(r"http://[^/]+:(\d+)/", self.said[-1])
         self.port = int(match[1])
         self.address = f"http://127.0.0.1:{self.port}"
         self._reader = threading.Thread(target=self._read, daemon=True)

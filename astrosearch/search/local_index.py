@@ -97,13 +97,17 @@ class LocalIndex:
         ]
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
-        without = len(scope.without)
         # A few more than k, so that ties at the cut are in the order of rows too.
-        [scores], [rows] = self._index.search(
-            vector[None], k + without + TIES, self._rows_of(scope.conditions)
-        )
+        scores, rows = self.nearest_rows(vector, k + len(scope.without) + TIES, scope.conditions)
         order = np.lexsort((rows, -scores))
         return self._found(scores[order], rows[order], k, scope)
+
+    def nearest_rows(
+        self, vector: Vectors, k: int, conditions: Sequence[Condition]
+    ) -> tuple[NDArray[np.float32], Rows]:
+        """Cosines and rows of the `k` papers nearest to a (dimension,) unit vector."""
+        [scores], [rows] = self._index.search(vector[None], k, self._rows_of(conditions))
+        return scores, rows
 
     def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
         found, _ = self.best_words_and(text, k, scope, list)

@@ -37,7 +37,7 @@ from astrosearch.server.problems import Problem
 from astrosearch.server.searchers import Reply
 from astrosearch.server.settings import MOST_BYTES, Settings
 from astrosearch.server.static import FILES, MEDIA_TYPES
-from astrosearch.server.workers import PATIENCE, Busy, TookTooLong, WorkerDied, WorkerPool
+from astrosearch.server.workers import PATIENCE, Busy, Pool, TookTooLong, WorkerDied, WorkerPool
 
 BODY_SECONDS = 10
 """In which the body of a request has to arrive."""
@@ -49,7 +49,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Api:
     """The endpoints."""
 
-    def __init__(self, settings: Settings, pool: WorkerPool, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, pool: Pool, metrics: Metrics) -> None:
         self._settings, self._pool, self._metrics = settings, pool, metrics
         self._document = orjson.dumps(openapi.document(settings.token is not None))
 
@@ -179,7 +179,7 @@ class Api:
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
 
-def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
+def create_app(settings: Settings, pool: Pool) -> Starlette:
     """The ASGI application."""
     metrics = Metrics()
     middleware = [Middleware(Guard, settings=settings, metrics=metrics)]
@@ -220,7 +220,7 @@ def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
     return app
 
 
-def _asked_by_tools(pool: WorkerPool) -> Callable[[BaseModel], Awaitable[object]]:
+def _asked_by_tools(pool: Pool) -> Callable[[BaseModel], Awaitable[object]]:
     async def ask(asked: BaseModel) -> object:
         try:
             return await pool.ask(asked)
@@ -245,15 +245,7 @@ def serve(settings: Settings, reporter: Reporter) -> None:
     port = listener.getsockname()[1]
     with (
         listener,
-        closing(
-            WorkerPool(
-                settings.offer,
-                settings.workers,
-                queue=settings.queue,
-                seconds=settings.seconds,
-                reporter=reporter,
-            )
-        ) as pool,
+        closing(_pool(settings, port, reporter)) as pool,
     ):
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         reporter.notify(f"Index {settings.offer.default} at http://{host}:{port}/; Ctrl-C ends it")
@@ -276,6 +268,27 @@ def serve(settings: Settings, reporter: Reporter) -> None:
             timeout_graceful_shutdown=10,
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _pool(settings: Settings, port: int, reporter: Reporter) -> Pool:
+    if settings.cluster is None:
+        return WorkerPool(
+            settings.offer,
+            settings.workers,
+            queue=settings.queue,
+            seconds=settings.seconds,
+            reporter=reporter,
+        )
+    from astrosearch.server.cluster import ClusterPool
+
+    return ClusterPool(
+        settings.offer,
+        settings.cluster,
+        name=f"astrosearch-{socket.gethostname()}-{port}",
+        queue=settings.queue,
+        seconds=settings.seconds,
+        reporter=reporter,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

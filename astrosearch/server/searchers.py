@@ -1,10 +1,13 @@
 """The open indexes of a process that answers, and what it sends."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from astrosearch.errors import NothingFound
+from astrosearch.index.reader import Index
 from astrosearch.report import SILENT, Reporter
+from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.searcher import Searcher, open_index
 from astrosearch.server.formats import MEDIA_TYPES
 from astrosearch.server.problems import NotOffered
@@ -26,9 +29,19 @@ class Reply(NamedTuple):
 class Searchers:
     """The open indexes of a worker."""
 
-    def __init__(self, offer: Offer, reporter: Reporter = SILENT) -> None:
+    def __init__(
+        self,
+        offer: Offer,
+        reporter: Reporter = SILENT,
+        papers_of: Callable[[Index], LocalIndex] | None = None,
+    ) -> None:
+        """
+        Args:
+            papers_of: as in `Searcher`.
+        """
         self._offer = offer
         self._reporter = reporter
+        self._papers_of = papers_of or LocalIndex
         self._open: OrderedDict[str, Searcher] = OrderedDict()
 
     def __call__(self, name: str | None) -> Searcher:
@@ -40,7 +53,7 @@ class Searchers:
         if name not in self._open:
             if len(self._open) >= MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
-            self._open[name] = open_index(name, reporter=self._reporter)
+            self._open[name] = open_index(name, reporter=self._reporter, papers_of=self._papers_of)
         self._open.move_to_end(name)
         return self._open[name]
 
