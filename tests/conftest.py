@@ -209,6 +209,16 @@ def sampler_home(tmp_path_factory: pytest.TempPathFactory, default_model: None) 
     return home
 
 
+@pytest.fixture
+def own_home(sampler_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `sampler_home`, whose library may be changed."""
+    folder = tmp_path / "own"
+    shutil.copytree(sampler_home, folder)
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
     """A folder with 120 papers, and an encoder without layers, trained on them for one epoch."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -70,6 +71,26 @@ GENEROUS = 64
 
 FAISS_VERSIONS = "1.12 to 1.15"
 """Those whose Python lets codes be a view of other memory (see `_flat_view`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several searchers compares of the vectors; all of them together miss none."""
+
+    number: int = 0
+    """From 0."""
+    count: int = 1
+
+    @property
+    def is_whole(self) -> bool:
+        return self.count == 1
+
+    def rows(self, total: int) -> tuple[int, int]:
+        """The first row of this share of `total` rows, and the first beyond it."""
+        return self.number * total // self.count, (self.number + 1) * total // self.count
+
+
+WHOLE = Share()
 
 
 def factory(index_type: str, count: int, dimension: int, memory: int | None = None) -> str:
@@ -178,12 +199,19 @@ class VectorIndex:
     """
 
     def __init__(
-        self, vectors: NDArray[np.float16], path: Path | None, parameters: Parameters
+        self,
+        vectors: NDArray[np.float16],
+        path: Path | None,
+        parameters: Parameters,
+        share: Share = WHOLE,
     ) -> None:
         """Map the FAISS index at `path`; without one, all vectors are compared.
 
         Args:
             parameters: as `tune` gave them; empty for some that suit most indexes.
+            share: what is searched: a part of the rows where vectors are compared exactly, every
+                so manyth of the inverted lists where there are such. What has neither belongs to
+                the first share.
 
         Raises:
             RuntimeError: if FAISS cannot read it.
@@ -202,9 +230,11 @@ class VectorIndex:
             self._set(parameters or self._usual(len(vectors)))
         self._vectors = vectors
         self._reader = RowReader(vectors)
-        self._exact = _flat_view(vectors)
-        parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
-        edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
+        self._share = share
+        self._first, self._end = first, end = share.rows(len(vectors))
+        self._exact = _flat_view(vectors[first:end])
+        parts = min(faiss.omp_get_max_threads(), 1 + (end - first) // BLOCK)
+        edges = np.linspace(first, end, parts + 1).astype(int).tolist()
         self._parts = [(part, _flat_view(vectors[slice(*part)])) for part in pairwise(edges)]
         self._threads = ThreadPoolExecutor(
             parts,
@@ -269,13 +299,14 @@ class VectorIndex:
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None
     ) -> tuple[Vectors, NDArray[np.int64]]:
         if allowed is not None and len(allowed) * SPARSE <= len(self._vectors):
-            scores, rows = self._rescore(queries, k, allowed)
+            ours = slice(*np.searchsorted(allowed, [self._first, self._end]).tolist())
+            scores, rows = self._rescore(queries, k, allowed[ours])
         elif self.is_exact or allowed is not None or self._compares_all(k):
             scores, rows = self._exact_search(queries, k, allowed)
         else:
             scores, rows = self._approximate_search(queries, k)
             short = (rows < 0).any(axis=1)  # more are wanted than the lists or the graph give
-            if short.any():
+            if self._share.is_whole and short.any():  # other shares may have the rest
                 scores[short], rows[short] = self._exact_search(queries[short], k)
         return scores, rows
 
@@ -310,7 +341,7 @@ class VectorIndex:
 
         is_little = allowed is not None and len(allowed) < BLOCK
         if len(queries) > 1 or len(self._parts) == 1 or is_little:
-            return search(((0, len(self._vectors)), self._exact))
+            return search(((self._first, self._end), self._exact))
         results = list(self._threads.map(search, self._parts))
         scores = np.hstack([scores for scores, _ in results])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -333,13 +364,30 @@ class VectorIndex:
         rows = np.full((len(queries), k), -1)
         step = max(1, CANDIDATES // count)
         for start in range(0, len(queries), step):
-            _, batch = self._approximate.search(queries[start : start + step], count)
+            batch = self._near(queries[start : start + step], count)
             for number, candidates in enumerate(batch, start):
                 candidates = np.sort(candidates[candidates >= 0])
                 at = slice(number, number + 1)
-                compared = self._exact_search if self._may_stay_mapped else self._rescore
+                # A share's lists hold rows of all parts.
+                is_exact = self._may_stay_mapped and self._share.is_whole
+                compared = self._exact_search if is_exact else self._rescore
                 scores[at], rows[at] = compared(queries[at], k, candidates)
         return scores, rows
+
+    def _near(self, queries: Vectors, count: int) -> NDArray[np.int64]:
+        """(q, count) the rows that the FAISS index gives for each query; -1 behind the last."""
+        if self._share.is_whole:
+            return np.asarray(self._approximate.search(queries, count)[1])
+        if not isinstance(self._core, faiss.IndexIVF):
+            if self._share.number == 0:
+                return np.asarray(self._approximate.search(queries, count)[1])
+            return np.full((len(queries), count), -1)
+        if self._core is not self._approximate:  # behind rotations or projections
+            for number in range(self._approximate.chain.size()):
+                queries = self._approximate.chain.at(number).apply(queries)
+        distances, lists = self._core.quantizer.search(queries, self._core.nprobe)
+        lists[lists % self._share.count != self._share.number] = -1
+        return np.asarray(self._core.search_preassigned(queries, count, lists, distances)[1])
 
     def tune(self, recall: float) -> float:
         """Raise the parameters until recall@10 against exact search is at least `recall`.

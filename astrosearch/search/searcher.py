@@ -76,6 +76,7 @@ class Searcher:
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
+        papers_of: Callable[[Index], LocalIndex] = LocalIndex,
     ) -> None:
         """
         Args:
@@ -83,6 +84,7 @@ class Searcher:
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+            papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -96,6 +98,7 @@ class Searcher:
         self._encoder = encoder
         self._ranker: Ranker = ranker
         self._reranker = reranker
+        self._papers_of = papers_of
 
     @property
     def name(self) -> str:
@@ -193,7 +196,9 @@ class Searcher:
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
             return [
-                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
+                self._answer(
+                    self._papers_of(index), query, encoded, k, _scope(query, filters, among)
+                )
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -230,7 +235,7 @@ class Searcher:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             newest = papers.papers(papers.newest(k, scope))
             return _counted(
                 papers,
@@ -252,7 +257,7 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Hit:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
@@ -287,7 +292,7 @@ class Searcher:
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, self._ranker)
@@ -314,7 +319,7 @@ class Searcher:
         normal = _normal(ids)
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             for paper_id in normal:
                 papers.require(paper_id)
             scope = Scope(_conditions(filters, among), frozenset(normal))
@@ -346,7 +351,7 @@ class Searcher:
         normal = parse_id(paper_id).id
 
         def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             papers.require(normal)
             return linked_works(papers, normal, citing=citing)
 
@@ -387,7 +392,7 @@ class Searcher:
         draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = (
                 query_of_draft(draft, encoder)
                 if draft and encoder
@@ -446,7 +451,7 @@ class Searcher:
         scope = _scope(parsed, filters or Filters(), among)
 
         index, encoder = self._snapshot()
-        papers = LocalIndex(index)
+        papers = self._papers_of(index)
         asked = [parsed, replace(parsed, text=focus)] if focus else [parsed]
         encoded = encode_queries(encoder, asked, "hybrid")
         extra = papers.passing(also, scope)
@@ -493,7 +498,7 @@ class Searcher:
         """The paper of an identifier; None if no paper of the index is known to have it."""
 
         def answer(index: Index, _: Encoder | None) -> Paper | None:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             try:
                 paper_id = papers.find(identifier)
             except NothingFound:
@@ -573,7 +578,7 @@ class Searcher:
         matches."""
         return self._ask(
             lambda index, _: _why_empty(
-                LocalIndex(index), index.folder.name, query, filters or Filters(), among
+                self._papers_of(index), index.folder.name, query, filters or Filters(), among
             ),
             with_encoder=False,
         )
@@ -637,6 +642,7 @@ def open_index(
     reporter: Reporter = SILENT,
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
+    papers_of: Callable[[Index], LocalIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -645,13 +651,14 @@ def open_index(
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+        papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker)
+    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, papers_of=papers_of)
 
 
 def encode_queries(
