@@ -57,7 +57,7 @@ def test_an_assistant_searches_reads_and_compares(
     async def do(client: Client) -> None:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            *("search", "similar", "cite", "ask", "paper", "compare", "indexes")
+            *("search", "similar", "cite", "citations", "ask", "paper", "compare", "indexes")
         }
         assert all(tool.description for tool in tools)
         found = (
