@@ -209,6 +209,16 @@ def sampler_home(tmp_path_factory: pytest.TempPathFactory, default_model: None) 
     return home
 
 
+@pytest.fixture
+def own_home(sampler_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `sampler_home`, whose library may be changed."""
+    folder = tmp_path / "own"
+    shutil.copytree(sampler_home, folder)
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def eight_papers(tmp_path_factory: pytest.TempPathFactory, default_model: None) -> Path:
     """A folder with an index `papers` of the papers of `tests/eight_papers.py`."""

@@ -43,9 +43,12 @@ class RunningServer:
             text=True,
         )
         assert self.process.stderr is not None
-        self.said = [self.process.stderr.readline()]
-        match = re.search(r"http://[^/]+:(\d+)/", self.said[0])
-        assert match, self.said[0] + self.process.stderr.read()
+        self.said: list[str] = []
+        match = None
+        while match is None:
+            self.said.append(self.process.stderr.readline())
+            assert self.said[-1], self.said
+            match = re.search(r"http://[^/]+:(\d+)/", self.said[-1])
         self.port = int(match[1])
         self.address = f"http://127.0.0.1:{self.port}"
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -69,9 +72,24 @@ class RunningServer:
         return request(self.port, "GET", path + query, headers=headers)
 
     def post(self, path: str, record: object, headers: dict[str, str] | None = None) -> Response:
+        return self.request("POST", path, record, headers)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        record: object = None,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        """
+        Args:
+            record: the body, as JSON; None for no body.
+        """
+        if record is None:
+            return request(self.port, method, path, headers=headers)
         kind = {"Content-Type": "application/json"}
         body = json.dumps(record).encode()
-        return request(self.port, "POST", path, body, {**kind, **(headers or {})})
+        return request(self.port, method, path, body, {**kind, **(headers or {})})
 
     def workers(self) -> list[int]:
         """The processes that answer."""

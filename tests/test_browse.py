@@ -242,6 +242,17 @@ class TestAsking:
 
         drive(journey)
 
+    def test_a_question_that_is_longer_than_its_field_scrolls(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened("", size=(40, 12)) as session:
+                field = session.browser.query_one(QuestionField)
+                await session.type("gas stripped from a dwarf")
+                assert field.scroll_offset.x == field.content_width - field.size.width
+                await session.press("home")
+                assert field.scroll_offset.x == 0
+
+        drive(journey)
+
     def test_typing_does_not_wait_and_the_last_question_is_answered_last(
         self, reader: Path
     ) -> None:
@@ -507,7 +518,10 @@ class TestUsingPapers:
     ) -> None:
         async def journey() -> None:
             async with opened("", size=(80, 24)) as session:
-                await session.until(lambda: "to the papers" in session.footer)
+                await session.until(lambda: {"to the papers", "all keys"} <= session.footer)
+                await session.press("f1")
+                assert isinstance(session.browser.screen, HelpDialog)
+                await session.press("escape")
                 await session.type("dust")
                 await session.press("enter")
                 await session.until(lambda: "export" in session.footer)
@@ -1373,6 +1387,14 @@ def test_a_bare_call_says_that_there_is_a_reader(run: Run, home: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{}")
     assert "astrosearch browse" in run().stdout
+
+
+def test_the_screen_comes_before_numpy() -> None:
+    program = "import sys; import astrosearch.cli.browse.app; print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
 
 
 def test_only_browse_imports_textual(reader: Path) -> None:

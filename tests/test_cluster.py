@@ -5,6 +5,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,18 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """Two machines of one processor each, as Ray sees it; the second may be lost."""
     pytest.importorskip("ray", reason=REASON)
+    with cluster_of_two() as made:
+        yield made
+
+
+@contextmanager
+def cluster_of_two(processors: int = 1) -> Iterator[Any]:
+    """Two machines, as Ray sees it, of so many processors each; the second may be lost."""
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)
-    machine = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    machine = {"num_cpus": processors, "object_store_memory": 80_000_000}
     with tempfile.TemporaryDirectory(
         prefix="ray", dir="/tmp"
     ) as folder:  # paths of sockets are short

@@ -320,6 +320,11 @@ def test_given_rows_have_the_score_that_search_gives_them(
         index.scores(question, rows[shuffled], fields), scores[shuffled], rtol=1e-5
     )
     assert index.scores(question, rows[shuffled], fields).dtype == np.float32
+    others = np.random.default_rng(1).permutation(len(texts) * repeat)[:7]
+    ranking, known = index.search_and_score(question, 20, lambda: others, fields=fields)
+    np.testing.assert_allclose(ranking[0], scores, rtol=1e-5)
+    assert ranking[1].tolist() == rows.tolist()
+    np.testing.assert_allclose(known, index.scores(question, others, fields), rtol=1e-5)
 
 
 def test_rows_without_a_term_score_zero_and_rows_may_come_twice(tmp_path: Path) -> None:
@@ -330,6 +335,9 @@ def test_rows_without_a_term_score_zero_and_rows_may_come_twice(tmp_path: Path) 
     assert index.scores("quasar", np.array([0, 1])).tolist() == [0, 0]
     assert index.scores("", np.array([0, 1])).tolist() == [0, 0]
     assert index.scores("gas", np.zeros(0, np.int64)).tolist() == []
+    nothing, zeros = index.search_and_score("quasar", 3, lambda: np.array([1, 0]))
+    assert [len(part) for part in nothing] == [0, 0]
+    assert zeros.tolist() == [0, 0]
     with pytest.raises(IndexError, match="rows 0 to 3 of 3"):
         index.scores("gas", np.array([0, 3]))
 

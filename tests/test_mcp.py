@@ -4,38 +4,49 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 
+from astrosearch.library.add import mark
 from astrosearch.search.searcher import open_index
 from tests.servers import serving
 
 Use = Callable[[Client], Coroutine[Any, Any, None]]
 
 
-@pytest.fixture(params=["stdio", "http"])
-def use(request: pytest.FixtureRequest, sampler_home: Path) -> Callable[[Use], None]:
-    """Runs what a client does, with a client at either transport."""
+def _using(transport: str, home: Path) -> Callable[[Use], None]:
+    """Runs what a client does, with a client at a transport."""
 
     async def with_client(server: Any, do: Use) -> None:
         async with Client(server) as client:
             await do(client)
 
     def run(do: Use) -> None:
-        if request.param == "http":
-            with serving(sampler_home, "--workers", "1") as server:
+        if transport == "http":
+            with serving(home, "--workers", "1") as server:
                 asyncio.run(with_client(f"{server.address}/mcp", do))
             return
-        environment = {**os.environ, "ASTROSEARCH_HOME": str(sampler_home)}
+        environment = {**os.environ, "ASTROSEARCH_HOME": str(home)}
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "astrosearch", "mcp"], env=environment
         )
         asyncio.run(with_client(command, do))
 
     return run
+
+
+@pytest.fixture(params=["stdio", "http"])
+def use(request: pytest.FixtureRequest, sampler_home: Path) -> Callable[[Use], None]:
+    return _using(request.param, sampler_home)
+
+
+@pytest.fixture(params=["stdio", "http"])
+def use_own(request: pytest.FixtureRequest, own_home: Path) -> Callable[[Use], None]:
+    return _using(request.param, own_home)
 
 
 def test_an_assistant_searches_reads_and_compares(
@@ -57,7 +68,8 @@ def test_an_assistant_searches_reads_and_compares(
     async def do(client: Client) -> None:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            *("search", "similar", "cite", "citations", "ask", "paper", "compare", "indexes")
+            *("search", "similar", "cite", "citations", "ask", "paper", "compare"),
+            *("library", "new", "indexes"),
         }
         assert all(tool.description for tool in tools)
         found = (
@@ -88,6 +100,31 @@ def test_an_assistant_searches_reads_and_compares(
         assert [index["name"] for index in indexes["result"]] == ["sampler"]
 
     use(do)
+
+
+def test_an_assistant_sees_the_library_and_new_papers(
+    own_home: Path, use_own: Callable[[Use], None]
+) -> None:
+    with open_index("sampler") as searcher:
+        mark(searcher, ["2503.14368"], lambda marks: replace(marks, tags=("hi",), note="far"))
+
+    async def do(client: Client) -> None:
+        own = (await client.call_tool("library", {"within": "tag:hi"})).structured_content
+        assert own
+        [paper] = own["papers"]
+        assert (paper["id"], paper["note"], own["more"]) == ("2503.14368", "far", 0)
+        found = await client.call_tool("search", {"query": "stream", "within": "library"})
+        assert found.structured_content
+        assert [one["id"] for one in found.structured_content["papers"]] == ["2503.14368"]
+        new = (await client.call_tool("new", {"since": "2025", "k": 3})).structured_content
+        assert new
+        assert len(new["papers"]) == 3
+        assert new["new"] > 3
+        assert new["papers"][0]["why"]
+        refused = await client.call_tool("library", {"within": "tag:none"})
+        assert refused.is_error
+
+    use_own(do)
 
 
 def test_papers_are_resources(use: Callable[[Use], None]) -> None:

@@ -308,6 +308,12 @@ def test_it_can_be_read_by_everybody(
         assert not [(one["id"], one["nodes"][0]["html"]) for one in found]
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
+    page.goto(f"{server.address}/?q=where+does+the+magellanic+stream+come+from&ask=1")
+    expect(page.locator("#answer li").first).to_be_visible()
+    check()
+    page.goto(f"{server.address}/?new=all")
+    expect(page.locator("#new-tools")).to_be_visible()
+    check()
     page.goto(f"{server.address}/?q=magellanic+stream&since=2000")
     expect(page.locator(".hit").first).to_be_visible()
     first, second = _ids(page)[:2]
@@ -324,3 +330,162 @@ def test_it_can_be_read_by_everybody(
     found = axe.run(page).response["violations"]
     assert not [(one["id"], one["nodes"][0]["html"]) for one in found]
     context.close()
+
+
+@pytest.fixture
+def own_server(own_home: Path) -> Iterator[RunningServer]:
+    with serving(own_home, "--workers", "1") as running:
+        yield running
+
+
+def test_papers_are_liked_tagged_and_kept_by_keys(
+    context: BrowserContext, own_server: RunningServer
+) -> None:
+    page = context.new_page()
+    page.goto(f"{own_server.address}/?q=magellanic+stream")
+    expect(page.locator("[data-act=liked]").first).to_be_visible()
+    first, second, third = _ids(page)[:3]
+    keys = page.keyboard
+    keys.press("Escape")
+    keys.press("j")
+    keys.press("l")
+    expect(page.locator(f"[id='paper-{first}'] .own-place")).to_have_text("In your library · liked")
+    keys.press("t")
+    page.locator("#typed-text").fill("hi, streams")
+    keys.press("Enter")
+    expect(page.locator("#status")).to_contain_text("hi, streams")
+    keys.press("j")
+    keys.press("i")
+    expect(page.locator(f"[id='paper-{second}']")).to_contain_class("own")
+    keys.press("j")
+    keys.press("d")
+    expect(page.locator("#status")).to_have_text(f"{third} is disliked.")
+    own = {paper["id"]: paper for paper in own_server.get("/api/library").json["papers"]}
+    assert set(own) == {first, second, third}
+    assert (own[first]["opinion"], own[first]["tags"]) == ("liked", ["hi", "streams"])
+    page.locator("#scope").select_option("within:tag:hi")
+    expect(page.locator(".hit")).to_have_count(1)
+    assert "within=tag%3Ahi" in page.url
+    page.reload()
+    expect(page.locator(".hit")).to_have_count(1)
+    expect(page.locator("#scope")).to_have_value("within:tag:hi")
+    keys.press("Escape")
+    keys.press("j")
+    keys.press("l")
+    expect(page.locator("#status")).to_contain_text("neither liked nor disliked")
+    page.go_back()
+    expect(page.locator(".hit.own")).to_have_count(3)
+
+
+def test_a_search_is_saved_and_asked_again(
+    context: BrowserContext, own_server: RunningServer
+) -> None:
+    page = context.new_page()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"{own_server.address}/?q=galaxies&since=2015&sort=date")
+    expect(page.locator("#save")).to_be_visible()
+    expect(page.locator(".hit")).to_have_count(20)
+    asked = _ids(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("S")
+    page.locator("#typed-text").fill("gal")
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("Saved as gal")
+    [saved] = own_server.get("/api/searches").json["searches"]
+    assert saved["parameters"] == {"q": "galaxies", "since": "2015-01-01", "sort": "date"}
+    _ask(page, "dust")
+    page.locator("#searches a").click()
+    expect(page).to_have_title("galaxies – astrosearch")
+    _wait_for_answer(page)
+    assert _ids(page) == asked
+    page.locator("#searches button").click()
+    expect(page.locator("#searches li")).to_have_count(0)
+    assert own_server.get("/api/searches").json["searches"] == []
+
+
+def test_new_papers_are_shown_until_they_are_seen(
+    context: BrowserContext, own_server: RunningServer
+) -> None:
+    own_server.request("PUT", "/api/library/2503.14368", {"opinion": "liked"})
+    page = context.new_page()
+    page.goto(own_server.address)
+    expect(page.locator("#new-button")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("n")
+    expect(page.locator("#new-tools")).to_contain_text("that fit your library")
+    assert page.url.endswith("?new=1")
+    expected = [hit["id"] for hit in own_server.get("/api/new", k=100).json["hits"]]
+    assert _ids(page) == expected
+    expect(page.locator(".reasons").first).to_contain_text("in your library")
+    page.get_by_role("button", name="Mark all as seen").click()
+    expect(page.locator(".hit")).to_have_count(0)
+    page.get_by_role("button", name="Those seen before").click()
+    expect(page.locator(".hit")).to_have_count(len(expected))
+    page.locator("#q").fill("dust")
+    expect(page.locator("#new-tools")).to_be_hidden()
+
+
+def test_a_question_is_answered_in_sentences_with_their_papers(
+    page: Page, server: RunningServer
+) -> None:
+    question = "where does the Magellanic Stream come from?"
+    _ask(page, question)
+    page.locator("#ask-button").click()
+    quotes = page.locator("#answer ul li")
+    expect(quotes.first).to_be_visible()
+    answer = server.get("/api/ask", q=question).json
+    assert quotes.count() == sum(len(group["quotes"]) for group in answer["groups"])
+    expect(page.locator("#answer .sources li")).to_have_count(len(answer["sources"]))
+    assert "ask=1" in page.url
+    source = answer["sources"][0]["id"]
+    page.locator("#answer .sources button").first.click()
+    expect(page.locator(f"[id='paper-{source}'] .abstract")).to_be_visible()
+    _ask(page, "how do I bake bread?")
+    expect(page.locator("#answer .sources li")).to_have_count(0)
+    expect(page.locator("#answer p").first).not_to_be_empty()
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    expect(page.locator("#answer")).to_be_hidden()
+
+
+def test_what_is_open_and_how_many_are_shown_is_in_the_address(
+    page: Page, context: BrowserContext
+) -> None:
+    _ask(page, "galaxies")
+    page.locator("[data-act=why]").first.click()
+    page.locator("#more").click()
+    expect(page.locator(".hit")).to_have_count(40)
+    shared = context.new_page()
+    shared.goto(page.url)
+    expect(shared.locator(".hit")).to_have_count(40)
+    expect(shared.locator(".why")).to_have_count(1)
+    page.go_back()
+    expect(page.locator(".why")).to_have_count(0)
+
+
+def test_a_library_that_a_server_keeps_to_itself_is_not_offered(
+    context: BrowserContext, sampler_home: Path
+) -> None:
+    with serving(sampler_home, "--workers", "1", "--no-library") as server:
+        page = context.new_page()
+        page.goto(server.address)
+        expect(page.locator(".hit")).to_have_count(20)
+        for name in ("[data-act=liked]", "#new-button:visible", "#scope:visible", "#save:visible"):
+            expect(page.locator(name)).to_have_count(0)
+        page.keyboard.press("Escape")
+        for key in "jlindS":
+            page.keyboard.press(key)
+        assert "new=" not in page.url
+
+
+def test_what_cannot_be_changed_is_said_and_nothing_is_lost(
+    context: BrowserContext, own_home: Path
+) -> None:
+    page = context.new_page()
+    with serving(own_home, "--workers", "1") as server:
+        page.goto(f"{server.address}/?q=dust")
+        expect(page.locator("[data-act=liked]").first).to_be_visible()
+    page.locator("[data-act=liked]").first.click()
+    expect(page.locator("#status")).to_contain_text("nothing was changed")
+    expect(page.locator(".hit")).not_to_have_count(0)
+    expect(page.locator(".own-place").first).to_be_empty()

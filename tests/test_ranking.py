@@ -1,6 +1,7 @@
 """How the order of hits is learnt: samples, the fit, the file that it writes."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,28 @@ def test_weights_are_fitted_on_requests_titles_and_topics(
     weights = read_weights(out.read_bytes())
     assert {"cosine", "bm25", "recall"} <= {feature.signal for feature in weights.features}
     assert len(weights.outputs) == 8
+
+
+def test_a_chance_is_fitted_among_all_papers_and_the_order_stays(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    line = ("train", "chance", "words", "--task", "query", "--requests", requests)
+    run(*line, "--topics", 0, "--out", tmp_path / "query.json")
+    fitted = json.loads((tmp_path / "query.json").read_bytes())
+    shipped = json.loads(files("astrosearch.search").joinpath("rankers/query.json").read_bytes())
+    assert fitted["features"] == shipped["features"]
+    assert fitted["hidden"] == shipped["hidden"]
+    assert fitted["chance"] != shipped["chance"]
+    assert fitted["chance_made_by"].startswith("astrosearch train chance words --task query")
+    run(*line, "--weights", tmp_path / "query.json", "--topics", 0, "--out", tmp_path / "again")
+    assert json.loads((tmp_path / "again").read_bytes())["chance"] == fitted["chance"]
+    unknown = tmp_path / "unknown.jsonl"
+    unknown.write_text(
+        json.dumps(dict.fromkeys(("question", "keywords", "need"), "a") | {"id": "9901.00001"})
+    )
+    refused = run(*line[:-1], unknown, "--out", tmp_path / "none", code=2)
+    assert "has no request for a paper of index words" in refused.stderr
 
 
 def test_what_papers_cite_is_fitted_on_training_papers(

@@ -74,6 +74,19 @@ def trained_folder(base: Path, words_index: Index, run: Run, tmp_path: Path) -> 
     return out
 
 
+def test_how_much_reading_counts_is_fitted_among_all_papers(
+    trained_folder: Path, words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    line = ("train", "mixture", "words", "--requests", requests, "--reader", trained_folder)
+    table = run(*line, "--out", tmp_path / "config.json").stdout.splitlines()
+    assert {each.split()[0] for each in table[1:4]} == {"question", "keywords", "need"}
+    before = json.loads((trained_folder / "config.json").read_bytes())
+    after = json.loads((tmp_path / "config.json").read_bytes())
+    assert before.pop("mixture") != after.pop("mixture")
+    assert before == after
+
+
 def test_what_was_trained_gives_the_same_scores_without_torch(
     trained_folder: Path, base: Path, words_index: Index
 ) -> None:

@@ -1,6 +1,6 @@
 """Candidates, signals and ranks of five papers written out by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import numpy as np
@@ -52,6 +52,11 @@ class FivePapers:
         return Found(
             [each for each, score in zip(ids, scores, strict=True) if score > 0], scores[scores > 0]
         )
+
+    def best_words_and(
+        self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]
+    ) -> tuple[Found, Column]:
+        return self.best_words(text, k, scope), self.bm25(text, others())
 
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         self.computed.append(list(ids))

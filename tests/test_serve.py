@@ -564,9 +564,16 @@ def test_a_server_for_others_without_a_token_says_what_that_means(sampler_home: 
 
 
 @pytest.mark.slow
-def test_the_server_does_as_its_openapi_document_says(server: RunningServer) -> None:
+def test_the_server_does_as_its_openapi_document_says(own_home: Path) -> None:
     """schemathesis asks for whatever the document allows, and for what it forbids."""
-    result = subprocess.run(
+    with serving(own_home, "--workers", "2") as server:
+        result = _schemathesis(server)
+    assert result.returncode == 0, result.stdout[-5000:]
+    assert "24/24" in result.stdout
+
+
+def _schemathesis(server: RunningServer) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [
             *(Path(sys.executable).parent / "schemathesis", "run"),
             f"{server.address}/api/openapi.json",
@@ -576,8 +583,5 @@ def test_the_server_does_as_its_openapi_document_says(server: RunningServer) -> 
         ],
         capture_output=True,
         text=True,
+        check=False,
     )
-    assert result.returncode == 0, result.stdout[-5000:]
-    tested = re.search(r"(\d+)/(\d+)", result.stdout)
-    assert tested, result.stdout
-    assert tested[1] == tested[2]

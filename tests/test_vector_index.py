@@ -176,13 +176,17 @@ def test_identical_papers_do_not_count_as_missed(tmp_path: Path) -> None:
     ("count", "dimension", "memory", "expected"),
     [
         (264, 512, None, "SQfp16"),
-        (200_000, 512, None, "SQfp16"),
+        (30_000, 512, None, "SQfp16"),
+        (56_307, 512, None, "PQ128x4fs"),
+        (200_000, 512, None, "PQ128x4fs"),
+        (100_000, 514, None, "SQfp16"),
         (326_238, 576, None, "IVF1142,PQ144x4fs"),
         (326_238, 4096, None, "IVF626,PQ512x4fs"),
         (2_700_000, 576, None, "IVF3286,PQ72x4fs"),
         (20_000_000, 576, None, "IVF4451,RaBitQ"),
-        (200_000, 512, 20_000_000, "IVF894,PQ128x4fs"),
-        (200_000, 512, 15_000_000, "RaBitQ"),
+        (200_000, 512, 13_000_000, "PQ128x4fs"),
+        (200_000, 514, 20_000_000, "IVF894,RaBitQ"),
+        (200_000, 514, 15_000_000, "RaBitQ"),
     ],
 )
 def test_auto_goes_by_size_dimension_and_memory(

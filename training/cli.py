@@ -560,6 +560,118 @@ def rank(
 
 @train.command()
 @click.argument("name", metavar="INDEX")
+@click.option("--task", type=click.Choice(["query", "dense"]), required=True)
+@click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help='{"id", "question", "keywords", "need"} in each line.',
+)
+@click.option(
+    "--topics",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="Neighbouring words that several titles of training papers have are asked for, too.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `train rank` wrote; by default what ships.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
+)
+def chance(
+    name: str, task: "Task", requests: Path, topics: int, weights: Path | None, out: Path
+) -> None:
+    """Fit what `match` is, among all papers of an index.
+
+    INDEX must have an encoder that has not trained on the requests. The order of hits stays.
+
+    \b
+    astrosearch train chance astro --task query --requests development.jsonl \\
+      --out query.json
+    """
+    from importlib.resources import files
+
+    from astrosearch import open_index
+    from astrosearch.atomic import whole_file
+    from astrosearch.cli.console import write
+    from astrosearch.evaluation.qrels import Judgement
+    from training.contrastive.requests import request_lines
+    from training.ranking.chances import with_chances
+    from training.ranking.samples import topics_of
+
+    file = weights or files("astrosearch.search").joinpath(f"rankers/{task}.json")
+    command = (
+        f"astrosearch train chance {name} --task {task} --requests {requests.name} "
+        f"--topics {topics}"
+    )
+    with open_index(name, reporter=FirstProcess()) as searcher:
+        _check_compares_tokens(searcher)
+        known = searcher.papers_known([paper_id for _, paper_id, _ in request_lines(requests)])
+        judgements = [
+            Judgement(None, text, {paper_id: 1})
+            for _, paper_id, texts in request_lines(requests)
+            if paper_id in known
+            for text in texts
+        ]
+        if not judgements:
+            raise click.UsageError(f"{requests} has no request for a paper of index {name}")
+        judgements += topics_of(searcher.index, None, topics)
+        fitted = with_chances(
+            file.read_bytes(), searcher, judgements, task, command, FirstProcess()
+        )
+    with out_of_space(out), whole_file(out) as stream:
+        stream.write(fitted)
+    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
+@train.command()
+@click.argument("name", metavar="INDEX")
+@click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help='{"id", "question", "keywords", "need"} in each line.',
+)
+@click.option(
+    "--reader",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What `train rerank` wrote; by default what ships.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The config.json of the cross-encoder.",
+)
+def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
+    """Fit how much a cross-encoder counts, among all papers of an index.
+
+    Neither INDEX's encoder nor the cross-encoder may have trained on the requests.
+
+    \b
+    astrosearch train mixture astro --requests development.jsonl --out config.json
+    """
+    from astrosearch import open_index
+    from astrosearch.atomic import whole_file
+    from astrosearch.cli.console import write
+    from astrosearch.search.cross_encoder import SHIPPED
+    from training.reranking import refitted
+
+    with open_index(name, reporter=FirstProcess()) as searcher:
+        _check_compares_tokens(searcher)
+        fitted, rows = refitted(searcher, requests, reader or SHIPPED, FirstProcess())
+    _write_rows(rows, "learnt order", "and read")
+    with out_of_space(out), whole_file(out) as stream:
+        stream.write(fitted)
+    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+
+
+@train.command()
+@click.argument("name", metavar="INDEX")
 @click.option(
     "--judged",
     required=True,

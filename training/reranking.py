@@ -24,7 +24,13 @@ from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 from astrosearch.report import Reporter
 from astrosearch.search.conditions import ALL, Among
-from astrosearch.search.cross_encoder import PAPER_TOKENS, QUERY_TOKENS, READ, SCALE
+from astrosearch.search.cross_encoder import (
+    PAPER_TOKENS,
+    QUERY_TOKENS,
+    READ,
+    SCALE,
+    CrossEncoder,
+)
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
 from training.contrastive.requests import FORMS, request_lines
@@ -164,6 +170,41 @@ def _searched(
         kept.with_suffix(".partial").replace(kept)
     for line in kept.read_bytes().splitlines():
         yield Asked(**orjson.loads(line))
+
+
+def refitted(
+    searcher: Searcher, requests: Path, folder: Path, reporter: Reporter
+) -> tuple[bytes, list[Row]]:
+    """The `config.json` of a cross-encoder with its mixture fitted anew, on requests that are put
+    to a whole index, and the rows that `train` returns.
+
+    Args:
+        searcher: of an index whose encoder has not trained on the requests.
+        folder: of the cross-encoder, which has not seen them either.
+    """
+    reader = CrossEncoder(folder)
+    asked, read = [], []
+    lines = [
+        (paper_id, form, text)
+        for _, paper_id, texts in request_lines(requests)
+        for form, text in zip(FORMS, texts, strict=True)
+    ]
+    for number, (paper_id, form, text) in enumerate(lines):
+        reporter.progress("Reading", number, len(lines))
+        [answer] = searcher.answers([ParsedQuery(text)], READ)
+        ids = [hit.paper.id for hit in answer.hits]
+        if len(ids) > 1:
+            chances = [hit.score for hit in answer.hits]
+            asked.append(Asked(paper_id, form, text, ids, chances))
+            read.append(reader.scores(text, [hit.paper for hit in answer.hits]).astype(np.float64))
+    reporter.progress("Reading", len(lines), len(lines))
+    if not any(each.paper in each.ids for each in asked):
+        raise InputError(f"{requests}: no request finds its paper in index {searcher.name}")
+    mixture = _mixture(asked, read)
+    record = orjson.loads((folder / "config.json").read_bytes())
+    record["mixture"] = mixture
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(record, option=options), _rows(asked, read, mixture)
 
 
 class Model(torch.nn.Module):

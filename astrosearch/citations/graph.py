@@ -153,12 +153,20 @@ class Graph:
     def works_of(self, papers: Sequence[Paper]) -> Works:
         """(n, 2) the works that papers are: that of the identifier and that of the DOI, which may
         have come before the paper was known to have it; -1 where there is none."""
-        dois = [(paper.doi or "").split()[:1] for paper in papers]
+        return self.works_of_ids([(paper.id, paper.doi or "") for paper in papers])
+
+    def works_of_ids(self, papers: Sequence[tuple[str, str]]) -> Works:
+        """(n, 2) as `works_of`.
+
+        Args:
+            papers: (n,) identifiers and DOIs, empty where none is known.
+        """
         works = np.full((len(papers), 2), -1, dtype=np.int64)
-        works[:, 0] = self.find([paper.id for paper in papers])
-        having = [place for place, doi in enumerate(dois) if doi]
+        works[:, 0] = self.find([paper_id for paper_id, _ in papers])
+        firsts = [doi.split()[:1] for _, doi in papers]
+        having = [place for place, first in enumerate(firsts) if first]
         if having:
-            works[having, 1] = self.find([dois[place][0].lower() for place in having])
+            works[having, 1] = self.find([firsts[place][0].lower() for place in having])
         return works
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from astrosearch.corpus.filters import Filters
 from astrosearch.errors import InputError, NothingFound, SetupError
 from astrosearch.papers import Paper
-from astrosearch.search.hits import Answer, Hit
+from astrosearch.search.hits import Answer, Hit, in_order
 
 if TYPE_CHECKING:
     from astrosearch.comparison.compare import PairComparison
@@ -61,7 +61,7 @@ def answer(searcher: "Searcher", question: Question) -> Answer:
         InputError: if a filter in the text cannot be read, or the library has no such papers.
         NothingFound: if there are none; it says why.
     """
-    from astrosearch.cli.query import in_order, scope_of
+    from astrosearch.cli.query import scope_of
     from astrosearch.search.query_parser import parse
 
     query = parse(question.text)
@@ -111,7 +111,7 @@ def similar(searcher: "Searcher", ids: Sequence[str], question: Question) -> Ans
         IdentifierError: if one of the ids is not an arXiv identifier.
         NothingFound: if one of the papers is not in the index, or no others pass the filters.
     """
-    from astrosearch.cli.query import in_order, scope_of
+    from astrosearch.cli.query import scope_of
 
     scope = scope_of(question.within, question.beyond)
     hits = scope.similar(searcher, ids, question.k, question.filters, question.mode)
@@ -144,22 +144,16 @@ def new_papers(
     Raises:
         NothingFound: if none is new.
     """
-    from astrosearch.config import read_config
-    from astrosearch.library.digest import Followed, Seen, digest
-    from astrosearch.library.digest import new_papers as papers_since
-    from astrosearch.library.store import Library
+    from astrosearch.library.digest import read_digest
 
-    config, library = read_config(), Library.read()
-    first, papers = papers_since(searcher, filters, Seen.read(searcher.name), again=again)
-    if not papers:
+    result, problems = read_digest(searcher, filters, k, again=again)
+    if not result.new:
         raise NothingFound(
-            f"no paper of index {searcher.name} is new since {first}; the newest is of "
+            f"no paper of index {searcher.name} is new since {result.since}; the newest is of "
             f"{searcher.newest_day()}. To get new ones: astrosearch update {searcher.name}; to "
             "see these again: --again"
         )
-    followed = Followed(config.authors, config.keywords)
-    result = digest(searcher, library, followed, papers, first, k)
-    return result, [*config.problems, *library.problems]
+    return result, problems
 
 
 def library_papers(searcher: "Searcher", within: str = "library") -> "dict[str, tuple[Hit, Marks]]":
@@ -197,17 +191,9 @@ def think(
     Raises:
         AstrosearchError: if the library cannot be read or written.
     """
-    from astrosearch.library.add import add
-    from astrosearch.library.sources import of_papers
-    from astrosearch.library.store import Library, changing
+    from astrosearch.library.add import mark
 
-    own = {paper.id for paper in Library.read().papers}
-    if missing := [paper.id for paper in papers if paper.id not in own]:
-        add([of_papers(missing, searcher)], searcher)
-    with changing() as changed:
-        for paper in papers:
-            found = changed.library.find(paper.id)
-            changed.mark(found, change(found.marks))
+    mark(searcher, [paper.id for paper in papers], change)
 
 
 def with_opinion(marks: "Marks", opinion: "Opinion") -> "Marks":

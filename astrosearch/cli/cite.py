@@ -19,7 +19,7 @@ from astrosearch.cli.options import (
     index_option,
     sort_option,
 )
-from astrosearch.cli.query import AnswerStyle, in_order, write_answer
+from astrosearch.cli.query import AnswerStyle, write_answer
 
 if TYPE_CHECKING:
     from astrosearch.library.draft import Cited, Draft
@@ -81,7 +81,7 @@ def cite(
         raise click.UsageError(f"--mark-cited cannot be seen with --format {output}")
 
     from astrosearch.corpus.filters import Filters
-    from astrosearch.search.hits import Answer
+    from astrosearch.search.hits import Answer, in_order
     from astrosearch.search.searcher import open_index
 
     option_filters = Filters(**filters)

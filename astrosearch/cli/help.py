@@ -49,8 +49,8 @@ def write_first_words() -> None:
     names = paths.index_names()
     if not names:
         write(
-            "astrosearch finds astronomy papers by meaning. There is no index yet. Build one of "
-            "the\npapers that come with astrosearch, in some seconds:\n\n"
+            "astrosearch finds astronomy papers by meaning. There is no index yet.\n"
+            "Build one of the papers that come with astrosearch, in some seconds:\n\n"
             "  astrosearch index\n\n"
             "All commands: astrosearch --help"
         )

@@ -655,8 +655,8 @@ def kind_option(command: Command) -> Command:
     return click.option(
         "--kind",
         metavar="KIND",
-        help="How nearest vectors are searched: auto, flat (exact), sq8, ivf, hnsw, pq, rabitq or "
-        "a string for faiss.index_factory.",
+        help="How nearest vectors are searched: auto, flat (exact), sq8, pq4, ivf, hnsw, pq, "
+        "rabitq or a string for faiss.index_factory.",
     )(command)
 
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -136,6 +135,8 @@ def query(
             notify(note)
         if not answer.hits:
             raise scope.why_empty(searcher, parsed, option_filters)
+    from astrosearch.search.hits import in_order
+
     answer = in_order(answer, sort)
     style = AnswerStyle(output, abstracts, explain, key)
     return write_answer(answer, style, query=" ".join(typed.split()), index=searcher.name)
@@ -203,7 +204,7 @@ def similar(
             hits = scope.similar(searcher, normal, k, option_filters, mode)
         if not hits:
             raise scope.why_empty(searcher, None, option_filters)
-    from astrosearch.search.hits import Answer
+    from astrosearch.search.hits import Answer, in_order
 
     answer = in_order(Answer(hits), sort)
     style = AnswerStyle(output, abstracts, explain, key)
@@ -243,25 +244,6 @@ def scope_of(within: str | None, beyond: str | None) -> "LibraryScope":
     from astrosearch.library.scope import LibraryScope
 
     return LibraryScope.of(within, beyond)
-
-
-def in_order(answer: "Answer", sort: str) -> "Answer":
-    """Hits as `--sort` has them; each keeps its rank.
-
-    Raises:
-        SetupError: if they are to be sorted by citations, and the index has none.
-    """
-    if sort == "match" or not answer.hits:
-        return answer
-    if sort == "date":
-        hits = sorted(answer.hits, key=lambda hit: hit.paper.published, reverse=True)
-        return replace(answer, hits=hits)
-    if all(hit.citations is None for hit in answer.hits):
-        from astrosearch.errors import SetupError
-
-        raise SetupError("the index has no citations to sort by", remedy="import-citations")
-    hits = sorted(answer.hits, key=lambda hit: hit.citations or 0, reverse=True)
-    return replace(answer, hits=hits)
 
 
 def _answer_batch(

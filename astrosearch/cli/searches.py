@@ -153,7 +153,7 @@ def run(
 
 
 def _ordered(search: "SavedSearch", answer: "Answer") -> "Answer":
-    from astrosearch.cli.query import in_order
+    from astrosearch.search.hits import in_order
 
     return in_order(answer, search.options.get("sort", "match"))
 

@@ -152,12 +152,17 @@ class SegmentedCorpus:
         wanted = {doi.lower() for doi in dois}
         ids: dict[str, str] = {}
         if wanted:
-            for number, part in enumerate(self._parts):
-                for row, paper_id, found in self._corpus(number).having_doi():
-                    if row + part.first not in self._dead_set:
-                        for doi in wanted.intersection(found.lower().split()):
-                            ids.setdefault(doi, paper_id)
+            for paper_id, found in self.having_doi():
+                for doi in wanted.intersection(found.lower().split()):
+                    ids.setdefault(doi, paper_id)
         return ids
+
+    def having_doi(self) -> Iterator[tuple[str, str]]:
+        """Identifier and DOI, or several, of each paper that has one, streamed."""
+        for number, part in enumerate(self._parts):
+            for row, paper_id, found in self._corpus(number).having_doi():
+                if row + part.first not in self._dead_set:
+                    yield paper_id, found
 
     def row_of_bibcode(self, code: "Bibcode") -> int | None:
         """The first row of the paper that a journal's bibcode stands for, as far as journal

@@ -106,7 +106,7 @@ class StaticEncoder(LateInteraction):
         if not bags:
             return []
         # All texts at once: with a hundred, most of the time would go into calls.
-        weights = self._weights[np.concatenate([bag.tokens for bag in bags])]
+        weights = self._weights.take(np.concatenate([bag.tokens for bag in bags]))
         weights *= np.sqrt(np.concatenate([bag.counts for bag in bags]), dtype=np.float32)
         ends = np.cumsum([len(bag.tokens) for bag in bags])
         starts = np.concatenate([[0], ends[:-1]])
@@ -118,13 +118,13 @@ class StaticEncoder(LateInteraction):
 
     def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
         """(t, at most DIMENSIONS) float32 unit rows, computed when a token is first met."""
-        if not self._filled[tokens].all():
+        if not self._filled.take(tokens).all():
             with self._filling:
                 new = tokens[~self._filled[tokens]]
                 if len(new):
                     self._token_vectors[new] = self._token_head(self._states(new))
                     self._filled[new] = True
-        return self._token_vectors[tokens]
+        return self._token_vectors.take(tokens, axis=0)
 
     def _states(self, tokens: NDArray[np.int64]) -> Array:
         """(t, width), the embeddings of (t,) tokens as they were trained, behind the norm."""

@@ -243,6 +243,11 @@ class DocumentsOfQuery:
             scores, places = scores[others][:k], places[others][:k]
         return Found(_as_ids(places), scores)
 
+    def best_words_and(
+        self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]
+    ) -> tuple[Found, Column]:
+        return self.best_words(text, k, scope), self.bm25(text, others())
+
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._documents.words.bm25(text, _places(ids))
 

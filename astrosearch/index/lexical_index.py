@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import pairwise
 from math import log
@@ -71,6 +71,9 @@ others add little, since their parts count as well."""
 PAIRS = 0.2
 """Weight of two neighbouring words of the question as neighbours, relative to a rare word."""
 
+KEPT_FREQUENCIES = 20_000
+"""Frequencies of terms that are kept in memory: 3 MB."""
+
 FEW = 1_000
 """Allowed rows up to which they are handed to the engine one by one; with more, candidates are
 fetched until enough of them are allowed."""
@@ -122,6 +125,8 @@ class LexicalIndexWriter:
         self._gone: Counter[str] = Counter()
         with _as_os_error():
             index = tantivy.Index(self._schema, str(folder), reuse=earlier is not None)
+            # Otherwise a thread watches the folder, and may still lock it when all is done.
+            index.config_reader("manual")
             self._searcher = index.searcher()
             self._earlier_documents = self._documents = int(self._searcher.num_docs)
             self._writer = index.writer(memory, num_threads=1)
@@ -260,6 +265,7 @@ class LexicalIndex:
         """
         self._folder = folder
         self._deleted = DeletedWords.read(folder)
+        self._frequencies: dict[tuple[str, str], int] = {}
         self._latest: tuple[tuple[str, tuple[str, ...]], Clauses] = ("", ()), ([], [])
         with self._sound(), _lockable(folder) as place:
             index = tantivy.Index.open(str(place))
@@ -305,16 +311,41 @@ class LexicalIndex:
             allowed: (a,) rows that may be found, ascending; None for all.
             fields: where words are searched for, of `FIELDS`.
         """
+        ranking, _ = self.search_and_score(
+            question, k, lambda: np.zeros(0, np.int64), allowed, fields
+        )
+        return ranking
+
+    def search_and_score(
+        self,
+        question: str,
+        k: int,
+        others: Callable[[], NDArray[np.int64]],
+        allowed: NDArray[np.int64] | None = None,
+        fields: Sequence[str] = tuple(FIELDS),
+    ) -> tuple[Ranking, NDArray[np.float32]]:
+        """What `search` gives, and the (n,) scores of (n,) other rows, as `scores` gives them.
+        Pairs of words are looked for in all of them at once.
+
+        Args:
+            others: called between the two passes, so that they may be looked for during the first;
+                gives different rows.
+        """
         terms, pairs = self._clauses(question, fields)
-        if not terms or k < 1 or (allowed is not None and not len(allowed)):
-            return np.zeros(0, np.float32), np.zeros(0, np.int64)
-        clauses = [(_SHOULD, term) for term in terms]
-        scores, rows = self._best(clauses, max(CANDIDATES, 2 * k) if pairs else k, allowed)
-        if pairs and len(rows):
+        rows, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        if terms and k > 0 and (allowed is None or len(allowed)):
+            clauses = [(_SHOULD, term) for term in terms]
+            scores, rows = self._best(clauses, max(CANDIDATES, 2 * k) if pairs else k, allowed)
+        further = others()
+        missing = np.setdiff1d(further, rows, assume_unique=True)
+        count = len(rows)
+        rows, scores = np.append(rows, missing), np.append(scores, self._scores_of(terms, missing))
+        if pairs:
             scores = scores + self._scores_of(pairs, rows)
-            order = np.lexsort((rows, -scores))[:k]
-            scores, rows = scores[order], rows[order]
-        return scores, rows
+        order = np.argsort(rows)
+        known = scores[order[np.searchsorted(rows, further, sorter=order)]]
+        order = np.lexsort((rows[:count], -scores[:count]))[:k]
+        return (scores[order], rows[order]), known
 
     def scores(
         self,
@@ -335,8 +366,6 @@ class LexicalIndex:
         if len(rows) and not 0 <= rows.min() <= rows.max() < self._row_count:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self._row_count:,}")
         terms, pairs = self._clauses(question, fields)
-        if not terms or not len(rows):
-            return np.zeros(len(rows), np.float32)
         distinct, inverse = np.unique(rows, return_inverse=True)
         scores: NDArray[np.float32] = self._scores_of([*terms, *pairs], distinct)[inverse]
         return scores
@@ -474,7 +503,15 @@ class LexicalIndex:
 
     def _frequency(self, field: str, term: str) -> int:
         """How many papers have a term in a field. The engine counts deleted ones, too."""
-        return int(self._searcher.doc_freq(field, term)) - self._deleted.count(field, term)
+        frequency = self._frequencies.get((field, term))
+        if frequency is None:
+            # A question asks for each of its terms ten times, and another thread may take its turn
+            # at every call of the engine.
+            if len(self._frequencies) >= KEPT_FREQUENCIES:
+                self._frequencies.clear()
+            frequency = int(self._searcher.doc_freq(field, term)) - self._deleted.count(field, term)
+            self._frequencies[field, term] = frequency
+        return frequency
 
     def _idf(self, papers: int) -> float:
         """The weight of a term that `papers` papers have (Robertson and Zaragoza 2009)."""
@@ -521,6 +558,8 @@ class LexicalIndex:
         self, queries: Sequence[tantivy.Query], rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """(m,) the sum of the scores of `queries` for each of the (m,) different `rows`."""
+        if not queries or not len(rows):
+            return np.zeros(len(rows), dtype=np.float32)
         only, clauses = self._only(rows), [(_SHOULD, query) for query in queries]
         if self._row_count <= DENSE * len(rows):
             return self._scores_by(_Q.boolean_query([only, *clauses]), rows)

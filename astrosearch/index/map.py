@@ -90,19 +90,29 @@ class PaperMap:
                 is_inside ^= crosses & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
         return [self.ids[place] for place in near[is_inside].tolist()]
 
-    def as_bytes(self, titles: Sequence[str] = (), **facts: object) -> bytes:
+    def as_bytes(
+        self,
+        titles: Sequence[str] = (),
+        citations: NDArray[np.int64] | None = None,
+        **facts: object,
+    ) -> bytes:
         """The map for a page: the length of a header (uint32), the header in JSON, padded with
-        spaces to four bytes; n × 2 uint16 places, n uint16 years, n uint8 categories, all
-        little-endian; then a line for each paper, its id.
+        spaces to four bytes; n × 2 uint16 places, n uint16 years, n uint16 citations if the header
+        says that there are such, n uint8 categories, all little-endian; then a line for each
+        paper, its id.
 
         Args:
             titles: n of them, which follow the ids after a tab; none to leave them out.
+            citations: (n,) how many works cite each paper; None if that is not known.
             facts: further fields of the header.
         """
+        counts = () if citations is None else np.minimum(citations, 65_535)
+        names, categories = self._commonest_first()
         header = json.dumps(
             {
                 "papers": len(self),
-                "categories": self.category_names,
+                "has_citations": citations is not None,
+                "categories": names,
                 "regions": [region._asdict() for region in self.regions],
                 **facts,
             }
@@ -117,10 +127,21 @@ class PaperMap:
                 header,
                 self.places.astype("<u2").tobytes(),
                 self.years.astype("<u2").tobytes(),
-                self.categories.tobytes(),
+                np.asarray(counts, dtype="<u2").tobytes(),
+                categories.tobytes(),
                 "\n".join(lines).encode(),
             )
         )
+
+    def _commonest_first(self) -> tuple[list[str], NDArray[np.uint8]]:
+        """The names of the categories, and (n,) the place of each paper's in them, as
+        `categories`."""
+        known = len(self.category_names)
+        counts = np.bincount(self.categories, minlength=256)[:known]
+        order = np.argsort(-counts, kind="stable")
+        place_of = np.full(256, 255, dtype=np.uint8)
+        place_of[order] = np.arange(known)
+        return [self.category_names[number] for number in order], place_of[self.categories]
 
     def write(self, folder: Path) -> None:
         """

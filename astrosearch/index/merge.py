@@ -30,7 +30,7 @@ from astrosearch.index.reader import Index
 from astrosearch.index.snapshot import collect_garbage, next_number, publish
 from astrosearch.index.token_store import TokenWriter
 from astrosearch.index.tune import build_ann
-from astrosearch.index.vector_index import EXACT_BYTES
+from astrosearch.index.vector_index import WHOLE_BYTES
 from astrosearch.index.vectors import new_vectors, release
 from astrosearch.report import SILENT, Reporter
 
@@ -54,7 +54,7 @@ def _first_to_fold(manifest: Manifest) -> int | None:
     later = manifest.rows - manifest.segments[0].rows
     if (
         later > manifest.segments[0].rows
-        or later * manifest.dimension * 2 > EXACT_BYTES
+        or later * manifest.dimension * 2 > WHOLE_BYTES
         or len(manifest.dead) > MOST_DEAD * manifest.rows
     ):
         return 0

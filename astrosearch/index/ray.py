@@ -5,15 +5,10 @@ processors. The texts are read on this machine, which has papers.sqlite, a few s
 encoders; the vectors come back to it. The shards of a worker that is lost are done again by others.
 """
 
-import logging
-import os
 import socket
-import sys
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +19,12 @@ from astrosearch import __version__, errors
 from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.base import Encoded, Encoder, EncoderSpec
 from astrosearch.encoders.loading import load_encoder
-from astrosearch.errors import AstrosearchError, InputError, SetupError
+from astrosearch.errors import AstrosearchError, SetupError
+from astrosearch.index.ray_cluster import connected, machines  # before Ray: it sets its variables
 from astrosearch.report import Reporter
 
-# Before the import, which reads them. Nobody here has agreed to reports of Ray's use.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-
-import ray
-import ray.data
+import ray  # isort: skip
+import ray.data  # isort: skip
 
 CORES = 4
 """Processors an actor takes where there is no GPU; of a machine with fewer, all. With more, the
@@ -71,10 +63,11 @@ class RayEngine:
             SetupError: if there is no cluster at it.
             AstrosearchError: what an encoder raised, with the name of its machine.
         """
-        with _connected(self._address):
+        with connected(self._address):
+            _be_quiet()
             count, each = _actors()
             self._reporter.notify(
-                f"Encoding on {_machines()} with {count} {'actors' if count > 1 else 'actor'}"
+                f"Encoding on {machines()} with {count} {'actors' if count > 1 else 'actor'}"
             )
             size = STATIC_SHARD if spec.is_static else SHARD
             shards = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -179,64 +172,10 @@ class _Vectors:
         return self._encoder
 
 
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """A connection to a cluster, without what Ray prints on the way."""
-    if address is not None:
-        _reach(address)
+def _be_quiet() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), _no_stderr():
-            warnings.simplefilter("ignore")
-            ray.init(
-                address=address,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                configure_logging=False,
-            )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise SetupError(
-            f"this machine cannot use the Ray cluster ({reason}); see: ray status"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _reach(address: str) -> None:
-    """Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
-        raise InputError(
-            f"{address!r} is not the address of a Ray cluster: write HOST:PORT, as host:6379"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise SetupError(
-            f"there is no Ray cluster at {address} ({error}); start one there with: "
-            f"ray start --head --port {port}"
-        ) from None
-
-
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Nothing to standard error, also from C++, which reports there that it was made quiet."""
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _actors() -> tuple[int, dict[str, int]]:
@@ -249,8 +188,3 @@ def _actors() -> tuple[int, dict[str, int]]:
         raise SetupError("the Ray cluster has neither GPUs nor processors; see: ray status")
     cores = min(CORES, *processors)
     return sum(count // cores for count in processors), {"num_cpus": cores}
-
-
-def _machines() -> str:
-    count = sum(node["Alive"] for node in ray.nodes())
-    return "one machine" if count == 1 else f"{count} machines"

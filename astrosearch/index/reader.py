@@ -21,9 +21,9 @@ from astrosearch.index.segments import (
     SegmentedVectors,
     joined,
 )
-from astrosearch.index.snapshot import hold_current
+from astrosearch.index.snapshot import hold_current, hold_snapshot
 from astrosearch.index.token_store import SPANS, SegmentedTokens, TokenStore
-from astrosearch.index.vector_index import VectorIndex
+from astrosearch.index.vector_index import WHOLE, Share, VectorIndex
 from astrosearch.index.vectors import map_vectors
 
 if TYPE_CHECKING:
@@ -42,17 +42,23 @@ class Index:
     The index may be changed meanwhile: the snapshot stays as it was when it was opened.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open and check the current snapshot; its bytes are mapped, not read.
+    def __init__(self, folder: Path, *, snapshot: int | None = None, share: Share = WHOLE) -> None:
+        """Open and check a snapshot; its bytes are mapped, not read.
+
+        Args:
+            snapshot: its number; None for the current one.
+            share: which of its vectors are searched.
 
         Raises:
             IndexDamaged: if its parts disagree on how many papers there are, or of what dimension.
+            NothingFound: if there is no snapshot of that number any more.
         """
         self.folder = folder
         self._lexical: LexicalIndex | None = None
         self._lexical_lock = threading.Lock()
         self._stamp = _stamp(folder)
-        self._hold = hold_current(folder)
+        self._share = share
+        self._hold = hold_current(folder) if snapshot is None else hold_snapshot(folder, snapshot)
         self.manifest = self._hold.manifest
         try:
             self._open()
@@ -104,12 +110,12 @@ class Index:
                 small.append(vectors)
                 continue
             if small:
-                opened.append((row, VectorIndex(joined(small), None, {})))
+                opened.append((row, VectorIndex(joined(small), None, {}, self._share)))
                 row, small = segment.first, []
             opened.append((segment.first, self._open_segment(segment, vectors, name)))
             row = segment.first + segment.rows
         if small:
-            opened.append((row, VectorIndex(joined(small), None, {})))
+            opened.append((row, VectorIndex(joined(small), None, {}, self._share)))
         return SegmentedVectorIndex(opened, self.manifest.rows, self.dead)
 
     def _open_segment(
@@ -117,7 +123,7 @@ class Index:
     ) -> VectorIndex:
         try:
             path = self.folder / name if name else None
-            return VectorIndex(vectors, path, dict(segment.parameters))
+            return VectorIndex(vectors, path, dict(segment.parameters), self._share)
         except (RuntimeError, ValueError, KeyError) as error:
             raise IndexDamaged(
                 f"{self.folder / str(name)} is not the FAISS index of {segment.rows:,} rows of "

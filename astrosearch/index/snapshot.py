@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from astrosearch.atomic import flush_tree, remove, whole_file
-from astrosearch.errors import IndexDamaged
+from astrosearch.errors import IndexDamaged, NothingFound
 from astrosearch.index.manifest import Manifest
 from astrosearch.paths import MANIFEST
 
@@ -79,6 +79,26 @@ def hold_current(folder: Path) -> Hold:
                 hold.release()
                 raise
             return hold
+
+
+def hold_snapshot(folder: Path, number: int) -> Hold:
+    """Keep the files of a snapshot from being deleted that somebody holds already.
+
+    Raises:
+        IndexDamaged: as `Manifest.read`.
+        NothingFound: if there is no such snapshot any more.
+    """
+    file = snapshot_file(folder, number)
+    descriptor = _locked(file)
+    if descriptor is None:
+        raise NothingFound(f"index {folder.name} has no snapshot {number} here any more")
+    hold = Hold(Manifest.read_file(file), descriptor)
+    try:
+        hold.manifest.check_sizes(folder, hold.manifest.files)
+    except BaseException:
+        hold.release()
+        raise
+    return hold
 
 
 @contextmanager

@@ -8,6 +8,8 @@ until the wanted recall is reached.
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -25,10 +27,14 @@ Parameters = dict[str, int]
 """`k_factor`, and `nprobe` of inverted lists or `efSearch` of a graph: as FAISS names them."""
 
 AUTO = "auto"
-INDEX_TYPES = (AUTO, "flat", "sq8", "ivf", "hnsw", "pq", "rabitq")
+INDEX_TYPES = (AUTO, "flat", "sq8", "pq4", "ivf", "hnsw", "pq", "rabitq")
 
-EXACT_BYTES = 250_000_000
-"""Bytes of vectors.npy up to which `auto` compares them all: 20 ms on two cores."""
+EXACT_BYTES = 32_000_000
+"""Bytes of vectors.npy up to which `auto` compares them all: 1.6 ms on one core."""
+
+WHOLE_BYTES = 250_000_000
+"""Bytes of vectors.npy up to which `auto` reads the codes of all: 1.2 ms on one core. A file of
+that size may stay mapped, so that rows of it are compared where they lie."""
 
 READ_BYTES = 150_000_000
 """Bytes of codes up to which they may be of a type that FAISS reads at opening: 0.16 s."""
@@ -67,13 +73,35 @@ FAISS_VERSIONS = "1.12 to 1.15"
 """Those whose Python lets codes be a view of other memory (see `_flat_view`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one of several searchers compares of the vectors; all of them together miss none."""
+
+    number: int = 0
+    """From 0."""
+    count: int = 1
+
+    @property
+    def is_whole(self) -> bool:
+        return self.count == 1
+
+    def rows(self, total: int) -> tuple[int, int]:
+        """The first row of this share of `total` rows, and the first beyond it."""
+        return self.number * total // self.count, (self.number + 1) * total // self.count
+
+
+WHOLE = Share()
+
+
 def factory(index_type: str, count: int, dimension: int, memory: int | None = None) -> str:
     """The words of `faiss.index_factory` for an index type; another text is taken for such words.
 
-    `auto` is exact for up to `EXACT_BYTES`, beyond that inverted lists of codes of product
-    quantisation: four bits for each four dimensions, read from the processor's registers (André et
-    al. 2017, arXiv:1704.07355; at the same recall a fifth of the time of RaBitQ), or for each eight
-    where that would be too much to read at opening. Where that is too much, too, or there is too
+    `auto` is exact for up to `EXACT_BYTES`. Beyond that it reads codes of product quantisation,
+    four bits for each four dimensions, read from the processor's registers (André et al. 2017,
+    arXiv:1704.07355; at the same recall a fifth of the time of RaBitQ): of all vectors up to
+    `WHOLE_BYTES` (of 56,307 papers, .3 ms and a recall@100 of .999, where inverted lists lose a
+    hundredth), of more in inverted lists, or for each eight dimensions where that would be too much
+    to read at opening. Where that is too much, too, or there is too
     little to learn from, the codes are those of RaBitQ, a bit a dimension (Gao and Long 2024,
     arXiv:2405.12497), which FAISS maps. The codes are of the vectors themselves, not of what is
     left of them beyond their list's centroid (`fsr`): those keep fewer of the right ones, and each
@@ -95,6 +123,7 @@ def factory(index_type: str, count: int, dimension: int, memory: int | None = No
     parts = max(m for m in range(1, dimension // 4 + 2) if dimension % m == 0)
     codes = "RaBitQ"
     learnt = count >= 16 * POINTS_PER_LIST
+    fast = f"PQ{dimension // 4}x4fs" if learnt and dimension % 4 == 0 else None
     for width in (4, 8):  # dimensions that share four bits
         if learnt and dimension % width == 0 and count * dimension / width / 2 <= READ_BYTES:
             codes = f"PQ{dimension // width}x4fs"
@@ -102,6 +131,7 @@ def factory(index_type: str, count: int, dimension: int, memory: int | None = No
     words = {
         "flat": FLAT,
         "sq8": "SQ8",
+        "pq4": fast or f"PQ{parts}np",
         "ivf": f"IVF{lists},{codes}",
         "hnsw": "HNSW32,SQ8",
         "pq": f"PQ{parts}np",
@@ -112,18 +142,20 @@ def factory(index_type: str, count: int, dimension: int, memory: int | None = No
         _make(chosen, dimension)
         return chosen
     exact = 2 * count * dimension
-    if exact <= min(EXACT_BYTES, exact if memory is None else memory):
-        return FLAT
-    code = dimension // 8 + 8
-    for smaller, size in (
-        ("ivf", count * (code + 8) + 4 * lists * dimension),  # with row numbers and centroids
-        ("rabitq", count * code),
-    ):
+    codes_size = count * (dimension // 8 + 8)
+    sizes = {
+        "flat": exact if exact <= (EXACT_BYTES if fast else WHOLE_BYTES) else None,
+        "pq4": exact // 16 if fast and exact <= WHOLE_BYTES else None,
+        "ivf": codes_size + count * 8 + 4 * lists * dimension,  # with row numbers and centroids
+        "rabitq": codes_size,
+    }
+    fitting = {kind: size for kind, size in sizes.items() if size is not None}
+    for kind, size in fitting.items():
         if memory is None or size <= memory:
-            return words[smaller]
+            return words[kind]
     raise InputError(
-        f"{count:,} papers of {dimension} dimensions need {_megabytes(count * code)} at least, "
-        f"{_megabytes(memory or 0)} were given",
+        f"{count:,} papers of {dimension} dimensions need {_megabytes(min(fitting.values()))} at "
+        f"least, {_megabytes(memory or 0)} were given",
         remedy="tune",
     )
 
@@ -167,12 +199,19 @@ class VectorIndex:
     """
 
     def __init__(
-        self, vectors: NDArray[np.float16], path: Path | None, parameters: Parameters
+        self,
+        vectors: NDArray[np.float16],
+        path: Path | None,
+        parameters: Parameters,
+        share: Share = WHOLE,
     ) -> None:
         """Map the FAISS index at `path`; without one, all vectors are compared.
 
         Args:
             parameters: as `tune` gave them; empty for some that suit most indexes.
+            share: what is searched: a part of the rows where vectors are compared exactly, every
+                so manyth of the inverted lists where there are such. What has neither belongs to
+                the first share.
 
         Raises:
             RuntimeError: if FAISS cannot read it.
@@ -191,11 +230,18 @@ class VectorIndex:
             self._set(parameters or self._usual(len(vectors)))
         self._vectors = vectors
         self._reader = RowReader(vectors)
-        self._exact = _flat_view(vectors)
-        parts = min(faiss.omp_get_max_threads(), 1 + len(vectors) // BLOCK)
-        edges = np.linspace(0, len(vectors), parts + 1).astype(int).tolist()
+        self._share = share
+        self._first, self._end = first, end = share.rows(len(vectors))
+        self._exact = _flat_view(vectors[first:end])
+        parts = min(faiss.omp_get_max_threads(), 1 + (end - first) // BLOCK)
+        edges = np.linspace(first, end, parts + 1).astype(int).tolist()
         self._parts = [(part, _flat_view(vectors[slice(*part)])) for part in pairwise(edges)]
-        self._threads = ThreadPoolExecutor(parts, thread_name_prefix="astrosearch-vectors")
+        self._threads = ThreadPoolExecutor(
+            parts,
+            thread_name_prefix="astrosearch-vectors",
+            initializer=faiss.omp_set_num_threads,
+            initargs=(1,),
+        )
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -208,6 +254,15 @@ class VectorIndex:
     @property
     def is_exact(self) -> bool:
         return self._approximate is None
+
+    @property
+    def _shares_lists(self) -> bool:
+        """Whether FAISS gives the lists of one query to several threads."""
+        return not self.is_exact and isinstance(self._core, faiss.IndexIVF)
+
+    @property
+    def _may_stay_mapped(self) -> bool:
+        return self._vectors.nbytes <= WHOLE_BYTES
 
     def search(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
@@ -229,19 +284,30 @@ class VectorIndex:
         """
         if allowed is not None and len(allowed) == len(self._vectors):
             allowed = None
+        if len(queries) == 1 and not self._shares_lists:
+            with _one_thread():
+                scores, rows = self._search(queries, k, allowed)
+        else:
+            scores, rows = self._search(queries, k, allowed)
+        if not self.is_exact and allowed is None and not self._may_stay_mapped:
+            # Only the index stays resident; the pages stay in the system's cache. Under a filter
+            # they stay mapped: mapping them again would make it slower than exact search.
+            release(self._vectors)
+        return scores, rows
+
+    def _search(
+        self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None
+    ) -> tuple[Vectors, NDArray[np.int64]]:
         if allowed is not None and len(allowed) * SPARSE <= len(self._vectors):
-            scores, rows = self._rescore(queries, k, allowed)
+            ours = slice(*np.searchsorted(allowed, [self._first, self._end]).tolist())
+            scores, rows = self._rescore(queries, k, allowed[ours])
         elif self.is_exact or allowed is not None or self._compares_all(k):
             scores, rows = self._exact_search(queries, k, allowed)
         else:
             scores, rows = self._approximate_search(queries, k)
             short = (rows < 0).any(axis=1)  # more are wanted than the lists or the graph give
-            if short.any():
+            if self._share.is_whole and short.any():  # other shares may have the rest
                 scores[short], rows[short] = self._exact_search(queries[short], k)
-        if not self.is_exact and allowed is None:
-            # Only the index stays resident; the pages stay in the system's cache. Under a filter
-            # they stay mapped: mapping them again would make it slower than exact search.
-            release(self._vectors)
         return scores, rows
 
     def _rescore(
@@ -273,8 +339,9 @@ class VectorIndex:
             scores, rows = index.search(queries, k, params=parameters)
             return scores, np.where(rows < 0, -1, rows + start)
 
-        if len(queries) > 1 or len(self._parts) == 1:
-            return search(((0, len(self._vectors)), self._exact))
+        is_little = allowed is not None and len(allowed) < BLOCK
+        if len(queries) > 1 or len(self._parts) == 1 or is_little:
+            return search(((self._first, self._end), self._exact))
         results = list(self._threads.map(search, self._parts))
         scores = np.hstack([scores for scores, _ in results])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
@@ -297,12 +364,30 @@ class VectorIndex:
         rows = np.full((len(queries), k), -1)
         step = max(1, CANDIDATES // count)
         for start in range(0, len(queries), step):
-            _, batch = self._approximate.search(queries[start : start + step], count)
+            batch = self._near(queries[start : start + step], count)
             for number, candidates in enumerate(batch, start):
                 candidates = np.sort(candidates[candidates >= 0])
                 at = slice(number, number + 1)
-                scores[at], rows[at] = self._rescore(queries[at], k, candidates)
+                # A share's lists hold rows of all parts.
+                is_exact = self._may_stay_mapped and self._share.is_whole
+                compared = self._exact_search if is_exact else self._rescore
+                scores[at], rows[at] = compared(queries[at], k, candidates)
         return scores, rows
+
+    def _near(self, queries: Vectors, count: int) -> NDArray[np.int64]:
+        """(q, count) the rows that the FAISS index gives for each query; -1 behind the last."""
+        if self._share.is_whole:
+            return np.asarray(self._approximate.search(queries, count)[1])
+        if not isinstance(self._core, faiss.IndexIVF):
+            if self._share.number == 0:
+                return np.asarray(self._approximate.search(queries, count)[1])
+            return np.full((len(queries), count), -1)
+        if self._core is not self._approximate:  # behind rotations or projections
+            for number in range(self._approximate.chain.size()):
+                queries = self._approximate.chain.at(number).apply(queries)
+        distances, lists = self._core.quantizer.search(queries, self._core.nprobe)
+        lists[lists % self._share.count != self._share.number] = -1
+        return np.asarray(self._core.search_preassigned(queries, count, lists, distances)[1])
 
     def tune(self, recall: float) -> float:
         """Raise the parameters until recall@10 against exact search is at least `recall`.
@@ -442,6 +527,18 @@ def _flat_view(vectors: NDArray[np.float16]) -> Any:
     codes.view_size = codes.c_size = vectors.nbytes
     index.ntotal = count
     return index
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for what this one asks of FAISS: it gives a query to one anyway, and the others
+    would wait for work at full speed, at the cost of whoever searches the words meanwhile."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Adding papers to the library."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +9,7 @@ from astrosearch.library import facts, marks
 from astrosearch.library.bibtex_text import Entry
 from astrosearch.library.marks import Marks
 from astrosearch.library.match import Match, likeness, match_entries
-from astrosearch.library.sources import Candidate, Reading
+from astrosearch.library.sources import Candidate, Reading, of_papers
 from astrosearch.library.store import Change, Library, LibraryPaper, changing
 from astrosearch.library.zotero import as_tag
 from astrosearch.report import SILENT, Reporter
@@ -88,6 +88,31 @@ def add(
         return _merge(change, candidates, matches, extra, replacing=replacing, keywords=keywords)
     with changing(folder) as change:
         return _merge(change, candidates, matches, extra, replacing=replacing, keywords=keywords)
+
+
+def mark(
+    searcher: "Searcher", ids: Sequence[str], change_marks: Callable[[Marks], Marks]
+) -> list[LibraryPaper]:
+    """Change what is thought of papers, which are added if the library does not have them.
+
+    Args:
+        ids: keys of the library, or identifiers of papers of the index.
+
+    Raises:
+        IdentifierError, NothingFound: if neither the library nor the index has a paper.
+        AstrosearchError: as `changing`.
+    """
+    library = Library.read()
+    own = {name for paper in library.papers for name in (paper.id, paper.key)}
+    missing = [searcher.paper(paper_id).id for paper_id in ids if paper_id not in own]
+    if missing:
+        add([of_papers(missing, searcher)], searcher)
+    with changing() as change:
+        found = [change.library.find(paper_id) for paper_id in ids]
+        changed = [replace(paper, marks=change_marks(paper.marks)) for paper in found]
+        for paper in changed:
+            change.mark(paper, paper.marks)
+    return changed
 
 
 def _merge(

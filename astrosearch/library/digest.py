@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrosearch import atomic, paths
+from astrosearch.config import read_config
 from astrosearch.corpus.filters import Filters
 from astrosearch.library import facts
 from astrosearch.library.store import Library, LibraryPaper
@@ -131,6 +132,25 @@ def new_papers(
     if not again:
         papers = [paper for paper in papers if paper.id not in seen.ids]
     return since, papers
+
+
+def read_digest(
+    searcher: "Searcher", filters: Filters, k: int, *, again: bool = False
+) -> "tuple[Digest, list[str]]":
+    """The new papers of an index by how near they are to this machine's library, and what cannot be
+    used in the files of the library and of the settings.
+
+    Args:
+        again: as `new_papers`.
+
+    Raises:
+        InputError: if the files cannot be read.
+    """
+    config, library = read_config(), Library.read()
+    since, papers = new_papers(searcher, filters, Seen.read(searcher.name), again=again)
+    followed = Followed(config.authors, config.keywords)
+    result = digest(searcher, library, followed, papers, since, k)
+    return result, [*config.problems, *library.problems]
 
 
 # --- how well they fit ---

@@ -1,10 +1,12 @@
 """Candidates: the papers that are ranked for a query, found by vectors, by words and by authors."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from astrosearch.search.paper_index import (
     Scope,
 )
 from astrosearch.search.signals import SignalTable, author_match
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 _NOTHING = Found([], np.zeros(0))
 
@@ -93,30 +98,36 @@ def _found(
     papers: PaperIndex, query: EncodedQuery, depth: int, scope: Scope
 ) -> tuple[Found, Found, dict[str, float]]:
     """The best papers by vectors and by words, and the BM25 of all of them. While one thread looks
-    among the words, another looks among the vectors and then at the words of what it found."""
+    among the words, another looks among the vectors."""
     words, vector = query.words, query.vector
     if vector is None:
         lexical = papers.best_words(words, depth, scope) if words is not None else _NOTHING
         return _NOTHING, lexical, _by_id(lexical.ids, lexical.scores)
     if words is None:
         return papers.nearest(vector, depth, scope), _NOTHING, {}
+    with meanwhile(papers.nearest, vector, depth, scope) as nearest:
+        lexical, others = papers.best_words_and(words, depth, scope, lambda: nearest().ids)
+    dense = nearest()
+    bm25 = _by_id(dense.ids, others) | _by_id(lexical.ids, lexical.scores)
+    return dense, lexical, bm25
 
-    def nearest() -> tuple[Found, dict[str, float]]:
-        found = papers.nearest(vector, depth, scope)
-        return found, _by_id(found.ids, papers.bm25(words, found.ids))
 
-    searching = _threads().submit(nearest)
+@contextmanager
+def meanwhile(
+    compute: Callable[_Arguments, _Result], *arguments: _Arguments.args, **named: _Arguments.kwargs
+) -> Iterator[Callable[[], _Result]]:
+    """While the block runs, another thread computes something; gives what waits for its result. The
+    block does not end before: the other thread may read an index that is closed next."""
+    future = _threads().submit(compute, *arguments, **named)
     try:
-        lexical = papers.best_words(words, depth, scope)
+        yield future.result
     finally:
-        wait([searching])  # it reads an index that may be closed next
-    dense, bm25 = searching.result()
-    return dense, lexical, bm25 | _by_id(lexical.ids, lexical.scores)
+        wait([future])
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="astrosearch-nearest")
+    return ThreadPoolExecutor(thread_name_prefix="astrosearch-search")
 
 
 if hasattr(os, "register_at_fork"):

@@ -196,10 +196,13 @@ class CrossEncoder:
         return _normed(states + output, weights, f"{name}.output.LayerNorm")
 
 
+SHIPPED = Path(str(files("astrosearch"))) / "adapters" / "astro-rerank"
+
+
 @cache
 def shipped_cross_encoder() -> CrossEncoder:
-    """The model that `train rerank` made, from `adapters/`."""
-    return CrossEncoder(Path(str(files("astrosearch"))) / "adapters" / "astro-rerank")
+    """The model that `train rerank` made."""
+    return CrossEncoder(SHIPPED)
 
 
 SCALE = ".scale"

@@ -1,7 +1,8 @@
 """A hit: a paper that answers a query, with its rank and the signals behind it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from astrosearch.errors import SetupError
 from astrosearch.papers import Paper
 from astrosearch.text.authors import display_name
 
@@ -88,6 +89,23 @@ class Answer:
             "notes": list(self.notes),
             "hits": [hit.as_record() for hit in self.hits],
         }
+
+
+def in_order(answer: Answer, sort: str) -> Answer:
+    """Hits as `--sort` has them; each keeps its rank.
+
+    Raises:
+        SetupError: if they are to be sorted by citations, and the index has none.
+    """
+    if sort == "match" or not answer.hits:
+        return answer
+    if sort == "date":
+        hits = sorted(answer.hits, key=lambda hit: hit.paper.published, reverse=True)
+        return replace(answer, hits=hits)
+    if all(hit.citations is None for hit in answer.hits):
+        raise SetupError("the index has no citations to sort by", remedy="import-citations")
+    hits = sorted(answer.hits, key=lambda hit: hit.citations or 0, reverse=True)
+    return replace(answer, hits=hits)
 
 
 def paper_record(paper: Paper) -> dict[str, object]:

@@ -61,53 +61,58 @@ def compare(
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
     tokens, places = _distinct(np.concatenate([document.tokens for document in documents]))
     weights = np.concatenate([document.weights for document in documents])
-    cosines = encoder.token_vectors(tokens) @ encoder.token_vectors(query.tokens).T
-    nearest = np.maximum.reduceat(cosines[places], starts, axis=0)  # (n, tokens of the query)
-    best = cosines.max(axis=1)
-    classes = np.searchsorted(EDGES, best, side="right")[places]
     of_document = np.repeat(np.arange(len(lengths)), lengths)
+    # (tokens of the query, distinct tokens): numpy takes and compares long rows much faster.
+    cosines = encoder.token_vectors(tokens) @ encoder.token_vectors(query.tokens).T
+    cosines = np.ascontiguousarray(cosines.T)
+    nearest = np.maximum.reduceat(cosines.take(places, axis=1), starts, axis=1).T
+    best = cosines.max(axis=0)
+    classes = np.searchsorted(EDGES, best, side="right").take(places)
     bins = np.bincount(
         of_document * (len(EDGES) + 1) + classes,
         weights=weights,
         minlength=len(lengths) * (len(EDGES) + 1),
     )
+    holds = np.zeros((len(lengths), len(tokens)), dtype=np.float32)
+    holds[of_document, places] = 1
     return Comparison(
         recall=_float64(nearest @ query.weights),
-        precision=_float64(np.add.reduceat(weights * best[places], starts)),
+        precision=_float64(np.add.reduceat(weights * best.take(places), starts)),
         plain_recall=_float64(nearest.mean(axis=1)),
         missed=_float64((1 - nearest) ** 2 @ query.weights),
         exact=_float64((nearest > EXACT) @ query.weights),
-        support=_support(cosines, places, starts, query),
+        support=_support(cosines, holds, query),
         shares=_float64(bins.reshape(len(lengths), -1)),
     )
 
 
 def _support(
-    cosines: NDArray[np.float32],
-    places: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    query: WeightedTokens,
+    cosines: NDArray[np.float32], holds: NDArray[np.float32], query: WeightedTokens
 ) -> Scores:
+    """
+    Args:
+        cosines: (tokens of the query, distinct tokens).
+        holds: (n, distinct tokens), 1 where a document has a token.
+    """
     kernels = np.concatenate(
         [
             np.exp((cosines - np.float32(centre)) ** 2 * np.float32(-0.5 / width**2))
             for centre, width in KERNELS
-        ],
-        axis=1,
+        ]
     )
-    counts = np.add.reduceat(kernels[places], starts, axis=0)
-    logs = np.log1p(counts).reshape(len(starts), len(KERNELS), -1)
+    logs = np.log1p(holds @ kernels.T).reshape(len(holds), len(KERNELS), -1)
     return _float64(logs @ query.weights)
 
 
 def _distinct(tokens: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Each token once, ascending, and the place of each of `tokens` there. (Sorting them, as
     np.unique does, takes longer than all the rest.)"""
-    place = np.zeros(int(tokens.max()) + 1, dtype=np.int64)
-    place[tokens] = 1
-    distinct = np.flatnonzero(place)
+    is_there = np.zeros(int(tokens.max()) + 1, dtype=bool)
+    is_there[tokens] = True
+    distinct = np.flatnonzero(is_there)
+    place = np.empty(len(is_there), dtype=np.int64)
     place[distinct] = np.arange(len(distinct))
-    return distinct, place[tokens]
+    return distinct, place.take(tokens)
 
 
 def _float64(values: NDArray[np.generic]) -> Scores:

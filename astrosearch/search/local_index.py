@@ -1,7 +1,7 @@
 """The papers of an index in a local folder, as search needs them (`search.paper_index`)."""
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,20 +97,32 @@ class LocalIndex:
         ]
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
-        without = len(scope.without)
         # A few more than k, so that ties at the cut are in the order of rows too.
-        [scores], [rows] = self._index.search(
-            vector[None], k + without + TIES, self._rows_of(scope.conditions)
-        )
+        scores, rows = self.nearest_rows(vector, k + len(scope.without) + TIES, scope.conditions)
         order = np.lexsort((rows, -scores))
         return self._found(scores[order], rows[order], k, scope)
 
+    def nearest_rows(
+        self, vector: Vectors, k: int, conditions: Sequence[Condition]
+    ) -> tuple[NDArray[np.float32], Rows]:
+        """Cosines and rows of the `k` papers nearest to a (dimension,) unit vector."""
+        [scores], [rows] = self._index.search(vector[None], k, self._rows_of(conditions))
+        return scores, rows
+
     def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
-        without = len(scope.without)
-        scores, rows = self._index.lexical.search(
-            text, k + without, self._rows_of(scope.conditions)
+        found, _ = self.best_words_and(text, k, scope, list)
+        return found
+
+    def best_words_and(
+        self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]
+    ) -> tuple[Found, Column]:
+        (scores, rows), of_others = self._index.lexical.search_and_score(
+            text,
+            k + len(scope.without),
+            lambda: self._rows(others()),
+            self._rows_of(scope.conditions),
         )
-        return self._found(scores, rows, k, scope)
+        return self._found(scores, rows, k, scope), of_others.astype(np.float64)
 
     def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
         """The `k` newest papers by the day of their first version, newest first."""
@@ -153,6 +165,15 @@ class LocalIndex:
         if self.graph is None:
             return None
         counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
+        return counts
+
+    def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
+        """(n,) as `citation_counts`, of many papers, which are not read."""
+        if self.graph is None:
+            return None
+        dois = dict(self._index.corpus.having_doi())
+        works = self.graph.works_of_ids([(paper_id, dois.get(paper_id, "")) for paper_id in ids])
+        counts: NDArray[np.int64] = self.graph.counts(works).sum(axis=1)
         return counts
 
     def bm25(self, text: str, ids: Sequence[str]) -> Column:

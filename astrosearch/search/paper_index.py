@@ -95,6 +95,13 @@ class PaperIndex(Protocol):
         """The `k` best papers by BM25 of a text's words, with their scores."""
         ...
 
+    def best_words_and(
+        self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]
+    ) -> tuple[Found, Column]:
+        """What `best_words` gives, and (n,) what `bm25` gives of n other papers. These are asked
+        for when they are needed, so they may be looked for meanwhile."""
+        ...
+
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         """(n,) BM25 of a text's words; 0 where a paper has none of them."""
         ...

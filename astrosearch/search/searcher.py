@@ -25,7 +25,7 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
-from astrosearch.search.candidates import Candidates, find_candidates
+from astrosearch.search.candidates import Candidates, find_candidates, meanwhile
 from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
@@ -76,6 +76,7 @@ class Searcher:
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
+        papers_of: Callable[[Index], LocalIndex] = LocalIndex,
     ) -> None:
         """
         Args:
@@ -83,6 +84,7 @@ class Searcher:
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+            papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
         Raises:
             EncoderMismatch: if `encoder` is not the index's.
@@ -96,6 +98,7 @@ class Searcher:
         self._encoder = encoder
         self._ranker: Ranker = ranker
         self._reranker = reranker
+        self._papers_of = papers_of
 
     @property
     def name(self) -> str:
@@ -193,7 +196,9 @@ class Searcher:
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
             return [
-                self._answer(LocalIndex(index), query, encoded, k, _scope(query, filters, among))
+                self._answer(
+                    self._papers_of(index), query, encoded, k, _scope(query, filters, among)
+                )
                 for query, encoded in zip(
                     queries, encode_queries(encoder, queries, mode), strict=True
                 )
@@ -214,11 +219,12 @@ class Searcher:
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
         wanted = max(k, self._reranker.depth) if self._reranker else k
-        hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
+        needs_words = encoded.words is not None
+        with meanwhile(_weakness, papers, query.text, needs_words=needs_words) as told_weakness:
+            hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
         if self._reranker:
             hits = self._reranker.rerank(query.text, hits)[:k]
-        needs_words = encoded.words is not None
-        weakness = _weakness(papers, query.text, needs_words=needs_words) if hits else ""
+        weakness = told_weakness() if hits else ""
         notes = (*query.notes, weakness) if weakness else query.notes
         return Answer(hits, notes, is_weak=bool(weakness))
 
@@ -229,7 +235,7 @@ class Searcher:
             return []
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             newest = papers.papers(papers.newest(k, scope))
             return _counted(
                 papers,
@@ -251,7 +257,7 @@ class Searcher:
         """
 
         def answer(index: Index, _: Encoder | None) -> Hit:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
@@ -286,7 +292,7 @@ class Searcher:
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, self._ranker)
@@ -313,7 +319,7 @@ class Searcher:
         normal = _normal(ids)
 
         def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             for paper_id in normal:
                 papers.require(paper_id)
             scope = Scope(_conditions(filters, among), frozenset(normal))
@@ -345,7 +351,7 @@ class Searcher:
         normal = parse_id(paper_id).id
 
         def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             papers.require(normal)
             return linked_works(papers, normal, citing=citing)
 
@@ -386,7 +392,7 @@ class Searcher:
         draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
         def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             query = (
                 query_of_draft(draft, encoder)
                 if draft and encoder
@@ -445,7 +451,7 @@ class Searcher:
         scope = _scope(parsed, filters or Filters(), among)
 
         index, encoder = self._snapshot()
-        papers = LocalIndex(index)
+        papers = self._papers_of(index)
         asked = [parsed, replace(parsed, text=focus)] if focus else [parsed]
         encoded = encode_queries(encoder, asked, "hybrid")
         extra = papers.passing(also, scope)
@@ -492,7 +498,7 @@ class Searcher:
         """The paper of an identifier; None if no paper of the index is known to have it."""
 
         def answer(index: Index, _: Encoder | None) -> Paper | None:
-            papers = LocalIndex(index)
+            papers = self._papers_of(index)
             try:
                 paper_id = papers.find(identifier)
             except NothingFound:
@@ -572,7 +578,7 @@ class Searcher:
         matches."""
         return self._ask(
             lambda index, _: _why_empty(
-                LocalIndex(index), index.folder.name, query, filters or Filters(), among
+                self._papers_of(index), index.folder.name, query, filters or Filters(), among
             ),
             with_encoder=False,
         )
@@ -636,6 +642,7 @@ def open_index(
     reporter: Reporter = SILENT,
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
+    papers_of: Callable[[Index], LocalIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -644,13 +651,14 @@ def open_index(
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+        papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
     Raises:
         IndexMissing: if there is no index of that name.
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker)
+    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, papers_of=papers_of)
 
 
 def encode_queries(

@@ -2,83 +2,45 @@
 its own (`workers.py`)."""
 
 import base64
-from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from astrosearch import paths
-from astrosearch.errors import AstrosearchError, InputError, NothingFound
+from astrosearch.errors import (
+    AstrosearchError,
+    IdentifierError,
+    InputError,
+    NothingFound,
+    SetupError,
+)
 from astrosearch.index.manifest import Manifest
-from astrosearch.index.map import read_map
-from astrosearch.report import SILENT, Reporter
+from astrosearch.index.map import PaperMap, read_map
+from astrosearch.index.reader import Index
+from astrosearch.library.scope import LibraryScope
+from astrosearch.library.store import Library
+from astrosearch.papers import Paper
 from astrosearch.search.batch import answer_records
-from astrosearch.search.conditions import ALL, Among
-from astrosearch.search.hits import Answer, Hit, paper_record
+from astrosearch.search.conditions import Among
+from astrosearch.search.hits import Answer, in_order, paper_record
+from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.query_parser import parse
-from astrosearch.search.searcher import DEPTH, Searcher, open_index
+from astrosearch.search.searcher import DEPTH, Searcher
 from astrosearch.server import requests
 from astrosearch.server.formats import MEDIA_TYPES, write_papers
+from astrosearch.server.library_answers import OWN_ANSWERS
+from astrosearch.server.marking import marked_paper, marked_title, readable, terms_of
+from astrosearch.server.searchers import Reply, Searchers
 from astrosearch.server.settings import MOST_HITS, Offer
-from astrosearch.text.marks import marked, terms_to_mark
-from astrosearch.text.tex import one_line, to_unicode
-
-MOST_OPEN = 4
-"""Indexes that a worker keeps open."""
+from astrosearch.text.marks import marked
 
 COMPARED = 10_000
 """Papers among which two are compared: enough for a percentile, and a tenth of a second."""
-
-
-class Reply(NamedTuple):
-    """What is sent."""
-
-    body: bytes
-    media_type: str = MEDIA_TYPES["json"]
-    next_offset: int | None = None
-    """Where the next page begins, if there is one."""
-
-
-class Searchers:
-    """The open indexes of a worker."""
-
-    def __init__(self, offer: Offer, reporter: Reporter = SILENT) -> None:
-        self._offer = offer
-        self._reporter = reporter
-        self._open: OrderedDict[str, Searcher] = OrderedDict()
-
-    def __call__(self, name: str | None) -> Searcher:
-        """
-        Raises:
-            NothingFound: if the index is not served.
-        """
-        name = self._offer.choose(name)
-        if name not in self._open:
-            if len(self._open) >= MOST_OPEN:
-                self._open.popitem(last=False)[1].close()
-            self._open[name] = open_index(name, reporter=self._reporter)
-        self._open.move_to_end(name)
-        return self._open[name]
-
-    def of_encoder(self, model: str) -> Searcher:
-        """
-        Raises:
-            NothingFound: if no index has an encoder of that name, or if it is not of this machine.
-        """
-        known = []
-        for name in self._offer.names():
-            searcher = self(name)
-            spec = searcher.index.manifest.encoder
-            if spec.is_service:
-                continue
-            if spec.short_name == model:
-                return searcher
-            known.append(spec.short_name)
-        names = ", ".join(dict.fromkeys(known))
-        raise NothingFound(f"there is no model {model!r} here; there are: {names}")
 
 
 def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
@@ -89,10 +51,10 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
     parsed = parse(text)
     searcher = searchers(asked.index)
     try:
-        among = _among(searcher, asked)
-        [answer] = searcher.answers([parsed], _depth(asked), filters, asked.mode, among=among)
+        scope = _scope(searchers, searcher, asked)
+        answer = scope.answer(searcher, parsed, _depth(asked), filters, asked.mode)
         if not answer.hits:
-            raise searcher.why_empty(parsed, filters, among)
+            raise scope.why_empty(searcher, parsed, filters)
     except NothingFound as error:
         answer = Answer([], (*parsed.notes, str(error)))
     return _page(searcher, asked, answer, text, parsed.text)
@@ -101,16 +63,14 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
 def similar(searchers: Searchers, asked: requests.SimilarRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
-    among = _among(searcher, asked)
-    hits = searcher.similar(asked.id, _depth(asked), filters, asked.mode, among)
-    notes = () if hits else (str(searcher.why_empty(filters=filters, among=among)),)
+    scope = _scope(searchers, searcher, asked)
+    hits = scope.similar(searcher, asked.id, _depth(asked), filters, asked.mode)
+    notes = () if hits else (str(scope.why_empty(searcher, None, filters)),)
     return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
 
 
 def cite(searchers: Searchers, asked: requests.CiteRequest) -> Reply:
     filters, day = asked.filters(), asked.day()
-    if asked.area is not None:
-        raise InputError("what to cite is looked for on the whole map: leave area out")
     searcher = searchers(asked.index)
     hits = searcher.cite(asked.id, _depth(asked), filters, before=day, no_self=asked.no_self)
     notes = () if hits else (str(searcher.why_empty(filters=filters)),)
@@ -120,23 +80,29 @@ def cite(searchers: Searchers, asked: requests.CiteRequest) -> Reply:
 def ask(searchers: Searchers, asked: requests.AskRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
-    answer = searcher.ask(" ".join(asked.q.split()), asked.k, filters)
-    return Reply(orjson.dumps({"index": searcher.name, **answer.as_record()}))
+    scope = _scope(searchers, searcher, asked)
+    question = " ".join(asked.q.split())
+    answer = searcher.ask(question, asked.k, filters, scope.among)
+    record: dict[str, Any] = {"index": searcher.name, **answer.as_record()}
+    if asked.marked:
+        terms = terms_of(question)
+        for group in record["groups"]:
+            for quote in group["quotes"]:
+                quote["marked"] = {"text": marked(readable(quote["text"]), terms)}
+        for source, paper in zip(record["sources"], answer.sources, strict=True):
+            source["marked"] = marked_title(paper)
+    return Reply(orjson.dumps(record))
 
 
 def paper(searchers: Searchers, asked: requests.PaperRequest) -> Reply:
     searcher = searchers(asked.index)
-    found = searcher.paper(asked.id)
+    found = _paper(searchers, searcher, asked.id)
     if asked.format not in (None, "json"):
         body = write_papers([found], asked.format, asked.key, found.id)
         return Reply(body, MEDIA_TYPES[asked.format])
     record = paper_record(found)
     if asked.marked:
-        terms = _terms(asked.q or "")
-        record["marked"] = {
-            "title": marked(_readable(found.title), terms),
-            "abstract": marked(_readable(found.abstract), terms),
-        }
+        record["marked"] = marked_paper(found, terms_of(asked.q or ""))
     return Reply(orjson.dumps({"index": searcher.name, **record}))
 
 
@@ -155,6 +121,19 @@ def citations(searchers: Searchers, asked: requests.CitationsRequest) -> Reply:
     return Reply(orjson.dumps(record), next_offset=next_offset)
 
 
+def _paper(searchers: Searchers, searcher: Searcher, name: str) -> Paper:
+    """A paper of the index, or one of the library that the index does not have."""
+    try:
+        return searcher.paper(name)
+    except (IdentifierError, NothingFound):
+        if not searchers.shows_library:
+            raise
+        own = [one for one in Library.read().papers if name in (one.key, one.id)]
+        if not own:
+            raise
+        return own[0].paper
+
+
 def compare(searchers: Searchers, asked: requests.CompareRequest) -> Reply:
     from astrosearch.comparison.compare import compare_pair, compare_several
 
@@ -163,9 +142,9 @@ def compare(searchers: Searchers, asked: requests.CompareRequest) -> Reply:
     if len(asked.id) == 2:
         first, second = asked.id
         record = compare_pair(searcher, first, second, pool_size=pool_size).as_record()
-        record["pair"] = [_readable(name) for name in record["pair"]]
+        record["pair"] = [readable(name) for name in record["pair"]]
         for sentences in record["sentences"]:
-            sentences |= {name: _readable(sentences[name]) for name in ("one", "other")}
+            sentences |= {name: readable(sentences[name]) for name in ("one", "other")}
     else:
         record = compare_several(searcher, asked.id, pool_size=pool_size).as_record()
     return Reply(orjson.dumps({"index": searcher.name, **record}))
@@ -183,10 +162,18 @@ def facets(searchers: Searchers, asked: requests.FacetsRequest) -> Reply:
 def paper_map(searchers: Searchers, asked: requests.MapRequest) -> Reply:
     index = searchers(asked.index).index
     drawn = read_map(index.folder)
+    counts = _citation_counts(index, drawn)
     known = index.corpus.ids() if drawn.snapshot != index.manifest.snapshot else drawn.ids
     missing = len(set(known).difference(drawn.ids)) if known is not drawn.ids else 0
-    body = drawn.as_bytes(index=index.folder.name, snapshot=drawn.snapshot, missing=missing)
+    body = drawn.as_bytes(
+        citations=counts, index=index.folder.name, snapshot=drawn.snapshot, missing=missing
+    )
     return Reply(body, "application/octet-stream")
+
+
+@lru_cache(maxsize=1)
+def _citation_counts(index: Index, drawn: PaperMap) -> NDArray[np.int64] | None:
+    return LocalIndex(index).citation_counts_of(drawn.ids)
 
 
 def batch(searchers: Searchers, asked: requests.BatchRequest) -> Reply:
@@ -214,6 +201,7 @@ def embed(searchers: Searchers, asked: requests.EmbeddingRequest) -> Reply:
 
 
 ANSWERS: dict[type, Callable[[Searchers, Any], Reply]] = {
+    **OWN_ANSWERS,
     requests.QueryRequest: query,
     requests.SimilarRequest: similar,
     requests.CiteRequest: cite,
@@ -252,23 +240,31 @@ def index_records(offer: Offer) -> list[dict[str, Any]]:
     return records
 
 
-def _has_filters(asked: requests.Paged) -> bool:
-    return any((asked.since, asked.until, asked.category, asked.author, asked.area))
+def _has_filters(asked: requests.QueryRequest) -> bool:
+    filters = (asked.since, asked.until, asked.category, asked.author)
+    return any((*filters, asked.area, asked.within, asked.beyond))
 
 
-def _among(searcher: Searcher, asked: requests.Paged) -> Among:
-    """The papers of the part of the map that is asked for.
+def _scope(searchers: Searchers, searcher: Searcher, asked: requests.Mapped) -> LibraryScope:
+    """The papers among which the answer is looked for.
 
     Raises:
-        NothingFound: if the index has no map.
+        NothingFound: if the index has no map, but a part of it is asked for.
+        NotOffered: if a part of the library is asked for that is not for clients.
     """
+    if asked.within or asked.beyond:
+        searchers.check_library()
+    scope = LibraryScope.of(asked.within, asked.beyond)
     if asked.area is None:
-        return ALL
+        return scope
     corners = np.array(asked.area.split(","), dtype=np.int64)
     if len(corners) % 2:
         raise InputError("area has an x without a y")
-    drawn = read_map(searcher.index.folder)
-    return Among(frozenset(drawn.within(corners.reshape(-1, 2))), name="in this part of the map")
+    there = frozenset(read_map(searcher.index.folder).within(corners.reshape(-1, 2)))
+    own = scope.among
+    names = " and ".join(filter(None, (own.name, "in this part of the map")))
+    within = there if own.within is None else there & own.within
+    return LibraryScope(Among(within, own.beyond, names))
 
 
 def _depth(asked: requests.Paged) -> int:
@@ -291,8 +287,11 @@ def _page(
     hits = answer.hits[asked.offset : end]
     more = len(answer.hits) > end and end < MOST_HITS
     next_offset = end if more else None
-    if asked.sort == "date":
-        hits = sorted(hits, key=lambda hit: hit.paper.published, reverse=True)
+    try:
+        answer = in_order(replace(answer, hits=hits), asked.sort)
+    except SetupError as error:
+        raise InputError(str(error)) from None
+    hits = answer.hits
     if asked.format not in (None, "json"):
         papers = [hit.paper for hit in hits]
         body = write_papers(papers, asked.format, asked.key, query or "newest papers")
@@ -301,25 +300,14 @@ def _page(
         "query": query,
         "index": searcher.name,
         "next_offset": next_offset,
-        **Answer(hits, answer.notes, answer.is_weak).as_record(),
+        **answer.as_record(),
     }
     if asked.marked:
-        terms = _terms(marks)
-        record["hits"] = [_marked_hit(hit, terms) for hit in hits]
+        terms = terms_of(marks)
+        record["hits"] = [
+            {**hit.as_record(), "marked": marked_title(hit.paper, terms)} for hit in hits
+        ]
     return Reply(orjson.dumps(record), next_offset=next_offset)
-
-
-def _marked_hit(hit: Hit, terms: frozenset[str]) -> dict[str, object]:
-    return {**hit.as_record(), "marked": {"title": marked(_readable(hit.paper.title), terms)}}
-
-
-def _terms(query: str) -> frozenset[str]:
-    return terms_to_mark(query) if query else frozenset()
-
-
-@lru_cache(maxsize=4096)
-def _readable(text: str) -> str:
-    return one_line(to_unicode(text))
 
 
 def _vector(vector: Any, encoding_format: str) -> object:

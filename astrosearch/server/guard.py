@@ -14,9 +14,13 @@ from astrosearch.server import problems
 from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
 from astrosearch.server.settings import Settings
+from astrosearch.server.static import FILES
 
-OPEN = frozenset(("/", "/page.css", "/page.js", "/map.js", "/healthz"))
+OPEN = frozenset((*FILES, "/healthz"))
 """What needs no token: nothing of an index is in it."""
+
+SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+"""Methods that change nothing."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -42,6 +46,8 @@ class Guard:
         self._app = app
         self._metrics = metrics
         self._token = settings.token.encode() if settings.token else None
+        self._public_names = settings.public_names
+        self._allowed_origins = settings.allowed_origins
         own = {"localhost", settings.host, socket.gethostname(), *settings.public_names}
         self._names = {name.lower() for name in own}
         self._is_loopback = is_loopback(settings.host)
@@ -73,6 +79,10 @@ class Guard:
         if not self._is_ours(host):
             detail = f"this server is not {host or 'without a name'!r}: start it with --public-name"
             return problem_response(Problem(421, detail, 2))
+        origin = headers.get("origin")
+        if scope["method"] not in SAFE and origin and not self._may_change(origin, headers):
+            detail = f"pages of {origin} may change nothing here"
+            return problem_response(Problem(403, detail, 2))
         if self._token is None or scope["path"] in OPEN or scope["method"] == "OPTIONS":
             return None
         kind, _, token = headers.get("authorization", "").partition(" ")
@@ -80,6 +90,12 @@ class Guard:
             return None
         detail = "the server wants its token, as in Authorization: Bearer TOKEN"
         return problem_response(Problem(401, detail, 3), {"WWW-Authenticate": "Bearer"})
+
+    def _may_change(self, origin: str, headers: Headers) -> bool:
+        """Whether a page may send more than questions: it is the server's own, or allowed."""
+        address = origin.partition("://")[2]
+        own = (headers["host"], *self._public_names)
+        return address in own or origin in self._allowed_origins
 
     def _is_ours(self, host: str) -> bool:
         """Whether a page of another site cannot have this name: a site may let its own name point

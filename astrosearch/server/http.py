@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
-from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any, TypeVar, get_origin
 
 import orjson
@@ -26,7 +26,7 @@ from starlette.routing import Route
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
 from astrosearch.server import openapi, requests
-from astrosearch.server.answers import Reply, index_records
+from astrosearch.server.answers import index_records
 from astrosearch.server.connections import PatientProtocol
 from astrosearch.server.formats import accepted
 from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_response
@@ -34,8 +34,10 @@ from astrosearch.server.mcp import create_server
 from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
 from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
+from astrosearch.server.searchers import Reply
 from astrosearch.server.settings import MOST_BYTES, Settings
-from astrosearch.server.workers import PATIENCE, Busy, TookTooLong, WorkerDied, WorkerPool
+from astrosearch.server.static import FILES, MEDIA_TYPES
+from astrosearch.server.workers import PATIENCE, Busy, Pool, TookTooLong, WorkerDied, WorkerPool
 
 BODY_SECONDS = 10
 """In which the body of a request has to arrive."""
@@ -43,18 +45,11 @@ MOST_CONNECTIONS = 1_000
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_PAGE = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/map.js": ("map.js", "text/javascript; charset=utf-8"),
-}
-
 
 class Api:
     """The endpoints."""
 
-    def __init__(self, settings: Settings, pool: WorkerPool, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, pool: Pool, metrics: Metrics) -> None:
         self._settings, self._pool, self._metrics = settings, pool, metrics
         self._document = orjson.dumps(openapi.document(settings.token is not None))
 
@@ -69,11 +64,22 @@ class Api:
             "/api/compare": requests.CompareRequest,
             "/api/facets": requests.FacetsRequest,
             "/api/map": requests.MapRequest,
+            "/api/library": requests.LibraryRequest,
+            "/api/new": requests.NewRequest,
+            "/api/searches": requests.SearchesRequest,
+            "/api/searches/{name}": requests.SavedRequest,
         }
         return [
-            *(Route(path, _page(*file)) for path, file in _PAGE.items()),
+            *(Route(path, _page(file)) for path, file in FILES.items()),
             *(Route(path, self._asking(model)) for path, model in asking.items()),
             Route("/api/batch", self.batch, methods=["POST"]),
+            Route("/api/seen", self.see, methods=["POST"]),
+            Route("/api/library/{id:path}", self.mark, methods=["PUT"]),
+            Route(
+                "/api/library/{id:path}", self._asking(requests.RemoveRequest), methods=["DELETE"]
+            ),
+            Route("/api/searches/{name}", self.save, methods=["PUT"]),
+            Route("/api/searches/{name}", self._asking(requests.ForgetRequest), methods=["DELETE"]),
             Route("/api/indexes", self.indexes),
             Route("/api/openapi.json", self.document),
             Route("/v1/models", self.models),
@@ -92,6 +98,19 @@ class Api:
 
     async def batch(self, request: Request) -> Response:
         return await self._answer(request, await _from_body(requests.BatchRequest, request))
+
+    async def see(self, request: Request) -> Response:
+        return await self._answer(request, await _from_body(requests.SeenRequest, request))
+
+    async def mark(self, request: Request) -> Response:
+        marks = await _from_body(requests.Marks, request)
+        named = {"id": request.path_params["id"], "marks": marks}
+        return await self._answer(request, _validated(requests.MarkRequest, named))
+
+    async def save(self, request: Request) -> Response:
+        search = await _from_body(requests.Search, request)
+        named = {"name": request.path_params["name"], "search": search}
+        return await self._answer(request, _validated(requests.SaveRequest, named))
 
     async def embeddings(self, request: Request) -> Response:
         """OpenAI's clients expect errors in OpenAI's form."""
@@ -129,7 +148,8 @@ class Api:
     async def indexes(self, request: Request) -> Response:
         _from_nothing(request)
         records = await asyncio.to_thread(index_records, self._settings.offer)
-        return _json({"default": self._settings.offer.default, "indexes": records})
+        offer = self._settings.offer
+        return _json({"default": offer.default, "library": offer.library, "indexes": records})
 
     async def models(self, request: Request) -> Response:
         _from_nothing(request)
@@ -156,7 +176,7 @@ class Api:
         return Response(text, headers={"Content-Type": METRICS_TYPE})
 
 
-def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
+def create_app(settings: Settings, pool: Pool) -> Starlette:
     """The ASGI application."""
     metrics = Metrics()
     middleware = [Middleware(Guard, settings=settings, metrics=metrics)]
@@ -186,14 +206,18 @@ def create_app(settings: Settings, pool: WorkerPool) -> Starlette:
         routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
         middleware=middleware,
         lifespan=lifespan,
-        exception_handlers={HTTPException: _http_problem, Exception: _failure},
+        exception_handlers={
+            HTTPException: _http_problem,
+            ClientDisconnect: _gone,
+            Exception: _failure,
+        },
         max_body_size=MOST_BYTES,
     )
     app.router.redirect_slashes = False
     return app
 
 
-def _asked_by_tools(pool: WorkerPool) -> Callable[[BaseModel], Awaitable[object]]:
+def _asked_by_tools(pool: Pool) -> Callable[[BaseModel], Awaitable[object]]:
     async def ask(asked: BaseModel) -> object:
         try:
             return await pool.ask(asked)
@@ -218,15 +242,7 @@ def serve(settings: Settings, reporter: Reporter) -> None:
     port = listener.getsockname()[1]
     with (
         listener,
-        closing(
-            WorkerPool(
-                settings.offer,
-                settings.workers,
-                queue=settings.queue,
-                seconds=settings.seconds,
-                reporter=reporter,
-            )
-        ) as pool,
+        closing(_pool(settings, port, reporter)) as pool,
     ):
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         reporter.notify(f"Index {settings.offer.default} at http://{host}:{port}/; Ctrl-C ends it")
@@ -251,6 +267,27 @@ def serve(settings: Settings, reporter: Reporter) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def _pool(settings: Settings, port: int, reporter: Reporter) -> Pool:
+    if settings.cluster is None:
+        return WorkerPool(
+            settings.offer,
+            settings.workers,
+            queue=settings.queue,
+            seconds=settings.seconds,
+            reporter=reporter,
+        )
+    from astrosearch.server.cluster import ClusterPool
+
+    return ClusterPool(
+        settings.offer,
+        settings.cluster,
+        name=f"astrosearch-{socket.gethostname()}-{port}",
+        queue=settings.queue,
+        seconds=settings.seconds,
+        reporter=reporter,
+    )
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(
@@ -270,9 +307,9 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _page(name: str, media_type: str) -> Callable[[Request], Any]:
+def _page(file: Traversable) -> Callable[[Request], Any]:
     """The endpoint of a file of the page, which is read once."""
-    body = resources.files("astrosearch.server").joinpath("page", name).read_bytes()
+    body, media_type = file.read_bytes(), MEDIA_TYPES[file.name.rpartition(".")[2]]
 
     async def endpoint(request: Request) -> Response:
         return Response(body, 200, {"Cache-Control": "no-cache"}, media_type)
@@ -296,7 +333,7 @@ def from_address(model: type[Model], request: Request) -> Model:
             parameters[name] = value
     if "format" in model.model_fields and "format" not in parameters:
         parameters["format"] = accepted(request.headers.get("accept", ""))
-    return _validated(lambda: model.model_validate(parameters))
+    return _validated(model, parameters)
 
 
 def _from_nothing(request: Request) -> None:
@@ -316,12 +353,18 @@ async def _from_body(model: type[Model], request: Request) -> Model:
         raise HTTPException(
             408, f"the body did not arrive within {BODY_SECONDS} s", {"Connection": "close"}
         ) from None
-    return _validated(lambda: model.model_validate_json(body))
+    return _validated(model, body)
 
 
-def _validated(read: Callable[[], Model]) -> Model:
+def _validated(model: type[Model], given: dict[str, Any] | bytes) -> Model:
+    """
+    Args:
+        given: the fields, or JSON.
+    """
     try:
-        return read()
+        if isinstance(given, bytes):
+            return model.model_validate_json(given)
+        return model.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -358,7 +401,9 @@ def _http_problem(request: Request, error: Exception) -> Response:
     return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
 
 
+def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # nobody is there to read it
+
+
 def _failure(request: Request, error: Exception) -> Response:
-    if isinstance(error, ClientDisconnect):
-        return Response(status_code=499)
     return problem_response(Problem(500, "the server failed; its standard error says how"))

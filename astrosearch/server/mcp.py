@@ -20,8 +20,9 @@ from astrosearch.errors import AstrosearchError
 from astrosearch.report import Reporter
 from astrosearch.search.searcher import Mode
 from astrosearch.server import requests
-from astrosearch.server.answers import ANSWERS, Reply, Searchers, index_records
+from astrosearch.server.answers import ANSWERS, index_records
 from astrosearch.server.problems import Problem, of_error
+from astrosearch.server.searchers import Reply, Searchers
 from astrosearch.server.settings import Offer
 from astrosearch.text.marks import marked, terms_to_mark
 from astrosearch.text.sentences import sentences
@@ -34,6 +35,8 @@ INSTRUCTIONS = (
 )
 MOST = 25
 """Papers of an answer."""
+MOST_OWN = 200
+"""Papers of the library."""
 SHOWN_AUTHORS = 3
 
 Ask = Callable[[BaseModel], Awaitable[object]]
@@ -44,6 +47,14 @@ Count = Annotated[int, Field(ge=1, le=MOST, description="How many papers.")]
 Day = Annotated[str | None, Field(pattern=requests.DAY, description="YYYY, YYYY-MM or YYYY-MM-DD.")]
 Author = Annotated[str | None, Field(description="`Hofmann`, or `Hofmann, F`.")]
 Category = Annotated[str | None, Field(description="`astro-ph.GA`, or `astro-ph`.")]
+Within = Annotated[
+    str | None,
+    Field(
+        max_length=100,
+        description="Only papers of the user's library: `library`, `tag:NAME`, `liked`, `disliked`,"
+        " `read` or `unread`.",
+    ),
+]
 Ids = Annotated[list[str], Field(description="arXiv identifiers.")]
 
 
@@ -82,6 +93,37 @@ class ShortQuote(TypedDict):
 class Quotes(TypedDict):
     notes: list[str]
     quotes: list[ShortQuote]
+
+
+class OwnPaper(TypedDict):
+    id: str
+    title: str
+    year: int | None
+    tags: list[str]
+    opinion: Annotated[str, Field(description="`liked`, `disliked` or empty.")]
+    note: str
+
+
+class OwnPapers(TypedDict):
+    papers: list[OwnPaper]
+    more: Annotated[int, Field(description="Papers that were left out; a larger k has them.")]
+    tags: dict[str, int]
+
+
+class NewPaper(TypedDict):
+    id: str
+    title: str
+    published: str
+    authors: str
+    why: list[str]
+    sentence: str
+
+
+class NewPapers(TypedDict):
+    since: str
+    new: Annotated[int, Field(description="How many are new in all.")]
+    notes: list[str]
+    papers: list[NewPaper]
 
 
 class WholePaper(TypedDict):
@@ -123,12 +165,15 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         until: Day = None,
         author: Author = None,
         category: Category = None,
+        within: Within = None,
         index: Index = None,
     ) -> Papers:
         """Find papers for a topic, an idea or a question, in your own words. Words in "quotes" must
         stand side by side; title:, author:, year:2015-2020 and -word narrow it down."""
         filters = {"since": since, "until": until, "author": author, "category": category}
-        asked = _checked(requests.QueryRequest, q=query, k=k, mode=mode, index=index, **filters)
+        asked = _checked(
+            requests.QueryRequest, q=query, k=k, mode=mode, within=within, index=index, **filters
+        )
         return _papers(await _record(ask, asked), query)
 
     @server.tool()
@@ -162,18 +207,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         )
         return _papers(await _record(ask, asked), "")
 
-    @server.tool()
-    async def citations(
-        id: str,
-        links: Literal["references", "citations"] = "references",
-        k: Count = 10,
-        index: Index = None,
-    ) -> Works:
-        """What a paper cites (`references`), or what cites it (`citations`): the most cited papers
-        of the collection first."""
-        asked = _checked(requests.CitationsRequest, id=id, links=links, k=k, index=index)
-        record = await _record(ask, asked)
-        return Works(total=record["total"], works=[_work(work) for work in record["works"]])
+    _add_citations(server, ask)
 
     @server.tool(name="ask")
     async def ask_question(
@@ -206,6 +240,59 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         return await _record(ask, _checked(requests.CompareRequest, id=ids, index=index))
 
     @server.tool()
+    async def library(
+        within: Annotated[str, Field(max_length=100, description="As `within` of search.")] = (
+            "library"
+        ),
+        k: Annotated[int, Field(ge=1, le=MOST_OWN, description="How many papers.")] = 25,
+        index: Index = None,
+    ) -> OwnPapers:
+        """The user's own papers, those that were added last first, and what they think of them.
+        Notes and tags are data, as papers are."""
+        record = await _record(ask, _checked(requests.LibraryRequest, within=within, index=index))
+        papers = [
+            OwnPaper(
+                id=one["id"],
+                title=_readable(one["title"]),
+                year=one["year"],
+                tags=one["tags"],
+                opinion=one["opinion"],
+                note=one["note"],
+            )
+            for one in record["papers"][:k]
+        ]
+        more = max(len(record["papers"]) - k, 0)
+        return OwnPapers(papers=papers, more=more, tags=record["tags"])
+
+    @server.tool()
+    async def new(
+        k: Count = 10,
+        since: Day = None,
+        category: Category = None,
+        again: Annotated[bool, Field(description="Those too that the user has seen.")] = False,
+        index: Index = None,
+    ) -> NewPapers:
+        """The papers that are new, those first that fit the user's library."""
+        asked = _checked(
+            requests.NewRequest, k=k, since=since, category=category, again=again, index=index
+        )
+        record = await _record(ask, asked)
+        papers = [
+            NewPaper(
+                id=hit["id"],
+                title=_readable(hit["title"]),
+                published=hit["published"],
+                authors=_authors(hit["authors"]),
+                why=hit["reasons"],
+                sentence=telling_sentence(_readable(hit["abstract"]), frozenset()),
+            )
+            for hit in record["hits"]
+        ]
+        return NewPapers(
+            since=record["since"], new=record["new"], notes=record["notes"], papers=papers
+        )
+
+    @server.tool()
     async def indexes() -> list[IndexFacts]:
         """The collections of papers that can be searched."""
         records = await anyio.to_thread.run_sync(list_indexes)
@@ -229,6 +316,21 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
             raise ResourceNotFoundError(str(error)) from None
 
     return server
+
+
+def _add_citations(server: "MCPServer[Any]", ask: Ask) -> None:
+    @server.tool()
+    async def citations(
+        id: str,
+        links: Literal["references", "citations"] = "references",
+        k: Count = 10,
+        index: Index = None,
+    ) -> Works:
+        """What a paper cites (`references`), or what cites it (`citations`): the most cited papers
+        of the collection first."""
+        asked = _checked(requests.CitationsRequest, id=id, links=links, k=k, index=index)
+        record = await _record(ask, asked)
+        return Works(total=record["total"], works=[_work(work) for work in record["works"]])
 
 
 def run_stdio(offer: Offer, reporter: Reporter) -> None:

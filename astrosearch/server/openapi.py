@@ -131,8 +131,57 @@ _SCHEMAS: dict[str, object] = {
     ),
     "Indexes": _object(
         default={"type": "string"},
+        library={"type": "boolean", "description": "Whether the library is for clients."},
         indexes={"type": "array", "items": _object(name={"type": "string"})},
     ),
+    "Library": _object(
+        papers={"type": "array", "items": {"$ref": "#/components/schemas/OwnPaper"}},
+        tags={"type": "object", "additionalProperties": _COUNT},
+        notes=_WORDS,
+    ),
+    "OwnPaper": _object(
+        id={"type": "string", "description": "The arXiv identifier, else the key."},
+        key={"type": "string"},
+        title={"type": "string"},
+        authors=_WORDS,
+        year={"type": ["integer", "null"]},
+        tags=_WORDS,
+        opinion={"enum": ["", "liked", "disliked"]},
+        read={"type": "boolean"},
+        note={"type": "string"},
+    ),
+    "New": _object(
+        index={"type": "string"},
+        since={"type": "string", "format": "date"},
+        new={**_COUNT, "description": "How many papers are new, shown or not."},
+        library={**_COUNT, "description": "Papers of the library that the order comes from."},
+        notes=_WORDS,
+        hits={
+            "type": "array",
+            "items": _object(
+                rank=_COUNT,
+                match={
+                    "type": ["integer", "null"],
+                    "description": "From 0, as a random paper, to 100, as near as the library's "
+                    "own papers are to each other at best; null without a library.",
+                },
+                pinned={"type": "boolean", "description": "Whether it is followed."},
+                reasons=_WORDS,
+                near={**_WORDS, "description": "Papers of the library that it is near to."},
+                **_PAPER,
+            ),
+        },
+    ),
+    "Seen": _object(index={"type": "string"}, newest={"type": "string", "format": "date"}),
+    "SavedSearch": _object(
+        name={"type": "string"},
+        parameters={"type": "object", "description": "As `/api/query` takes them, and `format`."},
+    ),
+    "Searches": _object(
+        searches={"type": "array", "items": {"$ref": "#/components/schemas/SavedSearch"}},
+        notes=_WORDS,
+    ),
+    "Name": _object(name={"type": "string"}),
     "Models": _object(
         object={"const": "list"}, data={"type": "array", "items": _object(id={"type": "string"})}
     ),
@@ -145,10 +194,21 @@ _SCHEMAS: dict[str, object] = {
     "OpenAIError": _object(error=_object(message={"type": "string"}, type={"type": "string"})),
 }
 
+_IN_PATH: dict[type[BaseModel], str] = {
+    requests.PaperRequest: "id",
+    requests.MarkRequest: "id",
+    requests.RemoveRequest: "id",
+    requests.SavedRequest: "name",
+    requests.SaveRequest: "name",
+    requests.ForgetRequest: "name",
+}
+"""The field that is a part of the path."""
+
 _REASONS = {
     "400": "A parameter is wrong.",
     "401": "The server wants a token.",
-    "404": "There is no such paper, index or model.",
+    "403": "It is not for clients, or not for pages of this site.",
+    "404": "There is no such paper, index, model or search.",
     "408": "The body did not arrive in time.",
     "413": "The body is too long.",
     "415": "The body is not JSON.",
@@ -175,6 +235,19 @@ def document(has_token: bool) -> dict[str, Any]:
         "/api/compare": _get(requests.CompareRequest, "Comparison"),
         "/api/facets": _get(requests.FacetsRequest, "Facets"),
         "/api/map": _map(),
+        "/api/library": _get(requests.LibraryRequest, "Library", papers=True),
+        "/api/library/{id}": {
+            **_post(requests.Marks, "OwnPaper", method="put", of=requests.MarkRequest),
+            **_get(requests.RemoveRequest, "OwnPaper", method="delete"),
+        },
+        "/api/new": _get(requests.NewRequest, "New", papers=True),
+        "/api/seen": _post(requests.SeenRequest, "Seen"),
+        "/api/searches": _get(requests.SearchesRequest, "Searches"),
+        "/api/searches/{name}": {
+            **_get(requests.SavedRequest, "Answer", papers=True),
+            **_post(requests.Search, "SavedSearch", method="put", of=requests.SaveRequest),
+            **_get(requests.ForgetRequest, "Name", method="delete"),
+        },
         "/api/batch": _post(requests.BatchRequest, "Batch"),
         "/api/indexes": _get(None, "Indexes", summary="The indexes that are served."),
         "/v1/models": _get(None, "Models", summary="The encoders, as OpenAI lists models."),
@@ -196,7 +269,13 @@ def document(has_token: bool) -> dict[str, Any]:
 
 
 def _body_schemas() -> dict[str, Any]:
-    bodies = (requests.BatchRequest, requests.EmbeddingRequest)
+    bodies = (
+        requests.BatchRequest,
+        requests.EmbeddingRequest,
+        requests.Marks,
+        requests.SeenRequest,
+        requests.Search,
+    )
     template = "#/components/schemas/{model}"
     _, definitions = models_json_schema(
         [(body, "validation") for body in bodies], ref_template=template
@@ -211,8 +290,10 @@ def _get(
     *,
     papers: bool = False,
     summary: str = "",
+    method: str = "get",
 ) -> dict[str, Any]:
-    """
+    """An operation without a body.
+
     Args:
         papers: whether it gives papers, in all formats.
     """
@@ -225,31 +306,43 @@ def _get(
         "parameters": _parameters(model) if model else [],
         "responses": {
             "200": {"description": "The answer.", "content": content},
-            **_problems("400", "401", "404", "421", "500", "503", "504"),
+            **_problems("400", "401", "403", "404", "421", "500", "503", "504"),
         },
     }
-    return {"get": operation}
+    return {method: operation}
 
 
-def _post(model: type[BaseModel], schema: str, error: str = "Problem") -> dict[str, Any]:
+def _post(
+    model: type[BaseModel],
+    schema: str,
+    error: str = "Problem",
+    *,
+    method: str = "post",
+    of: type[BaseModel] | None = None,
+) -> dict[str, Any]:
+    """An operation with a body.
+
+    Args:
+        model: of the body.
+        of: the request that it is a part of, beside what is in the path.
+    """
     body = {
         "required": True,
         "content": {"application/json": {"schema": _reference(model.__name__)}},
     }
     operation = {
-        "summary": model.__doc__,
+        "summary": (of or model).__doc__,
+        "parameters": [each for each in _parameters(of) if each["in"] == "path"] if of else [],
         "requestBody": body,
         "responses": {
             "200": {
                 "description": "The answer.",
                 "content": {"application/json": {"schema": _reference(schema)}},
             },
-            **_problems(
-                "400", "401", "404", "408", "413", "415", "421", "500", "503", "504", schema=error
-            ),
+            **_problems(*_REASONS, schema=error),
         },
     }
-    return {"post": operation}
+    return {method: operation}
 
 
 def _map() -> dict[str, Any]:
@@ -257,9 +350,10 @@ def _map() -> dict[str, Any]:
     operation = _get(requests.MapRequest, "Paper")
     operation["get"]["responses"]["200"] = {
         "description": "The length of a header (uint32), the header (JSON: papers, categories, "
-        "regions, snapshot, missing); of each paper, all little-endian, x and y (uint16), then the "
-        "years (uint16), then the places of the primary categories (uint8, 255 for none), then the "
-        "ids, a line each.",
+        "regions, snapshot, missing, has_citations); of each paper, all little-endian, x and y "
+        "(uint16), then the years (uint16), then, if has_citations, how many works cite it "
+        "(uint16), then the places of the primary categories (uint8, 255 for none), then the ids, "
+        "a line each.",
         "content": {"application/octet-stream": {}},
     }
     return operation
@@ -285,7 +379,7 @@ def _parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
     schema = model.model_json_schema()
     parameters = []
     for name, field in schema["properties"].items():
-        is_path = name == "id" and model is requests.PaperRequest
+        is_path = _IN_PATH.get(model) == name
         field = _without_null(field)
         parameter = {
             "name": name,

@@ -11,6 +11,10 @@ from astrosearch.errors import AstrosearchError, InputError, NothingFound, Setup
 MEDIA_TYPE = "application/problem+json"
 
 
+class NotOffered(InputError):
+    """What was asked for is there, but not for clients."""
+
+
 class Problem(NamedTuple):
     """Why a request has no answer."""
 
@@ -34,6 +38,8 @@ class Problem(NamedTuple):
 def of_error(error: AstrosearchError) -> Problem:
     """What a client may know of an error. Those of this machine name its folders, so they are for
     its own standard error alone."""
+    if isinstance(error, NotOffered):
+        return Problem(403, str(error), error.exit_code)
     if isinstance(error, InputError):
         return Problem(400, str(error), error.exit_code)
     if isinstance(error, NothingFound):

@@ -29,6 +29,15 @@ DAY = r"^[12]\d{3}(-(0?[1-9]|1[0-2])(-(0?[1-9]|[12]\d|3[01]))?)?$"
 AREA = rf"^\d{{1,5}}(,\d{{1,5}}){{5,{2 * MOST_CORNERS - 1}}}$"
 CATEGORY = r"^[A-Za-z-]+(\.[A-Za-z-]*)?$"
 
+Sort = Literal["match", "date", "citations"]
+Marked = Annotated[
+    bool,
+    Field(
+        description="Whether each paper and quote has `marked`: its text in Unicode, cut into "
+        "pieces; those at odd places are words of the query."
+    ),
+]
+
 Text = Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
 Input = Annotated[str, Field(pattern=r"\S")]
 """A text to be encoded, not empty."""
@@ -40,7 +49,18 @@ PaperId = Annotated[
         examples=["2503.14368"],
     ),
 ]
+SearchName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["jets"])]
 Day = Annotated[str, Field(pattern=DAY, examples=["2015", "2015-03", "2015-03-01"])]
+
+
+Within = Annotated[
+    str,
+    Field(
+        max_length=100,
+        description="`library`, `tag:NAME`, `liked`, `disliked`, `read` or `unread`.",
+        examples=["library"],
+    ),
+]
 
 
 class Asked(BaseModel):
@@ -91,20 +111,18 @@ def _day(text: str | None, *, is_last: bool) -> date | None:
     return day
 
 
-class Paged(Filtered):
-    """Which hits of an answer are wanted, and how they are written."""
+class Scoped(Filtered):
+    """Among which papers the answer is looked for."""
 
-    k: int = Field(10, ge=1, le=MOST_PER_PAGE, description="How many hits.")
-    offset: int = Field(
-        0, ge=0, le=MOST_HITS - 1, description="How many hits to pass over: `next_offset` goes on."
+    within: Within | None = Field(
+        None, description="Only papers of the library of whoever runs the server."
     )
-    sort: Literal["match", "date"] = Field(
-        "match", description="The order of the hits of this page: the best or the newest first."
-    )
-    format: Format | None = Field(
-        None, description="How the answer is written; by default as `Accept` says, else JSON."
-    )
-    key: KeyStyle = Field("bibcode", description="How BibTeX entries are called.")
+    beyond: Within | None = Field(None, description="No papers of this part of the library.")
+
+
+class Mapped(Scoped):
+    """As `Scoped`, on a part of the map, too."""
+
     area: str | None = Field(
         None,
         pattern=AREA,
@@ -112,18 +130,37 @@ class Paged(Filtered):
         "turn, in the map's own units.",
         examples=["20000,20000,40000,20000,30000,40000"],
     )
-    marked: bool = Field(
-        False,
-        description="Whether each hit has `marked`: its title in Unicode, cut into pieces; those "
-        "at odd places are words of the query.",
+
+
+class Written(BaseModel):
+    """How papers are written."""
+
+    format: Format | None = Field(
+        None, description="How the answer is written; by default as `Accept` says, else JSON."
     )
+    key: KeyStyle = Field("bibcode", description="How BibTeX entries are called.")
+
+
+class Paged(Filtered, Written):
+    """Which hits of an answer are wanted, and how they are written."""
+
+    k: int = Field(10, ge=1, le=MOST_PER_PAGE, description="How many hits.")
+    offset: int = Field(
+        0, ge=0, le=MOST_HITS - 1, description="How many hits to pass over: `next_offset` goes on."
+    )
+    sort: Sort = Field(
+        "match",
+        description="The order of the hits of this page: the best, the newest or the most cited "
+        "first.",
+    )
+    marked: Marked = False
 
 
 class MapRequest(Asked):
     """The map of an index: a place for each paper, and names of regions."""
 
 
-class QueryRequest(Paged):
+class QueryRequest(Paged, Mapped):
     """The papers that match a text best."""
 
     q: Text | None = Field(
@@ -135,7 +172,7 @@ class QueryRequest(Paged):
     mode: Mode = Field("hybrid", description="By meaning and words, by meaning, or by words.")
 
 
-class SimilarRequest(Paged):
+class SimilarRequest(Paged, Mapped):
     """The papers nearest to one paper, or to several together."""
 
     id: list[PaperId] = Field(min_length=1, max_length=20, description="May be repeated.")
@@ -162,21 +199,20 @@ class CiteRequest(Paged):
         return _day(self.before, is_last=True)
 
 
-class AskRequest(Filtered):
+class AskRequest(Mapped):
     """The sentences of abstracts that answer a question, quoted with their papers."""
 
     q: Annotated[Text, Field(pattern=r"\S")] = Field(
         description="A question.", examples=["where does the Magellanic Stream come from?"]
     )
     k: int = Field(6, ge=1, le=MOST_QUOTES, description="How many sentences at most.")
+    marked: Marked = False
 
 
-class PaperRequest(Asked):
+class PaperRequest(Asked, Written):
     """One paper."""
 
     id: PaperId
-    format: Format | None = Field(None, description="By default as `Accept` says, else JSON.")
-    key: KeyStyle = Field("bibcode", description="How a BibTeX entry is called.")
     marked: bool = Field(
         False,
         description="Whether there is `marked`: title and abstract in Unicode, cut into pieces; "
@@ -214,6 +250,97 @@ class BatchRequest(Filtered):
     queries: list[Text] = Field(min_length=1, max_length=MOST_QUERIES)
     k: int = Field(10, ge=1, le=MOST_PER_PAGE, description="How many hits for each.")
     mode: Mode = "hybrid"
+
+
+class NewRequest(Filtered, Written):
+    """The papers that are new, those first that fit the library of whoever runs the server."""
+
+    k: int = Field(30, ge=1, le=MOST_PER_PAGE, description="How many papers.")
+    again: bool = Field(
+        False, description="Whether papers count that were seen; without `since`, of a week."
+    )
+    marked: Marked = False
+
+
+class SeenRequest(Asked):
+    """All papers of an index count as seen from now on."""
+
+    search: SearchName | None = Field(
+        None, description="Only for this saved search; by default for `/api/new`."
+    )
+
+
+class LibraryRequest(Asked, Written):
+    """The library of whoever runs the server, the papers that were added last first."""
+
+    within: Within = "library"
+
+
+class Marks(Asked):
+    """What is thought of a paper. What is left out stays as it is."""
+
+    tags: list[Annotated[str, Field(max_length=80)]] | None = Field(None, max_length=100)
+    opinion: Literal["", "liked", "disliked"] | None = None
+    read: bool | None = None
+    note: Text | None = None
+
+
+class MarkRequest(BaseModel):
+    """Say what is thought of a paper, which is put into the library if it is not there."""
+
+    id: PaperId
+    marks: Marks
+
+
+class RemoveRequest(BaseModel):
+    """Take a paper out of the library, with what was thought of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: PaperId
+
+
+class SearchesRequest(BaseModel):
+    """The saved searches of whoever runs the server."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SavedRequest(Written):
+    """What a saved search finds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: SearchName
+    new: bool = Field(False, description="Only papers that were not seen, among the best of all.")
+    k: int | None = Field(
+        None, ge=1, le=MOST_PER_PAGE, description="How many; by default as the search says, else 10"
+    )
+    marked: Marked = False
+
+
+class Search(Scoped):
+    """A search, to be saved."""
+
+    q: Text = ""
+    mode: Mode | None = None
+    sort: Sort | None = None
+    replace: bool = Field(False, description="Whether it may take the place of one of its name.")
+
+
+class SaveRequest(BaseModel):
+    """Save a search under a name."""
+
+    name: SearchName
+    search: Search
+
+
+class ForgetRequest(BaseModel):
+    """Delete a saved search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: SearchName
 
 
 class EmbeddingRequest(BaseModel):

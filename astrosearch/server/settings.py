@@ -30,6 +30,8 @@ class Offer:
     """The index of a request that names none."""
     only: tuple[str, ...] = ()
     """The others are not served; empty for all of this machine, those too that are built later."""
+    library: bool = True
+    """Whether clients may read and change the library and the saved searches of this machine."""
 
     def names(self) -> list[str]:
         """The default first."""
@@ -50,6 +52,19 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Cluster:
+    """How many processes of a Ray cluster answer."""
+
+    address: str | None = None
+    """HOST:PORT of a cluster that this machine belongs to; None for the one that runs here, else
+    one that is made of this machine alone."""
+    replicas: tuple[int, int] = (1, 1)
+    """The fewest and the most that answer; between them, as many as there are questions for."""
+    shards: int = 1
+    """Processes among which the vectors are divided; 1 leaves them to each that answers."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Of `astrosearch serve`."""
 
@@ -61,6 +76,8 @@ class Settings:
     """What a client has to show; None lets everybody ask."""
     workers: int = 1
     """Processes that answer."""
+    cluster: Cluster | None = None
+    """The cluster whose processes answer in their place."""
     public_names: tuple[str, ...] = ()
     """Names by which the server is reached, beside addresses and names of this machine."""
     allowed_origins: tuple[str, ...] = ()

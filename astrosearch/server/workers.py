@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
@@ -23,6 +23,10 @@ from astrosearch.errors import AstrosearchError
 from astrosearch.report import SILENT, Reporter
 from astrosearch.server.problems import Problem, of_error
 from astrosearch.server.settings import Offer
+
+if TYPE_CHECKING:
+    from astrosearch.index.reader import Index
+    from astrosearch.search.local_index import LocalIndex
 
 STARTING = 600
 """Seconds in which a worker has to be ready: a large encoder is read for minutes."""
@@ -42,6 +46,29 @@ class TookTooLong(Exception):
 
 class WorkerDied(Exception):
     """A worker ended in the middle of a request."""
+
+
+class Pool(Protocol):
+    """What answers requests: processes of this machine, or of a cluster."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests that nothing works on yet."""
+        ...
+
+    async def ask(
+        self, asked: BaseModel, is_gone: Callable[[], Awaitable[bool]] | None = None
+    ) -> object:
+        """A `Reply` or a `Problem`; None if the client has gone while the request waited.
+
+        Raises:
+            Busy: if too many requests wait already.
+            TookTooLong: if it is not answered in time.
+            WorkerDied: if whoever was asked ended, also when it was asked again.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 class Worker:
@@ -207,12 +234,8 @@ class WorkerPool:
 def _work(connection: Connection, offer: Offer) -> None:
     """What a worker does, until the server closes its end of the connection or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
-    from astrosearch.server.answers import ANSWERS, Searchers
-
-    notices = _Notices()
-    searchers = Searchers(offer, notices)
     try:
-        searchers(None).query("stars", k=1)  # loads all that a query needs
+        answerer = Answerer(offer)
     except AstrosearchError as error:
         connection.send(error)
         return
@@ -222,20 +245,46 @@ def _work(connection: Connection, offer: Offer) -> None:
             asked = connection.recv()
         except (EOFError, OSError):
             return
+        try:
+            connection.send(answerer.answer(asked))
+        except OSError:
+            return
+
+
+class Answerer:
+    """Open indexes, and the answers from them; in a process of its own."""
+
+    def __init__(
+        self, offer: Offer, papers_of: "Callable[[Index], LocalIndex] | None" = None
+    ) -> None:
+        """Load all that a query needs.
+
+        Args:
+            papers_of: as in `Searcher`.
+
+        Raises:
+            AstrosearchError: if the default index cannot be searched.
+        """
+        from astrosearch.server.answers import ANSWERS
+        from astrosearch.server.searchers import Searchers
+
+        self._answers, self._notices = ANSWERS, _Notices()
+        self._searchers = Searchers(offer, self._notices, papers_of)
+        self._searchers(None).query("stars", k=1)
+
+    def answer(self, asked: BaseModel) -> tuple[object, list[str]]:
+        """A `Reply` or a `Problem`, and lines for whoever runs the server."""
         reply: object
         try:
-            reply = ANSWERS[type(asked)](searchers, asked)
+            reply = self._answers[type(asked)](self._searchers, asked)
         except AstrosearchError as error:
             reply = of_error(error)
             if reply.status >= 500:
-                notices.notify(str(error))
+                self._notices.notify(str(error))
         except Exception:
-            notices.notify(traceback.format_exc().rstrip())
+            self._notices.notify(traceback.format_exc().rstrip())
             reply = Problem(500, "the server failed; its standard error says how")
-        try:
-            connection.send((reply, notices.taken()))
-        except OSError:
-            return
+        return reply, self._notices.taken()
 
 
 class _Notices(Reporter):

@@ -4,7 +4,9 @@ Start is from the start of the process until the first screen is drawn, and unti
 are listed on it; the terminal says at once that it is dark. The files are in the system's cache,
 and modules are compiled. Then questions, which are the first words of titles of the index, are
 typed. A keystroke is timed until the last byte that the reader draws for it, the papers and the
-abstract of the new answer among them; the next one comes half a second after it.
+abstract of the new answer among them; the next one comes half a second after it. Processor time is
+that of all threads of the reader (Linux): until the first screen there is only one, so that it is
+the time of the clock on an idle machine.
 
     python -m tests.benchmarks.browse INDEX --times 10 --questions 5
 """
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -56,6 +59,12 @@ class Reader:
                 is_asked = True
                 os.write(self._fd, b"\x1b]11;rgb:0000/0000/0000\x07\x1b[?62c")
         return time.perf_counter() - self._began
+
+    @property
+    def processor_seconds(self) -> float:
+        """The processor time that the process has taken."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime, stime
 
     def seconds_of_key(self, key: bytes) -> float:
         """Seconds from a key until the last of what is drawn for it."""
@@ -97,22 +106,29 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=5)
     arguments = parser.parse_args()
 
-    screens, answers, keys = [], [], []
+    screens, answers, keys, processor = [], [], [], []
     for number in range(arguments.times + 1):
         reader = Reader(arguments.index)
-        screen, answer = reader.seconds_until(b"Opening index"), reader.seconds_until(b" ms")
+        screen, used = reader.seconds_until(b"Opening index"), reader.processor_seconds
+        answer = reader.seconds_until(b" ms")
         if number:  # the first one compiles modules, and reads files that are not cached
             screens.append(screen)
+            processor.append(used)
             answers.append(answer)
         if number == arguments.times:
+            used = reader.processor_seconds
             for question in questions(arguments.index, arguments.questions):
                 keys += [reader.seconds_of_key(letter.encode()) for letter in question]
                 reader.seconds_of_key(b"\x15")  # deletes the line
+            used = reader.processor_seconds - used
         reader.close()
     print(f"{'':<34}{'median':>9}{'p95':>11}{'most':>11}")
     print(told(f"first screen, {len(screens)} starts", screens))
+    print(told("its processor time", processor))
     print(told("newest papers listed", answers))
     print(told(f"keystroke to answer, {len(keys)} keys", keys))
+    each = 1000 * used / (len(keys) + arguments.questions)
+    print(f"processor time of a keystroke, the blinking of the cursor included: {each:.0f} ms")
 
 
 if __name__ == "__main__":

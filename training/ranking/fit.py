@@ -145,7 +145,9 @@ def fit(
     )
     biases, outputs = _short(*final.biases.tolist()), _short(*final.outputs.tolist())
     judged = [number for number, sample in enumerate(samples) if sample.name in chance_of]
-    chance = _chance([scores[number] for number in judged], [samples[number] for number in judged])
+    chance = fitted_chance(
+        [scores[number] for number in judged], [samples[number] for number in judged]
+    )
     return Fitted(Weights(fitted, biases, outputs, chance), _rows(samples, scores, seed))
 
 
@@ -251,7 +253,9 @@ def _minimum(
     return function
 
 
-def _chance(scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]) -> tuple[float, ...]:
+def fitted_chance(
+    scores: Sequence[NDArray[np.float64]], samples: Sequence[Sample]
+) -> tuple[float, ...]:
     """`Weights.chance`: a logistic regression of being relevant."""
     columns = np.concatenate(
         [

@@ -85,12 +85,13 @@ FEW, MANY = 3, 60
 """Papers of the fold whose titles must have a topic."""
 
 
-def topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
-    """Topics, as people type them: two or three neighbouring words of a title of one fold, which
-    several other titles have side by side, too. Those papers are relevant."""
+def topics_of(index: Index, fold: int | None, count: int) -> list[Judgement]:
+    """Topics, as people type them: two or three neighbouring words of a title of one fold, or of
+    any training paper, which several other titles have side by side, too. Those papers are
+    relevant."""
     papers: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for paper in index.corpus:
-        if is_held_out(paper.id, fold):
+        if not is_held_out(paper.id) if fold is None else is_held_out(paper.id, fold):
             words = [word.strip(_EDGES).lower() for word in paper.title.split()]
             for length in (2, 3):
                 for start in range(len(words) - length + 1):

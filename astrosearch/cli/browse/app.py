@@ -23,7 +23,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
 from textual.theme import Theme
-from textual.widgets import ContentSwitcher, Footer, Input, Label, OptionList, Tab, Tabs
+from textual.widgets import ContentSwitcher, Footer, Input, Label, OptionList, Static, Tab, Tabs
 from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions, clipboard, history
@@ -193,7 +193,7 @@ class Browser(App[int]):
             yield Label("/", id="slash")
             yield QuestionField(
                 self._question.text,
-                placeholder="Ask in your own words, or type author:name, year:2015-2020",
+                placeholder="Ask in your own words, or author:riess",
                 id="question",
                 compact=True,
                 select_on_focus=False,
@@ -348,7 +348,7 @@ class Browser(App[int]):
         """A line below the papers, which the next one replaces."""
         status = self._main.query_one("#status", Label)
         status.set_class(is_warning, "-warning")
-        status.update(text)
+        _update(status, text)
 
     def say(self, text: str) -> None:
         """A note over the papers, which goes by itself."""
@@ -366,9 +366,9 @@ class Browser(App[int]):
             parts.append("newest first")
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
-        self._main.query_one("#counts", Label).update(" · ".join(parts))
+        _update(self._main.query_one("#counts", Label), " · ".join(parts))
         count = f" ({len(self.marked)})" if self.marked else ""
-        self._main.query_one("#tab-marks", Tab).label = Content(_label("marks") + count)
+        _update(self._main.query_one("#tab-marks", Tab), _label("marks") + count)
 
     def _show_paper(self) -> None:
         papers, view = self._papers(), self._main.query_one(PaperView)
@@ -918,6 +918,12 @@ _EMPTY = {
     "library": "Your library is empty: l likes a paper, t tags it, n notes it, and keeps it here.",
     "marks": "Papers that you mark with the space bar: press e to export them, = to compare two.",
 }
+
+
+def _update(shown: Static, text: str) -> None:
+    """Show a text. What is shown already is left, because each change lays out the screen anew."""
+    if str(shown.content) != text:
+        shown.update(Content(text))
 
 
 def _label(tab: str) -> str:

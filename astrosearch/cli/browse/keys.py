@@ -66,7 +66,7 @@ KEYS = (
     Key("equals_sign", "=", "compare", "compare", "Compare two marked papers", LOOK),
     Key("h", "h", "histogram", "histogram", "Years and categories of these papers", LOOK),
     Key("M", "M", "map", "map", "These papers on the map of the index", LOOK),
-    Key("question_mark", "?", "help", "help", "All keys", LEAVE, True),
+    Key("question_mark", "?", "help", "help", "All keys; F1 while you type", LEAVE, True),
     Key("ctrl+p", "Ctrl-P", "command_palette", "palette", "All commands, by name", LEAVE),
     Key("q", "q", "leave(0)", "quit", "Leave", LEAVE, True),
     Key("ctrl+c", "Ctrl-C", "leave(130)", "stop", "Leave at once, also while typing", LEAVE),

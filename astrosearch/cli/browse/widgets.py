@@ -3,12 +3,15 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import HorizontalGroup, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.style import Style
 from textual.widgets import Input, OptionList, Static, Tabs
@@ -16,7 +19,6 @@ from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
 from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts, readable
-from astrosearch.cli.views.quotes import quote_facts, quoted
 from astrosearch.errors import InputError
 from astrosearch.search.hits import Hit
 from astrosearch.text.analysis import STOP_WORDS, analyze
@@ -43,6 +45,9 @@ ScrollBar.renderer = WholeLetters
 class QuestionField(Input):
     """The field for a question. The arrow keys move in the list meanwhile."""
 
+    # One line of a fixed width: a longer text needs no new layout of the screen at each key.
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "to the papers", key_display="Enter"),
         Binding("down", "app.move('cursor_down')", "next", key_display="Down"),
@@ -50,6 +55,7 @@ class QuestionField(Input):
         Binding("pagedown", "app.move('page_down')", show=False),
         Binding("pageup", "app.move('page_up')", show=False),
         Binding("escape", "app.to_list", show=False),
+        Binding("f1", "app.help", "all keys", key_display="F1"),
     ]
 
 
@@ -187,6 +193,8 @@ class QuoteList(PaperList):
         self.show(hits, words)
 
     def _entry(self, place: int) -> Content:
+        from astrosearch.cli.views.quotes import quote_facts, quoted  # which load numpy
+
         quote = self._quotes[place]
         heading = self._headings.get(place)
         return Content.assemble(
@@ -210,6 +218,8 @@ class PaperView(VerticalScroll):
         Binding("G", "scroll_end", show=False),
     ]
     ALLOW_MAXIMIZE = True
+    _shown: tuple[object, ...] | None = None
+    """What the page that is shown was made from; it need not be made twice."""
 
     def compose(self) -> Iterable[Static]:
         yield Static(id="text", markup=False)
@@ -228,17 +238,26 @@ class PaperView(VerticalScroll):
         Args:
             quote: a sentence of the abstract to be underlined, and scrolled to.
         """
+        wanted = hit, words, own, reasons, quote, explains
+        if wanted == self._shown:
+            return
+        self._shown = wanted
         page = _page(hit, words, own, reasons, explains=explains)
         sentence = readable(quote)
         start = page.plain.rfind(sentence) if sentence else -1
         if start < 0:
-            self.show_text(page)
+            self._update(page)
             return
-        self.show_text(page.stylize("underline", start, start + len(sentence)))
+        self._update(page.stylize("underline", start, start + len(sentence)))
         above = page[:start].get_height({}, self.query_one("#text").size.width or 1)
         self.scroll_to(y=max(above - 2, 0), animate=False)
 
     def show_text(self, content: Content) -> None:
+        """Show a text in place of a paper."""
+        self._shown = None
+        self._update(content)
+
+    def _update(self, content: Content) -> None:
         self.query_one("#text", Static).update(content)
         self.scroll_home(animate=False)
 
@@ -311,6 +330,7 @@ def spans_of(text: str, words: frozenset[str]) -> list[tuple[int, int]]:
     ]
 
 
+@lru_cache(maxsize=20_000)
 def _terms(word: str) -> list[str]:
     return list(analyze(word).terms)
 

@@ -56,7 +56,7 @@ def write_page(paper_map: PaperMap, folder: Path, out: Path) -> None:
     script = resources.files("astrosearch.server").joinpath("page", "map.js").read_text("utf-8")
     page = _PAGE.format(
         name=html.escape(folder.name),
-        script=script.replace("export class", "class"),
+        script=script.replace("\nexport ", "\n"),
         data=base64.b64encode(packed).decode(),
     )
     with atomic.writing(out), atomic.whole_file(out) as stream:

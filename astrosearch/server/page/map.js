@@ -1,11 +1,11 @@
 // A map of papers: one buffer of points drawn by WebGL, names of regions on a canvas above it.
 // Without WebGL a 2D canvas draws the points, and `note` says so.
 
-const SIDE = 65535;
+export const SIDE = 65535;
 const MOST_ZOOM = 400;
 const DRAG = 4; // pixels from which a press is a drag
-const MOST_CORNERS = 60; // of a lasso
 const NEAR = 10; // pixels within which a point is pointed at
+const LIT = 230; // opacity from which a point is drawn large
 
 const VERTEX = `
 attribute vec2 place; attribute vec4 colour;
@@ -23,16 +23,17 @@ void main() {
   gl_FragColor = vec4(shown.rgb * shown.a, shown.a);
 }`;
 
-const YEARS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 201, 37]];
-const CATEGORIES = [
+export const SCALE = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 201, 37]];
+export const KINDS = [
   [0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167], [213, 94, 0], [86, 180, 233],
   [140, 120, 60], [120, 120, 130],
-]; // Okabe and Ito's, which people with colour blindness can tell apart
+]; // Okabe and Ito's, which people with colour blindness can tell apart; the last for all others
 const HIT = [226, 40, 40, 255];
 const OWN = [255, 0, 200, 240];
 
 export class PaperMap {
-  // events: hover(paper or null), open(paper), lasso(corners: [x, y, …])
+  // events: hover(paper or null), open(paper), lasso(path), moved()
+  // `path` is a polygon, [[x, y], …], that is shown.
   constructor(place, bytes, events = {}) {
     this.read(bytes);
     Object.assign(this, { place, events, hits: [], own: [], by: "year", lassoing: false, path: [] });
@@ -40,26 +41,30 @@ export class PaperMap {
     this.names = place.appendChild(document.createElement("canvas"));
     this.names.tabIndex = 0;
     this.names.setAttribute("role", "img");
-    this.names.setAttribute("aria-label", `Map of ${this.papers} papers: ${this.regions.filter((one) => !one.zoom).map((one) => one.name).join(", ")}. Arrow keys move it, plus and minus zoom, 0 shows all.`);
+    const largest = this.regions.filter((region) => !region.zoom).map((region) => region.name);
+    this.names.setAttribute("aria-label", `Map of ${this.papers} papers: ${largest.join(", ")}. Arrow keys move it, plus and minus zoom, 0 shows all.`);
     this.gl = this.points.getContext("webgl", { antialias: false, premultipliedAlpha: true });
     this.note = this.gl ? "" : " · drawn without WebGL, which this browser does not offer";
     if (this.gl) this.prepare();
-    this.paint();
     this.listen();
-    this.reset();
-    this.watcher = new ResizeObserver(() => this.draw());
-    this.watcher.observe(place);
+    this.show({});
+    this.look();
+    new ResizeObserver(() => this.draw()).observe(place);
   }
 
+  // As `PaperMap.as_bytes` of astrosearch.index.map writes it.
   read(bytes) {
     const length = new DataView(bytes).getUint32(0, true);
     const text = new TextDecoder();
     Object.assign(this, JSON.parse(text.decode(new Uint8Array(bytes, 4, length))));
     const n = this.papers;
-    this.places = new Uint16Array(bytes, 4 + length, 2 * n);
-    this.years = new Uint16Array(bytes, 4 + length + 4 * n, n);
-    this.kinds = new Uint8Array(bytes, 4 + length + 6 * n, n);
-    this.lines = text.decode(new Uint8Array(bytes, 4 + length + 7 * n)).split("\n");
+    const start = 4 + length;
+    this.places = new Uint16Array(bytes, start, 2 * n);
+    this.years = new Uint16Array(bytes, start + 4 * n, n);
+    this.citations = new Uint16Array(bytes, start + 6 * n, this.has_citations ? n : 0);
+    const rest = start + 6 * n + this.citations.byteLength;
+    this.kinds = new Uint8Array(bytes, rest, n);
+    this.lines = text.decode(new Uint8Array(bytes, rest + n)).split("\n");
     this.colours = new Uint8Array(4 * n);
   }
 
@@ -78,66 +83,47 @@ export class PaperMap {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     this.uniform = (name) => gl.getUniformLocation(program, name);
     const buffer = (name, data, size, type) => {
-      const made = gl.createBuffer();
-      gl.bindBuffer(gl.ARRAY_BUFFER, made);
-      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
+      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+      gl.bufferData(gl.ARRAY_BUFFER, data, gl.DYNAMIC_DRAW);
       const where = gl.getAttribLocation(program, name);
       gl.enableVertexAttribArray(where);
       gl.vertexAttribPointer(where, size, type, type === gl.UNSIGNED_BYTE, 0, 0);
-      return made;
     };
     buffer("place", this.places, 2, gl.UNSIGNED_SHORT);
-    this.colourBuffer = buffer("colour", this.colours, 4, gl.UNSIGNED_BYTE);
+    buffer("colour", this.colours, 4, gl.UNSIGNED_BYTE); // it stays bound, for show()
     this.points.addEventListener("webglcontextlost", (event) => event.preventDefault());
-    this.points.addEventListener("webglcontextrestored", () => { this.prepare(); this.paint(); this.draw(); });
+    this.points.addEventListener("webglcontextrestored", () => { this.prepare(); this.show({}); }, { once: true });
   }
 
-  number(id) {
-    this.numbers ??= new Map(this.lines.map((line, place) => [line.split("\t", 1)[0], place]));
-    return this.numbers.get(id);
-  }
-
-  paper(place) {
-    const [id, title] = this.lines[place].split("\t");
-    return { id, title, year: this.years[place] };
-  }
-
-  // Which papers are lit up, and by what the others are coloured: "year" or "category".
+  // Which papers are lit up, and by what the others are coloured: year, category or citations.
   show({ hits = this.hits, own = this.own, by = this.by }) {
     Object.assign(this, { hits, own, by });
-    this.paint();
-    this.draw();
-  }
-
-  paint() {
-    let first = SIDE;
-    let last = 0;
-    for (const year of this.years) {
-      if (year < first) first = year;
-      if (year > last) last = year;
-    }
-    const dim = this.hits.length ? 70 : 150;
+    const values = { year: this.years, category: this.kinds, citations: this.citations }[by];
+    const [low, high] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [SIDE, 0]);
+    const height = by === "citations" ? Math.log1p : (value) => value - low;
+    const ofScale = (value) => blend(height(value) / (height(high) || 1));
+    const ofKind = (value) => KINDS[Math.min(value, KINDS.length - 1)];
+    const colours = []; // by value
+    this.ends = [low, high]; // of the scale
+    const dim = hits.length ? 70 : 150;
     for (let place = 0; place < this.papers; place++) {
-      const colour = this.by === "year"
-        ? blend(YEARS, (this.years[place] - first) / Math.max(last - first, 1))
-        : CATEGORIES[Math.min(this.kinds[place], CATEGORIES.length - 1)];
-      this.colours.set(colour, 4 * place);
+      const value = values[place];
+      this.colours.set((colours[value] ??= by === "category" ? ofKind(value) : ofScale(value)), 4 * place);
       this.colours[4 * place + 3] = dim;
     }
-    for (const [ids, colour] of [[this.own, OWN], [this.hits, HIT]]) {
-      for (const id of ids) {
-        const place = this.number(id);
-        if (place !== undefined) this.colours.set(colour, 4 * place);
-      }
+    this.numbers ??= new Map(this.lines.map((line, place) => [line.split("\t", 1)[0], place]));
+    for (const [ids, colour] of [[own, OWN], [hits, HIT]]) {
+      for (const id of ids) if (this.numbers.has(id)) this.colours.set(colour, 4 * this.numbers.get(id));
     }
-    if (!this.gl) return;
-    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.colourBuffer);
-    this.gl.bufferSubData(this.gl.ARRAY_BUFFER, 0, this.colours);
+    this.gl?.bufferSubData(this.gl.ARRAY_BUFFER, 0, this.colours);
+    this.draw();
   }
 
-  reset() {
-    Object.assign(this, { x: SIDE / 2, y: SIDE / 2, zoom: 1 });
+  // What is in the middle, and how large it is.
+  look(x = SIDE / 2, y = SIDE / 2, zoom = 1) {
+    Object.assign(this, { x: within(x, 0, SIDE), y: within(y, 0, SIDE), zoom });
     this.draw();
+    this.events.moved?.();
   }
 
   // Pixels of the page a unit of the map.
@@ -154,61 +140,56 @@ export class PaperMap {
   }
 
   move(left, top) {
-    this.x = Math.min(Math.max(this.x - left / this.unit, 0), SIDE);
-    this.y = Math.min(Math.max(this.y + top / this.unit, 0), SIDE);
-    this.draw();
+    this.look(this.x - left / this.unit, this.y + top / this.unit, this.zoom);
   }
 
   // Zoom such that what is under a point of the page stays there.
   zoomAt(factor, left = this.place.clientWidth / 2, top = this.place.clientHeight / 2) {
     const [x, y] = this.onMap(left, top);
-    this.zoom = Math.min(Math.max(this.zoom * factor, 0.8), MOST_ZOOM);
-    const [nowX, nowY] = this.onMap(left, top);
-    this.x += x - nowX;
-    this.y += y - nowY;
-    this.draw();
+    const zoom = within(this.zoom * factor, 0.8, MOST_ZOOM);
+    const nearer = this.zoom / zoom;
+    this.look(x + (this.x - x) * nearer, y + (this.y - y) * nearer, zoom);
   }
 
   draw() {
-    if (!this.waiting) this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.drawNow(); });
+    this.waiting ||= requestAnimationFrame(() => { this.waiting = 0; this.drawNow(); });
   }
 
   drawNow() {
     const dense = devicePixelRatio || 1;
     const [width, height] = [this.place.clientWidth, this.place.clientHeight];
     if (!width || !height) return;
+    const [across, down] = [Math.round(width * dense), Math.round(height * dense)];
     for (const canvas of [this.points, this.names]) {
-      const size = [Math.round(width * dense), Math.round(height * dense)];
-      if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+      if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
     }
     const few = Math.min(4, Math.max(1, Math.sqrt(120000 / this.papers)));
     const size = Math.min(8, few * 1.6 * this.zoom ** 0.35) * dense;
-    if (this.gl) {
-      const gl = this.gl;
-      gl.viewport(0, 0, this.points.width, this.points.height);
-      gl.clearColor(0, 0, 0, 0);
-      gl.clear(gl.COLOR_BUFFER_BIT);
-      gl.uniform2f(this.uniform("centre"), this.x, this.y);
-      gl.uniform2f(this.uniform("scale"), (2 * this.unit) / width, (2 * this.unit) / height);
-      gl.uniform1f(this.uniform("size"), size);
-      gl.drawArrays(gl.POINTS, 0, this.papers);
-    } else {
-      const pen = this.points.getContext("2d");
-      pen.clearRect(0, 0, this.points.width, this.points.height);
-      for (let place = 0; place < this.papers; place++) {
-        const [left, top] = this.onPage(this.places[2 * place], this.places[2 * place + 1]);
-        if (left < 0 || top < 0 || left > width || top > height) continue;
-        const [red, green, blue, alpha] = this.colours.subarray(4 * place, 4 * place + 4);
-        pen.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha / 255})`;
-        const side = alpha > 230 ? Math.max(2 * size, 5) : size;
-        pen.fillRect(left * dense - side / 2, top * dense - side / 2, side, side);
-      }
-    }
-    this.drawNames(dense, width, height);
+    this.drawNames(this.names.getContext("2d"), width, height, dense);
+    const gl = this.gl;
+    if (!gl) return this.drawSquares(this.points.getContext("2d"), width, height, size, dense);
+    gl.viewport(0, 0, across, down);
+    gl.clear(gl.COLOR_BUFFER_BIT);
+    gl.uniform2f(this.uniform("centre"), this.x, this.y);
+    gl.uniform2f(this.uniform("scale"), (2 * this.unit) / width, (2 * this.unit) / height);
+    gl.uniform1f(this.uniform("size"), size);
+    gl.drawArrays(gl.POINTS, 0, this.papers);
   }
 
-  drawNames(dense, width, height) {
-    const pen = this.names.getContext("2d");
+  drawSquares(pen, width, height, size, dense) {
+    pen.clearRect(0, 0, width * dense, height * dense);
+    for (let place = 0; place < this.papers; place++) {
+      const [left, top] = this.onPage(this.places[2 * place], this.places[2 * place + 1]);
+      if (left < 0 || top < 0 || left > width || top > height) continue;
+      const [red, green, blue, alpha] = this.colours.subarray(4 * place, 4 * place + 4);
+      pen.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha / 255})`;
+      const side = alpha > LIT ? Math.max(2 * size, 5) : size;
+      pen.fillRect(left * dense - side / 2, top * dense - side / 2, side, side);
+    }
+  }
+
+  // Names of regions where there is room, the larger regions first, and the lasso.
+  drawNames(pen, width, height, dense) {
     pen.setTransform(dense, 0, 0, dense, 0, 0);
     pen.clearRect(0, 0, width, height);
     const style = getComputedStyle(this.place);
@@ -216,99 +197,74 @@ export class PaperMap {
     pen.strokeStyle = style.getPropertyValue("--ground").trim() || "#fff";
     pen.fillStyle = style.color;
     const finest = this.zoom < 2 ? 0 : this.zoom < 5 ? 1 : 2;
-    const boxes = [];
-    const said = new Set();
-    this.shown = []; // the names that are there, for whoever tests
-    for (const region of this.regions) {
-      if (region.zoom > finest || said.has(region.name)) continue;
-      const [left, top] = this.onPage(region.x, region.y);
-      pen.font = `${region.zoom === finest ? 600 : 700} ${15 - region.zoom}px ${style.fontFamily}`;
-      const half = pen.measureText(region.name).width / 2 + 4;
-      const box = [left - half, top - 11, left + half, top + 11];
-      if (box[0] < 0 || box[1] < 0 || box[2] > width || box[3] > height) continue;
-      if (boxes.some((other) => box[0] < other[2] && box[2] > other[0] && box[1] < other[3] && box[3] > other[1])) continue;
-      boxes.push(box);
-      said.add(region.name);
-      this.shown.push({ name: region.name, box });
-      pen.strokeText(region.name, left, top);
-      pen.fillText(region.name, left, top);
+    const shown = []; // the names that are there
+    for (const { name, x, y, zoom } of this.regions) {
+      if (zoom > finest || shown.some((other) => other.name === name)) continue;
+      const [left, top] = this.onPage(x, y);
+      pen.font = `${zoom === finest ? 600 : 700} ${15 - zoom}px ${style.fontFamily}`;
+      const half = pen.measureText(name).width / 2 + 4;
+      if (left < half || left > width - half || top < 11 || top > height - 11) continue;
+      if (shown.some((other) => Math.abs(other.left - left) < other.half + half && Math.abs(other.top - top) < 22)) continue;
+      shown.push({ name, left, top, half });
+      pen.strokeText(name, left, top);
+      pen.fillText(name, left, top);
     }
-    if (!this.path.length) return;
     pen.beginPath();
     for (const [x, y] of this.path) pen.lineTo(...this.onPage(x, y));
     pen.closePath();
     Object.assign(pen, { strokeStyle: style.color, lineWidth: 2 });
-    pen.setLineDash([6, 4]);
     pen.stroke();
-    pen.setLineDash([]);
   }
 
-  // The corners of a polygon that is shown; none to take it away.
-  outline(corners) {
-    this.path = [];
-    for (let place = 0; place + 1 < corners.length; place += 2) this.path.push([corners[place], corners[place + 1]]);
-    this.draw();
-  }
-
-  // The paper at a point of the page, the lit ones first.
+  // The paper at a point of the page, the lit ones first; null if there is none.
   at(left, top) {
     const [x, y] = this.onMap(left, top);
-    const reach = NEAR / this.unit;
     let best = -1;
-    let least = reach * reach;
+    let least = (NEAR / this.unit) ** 2;
     for (let place = 0; place < this.papers; place++) {
       const [right, up] = [this.places[2 * place] - x, this.places[2 * place + 1] - y];
-      const far = (right * right + up * up) * (this.colours[4 * place + 3] > 230 ? 0.2 : 1);
+      const far = (right * right + up * up) * (this.colours[4 * place + 3] > LIT ? 0.2 : 1);
       if (far < least) [best, least] = [place, far];
     }
-    return best < 0 ? null : this.paper(best);
+    if (best < 0) return null;
+    const [id, title] = this.lines[best].split("\t");
+    return { id, title, year: this.years[best] };
   }
 
   listen() {
     const pressed = new Map(); // pointers that are down
-    const spot = (event) => {
-      const box = this.place.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
-    const on = (name, act, options) => this.names.addEventListener(name, act, options);
+    const spot = (event) => [event.offsetX, event.offsetY];
+    const on = (name, act) => this.names.addEventListener(name, act, { passive: false });
+    const apart = (one, other) => Math.hypot(one[0] - other[0], one[1] - other[1]) || 1;
     let began = null; // where a press began; null once it is a drag
-    let lasso = null;
+    let lasso = false; // whether the drag draws one
     on("pointerdown", (event) => {
       this.names.setPointerCapture(event.pointerId);
       pressed.set(event.pointerId, spot(event));
       began = pressed.size === 1 ? spot(event) : null;
-      lasso = pressed.size === 1 && (event.shiftKey || this.lassoing) ? [this.onMap(...spot(event))] : null;
+      lasso = began !== null && (event.shiftKey || this.lassoing);
+      if (lasso) this.path = [];
     });
     on("pointermove", (event) => {
       const now = spot(event);
       const before = pressed.get(event.pointerId);
       if (!before) return this.events.hover?.(this.at(...now));
-      if (began && Math.hypot(now[0] - began[0], now[1] - began[1]) < DRAG) return;
+      if (began && apart(now, began) < DRAG) return;
       began = null;
+      const other = [...pressed].find(([id]) => id !== event.pointerId)?.[1];
       if (lasso) {
-        lasso.push(this.onMap(...now));
-        this.path = lasso;
+        this.path.push(this.onMap(...now));
         this.draw();
-      } else if (pressed.size === 2) {
-        const other = [...pressed].find(([id]) => id !== event.pointerId)[1];
-        const apart = (one) => Math.hypot(one[0] - other[0], one[1] - other[1]) || 1;
-        this.zoomAt(apart(now) / apart(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
-      } else {
-        this.move(now[0] - before[0], now[1] - before[1]);
-      }
+      } else if (other) this.zoomAt(apart(now, other) / apart(before, other), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+      else this.move(now[0] - before[0], now[1] - before[1]);
       pressed.set(event.pointerId, now);
     });
     const end = (event) => {
-      if (!pressed.delete(event.pointerId)) return;
-      if (event.type === "pointerup" && lasso?.length > 2) {
-        const every = Math.ceil(lasso.length / MOST_CORNERS);
-        const corners = lasso.filter((_, place) => place % every === 0).flat();
-        this.events.lasso?.(corners.map((value) => Math.min(Math.max(Math.round(value), 0), SIDE)));
-      } else if (event.type === "pointerup" && began) {
-        const paper = this.at(...spot(event));
-        if (paper) this.events.open?.(paper);
-      }
-      lasso = began = null;
+      const isWhole = pressed.delete(event.pointerId) && event.type === "pointerup";
+      const paper = isWhole && began ? this.at(...began) : null;
+      if (paper) this.events.open?.(paper);
+      else if (isWhole && lasso && this.path.length > 2) this.events.lasso?.(this.path);
+      [began, lasso] = [null, false];
     };
     on("pointerup", end);
     on("pointercancel", end);
@@ -316,25 +272,27 @@ export class PaperMap {
     on("wheel", (event) => {
       event.preventDefault();
       this.zoomAt(Math.exp(-event.deltaY / 400), ...spot(event));
-    }, { passive: false });
+    });
+    const keys = {
+      ArrowLeft: () => this.move(60, 0), ArrowRight: () => this.move(-60, 0),
+      ArrowUp: () => this.move(0, 60), ArrowDown: () => this.move(0, -60),
+      "+": () => this.zoomAt(1.5), "=": () => this.zoomAt(1.5), "-": () => this.zoomAt(1 / 1.5),
+      0: () => this.look(),
+    };
     on("keydown", (event) => {
-      const acts = {
-        ArrowLeft: () => this.move(60, 0), ArrowRight: () => this.move(-60, 0),
-        ArrowUp: () => this.move(0, 60), ArrowDown: () => this.move(0, -60),
-        "+": () => this.zoomAt(1.5), "=": () => this.zoomAt(1.5), "-": () => this.zoomAt(1 / 1.5),
-        0: () => this.reset(),
-      };
-      if (event.ctrlKey || event.metaKey || event.altKey || !acts[event.key]) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
       event.preventDefault();
       event.stopPropagation();
-      acts[event.key]();
+      keys[event.key]();
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 }
 
-function blend(colours, share) {
-  const at = share * (colours.length - 1);
-  const [low, high] = [colours[Math.floor(at)], colours[Math.ceil(at)]];
+const within = (value, low, high) => Math.min(Math.max(value, low), high);
+
+function blend(share) {
+  const at = share * (SCALE.length - 1);
+  const [low, high] = [SCALE[Math.floor(at)], SCALE[Math.ceil(at)]];
   return low.map((value, place) => value + (high[place] - value) * (at - Math.floor(at)));
 }

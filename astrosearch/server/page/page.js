@@ -1,15 +1,23 @@
 // The page: what is asked stands in the address, and what is shown follows from it.
 
-import { PaperMap } from "./map.js";
+import { $, make, marked, shape } from "./elements.js";
+import { KINDS, PaperMap, SCALE, SIDE } from "./map.js";
+import { described, forgetSearch, own, readLibrary, readSearches, remove, saveSearch, tags, think, typed } from "./own.js";
+import { Refusal, ask, askJson, pathOf, send } from "./server.js";
 
 const PAUSE = 120; // milliseconds without a key before a question is asked
 const PER_PAGE = 20;
 const RETRY = 2000; // milliseconds until a silent server is asked again
-const ASKED = ["q", "similar", "since", "until", "category", "author", "mode", "sort", "index", "area", "map"];
-const FILTERS = ["since", "until", "category", "author", "mode", "sort", "area"];
+const MOST = 100; // papers that one question brings
+const NARROWING = ["since", "until", "category", "author", "within", "beyond", "area"];
+const FILTERS = [...NARROWING, "mode", "sort"];
+const VIEWS = ["ask", "new", "map", "at", "k"]; // answer, new papers, map and its part, papers shown
+const ASKED = ["q", "similar", "index", ...FILTERS, ...VIEWS];
+const LISTS = ["open", "why", "compare"]; // of ids
 const SIGNALS = {
   match: "match: chance in percent",
   score: "score",
+  citations: "cited by",
   cosine: "similar in meaning (cosine)",
   dense_rank: "rank by meaning",
   bm25: "words in common (BM25)",
@@ -18,8 +26,7 @@ const SIGNALS = {
   author_match: "author named",
 };
 
-const $ = (id) => document.getElementById(id);
-let state = {}; // of ASKED, and `open` and `compare`: lists of ids
+let state = {}; // of ASKED and LISTS
 let hits = [];
 let papers = {}; // what is known of a paper, by id
 let nextOffset = null;
@@ -28,71 +35,19 @@ let asking = null; // aborts the question under way
 let turn = 0; // of the question that was asked last
 let bars = []; // years and their numbers of papers
 
-// Elements
-
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value !== null) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child !== null));
-  return element;
-}
-
-function shape(tag, attributes, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.textContent = text;
-  return element;
-}
-
-function marked(pieces) {
-  return pieces.map((piece, place) => (place % 2 ? make("mark", {}, piece) : piece));
-}
-
-// The server
-
-class Refusal extends Error {
-  constructor(status, detail) {
-    super(detail);
-    this.status = status;
-  }
-}
-
-async function ask(path, parameters, signal) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    for (const one of [value].flat()) if (one !== "" && one != null) query.append(name, one);
-  }
-  const token = sessionStorage.getItem("token");
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const response = await fetch(`${path}?${query}`, { headers, signal });
-  if (response.ok) return response;
-  let detail = response.statusText;
-  try {
-    detail = (await response.json()).detail;
-  } catch {
-    // A proxy's error is not JSON.
-  }
-  throw new Refusal(response.status, detail);
-}
-
-const askJson = async (...question) => (await ask(...question)).json();
-
 // State and address
 
 function readAddress() {
   const parameters = new URLSearchParams(location.search);
   state = Object.fromEntries(ASKED.map((name) => [name, parameters.get(name) ?? ""]));
-  state.open = parameters.getAll("open");
-  state.compare = parameters.getAll("compare").slice(0, 2);
+  for (const name of LISTS) state[name] = parameters.getAll(name);
+  state.compare = state.compare.slice(0, 2);
 }
 
 function address() {
   const parameters = new URLSearchParams();
   for (const name of ASKED) if (state[name]) parameters.set(name, state[name]);
-  for (const name of ["open", "compare"]) {
+  for (const name of LISTS) {
     for (const id of state[name]) parameters.append(name, id);
   }
   const query = parameters.toString();
@@ -101,22 +56,44 @@ function address() {
 
 let isTyping = false; // whether the newest entry of the history is of a query that is being typed
 
-function remember(typed = false) {
+function remember(isTyped = false) {
   const target = address();
   if (target === (location.search || location.pathname)) return;
-  history[typed && isTyping ? "replaceState" : "pushState"](null, "", target);
-  isTyping = typed;
+  history[isTyped && isTyping ? "replaceState" : "pushState"](null, "", target);
+  isTyping = isTyped;
 }
 
-function change(changes, { typed = false } = {}) {
-  Object.assign(state, changes, { open: [] });
-  remember(typed);
+// Without a step in the history: where the map is, how many papers are shown.
+function note(changes) {
+  Object.assign(state, changes);
+  history.replaceState(null, "", address());
+}
+
+function change(changes, { isTyped = false } = {}) {
+  Object.assign(state, changes, { open: [], why: [], k: "" });
+  remember(isTyped);
+  showControls();
+  search();
+}
+
+function goTo(target) {
+  history.pushState(null, "", target);
+  showAddress();
+}
+
+function showAddress() {
+  isTyping = false;
+  readAddress();
+  $("q").value = state.q;
   showControls();
   search();
 }
 
 function showControls() {
   for (const name of ["since", "until", "author", "mode", "sort"]) $(name).value = state[name];
+  showScopes();
+  $("ask-button").setAttribute("aria-pressed", `${state.ask === "1"}`);
+  $("new-button").setAttribute("aria-pressed", `${Boolean(state.new)}`);
   $("index").value = state.index || $("index").dataset.default || "";
   $("leave-area").hidden = !state.area;
   showMap();
@@ -131,6 +108,7 @@ async function search() {
   asking = new AbortController();
   $("hits").classList.add("stale");
   facets();
+  showAnswer(asking.signal);
   try {
     const began = performance.now();
     const answer = await answerFrom(0, asking.signal);
@@ -144,25 +122,39 @@ async function search() {
     $("notes").replaceChildren(...answer.notes.map((note) => make("li", {}, note)));
     document.title = state.q ? `${state.q} – astrosearch` : "astrosearch";
     showLike();
-    for (const id of state.open) showAbstract(id, { keep: true });
+    restore();
+    showNew(answer);
     compare();
   } catch (error) {
     if (mine === turn) fail(error, search);
   }
 }
 
+// What of the papers is open.
+function restore() {
+  for (const id of state.open) showAbstract(id);
+  for (const id of state.why) showWhy(id);
+}
+
+const filters = () => Object.fromEntries(NARROWING.map((name) => [name, state[name]]));
+
 function answerFrom(offset, signal) {
-  const { q, similar, map: _, ...rest } = Object.fromEntries(ASKED.map((name) => [name, state[name]]));
-  const page = { ...rest, offset: offset || "", k: PER_PAGE, marked: true };
-  if (similar) {
-    delete page.mode;
-    return askJson("api/similar", { ...page, id: similar }, signal);
+  const { q, index, similar, mode, sort } = state;
+  if (state.new) {
+    const { since, until, category, author } = state;
+    const asked = { index, since, until, category, author, again: state.new === "all", k: MOST, marked: true };
+    return askJson("api/new", asked, signal);
   }
-  const isOpen = !q.trim() && !["since", "until", "category", "author", "area"].some((name) => rest[name]);
-  return askJson("api/query", { ...page, q, ...(isOpen ? { since: "1900" } : {}) }, signal);
+  const k = offset ? PER_PAGE : Math.min(Number(state.k) || PER_PAGE, MOST);
+  const page = { ...filters(), index, sort, offset: offset || "", k, marked: true };
+  if (similar) return askJson("api/similar", { ...page, id: similar }, signal);
+  const isOpen = !q.trim() && !NARROWING.some((name) => state[name]);
+  return askJson("api/query", { ...page, q, mode, ...(isOpen ? { since: "1900" } : {}) }, signal);
 }
 
 function summary(answer) {
+  if (state.new && !hits.length) return "No new paper";
+  if (state.new) return `${answer.new.toLocaleString("en")} new papers since ${answer.since}${answer.new > hits.length ? `, the first ${hits.length} shown` : ""}`;
   const many = answer.next_offset === null ? `${hits.length}` : `The first ${hits.length}`;
   const what = hits.length === 1 ? "1 paper" : `${many} papers`;
   return !hits.length ? "No paper" : state.q || state.similar ? what : `${what}, the newest first`;
@@ -175,6 +167,7 @@ async function more() {
     const answer = await answerFrom(nextOffset);
     if (mine !== turn) return;
     take(answer);
+    note({ k: `${hits.length}` });
     say(summary(answer));
   } catch (error) {
     fail(error, more);
@@ -188,7 +181,7 @@ function take(answer) {
     hits.push(hit);
     $("hits").append(item(hit, hits.length - 1));
   }
-  nextOffset = answer.next_offset;
+  nextOffset = answer.next_offset ?? null;
   $("more").hidden = nextOffset === null;
   $("hits").classList.remove("stale");
   drawYears();
@@ -209,6 +202,7 @@ function fail(error, again) {
     hits = [];
     $("notes").replaceChildren();
     $("more").hidden = true;
+    $("hits").classList.remove("stale");
     say(error.message, true);
   } else {
     const what = error instanceof Refusal ? error.message : "The server does not answer";
@@ -229,12 +223,16 @@ function names(authors) {
   return `${authors[0]} and ${(authors.length - 1).toLocaleString("en")} more`;
 }
 
+function cited(hit) {
+  return hit.citations ? `cited by ${hit.citations.toLocaleString("en")}` : "";
+}
+
 function item(hit, place) {
   const action = (text, name, act, state = {}) =>
     make("button", { type: "button", "data-act": name, ...state, onclick: act }, text);
   return make(
     "li",
-    { class: "hit", id: `paper-${hit.id}`, onfocusin: () => setCurrent(place) },
+    { class: own.has(hit.id) ? "hit own" : "hit", id: `paper-${hit.id}`, onfocusin: () => setCurrent(place) },
     make(
       "h2",
       {},
@@ -247,21 +245,31 @@ function item(hit, place) {
     make(
       "p",
       { class: "facts" },
-      make("span", { class: "match", title: "match: the chance, in percent, that this is what you look for" }, `${hit.match}`),
-      ` · ${[names(hit.authors), hit.year, hit.categories.join(" "), hit.id].filter(Boolean).join(" · ")}`,
+      hit.match === null ? null : make("span", { class: "match", title: "match: the chance, in percent, that this is what you look for" }, `${hit.match}`),
+      [hit.match === null ? "" : " ", names(hit.authors), state.new ? hit.published : hit.year, hit.categories.join(" "), hit.id, cited(hit)].filter(Boolean).join(" · "),
     ),
+    hit.reasons?.length ? make("p", { class: "reasons" }, hit.reasons.join("; ")) : null,
+    make("p", { class: "own-place" }, described(hit.id)),
     make("div", { class: "abstract-place" }),
     make("div", { class: "why-place" }),
     make(
       "div",
       { class: "actions" },
-      action("Why", "why", () => why(hit.id), { "aria-expanded": "false" }),
+      hit.contributions ? action("Why", "why", () => why(hit.id), { "aria-expanded": "false" }) : null,
       action("Similar", "similar", () => similar(hit.id)),
       action("Compare", "compare", () => choose(hit.id), {
         "aria-pressed": `${state.compare.includes(hit.id)}`,
       }),
       action("BibTeX", "bibtex", () => copyBibtex(hit.id)),
-      make("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer" }, "arXiv"),
+      hit.url ? make("a", { href: hit.url, target: "_blank", rel: "noopener noreferrer" }, hit.url.includes("arxiv.org") ? "arXiv" : "Page") : null,
+      ...(hasLibrary
+        ? [
+            action("Library", "library", () => keep(hit.id), { "aria-pressed": `${own.has(hit.id)}` }),
+            action("Like", "liked", () => judge(hit.id, "liked"), { "aria-pressed": `${own.get(hit.id)?.opinion === "liked"}` }),
+            action("Dislike", "disliked", () => judge(hit.id, "disliked"), { "aria-pressed": `${own.get(hit.id)?.opinion === "disliked"}` }),
+            action("Tags", "tags", () => tag(hit.id)),
+          ]
+        : []),
     ),
   );
 }
@@ -286,7 +294,7 @@ async function showAbstract(id) {
   if (!element(id)) return;
   act(id, "open").setAttribute("aria-expanded", "true");
   try {
-    const paper = await askJson(`api/papers/${id}`, { q: state.q, marked: true, index: state.index });
+    const paper = await askJson(pathOf("api/papers", id), { q: state.q, marked: true, index: state.index });
     if (mine !== turn || !state.open.includes(id)) return;
     element(id)
       .querySelector(".abstract-place")
@@ -306,22 +314,30 @@ async function showAbstract(id) {
 }
 
 function why(id) {
-  const place = element(id).querySelector(".why-place");
-  const isOpen = place.hasChildNodes();
-  act(id, "why").setAttribute("aria-expanded", `${!isOpen}`);
-  if (isOpen) return place.replaceChildren();
+  if (!papers[id].contributions) return;
+  const isOpen = state.why.includes(id);
+  state.why = isOpen ? state.why.filter((other) => other !== id) : [...state.why, id];
+  remember();
+  if (!isOpen) return showWhy(id);
+  element(id).querySelector(".why-place").replaceChildren();
+  act(id, "why").setAttribute("aria-expanded", "false");
+}
+
+function showWhy(id) {
+  if (!act(id, "why")) return;
+  act(id, "why").setAttribute("aria-expanded", "true");
   const rows = Object.entries(papers[id])
     .filter(([name, value]) => typeof value === "number" && !["rank", "year", "version"].includes(name))
     .concat(Object.entries(papers[id].contributions).map(([name, value]) => [`adds: ${name}`, `${value > 0 ? "+" : ""}${value}`]))
     .map(([name, value]) =>
       make("tr", {}, make("th", { scope: "row" }, SIGNALS[name] ?? name.replaceAll("_", " ")), make("td", {}, `${value}`)),
     );
-  place.replaceChildren(make("table", { class: "why" }, make("tbody", {}, ...rows)));
+  element(id).querySelector(".why-place").replaceChildren(make("table", { class: "why" }, make("tbody", {}, ...rows)));
 }
 
 function similar(id) {
   $("q").value = "";
-  change({ q: "", similar: id });
+  change({ q: "", similar: id, new: "" });
   scrollTo(0, 0);
 }
 
@@ -332,7 +348,7 @@ async function showLike() {
   const leave = make("button", { type: "button", onclick: () => change({ similar: "" }) }, "Leave");
   $("like").replaceChildren(`Papers like ${id}`, leave);
   try {
-    const paper = await askJson(`api/papers/${id}`, { marked: true, index: state.index });
+    const paper = await askJson(pathOf("api/papers", id), { marked: true, index: state.index });
     if (state.similar === id) {
       $("like").replaceChildren("Papers like “", ...marked(paper.marked.title), "”", leave);
     }
@@ -344,7 +360,7 @@ async function showLike() {
 async function copyBibtex(id) {
   try {
     const parameters = { format: "bibtex", index: state.index };
-    const entry = await (await ask(`api/papers/${id}`, parameters)).text();
+    const entry = await (await ask(pathOf("api/papers", id), parameters)).text();
     await copy(entry);
     say(`The BibTeX entry of ${id} is in the clipboard.`);
   } catch (error) {
@@ -362,6 +378,184 @@ async function copy(text) {
   const copied = document.execCommand("copy");
   area.remove();
   if (!copied) throw new Error("not copied");
+}
+
+// The answer in sentences
+
+async function showAnswer(signal) {
+  const place = $("answer");
+  const isWanted = state.ask === "1" && state.q.trim() && !state.similar && !state.new;
+  place.hidden = !isWanted;
+  if (!isWanted) return place.replaceChildren();
+  const head = make("h2", {}, "Answer");
+  place.classList.add("stale");
+  try {
+    const answer = await askJson("api/ask", { q: state.q, index: state.index, ...filters(), marked: true }, signal);
+    const source = (number) => answer.sources[number - 1];
+    const link = (number) =>
+      make("button", { type: "button", class: "source", title: source(number).marked.title.join(""), onclick: () => openPaper(source(number).id) }, `[${number}]`);
+    place.replaceChildren(
+      head,
+      ...answer.notes.map((text) => make("p", { class: "facts" }, text)),
+      ...answer.groups.flatMap((group) => [
+        group.heading ? make("h3", {}, group.heading) : null,
+        make("ul", {}, ...group.quotes.map((quote) => make("li", {}, "“", ...marked(quote.marked.text), "” ", link(quote.source)))),
+      ]).filter(Boolean),
+      make("ol", { class: "sources" }, ...answer.sources.map((paper) => make("li", {}, link(paper.source), " ", ...marked(paper.marked.title), make("span", { class: "facts" }, ` ${names(paper.authors)}, ${paper.year}`)))),
+      answer.sources.length ? make("p", { class: "facts" }, "Sentences of abstracts, quoted as they are: nothing is written, and nothing is checked.") : "",
+    );
+  } catch (error) {
+    if (error.name !== "AbortError") place.replaceChildren(head, make("p", {}, error instanceof Refusal ? error.message : "The server does not answer."));
+  }
+  if (!signal.aborted) place.classList.remove("stale");
+}
+
+function toggleAnswer() {
+  change({ ask: state.ask === "1" ? "" : "1", similar: "", new: "" });
+}
+
+// The library
+
+let hasLibrary = false; // whether the server shows its library to this page
+
+async function changed(id, what, said) {
+  try {
+    await what();
+    say(said());
+  } catch (error) {
+    say(error instanceof Refusal ? error.message : "The server does not answer: nothing was changed.", true);
+    return;
+  }
+  const place = element(id);
+  if (place) {
+    place.classList.toggle("own", own.has(id));
+    place.querySelector(".own-place").textContent = described(id);
+    act(id, "library").setAttribute("aria-pressed", `${own.has(id)}`);
+    for (const opinion of ["liked", "disliked"]) act(id, opinion).setAttribute("aria-pressed", `${own.get(id)?.opinion === opinion}`);
+  }
+  showScopes();
+  lightUp();
+}
+
+function keep(id) {
+  if (!hasLibrary) return;
+  if (!own.has(id)) return changed(id, () => think(id, { index: state.index || null }), () => `${id} is in your library.`);
+  const { tags, note } = own.get(id);
+  if ((tags.length || note) && !confirm("Its tags and its note go with it. Remove it from your library?")) return;
+  changed(id, () => remove(id), () => `${id} is in your library no more.`);
+}
+
+function judge(id, wanted) {
+  if (!hasLibrary) return;
+  const opinion = own.get(id)?.opinion === wanted ? "" : wanted;
+  changed(id, () => think(id, { opinion, index: state.index || null }), () => (opinion ? `${id} is ${opinion}.` : `${id} is neither liked nor disliked.`));
+}
+
+async function tag(id) {
+  if (!hasLibrary) return;
+  const text = await typed("Tags", "Tags of the paper, with commas between them", own.get(id)?.tags.join(", ") ?? "", tags());
+  if (text === null) return;
+  const wanted = text.split(",").map((one) => one.trim()).filter(Boolean);
+  changed(id, () => think(id, { tags: wanted, index: state.index || null }), () => (wanted.length ? `Tags of ${id}: ${own.get(id).tags.join(", ")}.` : `${id} has no tags.`));
+}
+
+function showScopes() {
+  const scopes = [["", "all papers"], ["within:library", "in my library"]];
+  if (hasLibrary) {
+    scopes.push(["within:liked", "liked"], ["within:disliked", "disliked"], ["within:read", "read"], ["within:unread", "unread"]);
+    scopes.push(...tags().map((name) => [`within:tag:${name}`, `tag ${name}`]), ["beyond:library", "not in my library"]);
+  }
+  const chosen = state.within ? `within:${state.within}` : state.beyond ? `beyond:${state.beyond}` : "";
+  if (!scopes.some(([value]) => value === chosen)) scopes.push([chosen, chosen.replace(":", " ")]);
+  $("scope").replaceChildren(...scopes.map(([value, text]) => make("option", { value }, text)));
+  $("scope").value = chosen;
+}
+
+async function showOwn() {
+  for (const name of ["scope-field", "own-searches", "new-button"]) $(name).hidden = !hasLibrary;
+  if (!hasLibrary) return;
+  try {
+    await readLibrary();
+    showScopes();
+    await showSearches();
+    for (const hit of hits) element(hit.id)?.replaceWith(item(hit, hits.indexOf(hit)));
+    restore();
+    lightUp();
+  } catch {
+    // The answer to the query says what is wrong.
+  }
+}
+
+async function showSearches() {
+  const searches = await readSearches();
+  $("searches").replaceChildren(
+    ...searches.map(({ name, parameters }) => {
+      const query = new URLSearchParams();
+      for (const key of ASKED) if (parameters[key] != null && key !== "k") query.set(key, parameters[key]);
+      const target = `?${query}`;
+      return make("li", {},
+        make("a", { href: target, onclick: (event) => { event.preventDefault(); goTo(target); } }, name),
+        make("button", { type: "button", "aria-label": `Delete the search ${name}`, onclick: () => forget(name) }, "×"));
+    }),
+  );
+  return searches;
+}
+
+async function save() {
+  if (!hasLibrary) return;
+  const name = await typed("Save this search", "Name of letters, digits, '.', '_', '-'");
+  if (!name) return;
+  try {
+    const isThere = (await readSearches()).some((search) => search.name === name);
+    if (isThere && !confirm(`There is a search ${name} already. Replace it?`)) return;
+    const { area, ...rest } = filters();
+    if (area) return say("A part of the map cannot be saved: leave the lasso first.", true);
+    const given = Object.entries({ ...rest, mode: state.mode, sort: state.sort, index: state.index }).filter(([, value]) => value);
+    await saveSearch(name, { q: state.q, replace: isThere, ...Object.fromEntries(given) });
+    await showSearches();
+    say(`Saved as ${name}. In a terminal: astrosearch run ${name}`);
+  } catch (error) {
+    say(error instanceof Refusal ? error.message : "The server does not answer: nothing was saved.", true);
+  }
+}
+
+async function forget(name) {
+  if (!confirm(`Delete the search ${name}?`)) return;
+  try {
+    await forgetSearch(name);
+    await showSearches();
+    $("save").focus();
+  } catch (error) {
+    say(error instanceof Refusal ? error.message : "The server does not answer: nothing was deleted.", true);
+  }
+}
+
+// New papers
+
+function toggleNew() {
+  if (!hasLibrary) return;
+  $("q").value = "";
+  change({ new: state.new ? "" : "1", q: "", similar: "" });
+}
+
+function showNew(answer) {
+  $("new-tools").hidden = !state.new;
+  if (!state.new) return;
+  const see = async () => {
+    try {
+      const { newest } = await send("POST", "api/seen", { index: state.index || null });
+      change({ new: "1" });
+      say(`All papers up to ${newest} count as seen.`);
+    } catch (error) {
+      say(error instanceof Refusal ? error.message : "The server does not answer: nothing was changed.", true);
+    }
+  };
+  const other = state.new === "all" ? "" : "all";
+  $("new-tools").replaceChildren(
+    make("strong", {}, answer.library ? "New papers, those first that fit your library" : "New papers"),
+    ...(answer.new ? [make("button", { type: "button", onclick: see }, "Mark all as seen")] : []),
+    make("button", { type: "button", onclick: () => change({ new: other || "1" }) }, other ? "Those seen before, too" : "Only those not seen"),
+  );
 }
 
 // Comparison
@@ -528,12 +722,12 @@ function brush() {
 
 let map = null; // of the index `mapped`
 let mapped = null;
+const MOST_CORNERS = 60; // of a lasso
 
 async function showMap() {
-  const isShown = state.map === "1";
-  $("map-view").hidden = !isShown;
-  $("map-button").setAttribute("aria-expanded", `${isShown}`);
-  if (!isShown) return;
+  $("map-view").hidden = !state.map;
+  $("map-button").setAttribute("aria-expanded", `${Boolean(state.map)}`);
+  if (!state.map) return;
   if (mapped !== state.index) {
     const wanted = state.index;
     mapped = wanted;
@@ -543,21 +737,51 @@ async function showMap() {
     try {
       const bytes = await (await ask("api/map", { index: wanted })).arrayBuffer();
       if (mapped !== wanted) return;
-      map = new PaperMap($("map"), bytes, {
-        hover: point,
-        open: (paper) => openFromMap(paper.id),
-        lasso: (corners) => { setLasso(false); change({ area: corners.join() }); },
-      });
-      map.show({ by: $("map-by").value });
-      lightUp();
+      map = new PaperMap($("map"), bytes, { hover: point, open: (paper) => openPaper(paper.id), lasso: keepLasso, moved });
     } catch (error) {
       mapped = null;
       $("map-said").textContent = error instanceof Refusal ? `${error.message}. On the server: astrosearch map` : "The map cannot be read: the server does not answer.";
       return;
     }
   }
-  map?.outline(state.area ? state.area.split(",").map(Number) : []);
+  if (!map) return;
+  if (state.at) map.look(...state.at.split(",").map(Number));
+  const corners = state.area ? state.area.split(",").map(Number) : [];
+  map.path = corners.flatMap((x, place) => (place % 2 ? [] : [[x, corners[place + 1]]]));
+  lightUp();
   restOfMap();
+}
+
+function keepLasso(path) {
+  setLasso(false);
+  const every = Math.ceil(path.length / MOST_CORNERS);
+  const corners = path.filter((_, place) => place % every === 0).flat();
+  change({ area: corners.map((value) => Math.min(Math.max(Math.round(value), 0), SIDE)).join() });
+}
+
+let moving = 0;
+
+function moved() {
+  clearTimeout(moving);
+  moving = setTimeout(() => {
+    if (!map || !state.map) return;
+    const isWhole = map.zoom === 1 && map.x === SIDE / 2 && map.y === SIDE / 2;
+    note({ at: isWhole ? "" : [Math.round(map.x), Math.round(map.y), Number(map.zoom.toPrecision(3))].join() });
+  }, PAUSE);
+}
+
+function showLegend(by) {
+  const colour = (channels) => `rgb(${channels.join(" ")})`;
+  const entry = (text, channels) => {
+    const swatch = make("span", { class: "swatch" });
+    swatch.style.background = colour(channels);
+    return make("span", {}, swatch, text);
+  };
+  const last = KINDS.length - 1;
+  const entries = by === "category"
+    ? map.categories.slice(0, KINDS.length).map((name, place) => entry(place < last ? name : "others", KINDS[place]))
+    : SCALE.map((channels, place) => entry({ 0: `${map.ends[0]}`, [SCALE.length - 1]: `${map.ends[1]}` }[place] ?? "", channels));
+  $("legend").replaceChildren(...entries, entry("this answer", [226, 40, 40]), ...(own.size ? [entry("your library", [255, 0, 200])] : []));
 }
 
 function restOfMap() {
@@ -566,7 +790,14 @@ function restOfMap() {
   $("map-said").textContent = `${map.papers.toLocaleString("en")} papers${missing}${map.note}`;
 }
 
-const lightUp = () => map?.show({ hits: hits.map((hit) => hit.id) });
+function lightUp() {
+  if (!map) return;
+  $("map-by").querySelector("[value=citations]").hidden = !map.has_citations;
+  const by = state.map === "category" || (state.map === "citations" && map.has_citations) ? state.map : "year";
+  $("map-by").value = by;
+  map.show({ hits: hits.map((hit) => hit.id), own: [...own.keys()], by });
+  showLegend(by);
+}
 
 let pointed = ""; // the paper under the pointer
 
@@ -579,17 +810,17 @@ async function point(paper) {
   await new Promise((done) => setTimeout(done, PAUSE));
   if (pointed !== id) return;
   try {
-    const known = papers[id]?.marked ?? (await askJson(`api/papers/${id}`, { marked: true, index: state.index })).marked;
+    const known = papers[id]?.marked ?? (await askJson(pathOf("api/papers", id), { marked: true, index: state.index })).marked;
     if (pointed === id) $("map-said").textContent = `${known.title.join("")} · ${paper.year}`;
   } catch {
     // Its identifier is shown.
   }
 }
 
-function openFromMap(id) {
+function openPaper(id) {
   if (!element(id)) {
     $("q").value = id;
-    change({ q: id, similar: "" });
+    change({ q: id, similar: "", new: "" });
     state.open = [id];
     return remember();
   }
@@ -604,7 +835,7 @@ function setLasso(isOn) {
 }
 
 function toggleMap() {
-  state.map = state.map === "1" ? "" : "1";
+  Object.assign(state, { map: state.map ? "" : "year", at: "" });
   remember();
   showControls();
 }
@@ -633,6 +864,9 @@ const KEYS = {
   "?": () => $("help").showModal(),
   m: more,
   g: toggleMap,
+  a: toggleAnswer,
+  n: toggleNew,
+  S: save,
 };
 const KEYS_OF_A_PAPER = {
   Enter: toggle,
@@ -640,11 +874,15 @@ const KEYS_OF_A_PAPER = {
   s: similar,
   c: choose,
   b: copyBibtex,
-  o: (id) => window.open(papers[id].url, "_blank", "noopener,noreferrer"),
+  i: keep,
+  l: (id) => judge(id, "liked"),
+  d: (id) => judge(id, "disliked"),
+  t: tag,
+  o: (id) => papers[id].url && window.open(papers[id].url, "_blank", "noopener,noreferrer"),
 };
 
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || $("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
   const target = event.target;
   const isField = target.matches("input:not([type=button]), select, textarea");
   if (isField) {
@@ -681,6 +919,8 @@ async function showIndexes() {
       ),
     );
     showControls();
+    hasLibrary = answer.library;
+    await showOwn();
   } catch {
     // The answer to the query says what is wrong.
   }
@@ -690,13 +930,13 @@ function listen() {
   let typing = 0;
   $("q").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => change({ q: $("q").value, similar: "" }, { typed: true }), PAUSE);
+    typing = setTimeout(() => change({ q: $("q").value, similar: "", new: "" }, { isTyped: true }), PAUSE);
   });
   $("search").addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(typing);
     isTyping = isTyping && $("q").value === state.q;
-    change({ q: $("q").value, similar: $("q").value ? "" : state.similar });
+    change({ q: $("q").value, similar: $("q").value ? "" : state.similar, new: $("q").value ? "" : state.new });
     isTyping = false;
   });
   for (const name of ["since", "until", "author", "mode", "sort"]) {
@@ -706,17 +946,24 @@ function listen() {
     const { value, dataset } = $("index");
     change({ index: value === dataset.default ? "" : value, similar: "", compare: [] });
   });
+  $("scope").addEventListener("change", () => {
+    const [kind, ...rest] = $("scope").value.split(":");
+    change({ within: "", beyond: "", ...(kind ? { [kind]: rest.join(":") } : {}) });
+  });
   $("clear").addEventListener("click", () => {
     change(Object.fromEntries(FILTERS.map((name) => [name, ""])));
     $("q").focus();
   });
   $("more").addEventListener("click", more);
   $("map-button").addEventListener("click", toggleMap);
-  $("map-by").addEventListener("change", () => map?.show({ by: $("map-by").value }));
+  $("ask-button").addEventListener("click", toggleAnswer);
+  $("new-button").addEventListener("click", toggleNew);
+  $("save").addEventListener("click", save);
+  $("map-by").addEventListener("change", () => { state.map = $("map-by").value; remember(); lightUp(); });
   $("lasso").addEventListener("click", () => setLasso(!map?.lassoing));
   $("map-in").addEventListener("click", () => map?.zoomAt(1.5));
   $("map-out").addEventListener("click", () => map?.zoomAt(1 / 1.5));
-  $("map-all").addEventListener("click", () => map?.reset());
+  $("map-all").addEventListener("click", () => map?.look());
   $("leave-area").addEventListener("click", () => change({ area: "" }));
   $("help-button").addEventListener("click", () => $("help").showModal());
   $("token-form").addEventListener("submit", (event) => {
@@ -726,13 +973,7 @@ function listen() {
     start();
   });
   document.addEventListener("keydown", press);
-  addEventListener("popstate", () => {
-    isTyping = false;
-    readAddress();
-    $("q").value = state.q;
-    showControls();
-    search();
-  });
+  addEventListener("popstate", showAddress);
   addEventListener("resize", drawYears);
   brush();
 }
