@@ -4,6 +4,7 @@ import hashlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -105,6 +106,9 @@ class Corpus:
         """
         self._path = path
         self._idle: deque[sqlite3.Connection] = deque()
+        # A connection refers to itself: one that is dropped stays open until Python looks for
+        # cycles, and an index that is opened anew every minute leaves hundreds of them.
+        weakref.finalize(self, _close_all, self._idle)
         self._closed = False
         self._reading_ids = threading.Lock()
         """Vectors and words are searched by two threads: one connection is enough for both."""
@@ -147,7 +151,7 @@ class Corpus:
     def close(self) -> None:
         """Close all connections; one that is still in use is closed by its thread."""
         self._closed = True
-        self._close_idle()
+        _close_all(self._idle)
 
     def ids(self) -> dict[str, int]:
         """The row of each paper by its id, without a look at the papers themselves."""
@@ -462,7 +466,7 @@ class Corpus:
         finally:
             self._idle.append(connection)
             if self._closed:
-                self._close_idle()
+                _close_all(self._idle)
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
@@ -477,10 +481,6 @@ class Corpus:
                 f"{self._path} cannot be opened ({error})", remedy="build-again"
             ) from None
         return connection
-
-    def _close_idle(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
 
     def _lacks(self, row: int) -> IndexDamaged:
         return IndexDamaged(f"{self._path} lacks row {row}", remedy="build-again")
@@ -503,6 +503,11 @@ class Corpus:
             raise IndexDamaged(
                 f"{self._path} holds a paper that cannot be read ({error})", remedy="build-again"
             ) from None
+
+
+def _close_all(connections: deque[sqlite3.Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def with_change(digest: str, added: str, gone: str) -> str:

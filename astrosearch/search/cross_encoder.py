@@ -1,8 +1,8 @@
 """A cross-encoder: reads a query and a paper as one text, each word in the context of all others.
 
-The signals of the learnt order compare tokens that know nothing of their neighbours. This reads
-"without X-rays" as it is meant, at a price: nothing can be computed before the query is known. So
-it reads the first papers of an answer alone.
+The signals of the learnt order compare tokens that know nothing of their neighbours. This
+reads words in their context, at a price: nothing can be computed before the query is known. So it
+reads the first papers of an answer alone.
 
 The model is the beginning of a BERT (Devlin et al. 2019, arXiv:1810.04805), some layers in numpy:
 importing torch would take longer than the reading.

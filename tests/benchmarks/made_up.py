@@ -110,9 +110,9 @@ class MadeUpPapers:
                 stream.write(orjson.dumps(self.record(number)) + b"\n")
 
     def question(self, number: int) -> str:
-        """The title of a paper, or, of every second one, four words of it; without quotation marks,
-        which would leave only papers that have the quoted words."""
-        title = str(self.record(number)["title"]).replace('"', "")
+        """The title of a paper, or, of every second one, four words of it; without the signs that a
+        query gives a meaning."""
+        title = re.sub('["?*~]', "", str(self.record(number)["title"]))
         return title if number % 2 else " ".join(title.split()[:4])
 
 

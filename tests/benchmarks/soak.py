@@ -3,10 +3,11 @@
 Every --every seconds a file gets --papers made-up papers (`made_up.py`): most are new, one in ten
 is a later version of a paper that is there, and one is a withdrawal. `astrosearch update` takes
 them in, in a process of its own, and merges segments when it is time to. Meanwhile readers and a
-shell ask, --pause seconds apart, for papers that are there by their whole titles, which must be
-among the hits, and by four words of titles. Readers note what each snapshot answered: two readers
-of a snapshot must have the same. In the end an index is built of the same file in one go, and 500
-questions must have the same hits in both, with scores that differ by 1e-4 at most.
+shell ask, --pause seconds apart, for papers that are there by their whole titles and by four words
+of titles. Readers note what each snapshot answered: two readers of a snapshot must have the same.
+In the end an index is built of the same file in one go, and 500 questions must have the same hits
+in both, with scores that differ by 1e-4 at most. A paper that was not among the hits for its whole
+title must not be among them there either: titles of made-up papers differ by a number at times.
 
 After each update the memory and the open files of readers and shell are noted, and the files of the
 index; each minute a line of the table is printed. All go up with the segments, until a merge. They
@@ -78,12 +79,15 @@ def questions(papers: MadeUpPapers, known: Any, seed: int) -> Iterator[tuple[int
             yield number, papers.question(number)
 
 
-def check(papers: MadeUpPapers, number: int, ids: Sequence[str]) -> str | None:
-    """What is wrong with the answer to the question for a paper."""
-    paper_id = papers.record(number)["id"]
-    if number % 2 and paper_id not in ids:
-        return f"{paper_id} is not among the hits for its title"
+def check(ids: Sequence[str]) -> str | None:
+    """What is wrong with an answer."""
     return f"twice in one answer: {ids}" if len(set(ids)) != len(ids) else None
+
+
+def missing(papers: MadeUpPapers, number: int, ids: Sequence[str]) -> str | None:
+    """The id of a paper that was asked for by its whole title, and is not among the hits."""
+    paper_id = str(papers.record(number)["id"])
+    return paper_id if number % 2 and paper_id not in ids else None
 
 
 def read(seed: int, known: Any, stop: Any, count: Any, log: Path, pause: float) -> None:
@@ -99,12 +103,17 @@ def read(seed: int, known: Any, stop: Any, count: Any, log: Path, pause: float) 
                 before = searcher.index.manifest.snapshot
                 hits = searcher.query(question, K)
                 answer = [(hit.paper.id, hit.score) for hit in hits]
-                wrong = check(papers, number, [paper_id for paper_id, _ in answer])
+                ids = [paper_id for paper_id, _ in answer]
                 same = before == searcher.index.manifest.snapshot
-                line = {"wrong": wrong, "snapshot": before if same else None, "answer": answer}
+                line = {
+                    "wrong": check(ids),
+                    "missing": missing(papers, number, ids),
+                    "snapshot": before if same else None,
+                    "answer": answer,
+                }
             except Exception as error:
-                line = {"wrong": f"{type(error).__name__}: {error}", "snapshot": None, "answer": []}
-            if line["wrong"] or line["snapshot"]:
+                line = {"wrong": f"{type(error).__name__}: {error}", "missing": None}
+            if line["wrong"] or line["missing"] or line["snapshot"]:
                 stream.write(orjson.dumps(line | {"question": question}) + b"\n")
             count.value += 1
             time.sleep(pause)
@@ -116,6 +125,7 @@ class ShellReader:
     def __init__(self, environment: dict[str, str], errors: Path) -> None:
         command = [sys.executable, "-m", "astrosearch", "shell", "--format", "ids", "-i", NAME]
         self.asked, self.wrong = 0, list[str]()
+        self.missing: list[tuple[str, str]] = []
         self._errors = errors.open("w")
         self.process = subprocess.Popen(
             command,
@@ -136,11 +146,13 @@ class ShellReader:
             print(question, file=self.process.stdin, flush=True)
             ids = [self.process.stdout.readline().strip() for _ in range(K)]
             self.asked += 1
-            if wrong := check(papers, number, ids):
-                self.wrong.append(f"shell: {wrong}")
+            if paper_id := missing(papers, number, ids):
+                self.missing.append((question, paper_id))
             if "" in ids:
                 self.wrong.append(f"shell: no answer to {question!r}")
                 break
+            if wrong := check(ids):
+                self.wrong.append(f"shell: {wrong}")
             time.sleep(pause)
         self.process.stdin.close()
         if code := self.process.wait():
@@ -213,6 +225,7 @@ class Soak:
         )
         self._shell_thread.start()
         self.wrong: list[str] = []
+        self._missing: set[tuple[str, str]] = set()
         self.seconds: list[float] = []
 
     def update(self) -> None:
@@ -269,6 +282,7 @@ class Soak:
                 self.wrong.append(f"reader {number}: exit code {reader.exitcode}")
         self._shell_thread.join()
         self.wrong += self._shell.wrong
+        self._missing.update(self._shell.missing)
         if errors := (self._home / "shell.log").read_text().replace(f"{NAME}> ", "").strip():
             self.wrong.append(f"shell: {errors}")
         self._compare_logs()
@@ -282,6 +296,10 @@ class Soak:
                 record = orjson.loads(line)
                 if record["wrong"]:
                     self.wrong.append(f"reader: {record['question']!r}: {record['wrong']}")
+                    continue
+                if record["missing"]:
+                    self._missing.add((record["question"], record["missing"]))
+                if not record["snapshot"]:
                     continue
                 key = record["snapshot"], record["question"]
                 if differs(answers.setdefault(key, record["answer"]), record["answer"]):
@@ -309,7 +327,13 @@ class Soak:
                 )
                 if differs(grown, once):
                     self.wrong.append(f"{question!r}: {grown}; in one go {once}")
-        print(f"{QUESTIONS} questions to an index built in one go: compared")
+            for question, paper_id in sorted(self._missing):
+                if paper_id in [hit.paper.id for hit in theirs.query(question, K)]:
+                    self.wrong.append(f"{paper_id} was not among the hits for {question!r}")
+        print(
+            f"{QUESTIONS} questions to an index built in one go: compared; {len(self._missing)} "
+            "papers were not among the hits for their titles"
+        )
 
 
 def growth(readings: Sequence[Reading]) -> list[str]:
