@@ -648,7 +648,7 @@ def chance(
     help="The config.json of the cross-encoder.",
 )
 def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
-    """Fit how much a cross-encoder counts, among all papers of an index.
+    """Fit how much a cross-encoder counts in a whole index.
 
     Neither INDEX's encoder nor the cross-encoder may have trained on the requests.
 
