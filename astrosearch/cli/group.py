@@ -1,6 +1,7 @@
 """The main command: its list of commands by purpose, its words for a mistyped one, and the one
 place where an error becomes a line and an exit code."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -27,6 +28,10 @@ HEAVY = set(
     "eval train serve map mcp".split()
 )
 """Commands that load numpy and more."""
+
+ANSWERING = set("query ask similar cite browse shell run new".split())
+"""Commands whose matrices are so small that threads of numpy's BLAS would mostly wait for each
+other, at the cost of those that search."""
 
 ALIASES = {"search": "query"}
 
@@ -109,6 +114,8 @@ class MainGroup(PluginGroup):
             raise click.UsageError(self._unknown(ctx, name), ctx)
         if ALIASES.get(name, name) in HEAVY and not set(args) & set(ctx.help_option_names):
             errors.check_memory()
+        if ALIASES.get(name, name) in ANSWERING:
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy reads it
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, name: str) -> str:

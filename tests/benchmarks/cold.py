@@ -23,11 +23,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch import paths
-from astrosearch.corpus.store import Corpus
 from astrosearch.encoders.weights.locate import locate
-from astrosearch.index.manifest import PAPERS
 from astrosearch.report import SILENT
+from astrosearch.search.searcher import open_index
 
 QUERY = "gas stripped from a dwarf galaxy"
 
@@ -93,8 +91,8 @@ def main() -> None:
         "--python", default=sys.executable, help="A Python that has the peers installed."
     )
     arguments = parser.parse_args()
-    corpus = Corpus(paths.existing_index(arguments.index) / PAPERS)
-    ids = [paper.id for paper in corpus]
+    with open_index(arguments.index) as searcher:
+        ids = [paper.id for paper in searcher.index.corpus]
     model, _ = locate("minilm", SILENT)
     width = json.loads((model / "config.json").read_bytes())["hidden_size"]
     vectors = np.random.default_rng(0).normal(size=(len(ids), width)).astype(np.float32)
