@@ -198,6 +198,38 @@ def test_an_order_with_mistakes_is_mended_and_what_is_not_an_order_is_refused(
     assert mended == ["Paper 4", "Paper 2", "Paper 1", "Paper 3"]
 
 
+def test_a_made_up_abstract_is_searched_with_and_asked_for_once(
+    service: type[ChatService],
+    run: Run,
+    trained: Path,
+    words_index: object,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    papers = [json.loads(line) for line in (trained / "papers.json").read_text().splitlines()]
+    wanted = papers[7]
+    service.pieces = [wanted["abstract"]]
+    command = ("query", "something else", "--mode", "dense", "--format", "json", "-k", 120)
+    expand = ("--expand", "openai:gpt-4o", "--yes")
+
+    def rank(*options: str) -> int:
+        hits = json.loads(run(*command, *options).stdout)["hits"]
+        [found] = [hit["rank"] for hit in hits if hit["id"] == wanted["id"]]
+        return int(found)
+
+    assert rank(*expand) < rank()
+    assert rank(*expand) < 10
+    [body] = service.bodies  # the second time it came from the cache
+    assert body["messages"][1]["content"] == "something else"
+    service.pieces = ["…"]
+    refused = run("query", "gas", *expand, code=1)
+    assert "wrote nothing" in refused.stderr
+    lexical = run("query", "gas", "--mode", "lexical", *expand)
+    assert "--expand has no effect" in lexical.stderr
+    assert "is not openai:MODEL" in run("query", "gas", "--expand", "tiny", code=2).stderr
+
+
 def test_without_a_key_a_chat_model_is_not_asked(
     monkeypatch: pytest.MonkeyPatch, frozen: Path, run: Run
 ) -> None:

@@ -18,6 +18,7 @@ MODES: tuple[Mode, ...] = ("hybrid", "dense", "lexical")
 
 PUBLIC = {
     *("open_index", "Searcher", "Hit", "Paper", "ParsedQuery", "Filters", "Reporter"),
+    "QuotedAnswer",
     *("AstrosearchError", "InputError", "IdentifierError", "NothingFound"),
     *("SetupError", "IndexMissing", "ModelMissing"),
     *("IndexDamaged", "IndexBusy", "EncoderMismatch"),

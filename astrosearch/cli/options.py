@@ -323,6 +323,21 @@ def rerank_option(command: Command) -> Command:
     )(command)
 
 
+def expand_option(command: Command) -> Command:
+    return click.option(
+        "--expand",
+        metavar="openai:MODEL",
+        callback=_service_model,
+        help="Search also by the meaning of an abstract that a chat model of a service makes up.",
+    )(command)
+
+
+def _service_model(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None or value.startswith("openai:"):
+        return value
+    raise click.BadParameter(f"{value!r} is not openai:MODEL", param=parameter)
+
+
 def _reranker_name(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is None or value == CROSS_ENCODER or value.startswith("openai:"):
         return value

@@ -15,6 +15,7 @@ from astrosearch.cli.options import (
     answer_options,
     complete_paper,
     consent_option,
+    expand_option,
     filter_options,
     going_on,
     index_option,
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from astrosearch.library.scope import LibraryScope
     from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer
+    from astrosearch.search.query_parser import ParsedQuery
     from astrosearch.search.ranker import Ranker
-    from astrosearch.search.searcher import Mode, Reranker, Searcher
+    from astrosearch.search.searcher import Expander, Mode, Reranker, Searcher
     from astrosearch.text.bibtex import KeyStyle
 
 
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 @mode_option
 @ranker_option
 @rerank_option
+@expand_option
 @sort_option
 @answer_options
 @filter_options
@@ -61,6 +64,7 @@ def query(
     mode: "Mode",
     ranker: "Ranker",
     rerank: str | None,
+    expand: str | None,
     sort: str,
     k: int,
     output: str,
@@ -125,7 +129,10 @@ def query(
     scope = scope_of(within, beyond)
     reporter = Terminal(yes=yes)
     reranker = reranker_of(rerank, reporter) if rerank else None
-    with open_index(index_name, reporter=reporter, ranker=ranker, reranker=reranker) as searcher:
+    expander = _expander_of(expand, mode, parsed, reporter, is_batch=batch is not None)
+    with open_index(
+        index_name, reporter=reporter, ranker=ranker, reranker=reranker, expander=expander
+    ) as searcher:
         check_ranker(mode, searcher)
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
@@ -224,6 +231,29 @@ def reranker_of(name: str, reporter: Terminal) -> "Reranker":
     from astrosearch.completion.rerank import ChatReranker
 
     return ChatReranker(name, reporter)
+
+
+def _expander_of(
+    name: str | None,
+    mode: "Mode",
+    query: "ParsedQuery",
+    reporter: Terminal,
+    *,
+    is_batch: bool,
+) -> "Expander | None":
+    """What `--expand` names; None, and a line, where it has no effect.
+
+    Raises:
+        SetupError: if the service's key is missing.
+    """
+    if name is None:
+        return None
+    if mode == "lexical" or not (is_batch or (query.text and query.identifier is None)):
+        notify("--expand has no effect without a meaning to search by")
+        return None
+    from astrosearch.completion.expand import ChatExpander
+
+    return ChatExpander(name, reporter)
 
 
 def check_ranker(mode: "Mode", searcher: "Searcher") -> None:

@@ -5,20 +5,16 @@ answers with their numbers, best first. Answers are kept in the cache: what was 
 asked again.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
-
-from astrosearch.atomic import whole_file
 from astrosearch.completion.generators.base import GenerationStats, Sampling
 from astrosearch.completion.generators.openai import OpenAIGenerator
+from astrosearch.completion.kept_answers import kept_answer
 from astrosearch.encoders import openai_service as service
 from astrosearch.encoders.base import OPENAI
 from astrosearch.errors import AstrosearchError
-from astrosearch.paths import cache_folder
 from astrosearch.report import Reporter
 from astrosearch.search.hits import Hit
 
@@ -76,25 +72,19 @@ class ChatReranker:
         return [*reordered, *hits[READ:]]
 
     def _order(self, prompt: str, count: int) -> list[int]:
-        kept = (
-            cache_folder()
-            / "rerank"
-            / hashlib.sha256(
-                f"{self._generator.name}\n{service.host()}\n{TASK}\n{prompt}".encode()
-            ).hexdigest()
-        )
-        try:
-            return _permutation(orjson.loads(kept.read_bytes())["answer"], count)
-        except (OSError, ValueError, TypeError, KeyError, AstrosearchError):
-            pass  # not asked yet, or a file that is not an answer
         sampling = Sampling(temperature=0.0, max_new_tokens=8 * count + 64)
-        pieces = self._generator.chat(TASK, prompt, sampling, GenerationStats())
-        answer = "".join(pieces)
-        order = _permutation(answer, count)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(kept) as stream:
-            stream.write(orjson.dumps({"answer": answer}))
-        return order
+
+        def ask(prompt: str) -> str:
+            return "".join(self._generator.chat(TASK, prompt, sampling, GenerationStats()))
+
+        return kept_answer(
+            "rerank",
+            self._generator.name,
+            TASK,
+            prompt,
+            ask,
+            lambda answer: _permutation(answer, count),
+        )
 
 
 def _shown(number: int, hit: Hit) -> str:

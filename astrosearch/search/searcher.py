@@ -58,6 +58,14 @@ class Reranker(Protocol):
 NOTHING_TO_READ = "Reading hits again has no effect without words to rank by"
 """The note of an answer whose query a reranker was not given."""
 
+
+class Expander(Protocol):
+    """What writes a text that would answer a query, to be searched with beside it."""
+
+    def expand(self, query: str) -> str:
+        """The text."""
+
+
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
@@ -76,6 +84,7 @@ class Searcher:
         reporter: Reporter = SILENT,
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
+        expander: Expander | None = None,
         papers_of: Callable[[Index], LocalIndex] = LocalIndex,
     ) -> None:
         """
@@ -84,6 +93,7 @@ class Searcher:
             reporter: gets notices, such as that a model is being fetched.
             ranker: how hits are ordered; "mean" leaves out all that was learnt.
             reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+            expander: writes texts whose vectors are searched with, beside those of queries.
             papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
         Raises:
@@ -98,6 +108,7 @@ class Searcher:
         self._encoder = encoder
         self._ranker: Ranker = ranker
         self._reranker = reranker
+        self._expander = expander
         self._papers_of = papers_of
 
     @property
@@ -195,13 +206,15 @@ class Searcher:
         """The answers to queries that have words to rank by."""
 
         def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
+            forms = encode_queries(encoder, queries, mode)
+            if encoder is not None and self._expander is not None:
+                forms = [
+                    _expanded(form, self._expander.expand(query.text), encoder)
+                    for query, form in zip(queries, forms, strict=True)
+                ]
             return [
-                self._answer(
-                    self._papers_of(index), query, encoded, k, _scope(query, filters, among)
-                )
-                for query, encoded in zip(
-                    queries, encode_queries(encoder, queries, mode), strict=True
-                )
+                self._answer(self._papers_of(index), query, form, k, _scope(query, filters, among))
+                for query, form in zip(queries, forms, strict=True)
             ]
 
         return self._ask(answer, with_encoder=mode != "lexical")
@@ -642,6 +655,7 @@ def open_index(
     reporter: Reporter = SILENT,
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
+    expander: Expander | None = None,
     papers_of: Callable[[Index], LocalIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
@@ -651,6 +665,7 @@ def open_index(
         reporter: gets notices, such as that a model is being fetched.
         ranker: how hits are ordered; "mean" leaves out all that was learnt.
         reranker: reads the first hits of a text; `shipped_cross_encoder()` is one.
+        expander: writes texts whose vectors are searched with, beside those of queries.
         papers_of: how the papers of a snapshot are searched; by default by this process alone.
 
     Raises:
@@ -658,7 +673,14 @@ def open_index(
         IndexDamaged: if its files do not match its manifest.
     """
     index = Index(paths.existing_index(name))
-    return Searcher(index, reporter=reporter, ranker=ranker, reranker=reranker, papers_of=papers_of)
+    return Searcher(
+        index,
+        reporter=reporter,
+        ranker=ranker,
+        reranker=reranker,
+        expander=expander,
+        papers_of=papers_of,
+    )
 
 
 def encode_queries(
@@ -684,6 +706,12 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
         EncodedQuery(text, vector, (tokens,), encoder)
         for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
     ]
+
+
+def _expanded(query: EncodedQuery, text: str, encoder: Encoder) -> EncodedQuery:
+    """A query whose vector is the mean of its own and that of a text that would answer it."""
+    both = np.stack([query.vector, encoder.encode([text])[0]])  # type: ignore[list-item]
+    return replace(query, vector=unit_rows(both.mean(axis=0, keepdims=True))[0])
 
 
 def query_of_papers(

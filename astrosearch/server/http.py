@@ -66,19 +66,23 @@ class Api:
             "/api/library": requests.LibraryRequest,
             "/api/new": requests.NewRequest,
             "/api/searches": requests.SearchesRequest,
-            "/api/searches/{name}": requests.SavedRequest,
         }
         return [
             *(Route(path, _page(file)) for path, file in FILES.items()),
             *(Route(path, self._asking(model)) for path, model in asking.items()),
             Route("/api/batch", self.batch, methods=["POST"]),
             Route("/api/seen", self.see, methods=["POST"]),
-            Route("/api/library/{id:path}", self.mark, methods=["PUT"]),
-            Route(
-                "/api/library/{id:path}", self._asking(requests.RemoveRequest), methods=["DELETE"]
+            _by_method(
+                "/api/library/{id:path}",
+                PUT=self.mark,
+                DELETE=self._asking(requests.RemoveRequest),
             ),
-            Route("/api/searches/{name}", self.save, methods=["PUT"]),
-            Route("/api/searches/{name}", self._asking(requests.ForgetRequest), methods=["DELETE"]),
+            _by_method(
+                "/api/searches/{name}",
+                GET=self._asking(requests.SavedRequest),
+                PUT=self.save,
+                DELETE=self._asking(requests.ForgetRequest),
+            ),
             Route("/api/indexes", self.indexes),
             Route("/api/openapi.json", self.document),
             Route("/v1/models", self.models),
@@ -304,6 +308,17 @@ def _listen(host: str, port: int) -> socket.socket:
         why = error.strerror
         raise InputError(f"port {port} of {host} cannot be had ({why}); another: --port") from None
     return listener
+
+
+def _by_method(path: str, **endpoints: Callable[[Request], Any]) -> Route:
+    """One route with an endpoint for each method, so that a refusal names all methods."""
+
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        response: Response = await endpoints[method](request)
+        return response
+
+    return Route(path, endpoint, methods=list(endpoints))
 
 
 def _page(file: Traversable) -> Callable[[Request], Any]:

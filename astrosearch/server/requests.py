@@ -268,7 +268,7 @@ class Marks(Asked):
 
     tags: list[Annotated[str, Field(max_length=80)]] | None = Field(None, max_length=100)
     opinion: Literal["", "liked", "disliked"] | None = None
-    read: bool | None = None
+    read: bool | None = Field(None, strict=True)
     note: Text | None = None
 
 
@@ -312,7 +312,9 @@ class Search(Scoped):
     q: Text = ""
     mode: Mode | None = None
     sort: Sort | None = None
-    replace: bool = Field(False, description="Whether it may take the place of one of its name.")
+    replace: bool = Field(
+        False, strict=True, description="Whether it may take the place of one of its name."
+    )
 
 
 class SaveRequest(BaseModel):

@@ -2,7 +2,8 @@
 
 Each question is asked of the whole index and without the paper that it is about; an answer may be
 marked as unsure, or withheld. Times are of the whole index: of a running shell, where everything is
-loaded and the answer is written for a terminal of 100 columns, and of whole processes.
+loaded and the answer is written for a terminal of 100 columns, and of whole processes. Processor
+time counts all threads: with OMP_NUM_THREADS=1 it is the time on an idle machine.
 
     python -m tests.benchmarks.ask INDEX --requests training/development.jsonl
 """
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -54,22 +56,35 @@ def main() -> None:
     context = shell.make_context("shell", [])
     settings = {name: value for name, value in context.params.items() if name != "index_name"}
     session = Shell(context, searcher, settings, Terminal())
-    times = []
+    times, processor = [], []
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         for _, question in asked:
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             with contextlib.suppress(NothingFound):
                 session.run(f"/ask {question}")
             times.append(time.perf_counter() - start)
+            processor.append(time.process_time() - used)
     half, most = np.quantile(times, [0.5, 0.95])
-    print(f"warm: median {1000 * half:.0f} ms, 95 % within {1000 * most:.0f} ms")
-    cold = []
+    print(
+        f"warm: median {1000 * half:.0f} ms, 95 % within {1000 * most:.0f} ms; processor time "
+        f"{1000 * np.median(processor):.0f} ms"
+    )
+    cold, used_cold = [], []
     for _, question in asked[:COLD]:
         command = [sys.executable, "-m", "astrosearch", "ask", question, "-i", arguments.index]
-        start = time.perf_counter()
+        start, used = time.perf_counter(), _of_children()
         subprocess.run(command, capture_output=True, check=False)
         cold.append(time.perf_counter() - start)
-    print(f"cold: median {np.median(cold):.2f} s ({min(cold):.2f} to {max(cold):.2f})")
+        used_cold.append(_of_children() - used)
+    print(
+        f"cold: median {np.median(cold):.2f} s ({min(cold):.2f} to {max(cold):.2f}); processor "
+        f"time {np.median(used_cold):.2f} s"
+    )
+
+
+def _of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
