@@ -220,6 +220,22 @@ def own_home(sampler_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(scope="session")
+def eight_papers(tmp_path_factory: pytest.TempPathFactory, default_model: None) -> Path:
+    """A folder with an index `papers` of the papers of `tests/eight_papers.py`."""
+    from tests.eight_papers import PAPERS, lines_of
+
+    home = tmp_path_factory.mktemp("eight")
+    (home / "corpus.json").write_text("\n".join(lines_of(PAPERS)) + "\n")
+    subprocess.run(
+        [sys.executable, "-m", "astrosearch", "index", "papers", "--corpus", home / "corpus.json"],
+        env={**os.environ, "ASTROSEARCH_HOME": str(home)},
+        check=True,
+        capture_output=True,
+    )
+    return home
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
     """A folder with 120 papers, and an encoder without layers, trained on them for one epoch."""
     from astrosearch.cli import main

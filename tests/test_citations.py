@@ -1,5 +1,6 @@
 """Who cites whom: importing citations, fetching them, and what an index with them answers."""
 
+import asyncio
 import gzip
 import json
 import shutil
@@ -14,7 +15,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from astrosearch.citations.builder import GraphBuilder
 from astrosearch.citations.fetch import Answers, fetch, lines
@@ -22,58 +22,20 @@ from astrosearch.citations.graph import Graph
 from astrosearch.citations.keys import key_of, rank_of
 from astrosearch.citations.opened import graph_of
 from astrosearch.citations.services import Asked, Known, OpenAlex, PoliteClient
-from astrosearch.cli import main
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index.manifest import Manifest
 from astrosearch.index.reader import Index
-from tests.conftest import Run, assert_holds_one_snapshot, kaggle_line
-
-DISKS = "planets that form in the dusty disc around a young star"
-PULSARS = "the crust of a neutron star cracks"
-PAPERS = {
-    "1101.0001": ("Rings of dust around young stars", DISKS, "Ada Berg, Tom Wu", "2011"),
-    "1202.0002": ("Gaps that planets open in discs", DISKS, "Ada Berg, Nia Okafor", "2012"),
-    "1303.0003": ("How discs lose their gas", DISKS, "Nia Okafor", "2013"),
-    "1404.0004": ("Dust traps and planets", DISKS, "Bob Wu", "2014"),
-    "1505.00005": ("Spirals that planets drive in discs", DISKS, "Tom Wu", "2015"),
-    "1606.00006": ("A survey of dusty discs", DISKS, "Sam Poe", "2016"),
-    "1707.00007": ("Pulsar glitches", PULSARS, "Lea Roe", "2017"),
-    "1808.00008": ("Magnetar bursts", PULSARS, "Ada Roe", "2018"),
-}
-
-
-@pytest.fixture(scope="module")
-def built_once(default_model: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    (home / "corpus.json").write_text("\n".join(lines_of(PAPERS)) + "\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASTROSEARCH_HOME", str(home))
-        result = CliRunner().invoke(
-            main, ["index", "papers", "--corpus", str(home / "corpus.json")]
-        )
-    assert result.exit_code == 0, result.output
-    return home
-
-
-def lines_of(papers: dict[str, tuple[str, str, str, str]]) -> Iterator[str]:
-    for number, (paper_id, (title, abstract, authors, year)) in enumerate(papers.items()):
-        yield kaggle_line(
-            0,
-            id=paper_id,
-            title=title,
-            abstract=f"We study {abstract}.",
-            authors=authors,
-            doi=f"10.1000/Made.{number}",
-            versions=[{"version": "v1", "created": f"Wed, 15 Jan {year} 00:00:00 GMT"}],
-        )
+from tests.conftest import Run, assert_holds_one_snapshot
+from tests.eight_papers import DISKS, PAPERS, lines_of
+from tests.servers import serving as at_port
 
 
 @pytest.fixture
-def index(built_once: Path, home: Path) -> Path:
+def index(eight_papers: Path, home: Path) -> Path:
     """The folder of an index of eight made-up papers, one a year."""
-    shutil.copytree(built_once, home)
+    shutil.copytree(eight_papers, home)
     manifest = home / "indexes/papers/manifest.json"
-    assert str(built_once) in manifest.read_text()  # its corpus stays where it was
+    assert str(eight_papers) in manifest.read_text()  # its corpus stays where it was
     return home / "indexes/papers"
 
 
@@ -783,3 +745,47 @@ def test_a_refused_key_and_a_wrong_command_are_one_line(
     run("citations", "fetch", "something", code=2)
     assert "knows 0 of 1" in run("citations", "fetch", "1707.00007", code=4).stderr
     assert (index / "manifest.json").read_bytes() == before
+
+
+def test_programs_and_assistants_are_told_what_a_paper_cites(
+    run: Run, index: Path, written: Written
+) -> None:
+    from mcp import Client
+
+    async def used(address: str) -> Any:
+        async with Client(f"{address}/mcp") as client:
+            asked = {"id": "1101.0001", "links": "citations", "k": 2}
+            return (await client.call_tool("citations", asked)).structured_content
+
+    run("citations", "import", written(*OWN))
+    with at_port(index.parents[1], "--workers", "1") as server:
+        cited = server.get("/api/citations", id="1404.0004").json
+        first = server.get("/api/citations", id="arXiv:1101.0001v2", links="citations", k=2)
+        rest = server.get("/api/citations", id="1101.0001", links="citations", k=2, offset=2).json
+        hits = server.get("/api/query", q="dusty discs").json["hits"]
+        unknown = server.get("/api/citations", id="2909.00001")
+        misspelt = server.get("/api/citations", id="1101.0001", links="cites")
+        tool = asyncio.run(used(server.address))
+    keys = [work["key"] for work in cited["works"]]
+    assert keys == ["1101.0001", "1202.0002", "10.1086/300499"]
+    assert cited["works"][0]["title"] == PAPERS["1101.0001"][0]
+    assert cited["works"][2] == {"key": "10.1086/300499", "citations": 1}
+    assert (first.json["total"], first.json["next_offset"], rest["next_offset"]) == (3, 2, None)
+    works = [work["key"] for work in (*first.json["works"], *rest["works"])]
+    assert works == [work["key"] for work in _cited_by(run, "1101.0001")]
+    assert {hit["id"]: hit["citations"] for hit in hits}["1101.0001"] == 3
+    assert (unknown.status, misspelt.status) == (404, 400)
+    assert tool["total"] == 3
+    assert [work["id"] for work in tool["works"]] == works[:2]
+    assert tool["works"][0]["citations"] == first.json["works"][0]["citations"]
+    run("citations", "remove", "papers")
+    with at_port(index.parents[1], "--workers", "1") as server:
+        refused = server.get("/api/citations", id="1101.0001")
+    assert refused.status == 404
+    assert "has no citations" in refused.json["detail"]
+
+
+def _cited_by(run: Run, paper_id: str) -> list[dict[str, Any]]:
+    shown = run("show", paper_id, "--citations", "--format", "json").stdout
+    works: list[dict[str, Any]] = json.loads(shown)
+    return works

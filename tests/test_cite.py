@@ -7,59 +7,21 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from astrosearch import open_index
-from astrosearch.cli import main
 from astrosearch.errors import InputError
 from astrosearch.library.draft import Draft, read_draft
 from astrosearch.text import latex_source
-from tests.conftest import Run, kaggle_line
+from tests.conftest import Run
+from tests.eight_papers import PAPERS
 
 TODAY = date(2020, 7, 1)
 
-DISKS = "planets that form in the dusty disc around a young star"
-PAPERS = {
-    "1101.0001": ("Rings of dust around young stars", DISKS, "Ada Berg, Tom Wu", "2011"),
-    "1202.0002": ("Gaps that planets open in discs", DISKS, "Ada Berg, Nia Okafor", "2012"),
-    "1303.0003": ("How discs lose their gas", DISKS, "Nia Okafor", "2013"),
-    "1404.0004": ("Dust traps and planets", DISKS, "Bob Wu", "2014"),
-    "1505.00005": ("Spirals that planets drive in discs", DISKS, "Tom Wu", "2015"),
-    "1606.00006": ("A survey of dusty discs", DISKS, "Sam Poe", "2016"),
-    "1707.00007": ("Pulsar glitches", "the crust of a neutron star cracks", "Lea Roe", "2017"),
-    "1808.00008": ("Magnetar bursts", "the crust of a neutron star breaks", "Ada Roe", "2018"),
-}
-
-
-@pytest.fixture(scope="module")
-def built_once(default_model: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for indexes with one of eight made-up papers, one a year."""
-    home = tmp_path_factory.mktemp("home")
-    lines = []
-    for number, (paper_id, (title, abstract, authors, year)) in enumerate(PAPERS.items()):
-        created = f"Wed, 15 Jan {year} 00:00:00 GMT"
-        fields = {
-            "id": paper_id,
-            "title": title,
-            "abstract": f"We study {abstract}.",
-            "authors": authors,
-            "doi": f"10.1000/made.{number}",
-            "versions": [{"version": "v1", "created": created}],
-        }
-        lines.append(kaggle_line(0, **fields))
-    corpus = home / "corpus.json"
-    corpus.write_text("\n".join(lines))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASTROSEARCH_HOME", str(home))
-        result = CliRunner().invoke(main, ["index", "--corpus", str(corpus)])
-    assert result.exit_code == 0, result.output
-    return home
-
 
 @pytest.fixture
-def papers(built_once: Path, home: Path) -> None:
+def papers(eight_papers: Path, home: Path) -> None:
     """An index of eight made-up papers, one a year, each of the middle of January."""
-    shutil.copytree(built_once / "indexes", home / "indexes")
+    shutil.copytree(eight_papers / "indexes", home / "indexes")
 
 
 def ids(run: Run, *arguments: object, stdin: str | None = None) -> list[str]:
@@ -152,7 +114,7 @@ def test_a_name_that_is_neither_file_nor_paper_costs_one_line(run: Run, tmp_path
         ("draft.tex", 2, "neither a file nor an identifier"),
         (tmp_path, 2, "is a folder"),
         ("1505.99999", 4, "1505.99999"),
-        ("10.1000/none", 4, "no paper of index main is known to have it"),
+        ("10.1000/none", 4, "no paper of index papers is known to have it"),
     ):
         error = run("cite", what, code=code).stderr
         assert said in error
@@ -169,7 +131,7 @@ def test_a_latex_draft_gets_what_it_does_not_cite_yet(run: Run, written: Written
     result = run("cite", draft, "--format", "ids")
     # Not what it cites; what the .bib has beside that counts as not cited; nothing later.
     assert set(result.stdout.split()) == {"1202.0002", "1404.0004", "1505.00005", "1606.00006"}
-    assert "2 of 2 references are papers of index main" in result.stderr
+    assert "2 of 2 references are papers of index papers" in result.stderr
     assert set(ids(run, draft, "--no-self")) == {"1404.0004", "1505.00005", "1606.00006"}
     assert set(ids(run, draft, "--before", "2014-12")) == {"1202.0002", "1404.0004"}
 

@@ -1,8 +1,9 @@
 """The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
 
 import json
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, log
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -816,3 +817,77 @@ def test_too_few_papers_for_a_batch_are_a_line(
     options = _options(tiny_llama, tmp_path / "embed")
     result = run("train", "contrast", source, *options, "--batch", 500, code=2)
     assert "fewer than the 500 pairs of a batch" in result.stderr
+
+
+@pytest.fixture
+def cited(eight_papers: Path, run: Run, home: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Imports references between made-up papers, of which an index is in the folder."""
+    shutil.copytree(eight_papers, home)
+
+    def imported(references: dict[str, list[str]]) -> Path:
+        lines = [json.dumps({"id": one, "references": many}) for one, many in references.items()]
+        (tmp_path / "graph.jsonl").write_text("\n".join(lines) + "\n")
+        run("citations", "import", tmp_path / "graph.jsonl")
+        return home / "indexes/papers"
+
+    return imported
+
+
+def _of_eight(home: Path, tmp_path: Path) -> tuple[Corpus, dict[str, int], list[str], list[str]]:
+    """The made-up papers, their rows, those that are trained on and those that are held out."""
+    papers = tmp_path / "eight.sqlite"
+    import_papers([home / "corpus.json"], Selection(), papers, tmp_path / "rejected.jsonl")
+    corpus = Corpus(papers)
+    rows = corpus.ids()
+    held_out = [paper_id for paper_id in rows if is_held_out(paper_id, fold=1)]
+    assert held_out
+    return corpus, rows, [paper_id for paper_id in rows if paper_id not in held_out], held_out
+
+
+def test_the_citations_of_an_index_are_relations(
+    cited: Callable[..., Path], home: Path, tmp_path: Path
+) -> None:
+    corpus, rows, [a, b, c, d, *_], [held_out, *_] = _of_eight(home, tmp_path)
+    folder = cited({a: [b, held_out, "10.1000/elsewhere"], c: [a], held_out: [d]})
+    found = read_relations([folder], corpus, fold=1)
+    row_a, row_b, row_c = rows[a], rows[b], rows[c]
+    assert found == {row_a: sorted([row_b, row_c]), row_b: [row_a], row_c: [row_a]}
+    sampler = PairSampler(corpus, found, seed=0, related_share=0.8, fold=1)
+    kinds = [sampler.pair(number).kind for number in range(100 * len(sampler))]
+    related = kinds.count("related") / len(kinds)
+    assert related == pytest.approx(0.8 * 3 / len(sampler), abs=0.05)
+    assert kinds.count("span") / len(kinds) == pytest.approx(0.2 * 0.2 / 0.95, abs=0.03)
+
+
+def test_neighbours_are_the_nearest_by_what_is_cited_and_what_cites(
+    cited: Callable[..., Path], home: Path, tmp_path: Path
+) -> None:
+    corpus, rows, [a, b, c, d, e, *_], [held_out, *_] = _of_eight(home, tmp_path)
+    x, y, z = "10.1000/x", "10.1000/y", "10.1000/z"
+    # a and b cite the same; c shares one work of two with them; d and e are cited together, once
+    # by a paper that is held out.
+    folder = cited({a: [x, y], b: [x, y], c: [y, z], "2301.00001": [d, e], held_out: [d, c]})
+    found = read_relations([folder], corpus, fold=1, neighbours=1)
+    assert found == {
+        rows[a]: [rows[b]],
+        rows[b]: [rows[a]],
+        rows[c]: [min(rows[a], rows[b])],
+        rows[d]: [rows[e]],
+        rows[e]: [rows[d]],
+    }
+    wider = read_relations([folder], corpus, fold=1, neighbours=5)
+    assert wider[rows[a]] == sorted([rows[b], rows[c]])
+
+
+def test_a_folder_without_citations_is_one_line(
+    run: Run, eight_papers: Path, source: Path, tmp_path: Path
+) -> None:
+    folder = eight_papers / "indexes/papers"
+    few = ("train", "contrast", source, "--out", tmp_path / "made", "--batch", 2)
+    for options, said in (
+        (("--pairs", folder), "index papers has no citations"),
+        (("--pairs", tmp_path), "is not the folder of an index"),
+        (("--pairs", source, "--neighbours", 3), "--neighbours belongs to --pairs with the folder"),
+        (("--related-share", 0.2), "--related-share belongs to --pairs"),
+    ):
+        assert said in run(*few, *options, code=2).stderr

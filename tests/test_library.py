@@ -618,3 +618,55 @@ def test_random_bytes_never_crash_the_reader_of_sources(tmp_path: Path) -> None:
                 read_source(str(file), None)
             except AstrosearchError:
                 continue
+
+
+# What is not as it should be
+
+
+def test_a_file_that_does_not_end_costs_one_line(run: Run, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "huge.bib"
+    good = "@book{good, title={Light}, author={Wu, B.}}\n"
+    path.write_text(f"{good}@article{{x, title={{{'unclosed @ { } , = ' * 300_000}\n{good}")
+    said = run("library", "add", path).stderr
+    assert "line 2: what begins here has 6 million characters, and no end" in said
+    assert "Added 1 paper" in said
+    path.write_text("@article{x, title={" + "{}, = @" * 300_000)
+    refused = run("library", "add", path, code=2).stderr
+    assert "line 1: what begins here has 2 million characters" in refused
+    assert refused.count("\n") == 2  # the other says that there is no index
+    path.write_text("\n" * 3_000_000)
+    assert "is empty" in run("library", "add", path, code=2).stderr
+    path.write_text("@a{b\n" * 600_000)
+    assert "600,000 entries are too many" in run("library", "add", path, code=2).stderr
+
+
+def test_a_pipe_of_a_shell_is_read(run: Run, home: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = b"@book{good, title={Light}, author={Wu, B.}}\n"
+    writer = threading.Thread(target=pipe.write_bytes, args=(text,))
+    writer.start()
+    assert "Added 1 paper" in run("library", "add", pipe).stderr
+    writer.join()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_identifier_that_the_index_does_not_know_is_named(
+    run: Run, eight_papers: Path, home: Path
+) -> None:
+    shutil.copytree(eight_papers, home, dirs_exist_ok=True)
+    said = run("library", "add", "10.1000/unknown.7").stdout
+    assert "10.1000/unknown.7 is not known to index papers, and it has no title" in said
+
+
+def test_an_entry_that_is_replaced_brings_no_names_that_come_too_late(
+    run: Run, home: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first.bib", tmp_path / "second.bib"
+    first.write_text("@book{good, title={Light}, author={Wu, B.}}\n")
+    second.write_text(
+        '@string{pub = "Press"}\n@book{good, title={Light}, author={Wu, B.}, publisher=pub}\n'
+    )
+    run("library", "add", first)
+    run("library", "add", second, "--replace")
+    assert "publisher={Press}" in (home / "library/library.bib").read_text()

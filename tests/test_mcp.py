@@ -68,7 +68,8 @@ def test_an_assistant_searches_reads_and_compares(
     async def do(client: Client) -> None:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            *("search", "similar", "cite", "ask", "paper", "compare", "library", "new", "indexes")
+            *("search", "similar", "cite", "citations", "ask", "paper", "compare"),
+            *("library", "new", "indexes"),
         }
         assert all(tool.description for tool in tools)
         found = (

@@ -569,7 +569,7 @@ def test_the_server_does_as_its_openapi_document_says(own_home: Path) -> None:
     with serving(own_home, "--workers", "2") as server:
         result = _schemathesis(server)
     assert result.returncode == 0, result.stdout[-5000:]
-    assert "23/23" in result.stdout
+    assert "24/24" in result.stdout
 
 
 def _schemathesis(server: RunningServer) -> "subprocess.CompletedProcess[str]":

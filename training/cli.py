@@ -186,8 +186,9 @@ def finetune(
     "--pairs",
     "relations",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='Papers that belong together: {"id", "relevant"} or {"members"} a line; may be repeated.',
+    type=click.Path(exists=True, path_type=Path),
+    help='Papers that belong together: {"id", "relevant"} or {"members"} a line, or the folder of '
+    "an index with citations; may be repeated.",
 )
 @click.option(
     "--requests",
@@ -230,6 +231,10 @@ def contrast(
     """
     if was_given("request_share") and not requests:
         raise click.UsageError("--request-share belongs to --requests FILE")
+    if was_given("related_share") and not relations:
+        raise click.UsageError("--related-share belongs to --pairs")
+    if was_given("neighbours") and not any(path.is_dir() for path in relations):
+        raise click.UsageError("--neighbours belongs to --pairs with the folder of an index")
     _check_contrast(layers, all_layers, options)
 
     from training.contrastive.contrast import contrast as run
@@ -643,7 +648,7 @@ def chance(
     help="The config.json of the cross-encoder.",
 )
 def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
-    """Fit how much a cross-encoder counts, among all papers of an index.
+    """Fit how much a cross-encoder counts in a whole index.
 
     Neither INDEX's encoder nor the cross-encoder may have trained on the requests.
 

@@ -135,6 +135,19 @@ class ContrastSettings:
     request_share: Annotated[
         float, Option("Share of the pairs that are requests, with --requests.", least=0, most=0.9)
     ] = 0.12
+    related_share: Annotated[
+        float,
+        Option("Share of the others that are related papers, with --pairs.", least=0, most=0.9),
+    ] = 0.05
+    """For a paper without relations, its title takes the place."""
+    neighbours: Annotated[
+        int,
+        Option(
+            "Of an index's citations: so many papers that are nearest by them, not those cited.",
+            least=0,
+            experimental=True,
+        ),
+    ] = 0
     token_share: Annotated[
         float,
         Option(

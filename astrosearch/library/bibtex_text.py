@@ -9,13 +9,21 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
+
+from astrosearch.errors import InputError
 
 LARGEST = 200_000_000
 """Bytes of a file that is read; some 50,000 entries with abstracts take half of that."""
 
+LONGEST_ENTRY = 1_000_000
+"""Characters; what is longer is an entry that does not end, in a file that is something else."""
+
+MOST_ENTRIES = 500_000
+
 _MACRO = re.compile(r"[A-Za-z_][^\s{}\"#%'(),=]*")
-_BEGIN = re.compile(r"^\s*@\s*[A-Za-z]+\s*[{(]", re.MULTILINE)
+_BEGIN = re.compile(r"^[ \t]*@[ \t]*[A-Za-z]+\s*[{(]", re.MULTILINE)
 _LINE_ENDS = re.compile(r"\A(?:[ \t]*\r?\n){1,2}")
 
 
@@ -131,20 +139,25 @@ def looks_like_bibtex(text: str) -> bool:
 
 
 def parse(text: str) -> BibText:
-    """Read a BibTeX file. What cannot be parsed is a problem with its line; all else is read."""
+    """Read a BibTeX file. What cannot be parsed is a problem with its line; all else is read.
+
+    Raises:
+        InputError: if it has more than `MOST_ENTRIES`.
+    """
     import logging
 
     import bibtexparser
     from bibtexparser import model
 
     logging.getLogger("bibtexparser").setLevel(logging.CRITICAL + 1)  # problems are told by us
-    blocks = bibtexparser.parse_string(text, parse_stack=[]).blocks
     lines = _line_starts(text)
+    short, too_long = _without_long_entries(text)
+    blocks = bibtexparser.parse_string(short, parse_stack=[]).blocks
     values: dict[str, str] = {}
     strings: dict[str, str] = {}
     entries: dict[str, Entry] = {}
     repeated: list[Entry] = []
-    problems: list[Problem] = []
+    problems = too_long
     for block in blocks:
         raw = str(block.raw or "")
         line = min(int(block.start_line or 0) + 1, len(lines))
@@ -170,6 +183,27 @@ def parse(text: str) -> BibText:
         else:
             entries[entry.key] = entry
     return BibText(text, tuple(entries.values()), tuple(repeated), strings, values, tuple(problems))
+
+
+def _without_long_entries(text: str) -> tuple[str, list[Problem]]:
+    """A text in which what is longer than `LONGEST_ENTRY` has become empty lines, since the parser
+    takes minutes and gigabytes for it; and what that was."""
+    starts = [0, *(match.start() for match in _BEGIN.finditer(text)), len(text)]
+    if len(starts) > MOST_ENTRIES:
+        raise InputError(
+            f"{len(starts) - 2:,} entries are too many for a file; up to {MOST_ENTRIES:,} are read"
+        )
+    parts: list[str] = []
+    problems = []
+    for start, end in pairwise(starts):
+        part = text[start:end]
+        if len(part) > LONGEST_ENTRY:
+            line = text.count("\n", 0, start + len(part) - len(part.lstrip())) + 1
+            size = f"{len(part) / 1e6:,.0f} million characters"
+            problems.append(Problem(line, f"what begins here has {size}, and no end"))
+            part = "\n" * part.count("\n")
+        parts.append(part)
+    return ("".join(parts) if problems else text), problems
 
 
 def _inner(block: Any) -> Any:

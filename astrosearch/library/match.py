@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from astrosearch.library import facts
@@ -91,8 +92,15 @@ def _doubted(match: Match, entry: Entry, paper: "Paper") -> Match:
 def _by_title(searcher: "Searcher", entry: Entry) -> Match:
     title = facts.title(entry)
     if not title:
-        return Match(reason="it has no arXiv identifier, no DOI and no title")
-    candidates = [(_sureness(entry, title, paper), paper) for paper in searcher.titled_like(title)]
+        named = facts.doi(entry) or facts.bibcode(entry)
+        known = (
+            f"{named} is not known to index {searcher.name}" if named else "it has no identifier"
+        )
+        return Match(reason=f"{known}, and it has no title")
+    names, year = facts.authors(entry), facts.year(entry)
+    candidates = [
+        (_sureness(title, names, year, paper), paper) for paper in searcher.titled_like(title)
+    ]
     if not candidates:
         return Match(reason=f"no paper of index {searcher.name} has a title like it")
     (sure, how), paper = max(candidates, key=lambda candidate: candidate[0])
@@ -105,15 +113,15 @@ def _by_title(searcher: "Searcher", entry: Entry) -> Match:
     )
 
 
-def _sureness(entry: Entry, title: str, paper: "Paper") -> tuple[int, How]:
-    """How sure an entry is a paper, in percent, and by what."""
+def _sureness(
+    title: str, names: Sequence[str], year: int | None, paper: "Paper"
+) -> tuple[int, How]:
+    """How sure the paper of a title, of authors and a year is another, in percent, and by what."""
     alike = likeness(title, paper.title) * _numbers_agree(title, paper.title)
-    names = facts.authors(entry)
     if not (names and paper.authors):
         return round(80 * alike), "title"
     if not _same_author(names[0], paper.authors[0]):
         return round(50 * alike), "title and author"
-    year = facts.year(entry)
     if year is not None and abs(year - paper.published.year) > YEARS:
         alike *= 0.75
     return round(98 * alike), "title and author"
@@ -145,10 +153,12 @@ def _numbers_agree(title: str, other: str) -> float:
     return 0.6 if ours and theirs else 0.85
 
 
+@lru_cache(maxsize=1_000)
 def _numbers(title: str) -> frozenset[str]:
     return frozenset(filter(_NUMBER.fullmatch, analyze(to_unicode(title)).terms))
 
 
+@lru_cache(maxsize=1_000)
 def _words(title: str) -> frozenset[str]:
     terms = analyze(to_unicode(title)).terms
     return frozenset(term for term in terms if term not in STOP_WORDS) or frozenset(terms)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from astrosearch.errors import InputError
 from astrosearch.library import bibtex_text, marks, records, ris, zotero
@@ -54,7 +54,8 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
         AstrosearchError: if Zotero's service does not answer.
     """
     if text == "-":
-        return _of_bytes(sys.stdin.buffer.read(), "standard input", searcher)
+        content = _piped(sys.stdin.buffer, "standard input")
+        return _of_bytes(content, "standard input", searcher)
     if text.startswith("zotero:"):
         candidates = zotero.read_web(text.removeprefix("zotero:"))
         return Reading(text, _parsed(candidates))
@@ -66,6 +67,9 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
             raise InputError(f"{path} is a folder, not a file of papers")
     if path.is_file():
         return _of_file(path, searcher)
+    if path.is_fifo():  # as `<(command)` of a shell
+        with path.open("rb") as stream:
+            return _of_bytes(_piped(stream, text), text, searcher)
     identifier = read_identifier(text)
     if identifier is None:
         looks_like_a_file = "/" in text or "." in text
@@ -76,6 +80,13 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
         )
         raise InputError(f"{text[:200]!r} cannot be added: {reason}")
     return Reading(text, tuple(_of_identifiers([identifier], searcher)))
+
+
+def _piped(stream: BinaryIO, name: str) -> bytes:
+    content = stream.read(bibtex_text.LARGEST + 1)
+    if len(content) > bibtex_text.LARGEST:
+        raise InputError(f"{name} has more than {bibtex_text.LARGEST / 1e6:,.0f} MB: split it")
+    return content
 
 
 def of_papers(ids: Sequence[str], searcher: "Searcher") -> Reading:

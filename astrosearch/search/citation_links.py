@@ -7,7 +7,7 @@ import numpy as np
 from astrosearch.citations.graph import Graph, Works
 from astrosearch.errors import NothingFound
 from astrosearch.papers import Paper
-from astrosearch.search.hits import Hit
+from astrosearch.search.hits import Hit, paper_record
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import Column, Scope
 
@@ -22,6 +22,11 @@ class LinkedWork:
     """None if it is not a paper of the index."""
     citations: int
     """How many works cite it."""
+
+    def as_record(self) -> dict[str, object]:
+        """The work for JSON."""
+        record: dict[str, object] = {"key": self.key, "citations": self.citations}
+        return record | ({} if self.paper is None else paper_record(self.paper))
 
 
 def linked_works(papers: LocalIndex, paper_id: str, *, citing: bool) -> list[LinkedWork]:

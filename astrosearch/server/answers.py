@@ -106,6 +106,21 @@ def paper(searchers: Searchers, asked: requests.PaperRequest) -> Reply:
     return Reply(orjson.dumps({"index": searcher.name, **record}))
 
 
+def citations(searchers: Searchers, asked: requests.CitationsRequest) -> Reply:
+    searcher = searchers(asked.index)
+    linked = searcher.references if asked.links == "references" else searcher.citations
+    works = linked(asked.id)
+    end = asked.offset + asked.k
+    next_offset = end if end < len(works) else None
+    record = {
+        "index": searcher.name,
+        "total": len(works),
+        "next_offset": next_offset,
+        "works": [work.as_record() for work in works[asked.offset : end]],
+    }
+    return Reply(orjson.dumps(record), next_offset=next_offset)
+
+
 def _paper(searchers: Searchers, searcher: Searcher, name: str) -> Paper:
     """A paper of the index, or one of the library that the index does not have."""
     try:
@@ -192,6 +207,7 @@ ANSWERS: dict[type, Callable[[Searchers, Any], Reply]] = {
     requests.CiteRequest: cite,
     requests.AskRequest: ask,
     requests.PaperRequest: paper,
+    requests.CitationsRequest: citations,
     requests.CompareRequest: compare,
     requests.FacetsRequest: facets,
     requests.MapRequest: paper_map,

@@ -60,6 +60,7 @@ class Api:
             "/api/cite": requests.CiteRequest,
             "/api/ask": requests.AskRequest,
             "/api/papers/{id:path}": requests.PaperRequest,
+            "/api/citations": requests.CitationsRequest,
             "/api/compare": requests.CompareRequest,
             "/api/facets": requests.FacetsRequest,
             "/api/map": requests.MapRequest,

@@ -6,7 +6,7 @@ of each abstract that says most about the query. Abstracts come when they are as
 
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 import orjson
@@ -70,6 +70,19 @@ class ShortPaper(TypedDict):
 class Papers(TypedDict):
     notes: list[str]
     papers: list[ShortPaper]
+
+
+class ShortWork(TypedDict):
+    id: Annotated[str, Field(description="That of a work elsewhere may be a DOI or a bibcode.")]
+    title: Annotated[str, Field(description="Empty if it is not in the collection.")]
+    year: int | None
+    authors: str
+    citations: Annotated[int, Field(description="How many works cite it.")]
+
+
+class Works(TypedDict):
+    total: int
+    works: list[ShortWork]
 
 
 class ShortQuote(TypedDict):
@@ -194,6 +207,8 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         )
         return _papers(await _record(ask, asked), "")
 
+    _add_citations(server, ask)
+
     @server.tool(name="ask")
     async def ask_question(
         question: Annotated[str, Field(max_length=requests.MOST_CHARACTERS)],
@@ -303,6 +318,21 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
     return server
 
 
+def _add_citations(server: "MCPServer[Any]", ask: Ask) -> None:
+    @server.tool()
+    async def citations(
+        id: str,
+        links: Literal["references", "citations"] = "references",
+        k: Count = 10,
+        index: Index = None,
+    ) -> Works:
+        """What a paper cites (`references`), or what cites it (`citations`): the most cited papers
+        of the collection first."""
+        asked = _checked(requests.CitationsRequest, id=id, links=links, k=k, index=index)
+        record = await _record(ask, asked)
+        return Works(total=record["total"], works=[_work(work) for work in record["works"]])
+
+
 def run_stdio(offer: Offer, reporter: Reporter) -> None:
     """Serve a client at standard input and output, until it leaves."""
     searchers = Searchers(offer, reporter)
@@ -361,6 +391,16 @@ async def _whole(ask: Ask, paper_id: str, index: str | None) -> WholePaper:
         url=record["url"],
         doi=record["doi"],
         journal_ref=record["journal_ref"],
+    )
+
+
+def _work(record: dict[str, Any]) -> ShortWork:
+    return ShortWork(
+        id=record.get("id", record["key"]),
+        title=_readable(record.get("title", "")),
+        year=record.get("year"),
+        authors=_authors(record.get("authors", [])),
+        citations=record["citations"],
     )
 
 

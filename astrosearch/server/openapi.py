@@ -100,6 +100,23 @@ _SCHEMAS: dict[str, object] = {
         },
         sources={"type": "array", "items": _object(source=_COUNT, **_PAPER)},
     ),
+    "Citations": _object(
+        index={"type": "string"},
+        total={**_COUNT, "description": "How many works there are."},
+        next_offset={"type": ["integer", "null"], "description": "`offset` of the next page."},
+        works={
+            "type": "array",
+            "description": "One that is a paper of the index has the fields of a paper, too.",
+            "items": _object(
+                key={
+                    "type": "string",
+                    "description": "An arXiv identifier, a DOI, a bibcode, or a number of OpenAlex "
+                    "or Semantic Scholar.",
+                },
+                citations={**_COUNT, "description": "How many works cite it."},
+            ),
+        },
+    ),
     "Batch": _object(
         index={"type": "string"},
         answers={"type": "array", "items": _object(query={"type": "string"}, **_ANSWER)},
@@ -214,6 +231,7 @@ def document(has_token: bool) -> dict[str, Any]:
         "/api/cite": _get(requests.CiteRequest, "Answer", papers=True),
         "/api/ask": _get(requests.AskRequest, "Quotes"),
         "/api/papers/{id}": _get(requests.PaperRequest, "Paper", papers=True),
+        "/api/citations": _get(requests.CitationsRequest, "Citations"),
         "/api/compare": _get(requests.CompareRequest, "Comparison"),
         "/api/facets": _get(requests.FacetsRequest, "Facets"),
         "/api/map": _map(),

@@ -221,6 +221,19 @@ class PaperRequest(Asked, Written):
     q: Text | None = Field(None, description="The query whose words are marked.")
 
 
+class CitationsRequest(Asked):
+    """What a paper cites, or what cites it: first the papers of the index, the most cited first."""
+
+    id: PaperId
+    links: Literal["references", "citations"] = Field(
+        "references", description="What it cites, or what cites it."
+    )
+    k: int = Field(MOST_PER_PAGE, ge=1, le=MOST_PER_PAGE, description="How many works.")
+    offset: int = Field(
+        0, ge=0, le=10**9, description="How many works to pass over: `next_offset` goes on."
+    )
+
+
 class CompareRequest(Asked):
     """How similar papers are, under the index's encoder."""
 

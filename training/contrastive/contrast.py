@@ -96,7 +96,7 @@ def contrast(
         papers = _import_once(sources, selection or Selection(), work)
         with closing(Corpus(papers)) as corpus:
             asked = read_requests(requests, corpus, reporter, settings.fold)
-            sampler, held_out = _samplers(settings, corpus, relations, asked)
+            sampler, held_out = _samplers(settings, corpus, relations, asked, reporter)
             record = {
                 "settings": settings.as_record(),
                 "corpus": corpus.digest(),
@@ -160,19 +160,21 @@ def _samplers(
     corpus: Corpus,
     relations: Sequence[Path],
     requests: Sequence[Request],
+    reporter: Reporter,
 ) -> tuple[PairSampler, PairSampler]:
     """Of the training papers and of the held-out ones.
 
     Raises:
         CorpusError: if there are fewer training papers than pairs in a batch.
     """
-    related = read_relations(relations, corpus, settings.fold)
+    related = read_relations(relations, corpus, settings.fold, settings.neighbours, reporter)
     sampler = PairSampler(
         corpus,
         related,
         settings.seed,
         requests=requests,
         request_share=settings.request_share,
+        related_share=settings.related_share,
         fold=settings.fold,
     )
     held_out = PairSampler(corpus, {}, settings.seed, held_out=True, fold=settings.fold)

@@ -23,8 +23,10 @@ from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import read_judgements
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper, parse_id
+from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import STOP_WORDS
 from astrosearch.text.sentences import halves, sentences
+from training.contrastive.citation_pairs import graph_of, related_rows
 from training.contrastive.requests import Request
 
 SHARES = {"title": 0.35, "half": 0.25, "sentence": 0.15, "span": 0.2, "related": 0.05}
@@ -77,6 +79,7 @@ class PairSampler:
         *,
         requests: Sequence[Request] = (),
         request_share: float = 0.0,
+        related_share: float = SHARES["related"],
         held_out: bool = False,
         fold: int = 0,
     ) -> None:
@@ -86,6 +89,8 @@ class PairSampler:
             related: rows of papers to rows of papers related to them.
             requests: of papers that are drawn.
             request_share: the share of all pairs that are requests, if there are any.
+            related_share: the share of the others that are related papers; the kinds beside it keep
+                their proportions.
             held_out: draw the held-out papers and no others: for evaluation, not for training.
             fold: which fifth is held out.
         """
@@ -97,6 +102,7 @@ class PairSampler:
         self.rows = np.array(sorted(rows), dtype=np.int64)
         self._paper_rounds = _Rounds(len(self.rows), [seed])
         self._requests = requests
+        self._shares = _shares(related_share)
         self._request_share = request_share if requests else 0.0
         self._request_rounds = _Rounds(len(requests), [seed, 5])
 
@@ -114,7 +120,7 @@ class PairSampler:
         row = int(self.rows[self._paper_rounds[number - before]])
         (paper,) = self.corpus.papers([row])
         draw = np.random.default_rng([self._seed, 1, number])
-        kind = str(draw.choice(list(SHARES), p=list(SHARES.values())))
+        kind = str(draw.choice(list(SHARES), p=self._shares))
         if kind == "related" and row in self.related:
             other = int(draw.choice(self.related[row]))
             (cited,) = self.corpus.papers([other])
@@ -140,6 +146,14 @@ class PairSampler:
             for row in (query, document, *self.related.get(query, ())):
                 mask[line, columns.get(row, [])] = True
         return mask
+
+
+def _shares(related: float) -> list[float]:
+    """The shares of kinds, in the order of `SHARES`, with another share of related papers."""
+    if related == SHARES["related"]:
+        return list(SHARES.values())
+    rest = (1 - related) / (1 - SHARES["related"])
+    return [related if kind == "related" else share * rest for kind, share in SHARES.items()]
 
 
 def _parts(paper: Paper, kind: str, draw: np.random.Generator) -> tuple[str, str, str]:
@@ -195,23 +209,39 @@ def mask_query(
     return masked if len(masked) > 2 else None
 
 
-def read_relations(paths: Sequence[Path], corpus: Corpus, fold: int = 0) -> dict[int, list[int]]:
+def read_relations(
+    paths: Sequence[Path],
+    corpus: Corpus,
+    fold: int = 0,
+    neighbours: int = 0,
+    reporter: Reporter = SILENT,
+) -> dict[int, list[int]]:
     """Rows of training papers to the rows of the training papers related to them.
 
-    If a is related to b, b is related to a.
+    If a is related to b, b is related to a, but for neighbours.
 
     Args:
-        paths: JSON Lines; each line is `{"id", "relevant": [ids]}` or `{"members": [ids]}`.
+        paths: JSON Lines; each line is `{"id", "relevant": [ids]}` or `{"members": [ids]}`. Or the
+            folder of an index, whose citations count.
         fold: which fifth is held out.
+        neighbours: of an index, take not what papers cite but so many that are nearest by
+            citations.
 
     Raises:
-        InputError: if a line is neither.
+        InputError: if a line is neither, or an index has no citations.
     """
     rows = {
         paper_id: row for paper_id, row in corpus.ids().items() if not is_held_out(paper_id, fold)
     }
     related: dict[int, set[int]] = defaultdict(set)
     for path in paths:
+        if path.is_dir():
+            found = related_rows(graph_of(path), corpus, fold, neighbours, reporter)
+            for row, near in found:
+                related[row].update(near.tolist())
+                for other in [] if neighbours else near.tolist():
+                    related[other].add(row)
+            continue
         for first, *others in _groups(path):
             if first not in rows:
                 continue

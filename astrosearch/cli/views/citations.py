@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from astrosearch.cli.console import write
 from astrosearch.cli.views.hits import as_json, first_author, readable, write_papers
 from astrosearch.cli.views.tables import write_table
-from astrosearch.search.hits import paper_record
 
 if TYPE_CHECKING:
     from astrosearch.search.citation_links import LinkedWork
@@ -25,21 +24,16 @@ def write_works(
     """
     match format:
         case "json":
-            write(as_json([_record(work) for work in works], indent=True))
+            write(as_json([work.as_record() for work in works], indent=True))
         case "jsonl":
             for work in works:
-                write(as_json(_record(work)))
+                write(as_json(work.as_record()))
         case "table":
             write_table(("cit.", "year", "id", "paper"), [_row(work) for work in works], right=(0,))
         case _:
             papers = [work.paper for work in works if work.paper]
             if papers:
                 write_papers(papers, format=format, key=key, abstracts=False)
-
-
-def _record(work: "LinkedWork") -> dict[str, object]:
-    record: dict[str, object] = {"key": work.key, "citations": work.citations}
-    return record | ({} if work.paper is None else paper_record(work.paper))
 
 
 def _row(work: "LinkedWork") -> tuple[str, ...]:
