@@ -55,6 +55,35 @@ def test_a_question_that_no_paper_answers_ends_with_4(searcher: Searcher) -> Non
     assert "No abstract is likely to answer this" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["bibtex", "ris", "csl-json", "ids"])
+def test_the_sources_are_written_as_other_commands_write_papers(
+    searcher: Searcher, name: str
+) -> None:
+    def told(*arguments: str) -> str:
+        result = CliRunner().invoke(main, [*arguments, "--format", name])
+        assert result.exit_code == 0, result.stderr
+        return result.stdout
+
+    ids = [paper.id for paper in searcher.ask(QUESTION).sources]
+    assert told("ask", QUESTION) == told("show", *ids)
+
+
+def test_sources_have_the_keys_that_are_asked_for(searcher: Searcher) -> None:
+    ask = ["ask", QUESTION, "--key", "author-year", "--format"]
+    ids = [paper.id for paper in searcher.ask(QUESTION).sources]
+    shown = CliRunner().invoke(main, ["show", *ids, "--key", "author-year", "--format", "bibtex"])
+    assert CliRunner().invoke(main, [*ask, "bibtex"]).stdout == shown.stdout
+    assert "--key has no effect with --format ids" in CliRunner().invoke(main, [*ask, "ids"]).stderr
+
+
+def test_a_model_is_refused_where_its_answer_would_not_be_shown() -> None:
+    result = CliRunner().invoke(
+        main, ["ask", QUESTION, "--format", "bibtex", "--model", "openai:made-up"]
+    )
+    assert result.exit_code == 2
+    assert "--format bibtex has no answer: leave --model out" in result.stderr
+
+
 def test_an_unsure_answer_says_so(searcher: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
     sure = searcher.ask(QUESTION)
     assert not sure.is_unsure

@@ -492,6 +492,33 @@ class TestFilters:
 
         drive(journey)
 
+    def test_the_most_cited_come_first_where_the_index_has_citations(
+        self, reader: Path, shelf: Path, home: Path, run: Run
+    ) -> None:
+        (home / "indexes/main").unlink()
+        shutil.copytree(shelf / "indexes/main", home / "indexes/main")
+        ids = asked(run, QUESTION, "-k", 50)
+        file = reader / "citations.jsonl"
+        records = [
+            {"id": citing, "references": ids[number + 1 :: 7]}
+            for number, citing in enumerate(ids[:7])
+        ]
+        file.write_text("\n".join(map(json.dumps, records)))
+        run("citations", "import", file)
+        most_cited = asked(run, QUESTION, "-k", 50, "--sort", "citations")
+        best = asked(run, QUESTION, "-k", 50)
+        assert most_cited != best
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.press("r", "r")
+                await session.until(lambda: session.ids() == most_cited)
+                await session.until(lambda: "most cited first" in session.count)
+                await session.press("r")
+                await session.until(lambda: session.ids() == best)
+
+        drive(journey)
+
     def test_a_bar_of_the_histogram_becomes_a_filter(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened() as session:

@@ -288,7 +288,7 @@ def test_references_are_read_from_cites_items_and_files(tmp_path: Path) -> None:
         "plain",
     ]
     notes = "\n".join(draft.notes)
-    assert "sections/intro" in notes
+    assert "sections/intro.tex is not there" in notes
     assert "missing.bib cannot be read (No such file or directory)" in notes
     assert "refs.bib line 5: the entry does not end" in notes
 
@@ -307,6 +307,38 @@ def test_keys_and_items_that_name_a_paper_are_cited(run: Run, written: Written) 
     found = ids(run, draft)
     assert set(found[:2]) == {"1101.0001", "1202.0002"}
     assert set(found) == {"1101.0001", "1202.0002", "1707.00007", "1808.00008"}
+
+
+def test_files_that_a_draft_reads_in_belong_to_it(tmp_path: Path) -> None:
+    (tmp_path / "refs.bib").write_text(REFS)
+    for folder, key in (("one", "rings"), ("two", "traps")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "text.tex").write_text(rf"\cite{{{key}}} % \cite{{no}}")
+    (tmp_path / "macros.tex").write_text(r"\newcommand{\gal}{NGC 1068}")
+    (tmp_path / "summary.tex").write_text(
+        r"\begin{abstract}The torus of \gal.\end{abstract} \input{draft} \include{two/text}"
+    )
+    draft = of_latex(
+        r"""\input{macros} \title{The dust of \gal} \author{Ada Berg}
+        \begin{document} \input summary \include{one/text} \bibliography{refs} \end{document}""",
+        tmp_path,
+    )
+    assert draft.paper is not None
+    assert draft.paper.title == "The dust of NGC 1068"
+    assert draft.paper.abstract == "The torus of NGC 1068."
+    assert [entry.key for entry in draft.references] == ["rings", "traps"]
+    assert draft.notes == ()
+
+
+@pytest.mark.usefixtures("papers")
+def test_what_a_file_of_the_draft_cites_is_left_out(
+    run: Run, written: Written, tmp_path: Path
+) -> None:
+    draft = written(DRAFT.replace("It was shown", r"\input{intro} It was shown"))
+    (tmp_path / "intro.tex").write_text("")
+    before = ids(run, draft)
+    (tmp_path / "intro.tex").write_text(rf"\cite{{{before[0]}}}")
+    assert ids(run, draft) == before[1:]
 
 
 def test_all_of_a_file_is_cited_where_the_draft_says_so(tmp_path: Path) -> None:

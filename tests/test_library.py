@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -17,11 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astrosearch.cli.console import Terminal
 from astrosearch.errors import AstrosearchError
 from astrosearch.library import bibtex_text, facts
 from astrosearch.library.marks import Marks
+from astrosearch.library.match import match_entries, nearest
 from astrosearch.library.sources import read_source
 from astrosearch.library.store import Library, changing
+from astrosearch.papers import Paper
+from astrosearch.search.searcher import open_index
 from tests.conftest import Run
 from tests.zotero_database import ZoteroDatabase
 
@@ -95,6 +101,58 @@ class TestAdding:
         assert added(run, FILES / "zotero.bib")["schneider_sloan_2007"]["arxiv"] == "0704.0806"
         papis = added(run, FILES / "papis.bib")
         assert papis["finn1993observing"]["arxiv"] == "gr-qc/9301003"
+
+    def test_ctrl_c_while_papers_are_matched_leaves_what_was_there(
+        self, filled: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "more.bib"
+        file.write_text("".join(f"@misc{{n{n}, title={{Dust {n}}}}}\n" for n in range(5)))
+        files = [Library.read().folder / name for name in ("library.bib", "papers.toml")]
+        before = [file.read_bytes() for file in files]
+        seen = []
+
+        def progress(_: Terminal, task: str, done: int, total: int, detail: str = "") -> None:
+            seen.append((task, done, total))
+            if done == 3:
+                signal.raise_signal(signal.SIGINT)
+
+        monkeypatch.setattr(Terminal, "progress", progress)
+        result = run("library", "add", file, "--tag", "more", code=130)
+        assert "Nothing was added: the library is as it was" in result.stderr
+        assert seen[-1] == ("Matching papers", 3, 5)
+        assert [file.read_bytes() for file in files] == before
+
+    def test_of_papers_with_one_title_that_of_the_author_is_taken(self) -> None:
+        def paper(number: int, title: str, *authors: str) -> Paper:
+            return Paper(f"1505.{number:05}", title, "", authors, (), date(2015, 5, 1))
+
+        title = "The dust of NGC 1068"
+        [entry] = bibtex_text.parse(f"@misc{{k, title={{{title}}}, author={{Wu, Bo}}}}").entries
+        papers = [
+            paper(1, title, "Ann Roe", "Bo Wu"),
+            paper(2, "The gas of NGC 1068", "Bo Wu"),
+            paper(3, title),
+            paper(4, "Dust in NGC 1068", "Bo Wu", "Ann Roe"),
+            paper(5, "The dust of NGC 4151", "Bo Wu"),
+        ]
+        assert nearest(title, entry, papers) == (98, "title and author", papers[3])
+        assert nearest(title, entry, [papers[0], papers[2]]) == (80, "title", papers[2])
+        assert nearest(title, entry, papers[:1]) == (50, "title and author", papers[0])
+        assert nearest(title, entry, []) is None
+
+    def test_papers_are_found_again_by_title_and_author(self, sampler: Path) -> None:
+        with open_index("sampler") as searcher:
+            papers = searcher.sample(60)
+            entries = [
+                bibtex_text.parse(
+                    f"@misc{{k, title={{{paper.title}}}, author={{{paper.authors[0]}}}, "
+                    f"year={paper.published.year}}}"
+                ).entries[0]
+                for paper in papers
+            ]
+            matches = match_entries(searcher, entries)
+            for paper, match in zip(papers, matches, strict=True):
+                assert (match.arxiv, match.sure) == (paper.id, 98)
 
     def test_a_doi_finds_a_paper(self, sampler: Path, run: Run, tmp_path: Path) -> None:
         file = tmp_path / "a.bib"

@@ -8,6 +8,7 @@ import pytest
 
 from astrosearch import atomic
 from astrosearch.library import bibtex_text
+from astrosearch.library.manuscript import read_manuscript
 from astrosearch.text.latex_source import cited_keys
 from tests.bibliographies import errors_of_latex
 from tests.conftest import Run
@@ -102,6 +103,15 @@ def test_entries_are_written_under_the_keys_of_the_document(
         assert absent not in said
     assert out.read_text().startswith('@string{pub = "Harbour Press"}\n')
     assert document.read_text() == MAIN
+
+
+def test_files_of_one_name_in_different_folders_are_all_read(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "text.tex").write_text(rf"\cite{{{folder}}}")
+    main = tmp_path / "main.tex"
+    main.write_text(r"\input{a/text} \input{b/text}")
+    assert read_manuscript(main).keys == ("a", "b")
 
 
 def test_a_file_that_is_there_is_added_to_and_else_stays_as_it_is(

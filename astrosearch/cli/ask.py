@@ -6,13 +6,16 @@ import click
 
 from astrosearch.cli.console import Terminal, notify
 from astrosearch.cli.options import (
+    ENTRIES,
     GENERATOR,
+    KEYED,
     consent_option,
     count_option,
     filter_options,
     format_option,
     generator_options,
     index_option,
+    key_option,
     library_options,
     typed_text,
     was_given,
@@ -28,15 +31,27 @@ if TYPE_CHECKING:
     from astrosearch.search.query_parser import ParsedQuery
     from astrosearch.search.quotes import QuotedAnswer
     from astrosearch.search.searcher import Searcher
+    from astrosearch.text.bibtex import KeyStyle
 
 SENTENCES = 6
 """That are quoted at most, by default."""
+
+SOURCES = tuple(name for name in ENTRIES if name != "markdown")
+"""Formats of the papers that are quoted, without the answer."""
 
 
 @click.command()
 @click.argument("question", nargs=-1, required=True)
 @count_option("At most this many sentences.", default=SENTENCES)
-@format_option("text", "json", "markdown", default="text")
+@format_option(
+    "text",
+    "json",
+    "markdown",
+    *SOURCES,
+    default="text",
+    help="How the output is written; bibtex, ris, csl-json and ids are the sources alone.",
+)
+@key_option
 @filter_options
 @library_options
 @generator_options("by default none, and the answer is quotes alone.")
@@ -47,6 +62,7 @@ def ask(
     question: tuple[str, ...],
     k: int,
     output: str,
+    key: "KeyStyle | None",
     within: str | None,
     beyond: str | None,
     model: str | None,
@@ -81,9 +97,10 @@ def ask(
     astrosearch ask "how far away is the Magellanic Stream?"
     astrosearch ask "does the Hubble tension need Cepheids?" --since 2020
     astrosearch ask "what heats cluster gas? author:fabian" -k 8 --format markdown
+    astrosearch ask "what heats cluster gas?" --format bibtex >> refs.bib
     astrosearch ask "what heats cluster gas?" --model openai:gpt-4o --strict
     """
-    _check_options(model)
+    _check_options(model, output)
     typed = typed_text(question)
     if not typed.strip():
         raise click.UsageError("the question is empty")
@@ -114,14 +131,24 @@ def ask(
             option_filters,
             (within, beyond),
         )
-        write(answer, searcher, load, strict=strict, output=output, reporter=reporter)
+        if output in SOURCES:
+            from astrosearch.cli.views.hits import write_papers
+
+            write_papers(answer.sources, format=output, key=key)
+        else:
+            write(answer, searcher, load, strict=strict, output=output, reporter=reporter)
+    if key and output not in KEYED:
+        notify(f"--key has no effect with --format {output}")
 
 
-def _check_options(model: str | None) -> None:
+def _check_options(model: str | None, output: str) -> None:
     """
     Raises:
-        click.UsageError: if an option for a model is given without one.
+        click.UsageError: if an option for a model is given without one, or a model where nothing
+            that it writes is shown.
     """
+    if model is not None and output in SOURCES:
+        raise click.UsageError(f"--format {output} has no answer: leave --model out")
     for name in (*GENERATOR, "strict"):
         if model is None and was_given(name):
             raise click.UsageError(f"--{name.replace('_', '-')} needs --model")

@@ -65,8 +65,8 @@ def cite(
     from standard input; a first line that an empty line follows is its title.
 
     What the draft cites already is left out: what \\cite, \\bibitem and the files of \\bibliography
-    name by arXiv identifier, DOI, bibcode or title. Files of \\input are not followed; a line says
-    so. Nothing later than the draft is proposed.
+    name by arXiv identifier, DOI, bibcode or title. Files of \\input and \\include are read, too.
+    Nothing later than the draft is proposed.
 
     \b
     astrosearch cite 2503.14368

@@ -1,6 +1,7 @@
 """Adding papers to the library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -82,12 +83,26 @@ def add(
     if searcher is None:
         matches = [Match(reason="there is no index")] * len(entries)
     else:
-        matches = match_entries(searcher, entries, reporter)
+        with _stoppable():
+            matches = match_entries(searcher, entries, reporter)
     if dry_run:
         change = Change(Library.read(folder))
         return _merge(change, candidates, matches, extra, replacing=replacing, keywords=keywords)
-    with changing(folder) as change:
+    with changing(folder) as change, _stoppable():
         return _merge(change, candidates, matches, extra, replacing=replacing, keywords=keywords)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Work before anything is written.
+
+    Raises:
+        KeyboardInterrupt: if it is stopped; it says that nothing was added.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Nothing was added: the library is as it was") from None
 
 
 def mark(

@@ -2,7 +2,8 @@ r"""Drafts: what a LaTeX file, a BibTeX file or a text tells of the paper that i
 what it cites already.
 
 Of LaTeX that is `\title`, the abstract, `\author` and `\date`; the keys in `\cite` and `\bibitem`,
-and the entries that these keys have in the files of `\bibliography`.
+and the entries that these keys have in the files of `\bibliography`. The files that it reads in
+belong to it.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from astrosearch.errors import InputError
 from astrosearch.library import bibtex_text
 from astrosearch.library.bibtex_text import BibText, Entry
+from astrosearch.library.manuscript import sources_of
 from astrosearch.library.match import SURE, match_entries
 from astrosearch.papers import Paper
 from astrosearch.report import SILENT, Reporter
@@ -75,7 +77,7 @@ def read_draft(name: str, content: bytes, *, today: date, folder: Path) -> Draft
     Args:
         name: of the file; what does not end in `.tex` or `.bib` is told by what it holds.
         today: the date of what has none.
-        folder: where the files of `\\bibliography` are sought.
+        folder: where the files of `\\bibliography` and `\\input` are sought.
 
     Raises:
         InputError: if it is not a text, or tells nothing of a paper.
@@ -182,9 +184,9 @@ def _paper(title: str, abstract: str, authors: Sequence[str], day: date) -> Pape
 
 
 def _of_latex(name: str, text: str, today: date, folder: Path) -> Draft:
-    source = latex_source.without_comments(text)
+    notes: list[str] = []
+    source = "\n\n".join(source for _, source in sources_of(folder / name, text, notes))
     macros = latex_source.own_macros(source)
-    notes = []
 
     def readable(tex: str) -> str:
         plain = latex_source.without_macros(tex, _BESIDE_TEXT).replace(r"\\", " ")
@@ -195,12 +197,8 @@ def _of_latex(name: str, text: str, today: date, folder: Path) -> Draft:
         latex_source.environment(source, "abstract")
         or " ".join(latex_source.several_arguments(source, "abstract", 5))  # A&A's has five
     )
-    inputs = list(latex_source.arguments(source, "input|include|subfile"))
-    if inputs:
-        files = ", ".join(inputs[:3]) + (", …" if len(inputs) > 3 else "")
-        notes.append(f"{name} reads in other files, which are not followed: {files}")
     if not title and not abstract:
-        told = f"; {notes[0]}" if notes else ""
+        told = "".join(f"; {note}" for note in notes[:3])
         raise InputError(f"{name} has neither a \\title nor an abstract{told}")
     if not abstract:
         notes.append(f"{name} has no abstract: its title alone asks")

@@ -92,33 +92,43 @@ def title(entry: Entry) -> str:
 
 def authors(entry: Entry) -> tuple[str, ...]:
     """Names, given name first; of a book without authors, its editors."""
-    text = entry.fields.get("author") or entry.fields.get("editor", "")
-    return people(text) if text else ()
+    return people(_author_field(entry))
+
+
+def first_author(entry: Entry) -> str:
+    """The first of `authors`, without a look at the others; empty if there is none."""
+    return next(_people(_author_field(entry)), "")
+
+
+def _author_field(entry: Entry) -> str:
+    return entry.fields.get("author") or entry.fields.get("editor", "")
 
 
 def people(text: str) -> tuple[str, ...]:
     """The names of a field, given name first."""
+    return tuple(_people(text)) if text else ()
+
+
+def _people(text: str) -> Iterator[str]:
     from bibtexparser.middlewares.names import (
         InvalidNameError,
         parse_single_name_into_parts,
         split_multiple_persons_names,
     )
 
-    names = []
     for person in split_multiple_persons_names(text):
         if person.strip().lower() == "others":
-            names.append(ET_AL)
+            yield ET_AL
             continue
         try:
             parts = parse_single_name_into_parts(person, strict=False)
         except (InvalidNameError, ValueError):
-            names.append(readable(person))
+            yield readable(person)
             continue
         family = readable(" ".join([*parts.von, *parts.last]))
         given, suffix = readable(" ".join(parts.first)), readable(" ".join(parts.jr))
         if name := name_from_parts(family, given, suffix):
-            names.append(name)
-    return tuple(names)
+            yield name
 
 
 def year(entry: Entry) -> int | None:

@@ -64,16 +64,18 @@ def read_manuscript(path: Path, written: Path | None = None) -> Manuscript:
         InputError: if the main file cannot be read, or nothing is cited.
     """
     notes: list[str] = []
-    sources = dict(_sources(path, notes))
+    problems: list[str] = []
+    text = _text(path, LARGEST, problems)
+    if text is None:
+        raise InputError(problems[0])
+    sources = list(sources_of(path, text, notes))
     keys: dict[str, None] = {}
     elsewhere: dict[str, str] = {}
-    for name, source in sources.items():
+    for name, source in sources:
         keys |= dict.fromkeys(latex_source.cited_keys(source))
         elsewhere |= dict.fromkeys(latex_source.bibitems(source), name)
     files = dict.fromkeys(
-        path.parent / name
-        for source in sources.values()
-        for name in latex_source.bibliographies(source)
+        path.parent / name for _, source in sources for name in latex_source.bibliographies(source)
     )
     for file in files:
         if written is not None and file.resolve() == written.resolve():
@@ -91,33 +93,38 @@ def read_manuscript(path: Path, written: Path | None = None) -> Manuscript:
     return Manuscript(tuple(keys), elsewhere, tuple(notes))
 
 
-def _sources(main: Path, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """The names and texts of a document's files, each once, without comments.
+def sources_of(main: Path, text: str, notes: list[str]) -> Iterator[tuple[str, str]]:
+    """The names and texts of a document's files, each once, the main file first; without comments
+    and what is shown as it is typed.
 
-    Raises:
-        InputError: if the main file cannot be read.
+    Args:
+        main: the main file.
+        text: what it holds.
+        notes: gets a sentence for each file that cannot be read.
     """
-    waiting, seen, size = [main], set[Path](), 0
+    yield main.name, (source := _acting(text))
+    seen, size = {main.resolve()}, len(text)
+    waiting = [_found(name, main.parent) for name in _inputs(source)]
     while waiting:
         file = waiting.pop(0)
         resolved = file.resolve()
         if resolved in seen:
             continue
         seen.add(resolved)
-        problems: list[str] = []
-        text = _text(file, LARGEST, problems)
-        if text is None and file == main:
-            raise InputError(problems[0])
-        notes += problems
-        if text is None:
+        read = _text(file, LARGEST, notes)
+        if read is None:
             continue
-        size += len(text)
+        size += len(read)
         if size > LARGEST or len(seen) > MOST_FILES:
             notes.append(f"{file.name} and what follows is not read: the document is too long")
             return
-        source = latex_source.without_verbatim(latex_source.without_comments(text))
-        yield file.name, source
+        yield file.name, (source := _acting(read))
         waiting += [_found(name, file.parent, main.parent) for name in _inputs(source)]
+
+
+def _acting(text: str) -> str:
+    """What LaTeX acts upon."""
+    return latex_source.without_verbatim(latex_source.without_comments(text))
 
 
 def _inputs(source: str) -> Iterator[str]:

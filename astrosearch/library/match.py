@@ -26,6 +26,9 @@ SURE = 80
 YEARS = 4
 """Most years between a preprint and its journal."""
 
+_MOST = 98
+"""Percent that are left to a title and an author that are the same."""
+
 _NUMBER = re.compile(r"\d+|[ivx]+")
 
 _SAME_TITLE = 0.3
@@ -97,13 +100,10 @@ def _by_title(searcher: "Searcher", entry: Entry) -> Match:
             f"{named} is not known to index {searcher.name}" if named else "it has no identifier"
         )
         return Match(reason=f"{known}, and it has no title")
-    names, year = facts.authors(entry), facts.year(entry)
-    candidates = [
-        (_sureness(title, names, year, paper), paper) for paper in searcher.titled_like(title)
-    ]
-    if not candidates:
+    found = nearest(title, entry, searcher.titled_like(title))
+    if found is None:
         return Match(reason=f"no paper of index {searcher.name} has a title like it")
-    (sure, how), paper = max(candidates, key=lambda candidate: candidate[0])
+    sure, how, paper = found
     if sure >= SURE:
         return Match(paper.id, how, sure)
     by = f" by {family_name(paper.authors[0])}" if paper.authors else ""
@@ -113,23 +113,40 @@ def _by_title(searcher: "Searcher", entry: Entry) -> Match:
     )
 
 
+def nearest(title: str, entry: Entry, papers: "Sequence[Paper]") -> "tuple[int, How, Paper] | None":
+    """The paper that is most surely the one of an entry, how sure that is, and by what; the first
+    of several. Names are compared only where the titles leave room for more than was found."""
+    name, year = facts.first_author(entry), facts.year(entry)
+    author = AuthorQuery(family_name(name)) if name else None
+    best: tuple[int, How, Paper] | None = None
+    for paper in papers:
+        alike = likeness(title, paper.title) * _numbers_agree(title, paper.title)
+        if best and round(_MOST * alike) < best[0]:
+            continue
+        sure, how = _sureness(alike, author, year, paper)
+        if best is None or (sure, how) > best[:2]:
+            best = sure, how, paper
+        if sure == _MOST:
+            break
+    return best
+
+
 def _sureness(
-    title: str, names: Sequence[str], year: int | None, paper: "Paper"
+    alike: float, author: AuthorQuery | None, year: int | None, paper: "Paper"
 ) -> tuple[int, How]:
-    """How sure the paper of a title, of authors and a year is another, in percent, and by what."""
-    alike = likeness(title, paper.title) * _numbers_agree(title, paper.title)
-    if not (names and paper.authors):
+    """How sure it is that a paper is another, in percent, and by what.
+
+    Args:
+        alike: how like the titles are, from 0 to 1.
+        author, year: the first author and the year of the other; None if they are not known.
+    """
+    if not (author and paper.authors):
         return round(80 * alike), "title"
-    if not _same_author(names[0], paper.authors[0]):
+    if not author.matches(paper.authors[0], particles=False):
         return round(50 * alike), "title and author"
     if year is not None and abs(year - paper.published.year) > YEARS:
         alike *= 0.75
-    return round(98 * alike), "title and author"
-
-
-def _same_author(name: str, other: str) -> bool:
-    query = AuthorQuery(family_name(name))
-    return query.matches(other, particles=False)
+    return round(_MOST * alike), "title and author"
 
 
 def likeness(title: str, other: str) -> float:
@@ -153,15 +170,17 @@ def _numbers_agree(title: str, other: str) -> float:
     return 0.6 if ours and theirs else 0.85
 
 
-@lru_cache(maxsize=1_000)
 def _numbers(title: str) -> frozenset[str]:
-    return frozenset(filter(_NUMBER.fullmatch, analyze(to_unicode(title)).terms))
+    return frozenset(filter(_NUMBER.fullmatch, _terms(title)))
+
+
+def _words(title: str) -> frozenset[str]:
+    return _terms(title) - STOP_WORDS or _terms(title)
 
 
 @lru_cache(maxsize=1_000)
-def _words(title: str) -> frozenset[str]:
-    terms = analyze(to_unicode(title)).terms
-    return frozenset(term for term in terms if term not in STOP_WORDS) or frozenset(terms)
+def _terms(title: str) -> frozenset[str]:
+    return frozenset(analyze(to_unicode(title)).terms)
 
 
 def _short(title: str) -> str:

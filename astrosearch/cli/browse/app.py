@@ -75,6 +75,7 @@ EVERYTHING = Filters(since=date(1, 1, 1))
 
 MODES: "tuple[Mode, ...]" = ("hybrid", "dense", "lexical")
 MODE_NAMES = {"hybrid": "meaning and words", "dense": "meaning alone", "lexical": "words alone"}
+SORT_NAMES = {"date": "newest first", "citations": "most cited first"}
 
 THEMES = {
     "dark": Theme(
@@ -362,8 +363,8 @@ class Browser(App[int]):
             parts.append(f"{1000 * seconds:.0f} ms")
         if self._question.mode != "hybrid":
             parts.append(MODE_NAMES[self._question.mode])
-        if self._question.sort == "date":
-            parts.append("newest first")
+        if self._question.sort != "match":
+            parts.append(SORT_NAMES[self._question.sort])
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
         _update(self._main.query_one("#counts", Label), " · ".join(parts))
@@ -604,7 +605,9 @@ class Browser(App[int]):
         await self._narrow(replace(self._question, filters=Filters(), within=None, beyond=None))
 
     def action_sort(self) -> None:
-        sort = "date" if self._question.sort == "match" else "match"
+        counts = self._searcher is not None and self._searcher.has_citations
+        following = {"match": "date", "date": "citations" if counts else "match"}
+        sort = following.get(self._question.sort, "match")
         self._question = replace(self._question, sort=sort)
         self._ask()
 

@@ -26,7 +26,7 @@ KEYS = (
     Key("a", "a", "quote", "quote", "Answer in sentences of abstracts, with sources", ASK, True),
     Key("f", "f", "filter", "filter", "Filter by years, category, author, library, tag", ASK, True),
     Key("F", "F", "clear_filters", "no filters", "Take all filters away", ASK),
-    Key("r", "r", "sort", "order", "Order by match, or newest first", ASK),
+    Key("r", "r", "sort", "order", "Order by match, newest first, most cited first", ASK),
     Key("m", "m", "mode", "mode", "By meaning and words, meaning alone, words alone", ASK),
     Key("j", "j, Down", "move('cursor_down')", "next", "Next paper", READ),
     Key("k", "k, Up", "move('cursor_up')", "previous", "Previous paper", READ),
