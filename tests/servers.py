@@ -210,12 +210,9 @@ class ChatService(BaseHTTPRequestHandler):
 @contextmanager
 def chat_service() -> Iterator[type[ChatService]]:
     """A server on loopback, to which the environment's key and address lead."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ChatService)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with pytest.MonkeyPatch.context() as patch:
+    with loopback(ChatService) as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("OPENAI_API_KEY", SECRET)
-        patch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+        patch.setenv("OPENAI_BASE_URL", f"{address}/v1")
         for name in ("answers", "faults"):
             patch.setattr(ChatService, name, deque())
         patch.setattr(ChatService, "bodies", [])
@@ -225,6 +222,24 @@ def chat_service() -> Iterator[type[ChatService]]:
             yield ChatService
         finally:
             ChatService.released.set()
-            server.shutdown()
-            server.server_close()
-            thread.join()
+
+
+class QuietHandler:
+    """What goes before `BaseHTTPRequestHandler` for one that logs nothing."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def loopback(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of a server in threads of this process, as some service has it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -4,11 +4,10 @@ import asyncio
 import gzip
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +26,7 @@ from astrosearch.index.manifest import Manifest
 from astrosearch.index.reader import Index
 from tests.conftest import Run, assert_holds_one_snapshot
 from tests.eight_papers import DISKS, PAPERS, lines_of
+from tests.servers import QuietHandler, loopback
 from tests.servers import serving as at_port
 
 
@@ -571,7 +571,7 @@ ADS_DOCS = [
 def serving() -> Iterator[LoopbackService]:
     service = LoopbackService()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             query = parse_qs(url.query)
@@ -609,19 +609,8 @@ def serving() -> Iterator[LoopbackService]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with loopback(Handler) as service.address:
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _works(name: str, values: list[str]) -> list[dict[str, Any]]:

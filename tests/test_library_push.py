@@ -1,11 +1,10 @@
 """`astrosearch library push`, against a server that behaves as ADS documents its libraries."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.conftest import Run
+from tests.servers import QuietHandler, loopback
 
 DOCS = {
     "2019ApJ...876...85R": ["arXiv:1903.07603", "2019arXiv190307603R", "10.3847/1538-4357/ab1422"],
@@ -82,7 +82,7 @@ class AdsService:
 def serving() -> Iterator[AdsService]:
     service = AdsService()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             self._answer("GET", url.path, parse_qs(url.query))
@@ -105,19 +105,8 @@ def serving() -> Iterator[AdsService]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with loopback(Handler) as service.address:
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

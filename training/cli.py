@@ -35,6 +35,12 @@ data_option = click.option(
 )
 
 
+requests_option = click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help='{"id", "question", "keywords", "need"} in each line.',
+)
 out_option = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="A new folder for the adapter."
 )
@@ -510,8 +516,6 @@ def rank(
     astrosearch train rank fold1 --task query --requests requests.jsonl --out query.json
     """
     from astrosearch import open_index
-    from astrosearch.atomic import whole_file
-    from astrosearch.cli.console import write
     from astrosearch.evaluation.qrels import read_judgements
     from training.ranking.fit import as_json, fit
     from training.ranking.samples import (
@@ -553,20 +557,13 @@ def rank(
     if of_texts:
         options += [f"--fold {fold}", f"--titles {titles}"]
     made_by = f"astrosearch train rank {name} {' '.join(options)}"
-    with out_of_space(out), whole_file(out) as stream:
-        stream.write(as_json(fitted.weights, task, made_by))
-    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+    _write_file(out, as_json(fitted.weights, task, made_by))
 
 
 @train.command()
 @click.argument("name", metavar="INDEX")
 @click.option("--task", type=click.Choice(["query", "dense"]), required=True)
-@click.option(
-    "--requests",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help='{"id", "question", "keywords", "need"} in each line.',
-)
+@requests_option
 @click.option(
     "--topics",
     type=click.IntRange(min=0),
@@ -596,8 +593,6 @@ def chance(
     from importlib.resources import files
 
     from astrosearch import open_index
-    from astrosearch.atomic import whole_file
-    from astrosearch.cli.console import write
     from astrosearch.evaluation.qrels import Judgement
     from training.contrastive.requests import request_lines
     from training.ranking.chances import with_chances
@@ -623,19 +618,12 @@ def chance(
         fitted = with_chances(
             file.read_bytes(), searcher, judgements, task, command, FirstProcess()
         )
-    with out_of_space(out), whole_file(out) as stream:
-        stream.write(fitted)
-    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+    _write_file(out, fitted)
 
 
 @train.command()
 @click.argument("name", metavar="INDEX")
-@click.option(
-    "--requests",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help='{"id", "question", "keywords", "need"} in each line.',
-)
+@requests_option
 @click.option(
     "--reader",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -656,8 +644,6 @@ def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
     astrosearch train mixture astro --requests development.jsonl --out config.json
     """
     from astrosearch import open_index
-    from astrosearch.atomic import whole_file
-    from astrosearch.cli.console import write
     from astrosearch.search.cross_encoder import SHIPPED
     from training.reranking import refitted
 
@@ -665,9 +651,7 @@ def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
         _check_compares_tokens(searcher)
         fitted, rows = refitted(searcher, requests, reader or SHIPPED, FirstProcess())
     _write_rows(rows, "learnt order", "and read")
-    with out_of_space(out), whole_file(out) as stream:
-        stream.write(fitted)
-    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+    _write_file(out, fitted)
 
 
 @train.command()
@@ -697,7 +681,6 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
       --out answers.json
     """
     from astrosearch import open_index
-    from astrosearch.atomic import whole_file
     from astrosearch.cli.console import write
     from training.ranking.answers import fitted_answers, read_judged
 
@@ -707,19 +690,12 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
         fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
     for line in lines:
         write(line)
-    with out_of_space(out), whole_file(out) as stream:
-        stream.write(fitted)
-    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
+    _write_file(out, fitted)
 
 
 @train.command()
 @click.argument("name", metavar="INDEX")
-@click.option(
-    "--requests",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help='{"id", "question", "keywords", "need"} in each line.',
-)
+@requests_option
 @click.option(
     "--fold",
     type=click.IntRange(1, 4),
@@ -774,6 +750,15 @@ def _check_compares_tokens(searcher: "Searcher") -> None:
             f"the encoder of index {searcher.name} compares no tokens: the learnt order needs "
             "one that does"
         )
+
+
+def _write_file(out: Path, content: bytes) -> None:
+    from astrosearch.atomic import whole_file
+    from astrosearch.cli.console import write
+
+    with out_of_space(out), whole_file(out) as stream:
+        stream.write(content)
+    write(f"Wrote {out}, {out.stat().st_size:,} bytes")
 
 
 def _write_rows(rows: "Sequence[Row]", first: str, second: str) -> None:
