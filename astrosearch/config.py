@@ -118,11 +118,12 @@ def parse_config(text: str, file: Path) -> Config:
         ("follow.", follow, {"authors", "keywords"}),
     ):
         for name, value in table.items():
-            reason = _reason(name, value) if name in allowed else "has no meaning here"
+            setting = "count" if name == "k" else name  # as the option is called
+            reason = _reason(setting, value) if setting in allowed else "has no meaning here"
             if reason:
                 problems.append(f"{file} line {_line(text, name)}: {place}{name} {reason}")
             else:
-                values[name] = tuple(value) if isinstance(value, list) else value
+                values[setting] = tuple(value) if isinstance(value, list) else value
     return Config(**values, problems=tuple(problems))
 
 

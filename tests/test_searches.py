@@ -136,6 +136,8 @@ class TestConfig:
             return answer["index"], len(answer["hits"])
 
         assert ask() == ("sampler", 2)
+        config.write_text(config.read_text().replace("count", "k"))
+        assert ask() == ("sampler", 2)
         assert ask("-k", 5) == ("sampler", 5)
         monkeypatch.setenv("ASTROSEARCH_INDEX", "other")
         assert ask() == ("other", 2)
@@ -175,6 +177,8 @@ class TestConfig:
             "line 2: colour has no meaning here",
             'line 5: follow.authors is not a list of texts: ["…", "…"]',
         ]
+        config.write_text("colour = 1\n")
+        assert "line 1: colour has no meaning here" in run("indexes", "list").stderr
         config.write_text("index = \n")
         assert "config.toml cannot be read" in run("query", "x", code=2).stderr
         assert run("config", "path").stdout.strip() == str(config)

@@ -79,9 +79,13 @@ def _settings_for(ctx: click.Context, name: str) -> dict[str, Any]:
     if command is None or not paths.config_file().exists():
         return {}
     from astrosearch.cli.config import defaults_of
+    from astrosearch.cli.console import notify
     from astrosearch.config import read_config
 
-    return {name: defaults_of(command, read_config())}
+    settings = read_config()
+    for problem in settings.problems:
+        notify(problem)
+    return {name: defaults_of(command, settings)}
 
 
 for _command in (
