@@ -178,7 +178,7 @@ class TestConfig:
             'line 5: follow.authors is not a list of texts: ["…", "…"]',
         ]
         config.write_text("colour = 1\n")
-        assert "line 1: colour has no meaning here" in run("indexes", "list").stderr
+        assert "line 1: colour has no meaning here" in run("indexes", "list", code=3).stderr
         config.write_text("index = \n")
         assert "config.toml cannot be read" in run("query", "x", code=2).stderr
         assert run("config", "path").stdout.strip() == str(config)
