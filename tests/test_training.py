@@ -163,7 +163,7 @@ def test_options_that_serve_experiments_say_so() -> None:
     experimental = {name for name, text in texts.items() if text.startswith("Experimental: ")}
     assert experimental == {
         *("attention", "masked", "teacher", "teacher_share", "hard_negatives"),
-        *("head_learning_rate", "weight_learning_rate", "token_temperature"),
+        *("head_learning_rate", "weight_learning_rate", "token_temperature", "neighbours"),
     }
     assert "weighted-first-last is experimental" in texts["pooling"]
 
