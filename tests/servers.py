@@ -231,10 +231,16 @@ class QuietHandler:
         pass
 
 
+class _Loopback(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # clients may leave
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def loopback(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The address of a server in threads of this process, as some service has it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Loopback(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
