@@ -417,6 +417,8 @@ function toggleAnswer() {
 // The library
 
 let hasLibrary = false; // whether the server shows its library to this page
+let libraryIsRead;
+const libraryRead = new Promise((resolve) => { libraryIsRead = resolve; }); // keys may come before it
 
 async function changed(id, what, said) {
   try {
@@ -437,22 +439,22 @@ async function changed(id, what, said) {
   lightUp();
 }
 
-function keep(id) {
-  if (!hasLibrary) return;
+async function keep(id) {
+  if (!(await libraryRead)) return;
   if (!own.has(id)) return changed(id, () => think(id, { index: state.index || null }), () => `${id} is in your library.`);
   const { tags, note } = own.get(id);
   if ((tags.length || note) && !confirm("Its tags and its note go with it. Remove it from your library?")) return;
   changed(id, () => remove(id), () => `${id} is in your library no more.`);
 }
 
-function judge(id, wanted) {
-  if (!hasLibrary) return;
+async function judge(id, wanted) {
+  if (!(await libraryRead)) return;
   const opinion = own.get(id)?.opinion === wanted ? "" : wanted;
   changed(id, () => think(id, { opinion, index: state.index || null }), () => (opinion ? `${id} is ${opinion}.` : `${id} is neither liked nor disliked.`));
 }
 
 async function tag(id) {
-  if (!hasLibrary) return;
+  if (!(await libraryRead)) return;
   const text = await typed("Tags", "Tags of the paper, with commas between them", own.get(id)?.tags.join(", ") ?? "", tags());
   if (text === null) return;
   const wanted = text.split(",").map((one) => one.trim()).filter(Boolean);
@@ -476,6 +478,7 @@ async function showOwn() {
   if (!hasLibrary) return;
   try {
     await readLibrary();
+    libraryIsRead(true);
     showScopes();
     await showSearches();
     for (const hit of hits) element(hit.id)?.replaceWith(item(hit, hits.indexOf(hit)));
