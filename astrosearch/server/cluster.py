@@ -33,8 +33,6 @@ import ray  # isort: skip
 from ray import serve  # isort: skip
 from ray.serve.exceptions import BackPressureError  # isort: skip
 
-STARTING = 600
-"""Seconds in which replicas have to be ready."""
 HANDED = 4
 """Requests that a replica has at a time: while it answers one, the next are there already."""
 AGAIN = 0.1
@@ -256,8 +254,9 @@ class ClusterPool:
         return reply
 
     async def _answer(self, asked: BaseModel) -> tuple[object, list[str]]:
-        """The reply of a replica, or of another in its place if it died: questions change nothing,
-        so that they may be asked as often as time is left."""
+        """The reply of a replica, or of another in its place if it died. What is asked may be asked
+        as often as time is left: questions change nothing, and a change of the library that is made
+        twice is the same."""
         while True:
             try:
                 answer: tuple[object, list[str]] = await self._handle.answer.remote(asked)

@@ -475,7 +475,7 @@ function showScopes() {
 
 async function showOwn() {
   for (const name of ["scope-field", "own-searches", "new-button"]) $(name).hidden = !hasLibrary;
-  if (!hasLibrary) return;
+  if (!hasLibrary) return libraryIsRead(false);
   try {
     await readLibrary();
     libraryIsRead(true);
