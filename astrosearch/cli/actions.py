@@ -383,22 +383,16 @@ def open_in_browser(address: str) -> bool:
     Raises:
         SetupError: if there is none, or it fails; it tells the address.
     """
-    import webbrowser
-
-    if browser_takes_terminal():
-        is_open = webbrowser.open(address)
-    else:
-        # What a browser writes must not come onto the screen, so it starts from a process of its
-        # own.
-        code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
-        done = subprocess.run(
-            [sys.executable, "-c", code, address],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        is_open = done.returncode == 0
-    if not is_open:
+    # What a browser of its own window writes must not come onto the screen.
+    stream = None if browser_takes_terminal() else subprocess.DEVNULL
+    code = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, address],
+        stdin=stream,
+        stdout=stream,
+        stderr=stream,
+        check=False,
+    )
+    if done.returncode:
         raise SetupError(f"no web browser could be started; the page is {address}")
     return True
