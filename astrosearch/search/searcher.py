@@ -524,7 +524,7 @@ class Searcher:
         """The `k` papers whose titles have most of a title's words, best first."""
 
         def answer(index: Index, _: Encoder | None) -> list[Paper]:
-            rows = index.lexical.search(title, k, fields=("title",))[1]
+            rows = index.lexical.search(title, k, fields=("title",), pairs=False)[1]
             return index.corpus.papers(rows.tolist())
 
         return self._ask(answer, with_encoder=False)
