@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 TIES = 8
-"""Extra papers that a search gets, to order equal vectors by their rows."""
+"""Extra papers that a search gets, to order equal vectors by their ids."""
 
 
 class LocalIndex:
@@ -82,10 +82,6 @@ class LocalIndex:
         """
         self._row_of[paper_id] = self._index.corpus.row_of(paper_id)
 
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        rows = self._rows(ids)
-        return [ids[place] for place in np.unique(rows, return_index=True)[1].tolist()]
-
     def passing(self, ids: Collection[str], scope: Scope) -> list[str]:
         """Those of some papers that the index has and that may be found."""
         rows = self._index.corpus.rows_of(ids)
@@ -97,10 +93,9 @@ class LocalIndex:
         ]
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
-        # A few more than k, so that ties at the cut are in the order of rows too.
+        # A few more than k, so that ties at the cut are in the order of ids too.
         scores, rows = self.nearest_rows(vector, k + len(scope.without) + TIES, scope.conditions)
-        order = np.lexsort((rows, -scores))
-        return self._found(scores[order], rows[order], k, scope)
+        return self._found(scores, rows, k, scope)
 
     def nearest_rows(
         self, vector: Vectors, k: int, conditions: Sequence[Condition]
@@ -227,12 +222,14 @@ class LocalIndex:
         return strength is not None and strength < threshold
 
     def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
-        """The first `k` that may be found."""
-        ids = self._ids(rows)
-        if scope.without:
-            kept = [place for place, paper_id in enumerate(ids) if paper_id not in scope.without]
-            ids, scores = [ids[place] for place in kept], scores[kept]
-        return Found(ids[:k], scores[:k].astype(np.float64))
+        """The best `k` that may be found."""
+        pairs = [
+            (-score, paper_id)
+            for score, paper_id in zip(scores.tolist(), self._ids(rows), strict=True)
+            if paper_id not in scope.without
+        ]
+        pairs = sorted(pairs)[:k]
+        return Found([paper_id for _, paper_id in pairs], -np.array([each for each, _ in pairs]))
 
     def _ids(self, rows: Rows) -> list[str]:
         ids = self._index.corpus.ids_of(rows.tolist())

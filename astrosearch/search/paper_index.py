@@ -41,7 +41,8 @@ EVERYTHING = Scope()
 
 
 class Found(NamedTuple):
-    """The papers that a search found, best first; among equals in the order of the index."""
+    """The papers that a search found, best first; among equals in the order of ids: an
+    index that has grown gives the same as one that was built in one go."""
 
     ids: list[str]
     scores: Column
@@ -81,10 +82,6 @@ class PaperIndex(Protocol):
 
     def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
         """Those of the graph's works that are papers that may be found, in order, and their ids."""
-        ...
-
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        """The same papers in the order of the index, each once."""
         ...
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:

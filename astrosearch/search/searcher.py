@@ -7,9 +7,10 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from math import isnan
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
@@ -699,12 +700,14 @@ def encode_queries(
 
 
 def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
-    vectors = encoder.encode(texts)
     if not isinstance(encoder, LateInteraction):
+        vectors = encoder.encode(texts)
         return [EncodedQuery(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+    encoded = encoder.encode_counted(texts)
+    tokens = encoder.weigh(encoded.bags or encoder.token_bags(texts))
     return [
-        EncodedQuery(text, vector, (tokens,), encoder)
-        for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
+        EncodedQuery(text, vector, (each,), encoder)
+        for text, vector, each in zip(texts, encoded.vectors, tokens, strict=True)
     ]
 
 
@@ -784,13 +787,20 @@ def _hits(
     return _counted(papers, hits_of(papers, ranking, k))
 
 
+SHOWN = ("cosine", "bm25", "recall", "precision", "author_match")
+"""Signals that a hit has."""
+
+
 def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
     """The first `k` papers of a ranking, with their signals."""
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
+    signals = _by_paper(candidates.signals.columns, SHOWN, len(candidates))
+    given = ranking.given(len(candidates))
+    contributions = _by_paper(given, given, len(candidates))
     hits = []
     for place, paper in enumerate(papers.papers(candidates.signals.ids)):
-        signals = _known(candidates.signals.columns, place)
-        tokens = [signals[name] for name in ("recall", "precision") if name in signals]
+        shown = signals[place]
+        tokens = [shown[name] for name in ("recall", "precision") if name in shown]
         hits.append(
             Hit(
                 rank=place + 1,
@@ -799,11 +809,11 @@ def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
                 match=round(100 * float(ranking.match[place])),
                 dense_rank=int(candidates.dense_ranks[place]) or None,
                 lexical_rank=int(candidates.lexical_ranks[place]) or None,
-                cosine=signals.get("cosine"),
-                bm25=signals.get("bm25"),
+                cosine=shown.get("cosine"),
+                bm25=shown.get("bm25"),
                 token_match=sum(tokens) / len(tokens) if tokens else None,
-                author_match=signals.get("author_match"),
-                contributions=_known(ranking.given, place),
+                author_match=shown.get("author_match"),
+                contributions=contributions[place],
             )
         )
     return hits
@@ -817,12 +827,17 @@ def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:
     return [replace(hit, citations=count) for hit, count in zip(hits, counts, strict=True)]
 
 
-def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
-    return {
-        name: float(column[place])
-        for name, column in columns.items()
-        if not np.isnan(column[place])
-    }
+def _by_paper(
+    columns: Mapping[str, Column], names: Iterable[str], count: int
+) -> list[dict[str, float]]:
+    """Of each of the first `count` papers the numbers that are known, by their names."""
+    of_papers: list[dict[str, float]] = [{} for _ in range(count)]
+    for name in names:
+        if name in columns:
+            for numbers, number in zip(of_papers, columns[name].tolist(), strict=False):
+                if not isnan(number):
+                    numbers[name] = number
+    return of_papers
 
 
 def _weakness(papers: LocalIndex, text: str, *, needs_words: bool) -> str:
