@@ -47,7 +47,6 @@ class LocalIndex:
         self._filtering = threading.Lock()
 
     def __len__(self) -> int:
-        """The number of papers."""
         return len(self._index)
 
     @property
@@ -55,11 +54,6 @@ class LocalIndex:
         return self._index.manifest.background.mean or 0.0
 
     def find(self, identifier: "Identifier") -> str | None:
-        """The id of a paper; None if no paper is known to have that DOI or bibcode.
-
-        Raises:
-            NothingFound: if an arXiv identifier is not in the index.
-        """
         corpus = self._index.corpus
         if identifier.arxiv_id:
             try:
@@ -76,14 +70,17 @@ class LocalIndex:
         return None if row is None else self._ids(np.array([row]))[0]
 
     def require(self, paper_id: str) -> None:
-        """
-        Raises:
-            NothingFound: if the paper is not in the index; it names those spelled much like it.
-        """
         self._row_of[paper_id] = self._index.corpus.row_of(paper_id)
 
+    def known(self, ids: Collection[str]) -> list[str]:
+        rows = self._index.corpus.rows_of(ids)
+        self._row_of |= rows
+        return [paper_id for paper_id in dict.fromkeys(ids) if paper_id in rows]
+
+    def ids_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        return self._index.corpus.ids_of_dois(dois)
+
     def passing(self, ids: Collection[str], scope: Scope) -> list[str]:
-        """Those of some papers that the index has and that may be found."""
         rows = self._index.corpus.rows_of(ids)
         allowed = self._rows_of(scope.conditions)
         return [
@@ -119,17 +116,20 @@ class LocalIndex:
         )
         return self._found(scores, rows, k, scope), of_others.astype(np.float64)
 
+    def titled_like(self, title: str, k: int) -> list[str]:
+        return self._ids(self._index.lexical.search(title, k, fields=("title",))[1])
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        return self._ids(np.random.default_rng(seed).permutation(self._index.rows)[:count])
+
     def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
-        """The `k` newest papers by the day of their first version, newest first."""
         return self._ids(self._index.corpus.newest(k, self._rows_of(scope.conditions)))
 
     def count(self, scope: Scope) -> int:
-        """How many papers may be found."""
         rows = self._rows_of(scope.conditions)
         return len(self) if rows is None else len(rows)
 
     def span(self) -> tuple[str, str]:
-        """Days of the first and the last paper, YYYY-MM-DD."""
         return self._index.corpus.span()
 
     def among_works(self, works: Rows, scope: Scope = EVERYTHING) -> dict[int, str]:
@@ -156,14 +156,12 @@ class LocalIndex:
         }
 
     def citation_counts(self, papers: Sequence[Paper]) -> list[int] | None:
-        """How many works cite each paper; None if the index has no citations."""
         if self.graph is None:
             return None
         counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
         return counts
 
     def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
-        """(n,) as `citation_counts`, of many papers, which are not read."""
         if self.graph is None:
             return None
         dois = dict(self._index.corpus.having_doi())
@@ -201,20 +199,12 @@ class LocalIndex:
         return self._index.lexical.frequency(word, fields)
 
     def knows(self, text: str) -> bool:
-        """Whether a paper has a word of a text, function words aside if it has others.
-
-        Raises:
-            IndexDamaged: if the words cannot be read.
-        """
         return self._index.lexical.knows(text)
 
     def document_frequency(self, term: str) -> int:
-        """How many papers have a term of `text.analysis`."""
         return self._index.lexical.document_frequency(term)
 
     def is_weak(self, text: str) -> bool:
-        """Whether the papers hold less of a text than all but the oddest random questions have
-        (`index.match_strength`); False in an index without a threshold."""
         threshold = self._index.manifest.weak_match
         if threshold is None:
             return False
