@@ -37,6 +37,7 @@ from astrosearch.cli.browse.widgets import (
     PaperView,
     QuestionField,
     QuoteList,
+    facts_in,
     spans_of,
 )
 from astrosearch.cli.browse.widgets import words_of as words
@@ -157,7 +158,7 @@ class Session:
 
     @property
     def page(self) -> str:
-        return str(self.browser.screen_stack[0].query_one("#text", Static).content)
+        return str(self.browser.screen_stack[0].query_one(PaperView).content)
 
     @property
     def count(self) -> str:
@@ -883,10 +884,10 @@ class TestLookingCloser:
     def test_the_words_of_the_question_are_marked(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened("galaxy of the gas", mode="lexical") as session:
-                content = session.browser.query_one("#text", Static).content
+                content = session.browser.query_one(PaperView).content
                 marked = {
                     session.page[span.start : span.end].lower()
-                    for span in content.spans  # type: ignore[union-attr]
+                    for span in content.spans
                     if "$text-warning" in str(span.style)
                 }
                 assert marked <= {"galaxies", "gas"}
@@ -962,10 +963,10 @@ class TestQuotes:
                 await session.until(lambda: session.ids("quotes"))
                 await session.press("j")
                 sentence = session.browser.screen_stack[0].query_one(QuoteList).quote
-                content = session.browser.query_one("#text", Static).content
+                content = session.browser.query_one(PaperView).content
                 underlined = [
                     session.page[span.start : span.end]
-                    for span in content.spans  # type: ignore[union-attr]
+                    for span in content.spans
                     if span.style == "underline"
                 ]
                 assert [" ".join(text.split()) for text in underlined] == [sentence]
@@ -993,8 +994,7 @@ class TestQuotes:
                 for _ in session.ids("quotes"):
                     words = quotes.quote.split()[:2]
                     lines = [
-                        "".join(segment.text for segment in view.query_one(Static).render_line(y))
-                        for y in range(view.scroll_offset.y, view.scroll_offset.y + 5)
+                        "".join(segment.text for segment in view.render_line(y)) for y in range(5)
                     ]
                     assert words[0] in "".join(lines)
                     tops.append(view.scroll_offset.y)
@@ -1184,6 +1184,23 @@ def test_marked_words_are_those_of_the_question_in_any_ending() -> None:
     assert words("the gas of author:lee galaxies") == frozenset({"gas", "galaxi"})
     assert words("year:soon") == frozenset()
     assert spans_of("A galaxy, gas-rich", words("galaxies gas")) == [(2, 8), (10, 13)]
+
+
+def test_a_fact_below_a_title_is_never_on_two_lines(reader: Path) -> None:
+    facts = ["62", "2015", "Zhao et al.", "GA", "cited 1,207"]
+    assert facts_in(facts, 0) == facts_in(facts, 40) == " · ".join(facts)
+    assert facts_in(facts, 24) == "62 · 2015 · Zhao et al.\nGA · cited 1,207"
+    assert facts_in(facts, 3).splitlines() == facts
+
+    async def journey() -> None:
+        async with opened(size=(200, 60)) as session:
+            assert session.entry(0).count("\n") == 1
+            await session.pilot.resize_terminal(40, 12)
+            await session.pilot.resize_terminal(30, 12)
+            await session.until(lambda: session.papers().size.width == 30)
+            await session.until(lambda: session.entry(0).count("\n") == 2)
+
+    drive(journey)
 
 
 def test_years_are_put_together_where_there_is_little_room() -> None:

@@ -360,7 +360,7 @@ class Browser(App[int]):
         parts = [papers.count] if papers and papers.hits else []
         seconds = self._seconds.get(str(self._main.query_one(ContentSwitcher).current))
         if seconds is not None:
-            parts.append(f"{1000 * seconds:.0f} ms")
+            parts.append(f"{1000 * seconds:3.0f} ms")
         if self._question.mode != "hybrid":
             parts.append(MODE_NAMES[self._question.mode])
         if self._question.sort != "match":
@@ -369,7 +369,9 @@ class Browser(App[int]):
             parts.append(f"{len(self.marked)} marked")
         _update(self._main.query_one("#counts", Label), " · ".join(parts))
         count = f" ({len(self.marked)})" if self.marked else ""
-        _update(self._main.query_one("#tab-marks", Tab), _label("marks") + count)
+        tab, label = self._main.query_one("#tab-marks", Tab), _label("marks") + count
+        if str(tab.label) != label:
+            tab.label = label
 
     def _show_paper(self) -> None:
         papers, view = self._papers(), self._main.query_one(PaperView)
@@ -924,9 +926,12 @@ _EMPTY = {
 
 
 def _update(shown: Static, text: str) -> None:
-    """Show a text. What is shown already is left, because each change lays out the screen anew."""
-    if str(shown.content) != text:
+    """Show a text. Only one of another length lays out the screen anew."""
+    before = str(shown.content)
+    if len(before) != len(text):
         shown.update(Content(text))
+    elif before != text:
+        shown.update(Content(text), layout=False)
 
 
 def _label(tab: str) -> str:

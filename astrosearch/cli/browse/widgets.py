@@ -4,27 +4,34 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import cell_len
+from rich.segment import Segments
 from textual.binding import Binding, BindingType
-from textual.containers import HorizontalGroup, VerticalScroll
+from textual.containers import HorizontalGroup
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import Reactive
+from textual.scroll_view import ScrollView
 from textual.scrollbar import ScrollBar, ScrollBarRender
+from textual.strip import Strip
 from textual.style import Style
+from textual.visual import Visual
 from textual.widgets import Input, OptionList, Static, Tabs
 from textual.widgets.option_list import Option
 
 from astrosearch.cli import actions
-from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts, readable
+from astrosearch.cli.views import hits as views
+from astrosearch.cli.views.hits import SUMMARY, first_author, paper_facts
 from astrosearch.errors import InputError
 from astrosearch.search.hits import Hit
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
     from textual.events import Click
+    from textual.selection import Selection
 
     from astrosearch.library.marks import Marks
     from astrosearch.papers import Paper
@@ -32,11 +39,31 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"[^\W_]+")
 
+readable = lru_cache(maxsize=2_000)(views.readable)
+"""The answers to a question that grows by a letter have most papers in common."""
+
+
+READABLE = 90
+"""Columns beyond which running text gets hard to read."""
+
 
 class WholeLetters(ScrollBarRender):
-    """Scroll bars without the eighths of a block, which the console of Linux lacks."""
+    """Scroll bars without the eighths of a block, which the console of Linux lacks, and without a
+    bar where there is nothing to scroll."""
 
     VERTICAL_BARS: ClassVar[list[str]] = [" "]
+
+    @classmethod
+    def render_bar(
+        cls,
+        size: int = 25,
+        virtual_size: float = 50,
+        window_size: float = 20,
+        *args: Any,
+        **kw: Any,
+    ) -> Segments:
+        virtual_size = size if virtual_size <= window_size else virtual_size  # textual: no bar
+        return super().render_bar(size, virtual_size, window_size, *args, **kw)
 
 
 ScrollBar.renderer = WholeLetters
@@ -65,6 +92,9 @@ class TabBar(Tabs, can_focus=False):
 
 class Lines(OptionList):
     """A list whose current line can be reversed, as it has to be where there are no colours."""
+
+    # Its place on the screen is fixed: other lines need no new layout.
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
 
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:
         style = super().get_visual_style(*component_classes, partial=partial)
@@ -145,7 +175,7 @@ class PaperList(Lines):
             self._mark(paper.id),
             (readable(paper.title), "bold"),
             "\n",
-            (" · ".join(filter(None, details)), "dim"),
+            (facts_in(filter(None, details), self._room), "dim"),
             self._thoughts(paper.id),
         )
 
@@ -159,7 +189,13 @@ class PaperList(Lines):
         said = [] if own is None else [own.opinion or "own", *own.tags]
         return "\n" + " · ".join(said) if said else "", "$text-warning"
 
+    @property
+    def _room(self) -> int:
+        """Columns of an entry; 0 before it is known."""
+        return max(self.scrollable_content_region.width - 2, 0)
+
     def on_resize(self) -> None:
+        self.redraw({hit.paper.id for hit in self.hits})
         self.call_after_refresh(self.scroll_to_highlight)
 
 
@@ -209,8 +245,8 @@ class QuoteList(PaperList):
         )
 
 
-class PaperView(VerticalScroll):
-    """A paper to read."""
+class PaperView(ScrollView):
+    """A paper to read. Another paper needs no new layout of the screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", show=False),
@@ -218,12 +254,13 @@ class PaperView(VerticalScroll):
         Binding("g", "scroll_home", show=False),
         Binding("G", "scroll_end", show=False),
     ]
-    ALLOW_MAXIMIZE = True
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
+    content = Content("")
+    """The whole text."""
+    _lines: Sequence[Strip] = ()
+    """The text as it is drawn in this width and style."""
     _shown: tuple[object, ...] | None = None
     """What the page that is shown was made from; it need not be made twice."""
-
-    def compose(self) -> Iterable[Static]:
-        yield Static(id="text", markup=False)
 
     def show(
         self,
@@ -250,7 +287,7 @@ class PaperView(VerticalScroll):
             self._update(page)
             return
         self._update(page.stylize("underline", start, start + len(sentence)))
-        above = page[:start].get_height({}, self.query_one("#text").size.width or 1)
+        above = page[:start].get_height({}, self._width or 1)
         self.scroll_to(y=max(above - 2, 0), animate=False)
 
     def show_text(self, content: Content) -> None:
@@ -258,9 +295,42 @@ class PaperView(VerticalScroll):
         self._shown = None
         self._update(content)
 
+    def render(self) -> Content:
+        return self.content  # from which textual takes what is selected
+
+    def render_line(self, y: int) -> Strip:
+        width, style = self.scrollable_content_region.width, self.visual_style.rich_style
+        place = self.scroll_offset.y + y
+        if place >= len(self._lines):
+            return Strip.blank(width, style)
+        return self._lines[place].extend_cell_length(width, style)
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._draw()
+
+    def selection_updated(self, selection: "Selection | None") -> None:
+        self._draw()
+
     def _update(self, content: Content) -> None:
-        self.query_one("#text", Static).update(content)
+        self.content = content
+        self._draw()
         self.scroll_home(animate=False)
+
+    @property
+    def _width(self) -> int:
+        return min(self.scrollable_content_region.width, READABLE)
+
+    def _draw(self) -> None:
+        if not (self.is_mounted and self._width):
+            return
+        self._lines = Visual.to_strips(self, self.content, self._width, None, self.visual_style)
+        self.virtual_size = Size(self._width, len(self._lines))
+        self._scroll_update(self.virtual_size)
+        self.refresh()
 
 
 def _page(
@@ -406,6 +476,22 @@ def without(question: "actions.Question", names: Sequence[str]) -> "actions.Ques
     if "beyond" in names:
         return replace(question, beyond=None)
     return replace(question, filters=replace(question.filters, **dict.fromkeys(names)))
+
+
+def facts_in(facts: Iterable[str], room: int) -> str:
+    """Facts on lines of so many columns, none of them on two; 0 is any number of columns.
+
+    >>> facts_in(["2015", "Zhao et al.", "cited 7"], 18)
+    '2015 · Zhao et al.\\ncited 7'
+    """
+    lines = [""]
+    for fact in facts:
+        longer = f"{lines[-1]} · {fact}" if lines[-1] else fact
+        if lines[-1] and room and cell_len(longer) > room:
+            lines.append(fact)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
 
 
 def papers_counted(count: int) -> str:
