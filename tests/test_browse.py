@@ -1188,7 +1188,7 @@ def test_marked_words_are_those_of_the_question_in_any_ending() -> None:
 
 def test_a_fact_below_a_title_is_never_on_two_lines(reader: Path) -> None:
     facts = ["62", "2015", "Zhao et al.", "GA", "cited 1,207"]
-    assert facts_in(facts, 0) == facts_in(facts, 40) == " · ".join(facts)
+    assert facts_in(facts, 0) == facts_in(facts, 60) == " · ".join(facts)
     assert facts_in(facts, 24) == "62 · 2015 · Zhao et al.\nGA · cited 1,207"
     assert facts_in(facts, 3).splitlines() == facts
 

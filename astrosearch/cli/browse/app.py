@@ -368,10 +368,6 @@ class Browser(App[int]):
         if self.marked:
             parts.append(f"{len(self.marked)} marked")
         _update(self._main.query_one("#counts", Label), " · ".join(parts))
-        count = f" ({len(self.marked)})" if self.marked else ""
-        tab, label = self._main.query_one("#tab-marks", Tab), _label("marks") + count
-        if str(tab.label) != label:
-            tab.label = label
 
     def _show_paper(self) -> None:
         papers, view = self._papers(), self._main.query_one(PaperView)
