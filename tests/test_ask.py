@@ -16,9 +16,13 @@ from astrosearch.cli.views.quotes import markdown, quotes_view
 from astrosearch.corpus.records import paper_from_record
 from astrosearch.errors import InputError
 from astrosearch.search import quoting
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup
 from astrosearch.search.quoting import UNSURE, choose, shipped_knowledge
-from astrosearch.search.searcher import Searcher, open_index
+from astrosearch.search.searcher import Searcher, encode_queries, open_index
+from astrosearch.search.sentence_signals import dimensions_asked, sentence_table
+from astrosearch.text.units import dimension_of
 
 QUESTION = "how far away is the Magellanic Stream?"
 
@@ -123,6 +127,82 @@ def test_a_hostile_abstract_neither_steers_a_terminal_nor_ends_its_quotation() -
     for text in (console.file.getvalue(), markdown(hostile_answer())):
         assert "\x1b" not in text
         assert (text.count("“"), text.count("”")) == (1, 1)
+
+
+def quote_of(number: int, text: str, year: int = 2024) -> Quote:
+    record = {"id": f"2401.{number:05}", "title": "T", "abstract": text, "published": f"{year}"}
+    paper = paper_from_record(record)
+    return Quote(paper.abstract, 0, len(paper.abstract), paper, number, 1 / number)
+
+
+@pytest.mark.parametrize(
+    ("question", "heading", "texts", "alone"),
+    [
+        (
+            "how far away is the cloud?",
+            "Values in kpc",
+            [
+                "The barycentre is at d = 50.30 +/- 0.53 (stat.) kpc, as was found before.",
+                "It lies between 48 and 52 kpc.",
+            ],
+            "We observe it for 3 yr.",
+        ),
+        (
+            "what is the Hubble constant?",
+            "Values in km s-1 Mpc-1",
+            [
+                "Seven models yield $66.9_{-8.1}^{+11.2} \\rm{km} \\rm{s}^{-1}\\rm{Mpc}^{-1}$.",
+                "We adopt 70 km/s/Mpc.",
+            ],
+            "It recedes at 900 km/s.",
+        ),
+        (
+            "do cool stars have strong winds?",
+            "Values in Msun",
+            ["The winds of stars of 8 Msun are strong.", "We see winds from 2 Msun on."],
+            "The disc around another object, which nobody asked for here at all, has 7 Msun.",
+        ),
+    ],
+)
+def test_values_of_one_quantity_of_different_papers_are_grouped(
+    question: str, heading: str, texts: list[str], alone: str
+) -> None:
+    quotes = [quote_of(number, text) for number, text in enumerate([*texts, alone], start=1)]
+    values, rest = quoting._grouped(quotes, question)
+    assert (values.heading, values.quotes) == (heading, tuple(quotes[:2]))
+    assert (rest.heading, rest.quotes) == ("", (quotes[2],))
+
+
+def test_values_of_one_paper_are_no_group() -> None:
+    quotes = [replace(quote_of(1, "It is 5 kpc away."), source=number) for number in (1, 2)]
+    [group] = quoting._grouped(quotes, "how far is it?")
+    assert group.heading == ""
+
+
+def test_a_best_paper_that_leads_the_others_makes_an_answer_likelier(searcher: Searcher) -> None:
+    hits = searcher.query(QUESTION, 12)
+    [encoded] = encode_queries(searcher.encoder, [ParsedQuery(QUESTION)], "hybrid")
+    table = sentence_table(LocalIndex(searcher.index), searcher.encoder, encoded, hits)
+    scores = shipped_knowledge().weights.scores(table.signals)
+    level = [replace(hit, score=hits[0].score) for hit in hits]
+    apart, same = (quoting.answer_signals(each, table, scores) for each in (hits, level))
+    assert same["lead"] == pytest.approx(0)
+    assert apart["lead"] > 1
+    assert shipped_knowledge().chance(apart) > shipped_knowledge().chance(same)
+    assert "lead" not in quoting.answer_signals(hits[:1], table, scores)
+
+
+@pytest.mark.parametrize(
+    ("question", "unit"),
+    [
+        ("how massive is the black hole?", "Msun"),
+        ("What are the distances of open clusters?", "kpc"),
+        ("when did reionization end?", "z"),
+    ],
+)
+def test_a_question_tells_which_quantity_it_asks_for(question: str, unit: str) -> None:
+    assert dimension_of(unit)[0] in dimensions_asked(question)
+    assert not dimensions_asked("is the massive galaxy quenched?")
 
 
 def test_sentences_that_say_the_same_are_chosen_once() -> None:
