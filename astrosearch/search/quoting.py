@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from astrosearch.encoders.base import Encoder
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Answer, Hit
-from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import EncodedQuery
+from astrosearch.search.paper_index import EncodedQuery, SearchedIndex
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup, numbered
 from astrosearch.search.ranker import Weights, read_weights
 from astrosearch.search.sentence_signals import (
@@ -103,7 +102,7 @@ def read_knowledge(text: bytes) -> Knowledge:
 
 
 def quoted_answer(
-    papers: LocalIndex,
+    papers: SearchedIndex,
     encoder: Encoder | None,
     queries: Sequence[EncodedQuery],
     answers: Sequence[Answer],
@@ -151,7 +150,7 @@ MOST = 0.5
 """Share that the new part of a question counts at most."""
 
 
-def _shares(papers: LocalIndex, queries: Sequence[EncodedQuery]) -> list[float]:
+def _shares(papers: SearchedIndex, queries: Sequence[EncodedQuery]) -> list[float]:
     """How much each query counts, 1 in all. A part counts as much as its words are of the weight of
     the whole: `and its mass?` says little by itself."""
     if len(queries) == 1:

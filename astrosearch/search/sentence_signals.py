@@ -13,8 +13,7 @@ from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.search.hits import Hit
 from astrosearch.search.late_interaction import compare
-from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import EncodedQuery
+from astrosearch.search.paper_index import EncodedQuery, SearchedIndex
 from astrosearch.search.signals import SignalTable
 from astrosearch.text.analysis import STOP_WORDS, analyze, stem
 from astrosearch.text.quantities import mentions
@@ -90,7 +89,7 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 
 
 def sentence_table(
-    papers: LocalIndex, encoder: Encoder | None, query: EncodedQuery, hits: Sequence[Hit]
+    papers: SearchedIndex, encoder: Encoder | None, query: EncodedQuery, hits: Sequence[Hit]
 ) -> SentenceTable:
     """What is known of each sentence of a question's hits.
 
@@ -120,7 +119,7 @@ def sentence_table(
 _STOPS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
 
 
-def term_weights(papers: LocalIndex, text: str) -> dict[str, float]:
+def term_weights(papers: SearchedIndex, text: str) -> dict[str, float]:
     """How rare each telling word of a text is in the index: its inverse document frequency."""
     weights = {}
     for term in {term for term in analyze(text).terms if term not in _STOPS}:
@@ -129,7 +128,9 @@ def term_weights(papers: LocalIndex, text: str) -> dict[str, float]:
     return weights
 
 
-def _bm25(papers: LocalIndex, question: str, terms: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+def _bm25(
+    papers: SearchedIndex, question: str, terms: Sequence[Sequence[str]]
+) -> NDArray[np.float64]:
     """(n,) BM25 of the question's words in each sentence, with the frequencies of the index."""
     weights = term_weights(papers, question)
     mean = max(1.0, float(np.mean([len(each) for each in terms]))) if terms else 1.0
