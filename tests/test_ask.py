@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from astrosearch.search.quoting import UNSURE, choose, shipped_knowledge
 from astrosearch.search.searcher import Searcher, encode_queries, open_index
 from astrosearch.search.sentence_signals import dimensions_asked, sentence_table
 from astrosearch.text.units import dimension_of
+from tests.conftest import Run
 
 QUESTION = "how far away is the Magellanic Stream?"
 
@@ -212,3 +214,28 @@ def test_sentences_that_say_the_same_are_chosen_once() -> None:
 
 def test_at_most_two_sentences_of_a_paper_are_chosen() -> None:
     assert choose(np.array([3.0, 2.9, 2.8, 1.0]), np.eye(4), [1, 1, 1, 2], 4) == [0, 1, 3]
+
+
+def test_weights_are_fitted_on_judged_sentences_and_judged_against_another_encoder(
+    run: Run,
+    searcher: Searcher,
+    sampler_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_llama: Path,
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))  # `run` has a home of its own
+    papers = [paper for paper in searcher.index.corpus if len(paper.abstract) > 400][:8]
+    requests, judged, out = (tmp_path / name for name in ("requests", "judged", "out.json"))
+    forms = ("question", "keywords", "need")
+    lines = [{"id": paper.id, **dict.fromkeys(forms, paper.title)} for paper in papers]
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    judgements = [{"id": paper.id, "form": "question", "sentences": [1, 0]} for paper in papers]
+    judged.write_text("\n".join(map(json.dumps, judgements)))
+    options = ("--judged", judged, "--requests", requests, "--out", out, "--against", tiny_llama)
+    told = run("train", "answers", "sampler", *options).stdout
+    for name in ("first sentences", "BM25", "vectors", tiny_llama.name):
+        assert len(re.findall(rf"^ask above {name} .*\[", told, re.MULTILINE)) == 1
+    knowledge = quoting.read_knowledge(out.read_bytes())
+    assert set(knowledge.answered) == {"score", "match", "lead"}
+    assert 0 < knowledge.silent <= knowledge.unsure < 1

@@ -695,7 +695,8 @@ def answers(name: str, judged: Path, requests: Path, against: tuple[str, ...], o
     questions = read_judged(judged, requests)
     command = f"astrosearch train answers {name} --judged {judged.name} --requests {requests.name}"
     with open_index(name, reporter=FirstProcess()) as searcher:
-        others = [(each, load_encoder(encoder_spec(each), FirstProcess())) for each in against]
+        specs = [encoder_spec(each) for each in against]
+        others = [(spec.short_name, load_encoder(spec, FirstProcess())) for spec in specs]
         fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command, others)
     for line in lines:
         write(line)

@@ -222,7 +222,7 @@ def _quality(
     for name, row in rows.items():
         means = resampled_means(row, 0)
         cells = [interval(row[:, n].mean(), means[:, n]) for n in range(3)]
-        lines.append(f"{name:26}" + "".join(f"{_shown(cell):25}" for cell in cells).rstrip())
+        lines.append(f"{name:25} " + "".join(f"{_shown(cell):25}" for cell in cells).rstrip())
     return lines
 
 
