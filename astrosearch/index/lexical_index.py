@@ -309,6 +309,8 @@ class LexicalIndex:
         k: int,
         allowed: NDArray[np.int64] | None = None,
         fields: Sequence[str] = tuple(FIELDS),
+        *,
+        pairs: bool = True,
     ) -> Ranking:
         """The papers that fit the words of a question best; of those that tie with the last, the
         first by their ids.
@@ -320,7 +322,14 @@ class LexicalIndex:
             k: how many; fewer come back if fewer papers hold any of the words.
             allowed: (a,) rows that may be found, ascending; None for all.
             fields: where words are searched for, of `FIELDS`.
+            pairs: whether neighbouring words count more as neighbours; without them a title is
+                searched for in a tenth of the time.
         """
+        if not pairs:
+            terms, _ = self._clauses(question, fields)
+            if not terms or k < 1 or (allowed is not None and not len(allowed)):
+                return np.zeros(0, np.float32), np.zeros(0, np.int64)
+            return self._best([(_SHOULD, term) for term in terms], k, allowed)
         ranking, _ = self.search_and_score(
             question, k, lambda: np.zeros(0, np.int64), allowed, fields
         )

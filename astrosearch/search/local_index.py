@@ -117,7 +117,7 @@ class LocalIndex:
         return self._found(scores, rows, k, scope), of_others.astype(np.float64)
 
     def titled_like(self, title: str, k: int) -> list[str]:
-        return self._ids(self._index.lexical.search(title, k, fields=("title",))[1])
+        return self._ids(self._index.lexical.search(title, k, fields=("title",), pairs=False)[1])
 
     def sample(self, count: int, seed: int) -> list[str]:
         return self._ids(np.random.default_rng(seed).permutation(self._index.rows)[:count])
