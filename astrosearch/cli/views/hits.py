@@ -89,7 +89,8 @@ def write_hits(
                     width=console.width,
                     explain=explain,
                     columns=columns,
-                )
+                ),
+                crop=False,  # no line is longer than the terminal: looking costs a tenth of the time
             )
         case _:
             for hit in hits:
