@@ -26,7 +26,7 @@ from tests.benchmarks.requests import reciprocal_rank, requests, show
 from training.contrastive.requests import FORMS
 from training.ranking.fit import paired_rows
 
-BATCH, LONGEST = 20, 100
+BATCH, LONGEST = 32, 80
 """Texts that are continued together; tokens that are written."""
 
 
@@ -37,7 +37,7 @@ class Written:
         folder, _ = locate("smollm2-135m", reporter)
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
         tokenizer.pad_token = tokenizer.eos_token
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         self._written: dict[str, str] = {}
         for first in range(0, len(texts), BATCH):
             batch = texts[first : first + BATCH]

@@ -90,7 +90,7 @@ def write_hits(
                     explain=explain,
                     columns=columns,
                 ),
-                crop=False,  # no line is longer than the terminal: looking costs a tenth of the time
+                crop=False,  # no line is longer than the terminal; to look takes a tenth of the time
             )
         case _:
             for hit in hits:
