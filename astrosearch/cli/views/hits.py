@@ -90,7 +90,7 @@ def write_hits(
                     explain=explain,
                     columns=columns,
                 ),
-                crop=False,  # no line is longer than the terminal; to look takes a tenth of the time
+                crop=False,  # no line is too long; to look for such takes a tenth of the time
             )
         case _:
             for hit in hits:
