@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.weights.locate import locate
 from astrosearch.errors import InputError
+from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 from astrosearch.report import Reporter
@@ -30,6 +31,8 @@ from astrosearch.search.cross_encoder import (
     READ,
     SCALE,
     CrossEncoder,
+    chance_terms,
+    mixture_terms,
 )
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
@@ -120,7 +123,7 @@ def train(
             reporter.progress("Reading what the mixture is fitted on", number, len(judged))
             read.append(model.read(each, papers))
         mixture = _mixture(judged, read)
-        rows = _rows(judged, read, mixture)
+        rows = _rows(judged, read, mixture["mixture"])
         result = work / "cross-encoder"
         result.mkdir(exist_ok=True)
         _write(model, folder, settings, mixture, result)
@@ -202,9 +205,43 @@ def refitted(
         raise InputError(f"{requests}: no request finds its paper in index {searcher.name}")
     mixture = _mixture(asked, read)
     record = orjson.loads((folder / "config.json").read_bytes())
-    record["mixture"] = mixture
+    record |= mixture
+    record.pop("chance_made_by", None)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(record, option=options), _rows(asked, read, mixture)
+    return orjson.dumps(record, option=options), _rows(asked, read, mixture["mixture"])
+
+
+def with_chances(
+    searcher: Searcher,
+    judgements: Sequence[Judgement],
+    folder: Path,
+    command: str,
+    reporter: Reporter,
+) -> bytes:
+    """The `config.json` of a cross-encoder with its chance fitted anew, on texts that are put to a
+    whole index. The order stays as it is.
+
+    Args:
+        searcher: of an index whose encoder has not trained on the texts of the judgements.
+        judgements: texts, with the papers that answer them.
+        folder: of the cross-encoder, which has not seen them either.
+    """
+    reader = CrossEncoder(folder)
+    scores, relevant = [], []
+    for number, judgement in enumerate(judgements):
+        reporter.progress("Reading", number, len(judgements))
+        text = judgement.text or ""
+        [answer] = searcher.answers([ParsedQuery(text)], READ)
+        if answer.hits:
+            read = reader.scores(text, [hit.paper for hit in answer.hits]).astype(np.float64)
+            chances = np.array([hit.score for hit in answer.hits])
+            scores.append(mixture_terms(chances, read) @ reader.settings.mixture)
+            relevant.append(np.array([hit.paper.id in judgement.relevant for hit in answer.hits]))
+    reporter.progress("Reading", len(judgements), len(judgements))
+    record = orjson.loads((folder / "config.json").read_bytes())
+    record["chance"] = _chance(scores, relevant)
+    record["chance_made_by"] = command
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 class Model(torch.nn.Module):
@@ -324,17 +361,11 @@ def _fit(
             checkpoint.with_suffix(".partial").replace(checkpoint)
 
 
-def _log_odds(chances: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    clipped = np.clip(np.array(chances, dtype=np.float64), 1e-9, 1 - 1e-9)
-    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
-
-
 def _mixture(
     judged: Sequence[Asked], read: Sequence[np.ndarray[Any, np.dtype[np.float64]]]
-) -> tuple[float, float, float]:
-    """`search.cross_encoder.Settings.mixture`. How much the reading counts is fitted listwise, as
-    it was trained: its scores of two requests cannot be compared. What turns the sum into a chance
-    is a logistic regression."""
+) -> dict[str, tuple[float, ...]]:
+    """`mixture` and `chance` of `search.cross_encoder.Settings`. How much the reading counts is
+    fitted listwise, as it was trained: its scores of two requests cannot be compared."""
     inputs = [_inputs(each, scores) for each, scores in zip(judged, read, strict=True)]
     relevant = [np.array(each.ids) == each.paper for each in judged]
     lists = [
@@ -353,32 +384,39 @@ def _mixture(
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    of_order, of_text = weights.tolist()
-    sums = np.concatenate(inputs) @ [of_order, of_text]
-    columns = np.stack([sums, np.ones(len(sums))], axis=1)
-    scale, one = logistic_regression(columns, np.concatenate(relevant)).tolist()
-    first, second, third = (
-        float(f"{value:.4g}") for value in (scale * of_order, scale * of_text, one)
-    )
-    return first, second, third
+    mixture = _short(weights.tolist())
+    scores = [each @ mixture for each in inputs]
+    return {"mixture": mixture, "chance": _chance(scores, relevant)}
+
+
+def _chance(
+    scores: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
+    relevant: Sequence[np.ndarray[Any, np.dtype[np.bool_]]],
+) -> tuple[float, ...]:
+    """`search.cross_encoder.Settings.chance`: a logistic regression of being relevant."""
+    columns = np.concatenate([chance_terms(each) for each in scores])
+    return _short(logistic_regression(columns, np.concatenate(relevant)).tolist())
+
+
+def _short(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)
 
 
 def _inputs(
     asked: Asked, scores: np.ndarray[Any, np.dtype[np.float64]]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """(hits, 2) the log-odds of the learnt order, and how far a score is above the mean."""
-    return np.stack([_log_odds(asked.chances), scores - scores.mean()], axis=1)
+    return mixture_terms(np.array(asked.chances, dtype=np.float64), scores)
 
 
 def _rows(
     judged: Sequence[Asked],
     read: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
-    mixture: tuple[float, float, float],
+    mixture: Sequence[float],
 ) -> list[Row]:
     values = [
         [
             _reciprocal_rank(each, -np.arange(len(scores))),
-            _reciprocal_rank(each, _inputs(each, scores) @ mixture[:2]),
+            _reciprocal_rank(each, _inputs(each, scores) @ mixture),
         ]
         for each, scores in zip(judged, read, strict=True)
     ]
@@ -392,7 +430,7 @@ def _reciprocal_rank(asked: Asked, scores: np.ndarray[Any, Any]) -> float:
 
 
 def _write(
-    model: Model, base: Path, settings: Settings, mixture: tuple[float, float, float], out: Path
+    model: Model, base: Path, settings: Settings, mixture: dict[str, tuple[float, ...]], out: Path
 ) -> None:
     """Matrices in 8 bits with a scale for each row, all else in float16."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -419,7 +457,7 @@ def _write(
         "base": BASE,
         "layers": settings.layers,
         "heads": model.body.config.num_attention_heads,
-        "mixture": mixture,
+        **mixture,
         "settings": asdict(settings),
     }
     (out / "config.json").write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")
