@@ -31,8 +31,6 @@ from astrosearch.search.cross_encoder import (
     READ,
     SCALE,
     CrossEncoder,
-    chance_terms,
-    mixture_terms,
 )
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
@@ -123,7 +121,7 @@ def train(
             reporter.progress("Reading what the mixture is fitted on", number, len(judged))
             read.append(model.read(each, papers))
         mixture = _mixture(judged, read)
-        rows = _rows(judged, read, mixture["mixture"])
+        rows = _rows(judged, read, mixture)
         result = work / "cross-encoder"
         result.mkdir(exist_ok=True)
         _write(model, folder, settings, mixture, result)
@@ -205,10 +203,10 @@ def refitted(
         raise InputError(f"{requests}: no request finds its paper in index {searcher.name}")
     mixture = _mixture(asked, read)
     record = orjson.loads((folder / "config.json").read_bytes())
-    record |= mixture
+    record["mixture"] = mixture
     record.pop("chance_made_by", None)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(record, option=options), _rows(asked, read, mixture["mixture"])
+    return orjson.dumps(record, option=options), _rows(asked, read, mixture)
 
 
 def with_chances(
@@ -218,8 +216,8 @@ def with_chances(
     command: str,
     reporter: Reporter,
 ) -> bytes:
-    """The `config.json` of a cross-encoder with its chance fitted anew, on texts that are put to a
-    whole index. The order stays as it is.
+    """The `config.json` of a cross-encoder whose mixture gives the same order, and chances that
+    hold for texts that are put to a whole index.
 
     Args:
         searcher: of an index whose encoder has not trained on the texts of the judgements.
@@ -227,19 +225,18 @@ def with_chances(
         folder: of the cross-encoder, which has not seen them either.
     """
     reader = CrossEncoder(folder)
-    scores, relevant = [], []
+    inputs, relevant = [], []
     for number, judgement in enumerate(judgements):
         reporter.progress("Reading", number, len(judgements))
         text = judgement.text or ""
         [answer] = searcher.answers([ParsedQuery(text)], READ)
         if answer.hits:
             read = reader.scores(text, [hit.paper for hit in answer.hits]).astype(np.float64)
-            chances = np.array([hit.score for hit in answer.hits])
-            scores.append(mixture_terms(chances, read) @ reader.settings.mixture)
+            inputs.append(_inputs([hit.score for hit in answer.hits], read))
             relevant.append(np.array([hit.paper.id in judgement.relevant for hit in answer.hits]))
     reporter.progress("Reading", len(judgements), len(judgements))
     record = orjson.loads((folder / "config.json").read_bytes())
-    record["chance"] = _chance(scores, relevant)
+    record["mixture"] = _as_chance(reader.settings.mixture[:2], inputs, relevant)
     record["chance_made_by"] = command
     return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -361,12 +358,18 @@ def _fit(
             checkpoint.with_suffix(".partial").replace(checkpoint)
 
 
+def _log_odds(chances: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    clipped = np.clip(np.array(chances, dtype=np.float64), 1e-9, 1 - 1e-9)
+    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
+
+
 def _mixture(
     judged: Sequence[Asked], read: Sequence[np.ndarray[Any, np.dtype[np.float64]]]
-) -> dict[str, tuple[float, ...]]:
-    """`mixture` and `chance` of `search.cross_encoder.Settings`. How much the reading counts is
-    fitted listwise, as it was trained: its scores of two requests cannot be compared."""
-    inputs = [_inputs(each, scores) for each, scores in zip(judged, read, strict=True)]
+) -> tuple[float, float, float]:
+    """`search.cross_encoder.Settings.mixture`. How much the reading counts is fitted listwise, as
+    it was trained: its scores of two requests cannot be compared. What turns the sum into a chance
+    is a logistic regression."""
+    inputs = [_inputs(each.chances, scores) for each, scores in zip(judged, read, strict=True)]
     relevant = [np.array(each.ids) == each.paper for each in judged]
     lists = [
         (torch.tensor(each), int(np.flatnonzero(is_relevant)[0]))
@@ -384,39 +387,41 @@ def _mixture(
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
-    mixture = _short(weights.tolist())
-    scores = [each @ mixture for each in inputs]
-    return {"mixture": mixture, "chance": _chance(scores, relevant)}
+    of_order, of_text = weights.tolist()
+    return _as_chance((of_order, of_text), inputs, relevant)
 
 
-def _chance(
-    scores: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
+def _as_chance(
+    weights: tuple[float, float],
+    inputs: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
     relevant: Sequence[np.ndarray[Any, np.dtype[np.bool_]]],
-) -> tuple[float, ...]:
-    """`search.cross_encoder.Settings.chance`: a logistic regression of being relevant."""
-    columns = np.concatenate([chance_terms(each) for each in scores])
-    return _short(logistic_regression(columns, np.concatenate(relevant)).tolist())
-
-
-def _short(values: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(f"{value:.4g}") for value in values)
+) -> tuple[float, float, float]:
+    """The mixture of two weights whose sum is a chance; the order that they give stays."""
+    sums = np.concatenate(inputs) @ weights
+    columns = np.stack([sums, np.ones(len(sums))], axis=1)
+    scale, one = logistic_regression(columns, np.concatenate(relevant)).tolist()
+    first, second, third = (
+        float(f"{value:.4g}") for value in (scale * weights[0], scale * weights[1], one)
+    )
+    return first, second, third
 
 
 def _inputs(
-    asked: Asked, scores: np.ndarray[Any, np.dtype[np.float64]]
+    chances: Sequence[float], scores: np.ndarray[Any, np.dtype[np.float64]]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return mixture_terms(np.array(asked.chances, dtype=np.float64), scores)
+    """(hits, 2) the log-odds of the learnt order, and how far a score is above the mean."""
+    return np.stack([_log_odds(chances), scores - scores.mean()], axis=1)
 
 
 def _rows(
     judged: Sequence[Asked],
     read: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
-    mixture: Sequence[float],
+    mixture: tuple[float, float, float],
 ) -> list[Row]:
     values = [
         [
             _reciprocal_rank(each, -np.arange(len(scores))),
-            _reciprocal_rank(each, _inputs(each, scores) @ mixture),
+            _reciprocal_rank(each, _inputs(each.chances, scores) @ mixture[:2]),
         ]
         for each, scores in zip(judged, read, strict=True)
     ]
@@ -430,7 +435,7 @@ def _reciprocal_rank(asked: Asked, scores: np.ndarray[Any, Any]) -> float:
 
 
 def _write(
-    model: Model, base: Path, settings: Settings, mixture: dict[str, tuple[float, ...]], out: Path
+    model: Model, base: Path, settings: Settings, mixture: tuple[float, float, float], out: Path
 ) -> None:
     """Matrices in 8 bits with a scale for each row, all else in float16."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
@@ -457,7 +462,7 @@ def _write(
         "base": BASE,
         "layers": settings.layers,
         "heads": model.body.config.num_attention_heads,
-        **mixture,
+        "mixture": mixture,
         "settings": asdict(settings),
     }
     (out / "config.json").write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2) + b"\n")

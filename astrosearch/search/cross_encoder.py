@@ -23,7 +23,6 @@ from tokenizers import Tokenizer
 from astrosearch.errors import InputError
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit
-from astrosearch.search.paper_index import Column
 from astrosearch.search.ranker import AUTHOR_MATCH
 
 Array = NDArray[np.float32]
@@ -49,12 +48,10 @@ class Settings:
 
     layers: int
     heads: int
-    mixture: tuple[float, float]
-    """What papers are ordered by is the sum of these times: the log-odds that the learnt order
-    gives a paper, and how far the cross-encoder's score is above the mean of all that were read."""
-    chance: tuple[float, float, float]
-    """The chance that a paper is relevant is the logistic function of these times what
-    `chance_terms` gives."""
+    mixture: tuple[float, float, float]
+    """The chance that a paper is relevant is the logistic function of these times: the log-odds
+    that the learnt order gives it, how far the cross-encoder's score is above the mean of all that
+    were read, and 1."""
 
 
 class CrossEncoder:
@@ -64,9 +61,7 @@ class CrossEncoder:
 
     def __init__(self, folder: Path) -> None:
         record = orjson.loads((folder / "config.json").read_bytes())
-        self.settings = Settings(
-            record["layers"], record["heads"], tuple(record["mixture"]), tuple(record["chance"])
-        )
+        self.settings = Settings(record["layers"], record["heads"], tuple(record["mixture"]))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -87,11 +82,13 @@ class CrossEncoder:
                 "a cross-encoder adds to the learnt order of hits, which this search does not have"
             )
         read = self.scores(query, [hit.paper for hit in head]).astype(np.float64)
+        read -= read.mean()
         authors = np.array([hit.author_match or 0.0 for hit in head])
         share = AUTHOR_MATCH if head[0].author_match is not None else 0.0
         chances = (np.array([hit.score for hit in head]) - share * authors) / (1 - share)
-        given = mixture_terms(chances, read) * self.settings.mixture
-        odds = chance_terms(given.sum(axis=1)) @ self.settings.chance
+        chances = np.clip(chances, 1e-9, 1 - 1e-9)
+        of_order, of_text, one = self.settings.mixture
+        odds = of_order * np.log(chances / (1 - chances)) + of_text * read + one
         scores = (1 - share) / (1 + np.exp(-odds)) + share * authors
         order = np.lexsort((-odds, -scores)).tolist()
         reranked = [
@@ -100,7 +97,7 @@ class CrossEncoder:
                 score=float(scores[place]),
                 contributions={
                     **head[place].contributions,
-                    GROUP: float(given[place, 1]),
+                    GROUP: of_text * float(read[place]),
                 },
             )
             for place in order
@@ -197,26 +194,6 @@ class CrossEncoder:
         inner = _gelu(_linear(states, weights, f"{name}.intermediate.dense"))
         output = _linear(inner, weights, f"{name}.output.dense")
         return _normed(states + output, weights, f"{name}.output.LayerNorm")
-
-
-def mixture_terms(chances: Column, read: Column) -> NDArray[np.float64]:
-    """(n, 2) what the order of n > 0 papers that were read is made of.
-
-    Args:
-        chances: that the learnt order gives them.
-        read: the cross-encoder's scores. Those of two queries differ by a constant.
-    """
-    chances = np.clip(chances, 1e-9, 1 - 1e-9)
-    return np.stack([np.log(chances / (1 - chances)), read - read.mean()], axis=1)
-
-
-def chance_terms(scores: Column) -> NDArray[np.float64]:
-    """(n, 3) what a chance is computed from, for the n > 0 scores of a query: the score, the
-    logarithm of the sum of the exponentials of all, and 1. Their difference is the logarithm of a
-    softmax: a paper is the less likely to be the one, the more there are that do as well."""
-    best = scores.max()
-    total = best + np.log(np.exp(scores - best).sum())
-    return np.stack([scores, np.full(len(scores), total), np.ones(len(scores))], axis=1)
 
 
 SHIPPED = Path(str(files("astrosearch"))) / "adapters" / "astro-rerank"
