@@ -514,6 +514,12 @@ class TestFilters:
                 await session.press("r", "r")
                 await session.until(lambda: session.ids() == most_cited)
                 await session.until(lambda: "most cited first" in session.count)
+                first, last = session.papers().hits[0], session.papers().hits[-1]
+                assert first.citations
+                assert not last.citations
+                options = session.papers().options
+                assert f"cited {first.citations}" in str(options[0].prompt)
+                assert "cited" not in str(options[-1].prompt)
                 await session.press("r")
                 await session.until(lambda: session.ids() == best)
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from astrosearch.index.reader import Index
 from astrosearch.index.tune import tune
 from astrosearch.index.update import Growth, grow
 from astrosearch.papers import Paper
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import EVERYTHING, Scope
 from tests.conftest import FROZEN, assert_holds_one_snapshot
 from tests.letters import Letters, build_letters, letters_paper, write_letters
 from tests.test_snapshot import killed_at_each_step, make_old_readers_leave
@@ -170,6 +173,26 @@ def test_an_index_that_grew_scores_words_like_one_built_in_one_go(
         expected, _ = whole.lexical.search(question, 40)
         np.testing.assert_allclose(scores, expected, rtol=1e-4)
         assert set(rows.tolist()) <= set(ours.rows.tolist())
+
+
+@pytest.mark.parametrize("k", [1, 3, 8, 20])
+def test_of_papers_that_tie_the_same_are_found_however_the_index_came(
+    pair: tuple[Index, Index], k: int
+) -> None:
+    ours, whole = map(LocalIndex, pair)
+    tied = 0
+    few = Scope((Filters(since=date(2021, 6, 1)),))
+    for question in ("gas", "stream", "faint quasar", "Nowak", "lens in the Milky Way"):
+        for scope in (EVERYTHING, few):
+            found = ours.best_words(question, k, scope)
+            assert found.ids == whole.best_words(question, k, scope).ids
+            np.testing.assert_allclose(found.scores, np.sort(found.scores)[::-1])
+            more = ours.best_words(question, k + 1, scope).scores
+            tied += len(more) > k and more[k] == more[k - 1]
+    assert tied
+    for row in range(0, 60, 7):
+        vector = pair[1].vector(row)
+        assert ours.nearest(vector, k).ids == whole.nearest(vector, k).ids
 
 
 def test_the_background_of_an_index_that_grew_has_the_mean_of_all_pairs(

@@ -118,6 +118,19 @@ def test_rare_words_and_neighbours_rank_first_and_ties_by_row(tmp_path: Path) ->
     assert found(index, "dust", k=1) == [0]
 
 
+def test_without_pairs_words_count_the_same_wherever_they_stand(tmp_path: Path) -> None:
+    papers = [("stars of dust and gas", "", ()), ("dust gas of and stars", "", ()), ("sun", "", ())]
+    index = written(tmp_path / "words", papers)
+    assert found(index, "dust gas", fields=("title",)) == [1, 0]
+    scores, rows = index.search("dust gas", 10, fields=("title",), pairs=False)
+    assert rows.tolist() == [0, 1]
+    assert scores[0] == scores[1]
+    assert found(index, "dust gas", pairs=False, allowed=np.array([1])) == [1]
+    assert found(index, "dust gas", 1, pairs=False) == [0]
+    for nothing in (found(index, "", pairs=False), found(index, "dust", 0, pairs=False)):
+        assert nothing == []
+
+
 def test_fields_are_searched_as_asked(tmp_path: Path) -> None:
     index = written(
         tmp_path / "words",

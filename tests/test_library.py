@@ -597,6 +597,24 @@ def test_a_change_that_fails_leaves_the_library_as_it_was(tmp_path: Path) -> Non
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+def test_many_papers_of_one_key_all_come_and_go(tmp_path: Path) -> None:
+    entries = [f"@misc{{Wu, title={{Éclair {number} of dust}}}}" for number in range(3_000)]
+    bib = bibtex_text.parse("\n".join(entries))
+    with changing(tmp_path) as change:
+        for entry in (*bib.entries, *bib.repeated):
+            change.add(entry, Marks(), bib)
+    library = Library.read(tmp_path)
+    assert len(library) == 3_000
+    keys = [paper.key for paper in library.papers]
+    assert [*keys[:3], *keys[26:29], keys[-1]] == [
+        "Wu", "Wua", "Wub", "Wuz", "Wu-26", "Wu-27", "Wu-2998"
+    ]  # fmt: skip
+    with changing(tmp_path) as change:
+        change.remove(change.library.papers[1:-1])
+    left = (tmp_path / "library.bib").read_text()
+    assert left == f"{entries[0]}\n\n@misc{{Wu-2998, title={{Éclair 2999 of dust}}}}\n"
+
+
 @settings(deadline=None)
 @given(st.text(alphabet='@{}",=# \n\\abtitle%misc', max_size=200))
 def test_no_text_breaks_the_reader_of_bibtex(text: str) -> None:

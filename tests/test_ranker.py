@@ -75,7 +75,7 @@ def test_a_learnt_score_is_a_sum_over_groups_and_its_chance_falls_with_it() -> N
     signals = table("258", cosine=[0.8, 0.4, 0.2], recall=[0.4, 0.5, 0.6])
     scores = weights.scores(signals)
     np.testing.assert_allclose(scores, [4.0, 1.0, 0.0], atol=1e-9)
-    given = weights.given(signals)
+    given = weights.given(weights.values(signals))
     np.testing.assert_allclose(given["meaning"], [4.0, 0.0, -2.0], atol=1e-9)
     np.testing.assert_allclose(given["query in paper"], [0.0, 1.0, 2.0], atol=1e-9)
     np.testing.assert_allclose(given["paper in query"], 0.0, atol=1e-9)
@@ -131,4 +131,6 @@ def test_hidden_units_add_to_a_linear_score() -> None:
     np.testing.assert_allclose(weights.scores(signals), expected)
     # What words give: the score without them, which is what average words would have.
     without = [3 * np.tanh(0.5) - 2 * np.tanh(-1.0), expected[1]]
-    np.testing.assert_allclose(weights.given(signals)["words"], np.subtract(expected, without))
+    np.testing.assert_allclose(
+        weights.given(weights.values(signals))["words"], np.subtract(expected, without)
+    )

@@ -38,9 +38,6 @@ class FivePapers:
         self._names = ["lee", "lee", "hofmann", "hofmann", "wu"]
         self.computed: list[list[str]] = []
 
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        return sorted(set(ids))
-
     def among_works(self, works: Works, scope: Scope = EVERYTHING) -> dict[int, str]:
         return {}
 

@@ -695,9 +695,15 @@ def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
     help="The requests that were judged.",
 )
 @click.option(
+    "--against",
+    multiple=True,
+    metavar="ENCODER",
+    help="Judge the sentences that are nearest by this encoder, too; may be repeated.",
+)
+@click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
-def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
+def answers(name: str, judged: Path, requests: Path, against: tuple[str, ...], out: Path) -> None:
     """Fit which sentences answer a question.
 
     INDEX must have an encoder that has not seen the requests.
@@ -708,12 +714,16 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
     """
     from astrosearch import open_index
     from astrosearch.cli.console import write
+    from astrosearch.encoders.loading import load_encoder
+    from astrosearch.encoders.registry import encoder_spec
     from training.ranking.answers import fitted_answers, read_judged
 
     questions = read_judged(judged, requests)
     command = f"astrosearch train answers {name} --judged {judged.name} --requests {requests.name}"
     with open_index(name, reporter=FirstProcess()) as searcher:
-        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
+        specs = [encoder_spec(each) for each in against]
+        others = [(spec.short_name, load_encoder(spec, FirstProcess())) for spec in specs]
+        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command, others)
     for line in lines:
         write(line)
     _write_file(out, fitted)

@@ -224,9 +224,6 @@ class DocumentsOfQuery:
     def background(self) -> float:
         return self._documents.background
 
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        return _as_ids(np.unique(_places(ids)))
-
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         places = self._documents.near[self._number]
         ids = _as_ids(places)

@@ -192,7 +192,7 @@ class Index:
                 f"{self.folder}: {', '.join(damaged)} changed since the build (sha256 differs)",
                 remedy="build-again",
             )
-        lexical = LexicalIndex(folder, self.dead)
+        lexical = LexicalIndex(folder, self.dead, self.corpus.ids_of)
         if len(lexical) != len(self):
             raise IndexDamaged(
                 f"{folder} has the words of {len(lexical):,} papers, the manifest says "

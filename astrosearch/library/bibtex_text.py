@@ -24,7 +24,7 @@ MOST_ENTRIES = 500_000
 
 _MACRO = re.compile(r"[A-Za-z_][^\s{}\"#%'(),=]*")
 _BEGIN = re.compile(r"^[ \t]*@[ \t]*[A-Za-z]+\s*[{(]", re.MULTILINE)
-_LINE_ENDS = re.compile(r"\A(?:[ \t]*\r?\n){1,2}")
+_LINE_ENDS = re.compile(r"(?:[ \t]*\r?\n){0,2}")
 
 
 class Problem(NamedTuple):
@@ -77,13 +77,18 @@ class BibText:
     def with_changes(self, changes: Sequence[tuple[Entry, str | None]]) -> str:
         """The text with other texts in the place of some entries; where it is None the entry goes,
         with the line ends behind it."""
-        text = self.text
-        for entry, raw in sorted(changes, key=lambda change: -change[0].start):
-            before, after = text[: entry.start], text[entry.end :]
-            if raw is None and (not before or before.endswith("\n")):
-                after = _LINE_ENDS.sub("", after)
-            text = f"{before}{raw or ''}{after}"
-        return text
+        parts = []
+        place = 0
+        for entry, raw in sorted(changes, key=lambda change: change[0].start):
+            parts.append(self.text[place : entry.start])
+            place = entry.end
+            if raw is not None:
+                parts.append(raw)
+            elif (not entry.start or self.text[entry.start - 1] == "\n") and (
+                ends := _LINE_ENDS.match(self.text, place)
+            ):
+                place = ends.end()
+        return "".join([*parts, self.text[place:]])
 
 
 class Additions:
@@ -115,11 +120,12 @@ class Additions:
     def added_to(self, text: str) -> str:
         """A text with the entries behind it; it keeps its kind of line ends."""
         is_dos = "\r\n" in text
+        parts = [text]
         for block in (*self._strings.values(), *self._entries):
-            ending = "" if not text else "\n" if text.endswith("\n") else "\n\n"
+            ending = "" if not parts[-1] else "\n" if parts[-1].endswith("\n") else "\n\n"
             added = f"{ending}{block.strip()}\n".replace("\r\n", "\n")
-            text += added.replace("\n", "\r\n") if is_dos else added
-        return text
+            parts.append(added.replace("\n", "\r\n") if is_dos else added)
+        return "".join(parts)
 
 
 def in_place(entry: Entry, key: str, bib: BibText, source: BibText) -> str:

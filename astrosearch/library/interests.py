@@ -197,10 +197,14 @@ class _Words:
         """(n, m) cosines of papers with those of the library."""
         cosines = np.zeros((len(papers), self._size))
         for row, counts in zip(cosines, papers, strict=True):
-            for term, weight in self._unit(counts).items():
-                if term in self._postings:
-                    places, weights = self._postings[term]
+            square = 0.0
+            for term, count in counts.items():
+                weight = log1p(count) * self._rarity(term)
+                square += weight * weight
+                if posting := self._postings.get(term):
+                    places, weights = posting
                     row[places] += weight * weights
+            row /= sqrt(square) or 1.0
         return cosines
 
     def _unit(self, counts: Terms) -> Mapping[str, float]:

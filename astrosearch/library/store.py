@@ -235,6 +235,8 @@ class Change:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._keys = {key.key.lower() for key in (*library.bib.entries, *library.bib.repeated)}
+        self._numbers: dict[str, int] = {}
+        """Of each key, how many made from it are taken."""
         self._additions = bibtex_text.Additions(library.bib)
         self._replaced: dict[str, str] = {}
         self._removed: list[Entry] = []
@@ -243,10 +245,11 @@ class Change:
     def free_key(self, key: str) -> str:
         """A key that no entry has, made from one that is wanted."""
         key = re.sub(r"[\s{}()\"#%'~,=\\]+", "", key) or "paper"
-        candidate, number = key, 0
+        candidate, number = key, self._numbers.get(key.lower(), 0)
         while candidate.lower() in self._keys:
             candidate = f"{key}{chr(ord('a') + number)}" if number < 26 else f"{key}-{number}"
             number += 1
+        self._numbers[key.lower()] = number
         return candidate
 
     def add(self, entry: Entry, mark: Marks, source: BibText) -> str:

@@ -65,13 +65,13 @@ def find_candidates(
     extra: Sequence[str] = (),
 ) -> Candidates:
     """The `depth` best papers by vectors, as many by words, and where the query names authors, as
-    many of their papers; in the order of the index.
+    many of their papers; in the order of their ids.
 
     Args:
         extra: further candidates, found in another way.
     """
     dense, lexical, bm25 = _found(papers, query, depth, scope)
-    ids = papers.in_order([*dense.ids, *lexical.ids, *extra])
+    ids = sorted({*dense.ids, *lexical.ids, *extra})
     authors: Column | None = None
     # Words alone have the names of authors among them already, and papers name nobody.
     if query.words is not None and query.vector is not None and not query.papers:
@@ -152,7 +152,7 @@ def _with_named_authors(
     best = [paper_id for paper_id, match in zip(best, matches, strict=True) if match > 0]
     if not best:
         return ids, None
-    ids = papers.in_order([*ids, *best])
+    ids = sorted({*ids, *best})
     return ids, _author_match(papers, names, ids)
 
 

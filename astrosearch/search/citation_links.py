@@ -8,8 +8,7 @@ from astrosearch.citations.graph import Graph, Works
 from astrosearch.errors import NothingFound
 from astrosearch.papers import Paper
 from astrosearch.search.hits import Hit, paper_record
-from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import Column, Scope
+from astrosearch.search.paper_index import Column, Scope, SearchedIndex
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class LinkedWork:
         return record | ({} if self.paper is None else paper_record(self.paper))
 
 
-def linked_works(papers: LocalIndex, paper_id: str, *, citing: bool) -> list[LinkedWork]:
+def linked_works(papers: SearchedIndex, paper_id: str, *, citing: bool) -> list[LinkedWork]:
     """What cites a paper, or what it cites: first the papers of the index, the most cited first.
 
     Raises:
@@ -47,7 +46,7 @@ def linked_works(papers: LocalIndex, paper_id: str, *, citing: bool) -> list[Lin
     return sorted(linked, key=lambda each: (each.paper is None, -each.citations, each.key))
 
 
-def linked(papers: LocalIndex, ids: list[str], k: int, scope: Scope) -> list[Hit]:
+def linked(papers: SearchedIndex, ids: list[str], k: int, scope: Scope) -> list[Hit]:
     """The `k` papers nearest to some by bibliographic coupling (Kessler 1963,
     doi:10.1002/asi.5090140103) and co-citation (Small 1973, doi:10.1002/asi.4630240406), best
     first.
@@ -114,7 +113,7 @@ def _links(graph: Graph, pair: Works, *, citing: bool) -> Works:
     return np.unique(np.concatenate([links(work) for work in pair.tolist()]))
 
 
-def _graph(papers: LocalIndex) -> Graph:
+def _graph(papers: SearchedIndex) -> Graph:
     if papers.graph is None:
         raise NothingFound("the index has no citations", remedy="import-citations")
     return papers.graph

@@ -63,7 +63,7 @@ _BEHIND_DOI = re.compile(
 
 def read_identifier(text: str) -> Identifier | None:
     """The identifier that a text is, with nothing else beside it; None if it is another text."""
-    if len(text) > LONGEST_ID:
+    if len(text) > LONGEST_ID or not any(map(str.isnumeric, text)):
         return None
     bare = without_wrapping(unicodedata.normalize("NFKC", text)).strip(_QUOTES)
     if identifier := _read(bare):

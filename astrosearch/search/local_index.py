@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 TIES = 8
-"""Extra papers that a search gets, to order equal vectors by their rows."""
+"""Extra papers that a search gets, to order equal vectors by their ids."""
 
 
 class LocalIndex:
@@ -47,7 +47,6 @@ class LocalIndex:
         self._filtering = threading.Lock()
 
     def __len__(self) -> int:
-        """The number of papers."""
         return len(self._index)
 
     @property
@@ -55,11 +54,6 @@ class LocalIndex:
         return self._index.manifest.background.mean or 0.0
 
     def find(self, identifier: "Identifier") -> str | None:
-        """The id of a paper; None if no paper is known to have that DOI or bibcode.
-
-        Raises:
-            NothingFound: if an arXiv identifier is not in the index.
-        """
         corpus = self._index.corpus
         if identifier.arxiv_id:
             try:
@@ -76,18 +70,17 @@ class LocalIndex:
         return None if row is None else self._ids(np.array([row]))[0]
 
     def require(self, paper_id: str) -> None:
-        """
-        Raises:
-            NothingFound: if the paper is not in the index; it names those spelled much like it.
-        """
         self._row_of[paper_id] = self._index.corpus.row_of(paper_id)
 
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        rows = self._rows(ids)
-        return [ids[place] for place in np.unique(rows, return_index=True)[1].tolist()]
+    def known(self, ids: Collection[str]) -> list[str]:
+        rows = self._index.corpus.rows_of(ids)
+        self._row_of |= rows
+        return [paper_id for paper_id in dict.fromkeys(ids) if paper_id in rows]
+
+    def ids_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        return self._index.corpus.ids_of_dois(dois)
 
     def passing(self, ids: Collection[str], scope: Scope) -> list[str]:
-        """Those of some papers that the index has and that may be found."""
         rows = self._index.corpus.rows_of(ids)
         allowed = self._rows_of(scope.conditions)
         return [
@@ -97,10 +90,9 @@ class LocalIndex:
         ]
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
-        # A few more than k, so that ties at the cut are in the order of rows too.
+        # A few more than k, so that ties at the cut are in the order of ids too.
         scores, rows = self.nearest_rows(vector, k + len(scope.without) + TIES, scope.conditions)
-        order = np.lexsort((rows, -scores))
-        return self._found(scores[order], rows[order], k, scope)
+        return self._found(scores, rows, k, scope)
 
     def nearest_rows(
         self, vector: Vectors, k: int, conditions: Sequence[Condition]
@@ -124,17 +116,20 @@ class LocalIndex:
         )
         return self._found(scores, rows, k, scope), of_others.astype(np.float64)
 
+    def titled_like(self, title: str, k: int) -> list[str]:
+        return self._ids(self._index.lexical.search(title, k, fields=("title",), pairs=False)[1])
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        return self._ids(np.random.default_rng(seed).permutation(self._index.rows)[:count])
+
     def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
-        """The `k` newest papers by the day of their first version, newest first."""
         return self._ids(self._index.corpus.newest(k, self._rows_of(scope.conditions)))
 
     def count(self, scope: Scope) -> int:
-        """How many papers may be found."""
         rows = self._rows_of(scope.conditions)
         return len(self) if rows is None else len(rows)
 
     def span(self) -> tuple[str, str]:
-        """Days of the first and the last paper, YYYY-MM-DD."""
         return self._index.corpus.span()
 
     def among_works(self, works: Rows, scope: Scope = EVERYTHING) -> dict[int, str]:
@@ -161,14 +156,12 @@ class LocalIndex:
         }
 
     def citation_counts(self, papers: Sequence[Paper]) -> list[int] | None:
-        """How many works cite each paper; None if the index has no citations."""
         if self.graph is None:
             return None
         counts: list[int] = self.graph.counts(self.graph.works_of(papers)).sum(axis=1).tolist()
         return counts
 
     def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
-        """(n,) as `citation_counts`, of many papers, which are not read."""
         if self.graph is None:
             return None
         dois = dict(self._index.corpus.having_doi())
@@ -206,20 +199,12 @@ class LocalIndex:
         return self._index.lexical.frequency(word, fields)
 
     def knows(self, text: str) -> bool:
-        """Whether a paper has a word of a text, function words aside if it has others.
-
-        Raises:
-            IndexDamaged: if the words cannot be read.
-        """
         return self._index.lexical.knows(text)
 
     def document_frequency(self, term: str) -> int:
-        """How many papers have a term of `text.analysis`."""
         return self._index.lexical.document_frequency(term)
 
     def is_weak(self, text: str) -> bool:
-        """Whether the papers hold less of a text than all but the oddest random questions have
-        (`index.match_strength`); False in an index without a threshold."""
         threshold = self._index.manifest.weak_match
         if threshold is None:
             return False
@@ -227,12 +212,14 @@ class LocalIndex:
         return strength is not None and strength < threshold
 
     def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
-        """The first `k` that may be found."""
-        ids = self._ids(rows)
-        if scope.without:
-            kept = [place for place, paper_id in enumerate(ids) if paper_id not in scope.without]
-            ids, scores = [ids[place] for place in kept], scores[kept]
-        return Found(ids[:k], scores[:k].astype(np.float64))
+        """The best `k` that may be found."""
+        pairs = [
+            (-score, paper_id)
+            for score, paper_id in zip(scores.tolist(), self._ids(rows), strict=True)
+            if paper_id not in scope.without
+        ]
+        pairs = sorted(pairs)[:k]
+        return Found([paper_id for _, paper_id in pairs], -np.array([each for each, _ in pairs]))
 
     def _ids(self, rows: Rows) -> list[str]:
         ids = self._index.corpus.ids_of(rows.tolist())

@@ -5,10 +5,10 @@ Which papers may be found travels as predicates, so an index may be spread over 
 nothing of ranking knows where a paper lies.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.papers import Paper
 from astrosearch.search.conditions import Condition
+
+if TYPE_CHECKING:
+    from astrosearch.search.identifiers import Identifier
 
 Column = NDArray[np.float64]
 """(n,) a number for each of n papers."""
@@ -41,7 +44,8 @@ EVERYTHING = Scope()
 
 
 class Found(NamedTuple):
-    """The papers that a search found, best first; among equals in the order of the index."""
+    """The papers that a search found, best first; among equals in the order of ids: an
+    index that has grown gives the same as one that was built in one go."""
 
     ids: list[str]
     scores: Column
@@ -83,10 +87,6 @@ class PaperIndex(Protocol):
         """Those of the graph's works that are papers that may be found, in order, and their ids."""
         ...
 
-    def in_order(self, ids: Sequence[str]) -> list[str]:
-        """The same papers in the order of the index, each once."""
-        ...
-
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
         """The `k` papers nearest to a (dimension,) unit vector, with their cosines."""
         ...
@@ -124,4 +124,85 @@ class PaperIndex(Protocol):
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         """How many papers have a word in one of `fields`, of title, abstract and authors."""
+        ...
+
+
+class SearchedIndex(PaperIndex, Protocol):
+    """What a Searcher asks of an index, beside what ranking asks. What it finds is named by id,
+    in order, each once."""
+
+    def __len__(self) -> int:
+        """The number of papers."""
+        ...
+
+    def find(self, identifier: "Identifier") -> str | None:
+        """The id of a paper; None if no paper is known to have that DOI or bibcode.
+
+        Raises:
+            NothingFound: if an arXiv identifier is not in the index.
+        """
+        ...
+
+    def require(self, paper_id: str) -> None:
+        """
+        Raises:
+            NothingFound: if the paper is not in the index; it names those spelled much like it.
+        """
+        ...
+
+    def known(self, ids: Collection[str]) -> list[str]:
+        """Those of some papers that the index has."""
+        ...
+
+    def passing(self, ids: Collection[str], scope: Scope) -> list[str]:
+        """Those of some papers that the index has and that may be found."""
+        ...
+
+    def ids_of_dois(self, dois: Collection[str]) -> dict[str, str]:
+        """The papers that have these DOIs, by DOI in lower case."""
+        ...
+
+    def titled_like(self, title: str, k: int) -> list[str]:
+        """The `k` papers whose titles have most of a title's words, best first."""
+        ...
+
+    def newest(self, k: int, scope: Scope = EVERYTHING) -> list[str]:
+        """The `k` newest papers by the day of their first version, newest first."""
+        ...
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        """Papers at random, the same ones for a seed; all if there are no more than `count`."""
+        ...
+
+    def count(self, scope: Scope) -> int:
+        """How many papers may be found."""
+        ...
+
+    def span(self) -> tuple[str, str]:
+        """Days of the first and the last paper, YYYY-MM-DD."""
+        ...
+
+    def citation_counts(self, papers: Sequence[Paper]) -> list[int] | None:
+        """How many works cite each paper; None if the index has no citations."""
+        ...
+
+    def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
+        """(n,) as `citation_counts`, of many papers, which are not read."""
+        ...
+
+    def document_frequency(self, term: str) -> int:
+        """How many papers have a term of `text.analysis`."""
+        ...
+
+    def knows(self, text: str) -> bool:
+        """Whether a paper has a word of a text, function words aside if it has others.
+
+        Raises:
+            IndexDamaged: if the words cannot be read.
+        """
+        ...
+
+    def is_weak(self, text: str) -> bool:
+        """Whether the papers hold less of a text than all but the oddest random questions have
+        (`index.match_strength`); False in an index without a threshold."""
         ...

@@ -94,13 +94,14 @@ class Weights:
 
     def scores(self, signals: SignalTable) -> Column:
         """(n,) any real numbers, the larger the better."""
-        return self._scores(self._values(signals))
+        return self.scores_of(self.values(signals))
 
-    def _values(self, signals: SignalTable) -> NDArray[np.float64]:
-        """(n, features)"""
+    def values(self, signals: SignalTable) -> NDArray[np.float64]:
+        """(n, features), what the function reads of each paper."""
         return np.stack([feature.values(signals) for feature in self.features], axis=1)
 
-    def _scores(self, values: NDArray[np.float64]) -> Column:
+    def scores_of(self, values: NDArray[np.float64]) -> Column:
+        """(n,) as `scores`, of what `values` gives."""
         linear = np.array([feature.weight for feature in self.features])
         scores = values @ linear
         if self.outputs:
@@ -115,18 +116,21 @@ class Weights:
         terms = chance_terms(scores, signals) @ np.array(self.chance)
         return np.asarray(1 / (1 + np.exp(-terms)), dtype=np.float64)
 
-    def given(self, signals: SignalTable) -> dict[str, Column]:
+    def given(self, values: NDArray[np.float64]) -> dict[str, Column]:
         """(n,) what each group of signals adds to the score: by how much it would be lower if the
-        group were that of an average candidate."""
-        values = self._values(signals)
-        scores = self._scores(values)
+        group were that of an average candidate.
+
+        Args:
+            values: as `values` gives them.
+        """
+        scores = self.scores_of(values)
         given = {}
         for group, names in GROUPS.items():
             places = [place for place, each in enumerate(self.features) if each.signal in names]
             if places:
                 average = values.copy()
                 average[:, places] = 0.0
-                given[group] = scores - self._scores(average)
+                given[group] = scores - self.scores_of(average)
         return given
 
 
@@ -174,9 +178,19 @@ class Ranking:
     """(n,) from 0 to 1, descending. Of the learnt order it is the chance that the paper is
     relevant; otherwise the score on a scale from chance to the best possible."""
     candidates: Candidates
-    given: dict[str, Column]
-    """What each group of signals gave, each (n,), NaN where it was not looked at; empty unless the
-    order is learnt."""
+    weights: Weights | None = None
+    """Of the learnt order; None of another."""
+    values: NDArray[np.float64] | None = None
+    """(candidates looked at, features) what the weights read of the first ones."""
+
+    def given(self, count: int) -> dict[str, Column]:
+        """What each group of signals gave the first `count` papers, or those of them that were
+        looked at; empty unless the order is learnt."""
+        if self.weights is None or self.values is None:
+            return {}
+        # Of all of them, whatever `count` is: the last digit of a product depends on its size.
+        given = self.weights.given(self.values)
+        return {group: column[:count] for group, column in given.items()}
 
 
 def rank(
@@ -188,7 +202,7 @@ def rank(
     ranker: Ranker = "learnt",
     depth: int | None = None,
 ) -> Ranking:
-    """Order candidates by all signals that they have. Ties are in the order of the index.
+    """Order candidates by all signals that they have. Ties are in the order of ids.
 
     Args:
         depth: candidates that neither search had among its first `depth`, and that were not found
@@ -205,7 +219,7 @@ def rank(
     if not compares or ranker == "mean":
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
-        return Ranking(scores, np.clip(scores, 0, 1), candidates.take(order), {})
+        return Ranking(scores, np.clip(scores, 0, 1), candidates.take(order))
     return _learnt(papers, query, candidates, scores, shipped_weights(task))
 
 
@@ -247,20 +261,18 @@ def _learnt(
     count = len(candidates)
     head = candidates.take(np.arange(min(LOOKED_AT, count)))
     look_at(papers, query, head.signals)
-    learnt = weights.scores(head.signals)
+    values = weights.values(head.signals)
+    learnt = weights.scores_of(values)
     chances = weights.chances(learnt, head.signals)
     scores = with_authors(chances, head.signals)
     # Chances near 0 or 1 are equal in their last digits: their scores are not.
     order = np.lexsort((-learnt, -scores))
-    columns, given = {}, {}
+    columns = {}
     for name, column in head.signals.columns.items():
         columns[name] = np.full(count, np.nan)
         columns[name][: len(head)] = column[order]
     for name in candidates.signals.columns:
         columns[name][len(head) :] = candidates.signals.columns[name][len(head) :]
-    for name, column in weights.given(head.signals).items():
-        given[name] = np.full(count, np.nan)
-        given[name][: len(head)] = column[order]
     whole = np.concatenate([order, np.arange(len(head), count)])
     candidates = candidates.take(whole)
     candidates = Candidates(
@@ -270,7 +282,7 @@ def _learnt(
         candidates.is_extra,
     )
     scores = np.concatenate([scores[order], _below(means[len(head) :], scores)])
-    return Ranking(scores, scores, candidates, given)
+    return Ranking(scores, scores, candidates, weights, values[order])
 
 
 def _below(means: Column, scores: Column) -> Column:
@@ -291,7 +303,7 @@ def _by_one_signal(papers: PaperIndex, candidates: Candidates) -> Ranking:
         match = scaled(scores, papers.background, 1.0)
     else:
         match = scaled(scores, 0.0, float(scores.max(initial=0.0)))
-    return Ranking(scores, np.clip(match, 0, 1), candidates.take(order), {})
+    return Ranking(scores, np.clip(match, 0, 1), candidates.take(order))
 
 
 def mean_scores(signals: SignalTable, background: float, cosine: float = COSINE) -> Column:

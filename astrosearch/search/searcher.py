@@ -7,9 +7,10 @@ at once, and before each query it checks whether its index was built again.
 """
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from math import isnan
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
@@ -30,7 +31,13 @@ from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase,
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
 from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex, Scope
+from astrosearch.search.paper_index import (
+    Column,
+    EncodedQuery,
+    PaperIndex,
+    Scope,
+    SearchedIndex,
+)
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
 from astrosearch.text.analysis import STOP_WORDS, analyze
@@ -85,7 +92,7 @@ class Searcher:
         ranker: Ranker = "learnt",
         reranker: Reranker | None = None,
         expander: Expander | None = None,
-        papers_of: Callable[[Index], LocalIndex] = LocalIndex,
+        papers_of: Callable[[Index], SearchedIndex] = LocalIndex,
     ) -> None:
         """
         Args:
@@ -205,7 +212,7 @@ class Searcher:
     ) -> list[Answer]:
         """The answers to queries that have words to rank by."""
 
-        def answer(index: Index, encoder: Encoder | None) -> list[Answer]:
+        def answer(papers: SearchedIndex, encoder: Encoder | None) -> list[Answer]:
             forms = encode_queries(encoder, queries, mode)
             if encoder is not None and self._expander is not None:
                 forms = [
@@ -213,7 +220,7 @@ class Searcher:
                     for query, form in zip(queries, forms, strict=True)
                 ]
             return [
-                self._answer(self._papers_of(index), query, form, k, _scope(query, filters, among))
+                self._answer(papers, query, form, k, _scope(query, filters, among))
                 for query, form in zip(queries, forms, strict=True)
             ]
 
@@ -221,7 +228,7 @@ class Searcher:
 
     def _answer(
         self,
-        papers: LocalIndex,
+        papers: SearchedIndex,
         query: ParsedQuery,
         encoded: EncodedQuery,
         k: int,
@@ -247,8 +254,7 @@ class Searcher:
         if not scope.conditions:
             return []
 
-        def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, _: Encoder | None) -> list[Hit]:
             newest = papers.papers(papers.newest(k, scope))
             return _counted(
                 papers,
@@ -269,12 +275,11 @@ class Searcher:
             NothingFound: if it is not in the index.
         """
 
-        def answer(index: Index, _: Encoder | None) -> Hit:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, _: Encoder | None) -> Hit:
             paper_id = papers.find(identifier)
             if paper_id is None:
                 raise NothingFound(
-                    f"{identifier}, but no paper of index {index.folder.name} is known to have it"
+                    f"{identifier}, but no paper of index {self.name} is known to have it"
                 )
             [paper] = papers.papers([paper_id])
             return _counted(papers, [Hit(rank=1, score=1.0, paper=paper, match=100)])[0]
@@ -304,8 +309,7 @@ class Searcher:
         normal = _normal(ids)
         compares_tokens = mode != "lexical" and self._compares_tokens()
 
-        def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, encoder: Encoder | None) -> list[Hit]:
             query = query_of_papers(papers, normal, encoder, mode)
             scope = Scope(_conditions(filters, among), frozenset(normal))
             return _hits(papers, query, k, scope, self._ranker)
@@ -331,8 +335,7 @@ class Searcher:
 
         normal = _normal(ids)
 
-        def answer(index: Index, _: Encoder | None) -> list[Hit]:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, _: Encoder | None) -> list[Hit]:
             for paper_id in normal:
                 papers.require(paper_id)
             scope = Scope(_conditions(filters, among), frozenset(normal))
@@ -363,8 +366,7 @@ class Searcher:
 
         normal = parse_id(paper_id).id
 
-        def answer(index: Index, _: Encoder | None) -> "list[LinkedWork]":
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, _: Encoder | None) -> "list[LinkedWork]":
             papers.require(normal)
             return linked_works(papers, normal, citing=citing)
 
@@ -404,8 +406,7 @@ class Searcher:
 
         draft, ids = (asking, []) if isinstance(asking, Paper) else (None, _normal(asking))
 
-        def answer(index: Index, encoder: Encoder | None) -> list[Hit]:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, encoder: Encoder | None) -> list[Hit]:
             query = (
                 query_of_draft(draft, encoder)
                 if draft and encoder
@@ -416,7 +417,7 @@ class Searcher:
                 query = replace(query, words=titles)
             query = replace(query, day=before)
             scope = Scope(_conditions(filters), frozenset(without))
-            known = index.corpus.rows_of(cites)
+            known = papers.known(cites)
 
             def find(depth: int) -> Candidates:
                 return citing.citing_candidates(papers, query, scope, depth=depth, cites=known)
@@ -483,35 +484,34 @@ class Searcher:
             NothingFound: if the paper is not in the index.
         """
         normal = parse_id(paper_id).id
-        return self._ask(
-            lambda index, _: index.corpus.papers([index.corpus.row_of(normal)])[0],
-            with_encoder=False,
-        )
+
+        def answer(papers: SearchedIndex, _: Encoder | None) -> Paper:
+            papers.require(normal)
+            return papers.papers([normal])[0]
+
+        return self._ask(answer, with_encoder=False)
 
     def papers(self, ids: Collection[str]) -> dict[str, Paper]:
         """The papers of normalised identifiers, by these; those that the index does not have are
         left out."""
 
-        def answer(index: Index, _: Encoder | None) -> dict[str, Paper]:
-            rows = index.corpus.rows_of(ids)
-            papers = index.corpus.papers(list(rows.values()))
-            return {paper.id: paper for paper in papers}
+        def answer(papers: SearchedIndex, _: Encoder | None) -> dict[str, Paper]:
+            return {paper.id: paper for paper in papers.papers(papers.known(ids))}
 
         return self._ask(answer, with_encoder=False)
 
     def papers_known(self, ids: Collection[str]) -> set[str]:
         """Those of normalised identifiers that the index has."""
-        return self._ask(lambda index, _: set(index.corpus.rows_of(ids)), with_encoder=False)
+        return self._ask(lambda papers, _: set(papers.known(ids)), with_encoder=False)
 
     def papers_of_dois(self, dois: Collection[str]) -> dict[str, str]:
         """The identifiers of the papers that have these DOIs, by DOI in lower case."""
-        return self._ask(lambda index, _: index.corpus.ids_of_dois(dois), with_encoder=False)
+        return self._ask(lambda papers, _: papers.ids_of_dois(dois), with_encoder=False)
 
     def paper_of(self, identifier: Identifier) -> Paper | None:
         """The paper of an identifier; None if no paper of the index is known to have it."""
 
-        def answer(index: Index, _: Encoder | None) -> Paper | None:
-            papers = self._papers_of(index)
+        def answer(papers: SearchedIndex, _: Encoder | None) -> Paper | None:
             try:
                 paper_id = papers.find(identifier)
             except NothingFound:
@@ -523,43 +523,36 @@ class Searcher:
     def titled_like(self, title: str, k: int = 5) -> list[Paper]:
         """The `k` papers whose titles have most of a title's words, best first."""
 
-        def answer(index: Index, _: Encoder | None) -> list[Paper]:
-            rows = index.lexical.search(title, k, fields=("title",))[1]
-            return index.corpus.papers(rows.tolist())
+        def answer(papers: SearchedIndex, _: Encoder | None) -> list[Paper]:
+            return papers.papers(papers.titled_like(title, k))
 
         return self._ask(answer, with_encoder=False)
 
     def papers_passing(self, filters: Filters) -> list[Paper]:
         """The papers that pass filters, the newest first."""
 
-        def answer(index: Index, _: Encoder | None) -> list[Paper]:
-            rows = index.corpus.rows_matching(filters)
-            count = len(index) if rows is None else len(rows)
-            return index.corpus.papers(index.corpus.newest(count, rows).tolist())
+        def answer(papers: SearchedIndex, _: Encoder | None) -> list[Paper]:
+            scope = Scope(_conditions(filters))
+            return papers.papers(papers.newest(papers.count(scope), scope))
 
         return self._ask(answer, with_encoder=False)
 
     def newest_day(self) -> date:
         """The day of the newest paper."""
-        return self._ask(
-            lambda index, _: date.fromisoformat(index.corpus.span()[1]), with_encoder=False
-        )
+        return self._ask(lambda papers, _: date.fromisoformat(papers.span()[1]), with_encoder=False)
 
     def sample(self, count: int, seed: int = 0) -> list[Paper]:
         """Papers of the index at random, the same ones for a seed; all if there are no more than
         `count`."""
 
-        def answer(index: Index, _: Encoder | None) -> list[Paper]:
-            rows = np.random.default_rng(seed).permutation(index.rows)[:count]
-            return index.corpus.papers(rows.tolist())
+        def answer(papers: SearchedIndex, _: Encoder | None) -> list[Paper]:
+            return papers.papers(papers.sample(count, seed))
 
         return self._ask(answer, with_encoder=False)
 
     def document_frequency(self, term: str) -> int:
         """How many papers have a term of `text.analysis`."""
-        return self._ask(
-            lambda index, _: index.lexical.document_frequency(term), with_encoder=False
-        )
+        return self._ask(lambda papers, _: papers.document_frequency(term), with_encoder=False)
 
     def vectors(self, ids: Sequence[str]) -> tuple[list[str], Vectors]:
         """The vectors of papers, as the index has them.
@@ -568,16 +561,13 @@ class Searcher:
             ids: normalised identifiers.
 
         Returns:
-            Those of the identifiers that the index has, n of them, in order, and (n, dimension)
+            Those of the identifiers that the index has, n of them, each once, and (n, dimension)
             float32 unit rows.
         """
 
-        def answer(index: Index, _: Encoder | None) -> tuple[list[str], Vectors]:
-            rows = index.corpus.rows_of(ids)
-            known = [paper_id for paper_id in ids if paper_id in rows]
-            numbers = np.array([rows[paper_id] for paper_id in known], dtype=np.int64)
-            vectors: Vectors = unit_rows(index.vectors[numbers])
-            return known, vectors
+        def answer(papers: SearchedIndex, _: Encoder | None) -> tuple[list[str], Vectors]:
+            known = papers.known(ids)
+            return known, papers.vectors(known)
 
         return self._ask(answer, with_encoder=False)
 
@@ -590,9 +580,7 @@ class Searcher:
         """The error that says why a query has no hits: which condition, filter or word no paper
         matches."""
         return self._ask(
-            lambda index, _: _why_empty(
-                self._papers_of(index), index.folder.name, query, filters or Filters(), among
-            ),
+            lambda papers, _: _why_empty(papers, self.name, query, filters or Filters(), among),
             with_encoder=False,
         )
 
@@ -611,10 +599,12 @@ class Searcher:
     ) -> None:
         self.close()
 
-    def _ask(self, answer: Callable[[Index, Encoder | None], T], *, with_encoder: bool) -> T:
+    def _ask(
+        self, answer: Callable[[SearchedIndex, Encoder | None], T], *, with_encoder: bool
+    ) -> T:
         """An answer of the current snapshot. The index may change meanwhile: the snapshot stays."""
         index, encoder = self._snapshot() if with_encoder else (self.index, None)
-        return answer(index, encoder)
+        return answer(self._papers_of(index), encoder)
 
     def _current(self) -> Index:
         """The index, opened anew if it was built again. The old one stays open for threads that
@@ -656,7 +646,7 @@ def open_index(
     ranker: Ranker = "learnt",
     reranker: Reranker | None = None,
     expander: Expander | None = None,
-    papers_of: Callable[[Index], LocalIndex] = LocalIndex,
+    papers_of: Callable[[Index], SearchedIndex] = LocalIndex,
 ) -> Searcher:
     """Open an index of this machine.
 
@@ -699,12 +689,14 @@ def encode_queries(
 
 
 def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
-    vectors = encoder.encode(texts)
     if not isinstance(encoder, LateInteraction):
+        vectors = encoder.encode(texts)
         return [EncodedQuery(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+    encoded = encoder.encode_counted(texts)
+    tokens = encoder.weigh(encoded.bags or encoder.token_bags(texts))
     return [
-        EncodedQuery(text, vector, (tokens,), encoder)
-        for text, vector, tokens in zip(texts, vectors, encoder.weighted_tokens(texts), strict=True)
+        EncodedQuery(text, vector, (each,), encoder)
+        for text, vector, each in zip(texts, encoded.vectors, tokens, strict=True)
     ]
 
 
@@ -715,7 +707,7 @@ def _expanded(query: EncodedQuery, text: str, encoder: Encoder) -> EncodedQuery:
 
 
 def query_of_papers(
-    papers: LocalIndex, ids: Sequence[str], encoder: Encoder | None, mode: Mode = "hybrid"
+    papers: SearchedIndex, ids: Sequence[str], encoder: Encoder | None, mode: Mode = "hybrid"
 ) -> EncodedQuery:
     """Papers of the index as a query: the mean of their vectors, their words, their tokens.
 
@@ -770,7 +762,7 @@ def _scope(query: ParsedQuery, filters: Filters, among: Among) -> Scope:
 
 
 def _hits(
-    papers: LocalIndex,
+    papers: SearchedIndex,
     query: EncodedQuery,
     k: int,
     scope: Scope,
@@ -784,13 +776,20 @@ def _hits(
     return _counted(papers, hits_of(papers, ranking, k))
 
 
+SHOWN = ("cosine", "bm25", "recall", "precision", "author_match")
+"""Signals that a hit has."""
+
+
 def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
     """The first `k` papers of a ranking, with their signals."""
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
+    signals = _by_paper(candidates.signals.columns, SHOWN, len(candidates))
+    given = ranking.given(len(candidates))
+    contributions = _by_paper(given, given, len(candidates))
     hits = []
     for place, paper in enumerate(papers.papers(candidates.signals.ids)):
-        signals = _known(candidates.signals.columns, place)
-        tokens = [signals[name] for name in ("recall", "precision") if name in signals]
+        shown = signals[place]
+        tokens = [shown[name] for name in ("recall", "precision") if name in shown]
         hits.append(
             Hit(
                 rank=place + 1,
@@ -799,17 +798,17 @@ def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
                 match=round(100 * float(ranking.match[place])),
                 dense_rank=int(candidates.dense_ranks[place]) or None,
                 lexical_rank=int(candidates.lexical_ranks[place]) or None,
-                cosine=signals.get("cosine"),
-                bm25=signals.get("bm25"),
+                cosine=shown.get("cosine"),
+                bm25=shown.get("bm25"),
                 token_match=sum(tokens) / len(tokens) if tokens else None,
-                author_match=signals.get("author_match"),
-                contributions=_known(ranking.given, place),
+                author_match=shown.get("author_match"),
+                contributions=contributions[place],
             )
         )
     return hits
 
 
-def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:
+def _counted(papers: SearchedIndex, hits: list[Hit]) -> list[Hit]:
     """The same hits with their citations, if the index has such."""
     counts = papers.citation_counts([hit.paper for hit in hits])
     if counts is None:
@@ -817,15 +816,20 @@ def _counted(papers: LocalIndex, hits: list[Hit]) -> list[Hit]:
     return [replace(hit, citations=count) for hit, count in zip(hits, counts, strict=True)]
 
 
-def _known(columns: Mapping[str, Column], place: int) -> dict[str, float]:
-    return {
-        name: float(column[place])
-        for name, column in columns.items()
-        if not np.isnan(column[place])
-    }
+def _by_paper(
+    columns: Mapping[str, Column], names: Iterable[str], count: int
+) -> list[dict[str, float]]:
+    """Of each of the first `count` papers the numbers that are known, by their names."""
+    of_papers: list[dict[str, float]] = [{} for _ in range(count)]
+    for name in names:
+        if name in columns:
+            for numbers, number in zip(of_papers, columns[name].tolist(), strict=False):
+                if not isnan(number):
+                    numbers[name] = number
+    return of_papers
 
 
-def _weakness(papers: LocalIndex, text: str, *, needs_words: bool) -> str:
+def _weakness(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
     """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
 
     Args:
@@ -867,7 +871,7 @@ def _shortened(text: str) -> str:
 
 
 def _why_empty(
-    papers: LocalIndex, name: str, query: ParsedQuery | None, filters: Filters, among: Among
+    papers: SearchedIndex, name: str, query: ParsedQuery | None, filters: Filters, among: Among
 ) -> NothingFound:
     none_of = f"none of the {len(papers):,} papers of index {name}"
     if among != ALL:

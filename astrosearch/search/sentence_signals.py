@@ -13,12 +13,12 @@ from astrosearch.encoders.base import Encoder, LateInteraction
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.search.hits import Hit
 from astrosearch.search.late_interaction import compare
-from astrosearch.search.local_index import LocalIndex
-from astrosearch.search.paper_index import EncodedQuery
+from astrosearch.search.paper_index import EncodedQuery, SearchedIndex
 from astrosearch.search.signals import SignalTable
 from astrosearch.text.analysis import STOP_WORDS, analyze, stem
 from astrosearch.text.quantities import mentions
 from astrosearch.text.sentences import sentence_spans
+from astrosearch.text.units import Dimension, dimension_of
 
 MOST_SENTENCES = 60
 """Of one abstract that are looked at."""
@@ -89,7 +89,7 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
 
 
 def sentence_table(
-    papers: LocalIndex, encoder: Encoder | None, query: EncodedQuery, hits: Sequence[Hit]
+    papers: SearchedIndex, encoder: Encoder | None, query: EncodedQuery, hits: Sequence[Hit]
 ) -> SentenceTable:
     """What is known of each sentence of a question's hits.
 
@@ -119,7 +119,7 @@ def sentence_table(
 _STOPS = STOP_WORDS | {stem(word) for word in STOP_WORDS}
 
 
-def term_weights(papers: LocalIndex, text: str) -> dict[str, float]:
+def term_weights(papers: SearchedIndex, text: str) -> dict[str, float]:
     """How rare each telling word of a text is in the index: its inverse document frequency."""
     weights = {}
     for term in {term for term in analyze(text).terms if term not in _STOPS}:
@@ -128,7 +128,9 @@ def term_weights(papers: LocalIndex, text: str) -> dict[str, float]:
     return weights
 
 
-def _bm25(papers: LocalIndex, question: str, terms: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+def _bm25(
+    papers: SearchedIndex, question: str, terms: Sequence[Sequence[str]]
+) -> NDArray[np.float64]:
     """(n,) BM25 of the question's words in each sentence, with the frequencies of the index."""
     weights = term_weights(papers, question)
     mean = max(1.0, float(np.mean([len(each) for each in terms]))) if terms else 1.0
@@ -142,20 +144,50 @@ def _bm25(papers: LocalIndex, question: str, terms: Sequence[Sequence[str]]) -> 
     return scores
 
 
+def match_odds(hit: Hit) -> float:
+    """The logarithm of the odds that a paper is relevant, by a score that is such a chance."""
+    chance = min(max(hit.score, 0.001), 0.999)
+    return log(chance / (1 - chance))
+
+
 def _of_papers(sentences: Sequence[Sentence]) -> dict[str, NDArray[np.float64]]:
-    scores = np.array([min(max(each.hit.score, 0.001), 0.999) for each in sentences])
     return {
-        "paper_match": np.log(scores / (1 - scores)),
+        "paper_match": np.array([match_odds(each.hit) for each in sentences]),
         "paper_rank": np.log([each.hit.rank for each in sentences]),
     }
 
 
-_ASKS_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|far|old|large|big|massive|fast|long|often|bright|hot|high|low|close|"
-    r"early|late|strong|faint|heavy|distant|deep|wide|dense|rare|common)|what (?:is the )?(?:mass|"
-    r"value|distance|age|rate|fraction|size|radius|redshift|temperature|density|limit|period))\b",
-    re.IGNORECASE,
-)
+_QUANTITIES = {
+    r"how (?:far|distant)|distances?": ("pc", "ly"),
+    r"how (?:old|long)|ages?|periods?|lifetimes?|time ?scales?|durations?": ("s",),
+    r"how (?:massive|heavy)|weighs?|(?:sub)?mass(?:es)?": ("Msun", "Mearth", "Mjup", "kg"),
+    r"how (?:fast|quickly)|velocit(?:y|ies)|speeds?": ("km s-1",),
+    r"how (?:hot|cold|warm)|temperatures?": ("K",),
+    r"how (?:large|big|wide|thick)|radi(?:us|i)|sizes?|diameters?": (
+        *("pc", "km", "Rsun", "Rearth", "Rjup", "arcsec"),
+    ),
+    r"hubble constant|expansion rate|h_?0": ("km s-1 Mpc-1",),
+    r"how magneti[sz]ed|magnetic fields?": ("G",),
+    r"how luminous|luminosit(?:y|ies)": ("Lsun", "erg s-1", "W"),
+    r"redshifts?|how early|when did": ("z",),
+}
+"""Words that ask for a quantity, and units of its dimensions."""
+
+
+def dimensions_asked(question: str) -> set[Dimension]:
+    """The dimensions of the quantities that a question asks for.
+
+    >>> dimensions_asked("how fast are the winds?")
+    {(('length', 1), ('time', -1))}
+    """
+    return {
+        dimension_of(unit)[0]
+        for words, units in _QUANTITIES.items()
+        if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)
+        for unit in units
+    }
+
+
 _FINDS = re.compile(
     r"\b(?:find|found|finds|show|shows|shown|conclude|concludes|suggests?|suggesting|indicates?|"
     r"indicating|implies|imply|implying|results?|demonstrates?|reveals?|revealed|detect(?:ed)?|"
@@ -181,19 +213,18 @@ _MOTIVATES = re.compile(
 def _of_form(question: str, sentences: Sequence[Sentence]) -> dict[str, NDArray[np.float64]]:
     """What a sentence is by its words and its place: a finding, a motivation, a number."""
     texts = [each.text for each in sentences]
-    asks = float(bool(_ASKS_NUMBER.search(question)))
-    numbers = np.array(
-        [any(m.kind == "number" and not m.counts for m in mentions(text)) for text in texts],
-        dtype=np.float64,
-    )
+    numbers = [[each for each in mentions(text) if each.kind == "number"] for text in texts]
+    asked = dimensions_asked(question)
     return {
         "place": np.array([each.place / max(1, each.of - 1) for each in sentences]),
         "is_first": np.array([float(each.place == 0) for each in sentences]),
         "finds": _matching(_FINDS, texts),
         "introduces": _matching(_INTRODUCES, texts),
         "motivates": _matching(_MOTIVATES, texts),
-        "has_number": numbers,
-        "asked_number": asks * numbers,
+        "has_number": np.array([float(any(not m.counts for m in each)) for each in numbers]),
+        "asked_number": np.array(
+            [float(any(m.dimension in asked for m in each)) for each in numbers]
+        ),
         "length": np.log([len(text.split()) for text in texts]) if texts else np.zeros(0),
     }
 

@@ -8,6 +8,7 @@ from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import SearchedIndex
 from astrosearch.search.searcher import Searcher, open_index
 from astrosearch.server.formats import MEDIA_TYPES
 from astrosearch.server.problems import NotOffered
@@ -33,7 +34,7 @@ class Searchers:
         self,
         offer: Offer,
         reporter: Reporter = SILENT,
-        papers_of: Callable[[Index], LocalIndex] | None = None,
+        papers_of: Callable[[Index], SearchedIndex] | None = None,
     ) -> None:
         """
         Args:

@@ -26,7 +26,7 @@ from astrosearch.server.settings import Offer
 
 if TYPE_CHECKING:
     from astrosearch.index.reader import Index
-    from astrosearch.search.local_index import LocalIndex
+    from astrosearch.search.paper_index import SearchedIndex
 
 STARTING = 600
 """Seconds in which a worker has to be ready: a large encoder is read for minutes."""
@@ -255,7 +255,7 @@ class Answerer:
     """Open indexes, and the answers from them; in a process of its own."""
 
     def __init__(
-        self, offer: Offer, papers_of: "Callable[[Index], LocalIndex] | None" = None
+        self, offer: Offer, papers_of: "Callable[[Index], SearchedIndex] | None" = None
     ) -> None:
         """Load all that a query needs.
 

@@ -19,7 +19,8 @@ from astrosearch.text import tables
 from astrosearch.text.tables import ROMAN
 
 _MARKED = re.compile(r"[\\$^_{}~`]|--|''")
-_TO_PARSE = re.compile(r"[\\$^_{}]")
+_TO_PARSE = re.compile(r"[\\$^_]")
+_BRACES = str.maketrans("", "", "{}")
 _SIGNS = re.compile(r"[\\$^_{}~`'\"]|--")
 
 LONGEST = 20_000
@@ -239,6 +240,8 @@ def _render(text: str) -> str:
     text = without_ties(paired(_respell(text, _BEFORE_PAIRING)))
     if _TO_PARSE.search(text):
         text = _reader().read(_respell(text, _AFTER_PAIRING))
+    else:  # braces keep capitals, and a name in one piece: many are in a bibliography
+        text = text.translate(_BRACES)
     text = _respell(text, _TYPOGRAPHY).strip(" ")
     return re.sub(_URL_HERE, lambda _: urls.pop(0), text)
 

@@ -140,6 +140,7 @@ class PaperList(Lines):
         details = [str(hit.match)] if self._has_match else []
         details += [str(paper.published.year), first_author(paper)]
         details += [category.removeprefix("astro-ph.") for category in paper.categories[:1]]
+        details += [f"cited {hit.citations:,}"] if hit.citations else []
         return Content.assemble(
             self._mark(paper.id),
             (readable(paper.title), "bold"),
