@@ -111,7 +111,12 @@ def test_no_more_is_taken_than_was_asked_for(
     stats = GenerationStats()
     text = "".join(generator.generate("We map", [], Sampling(max_new_tokens=7), stats))
     assert (text, stats.tokens, stats.stopped) == (" word" * 7, 7, "length")
-    monkeypatch.setattr(ChatService, "pieces", ["x" * 10**6, "y" * 10**6])
+    monkeypatch.setattr(ChatService, "pieces", ["x" * 10**5, "y" * 10**5])
+    stats = GenerationStats()
+    text = "".join(generator.generate("We map", [], Sampling(max_new_tokens=7), stats))
+    assert (set(text.strip()), stats.stopped) == ({"x"}, "length")
+    assert len(text) < 1_000
+    monkeypatch.setattr(ChatService, "pieces", ["x" * 2 * 10**6])
     with pytest.raises(AstrosearchError, match="answers with more than 1 MB"):
         list(generator.generate("We map", [], Sampling(max_new_tokens=7), GenerationStats()))
 

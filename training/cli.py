@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,6 +17,7 @@ from training.settings import ContrastSettings, FinetuneSettings
 if TYPE_CHECKING:
     import torch
 
+    from astrosearch.evaluation.qrels import Judgement
     from astrosearch.search.ranker import Task
     from astrosearch.search.searcher import Searcher
     from training.ranking.fit import Row
@@ -562,7 +563,7 @@ def rank(
 
 @train.command()
 @click.argument("name", metavar="INDEX")
-@click.option("--task", type=click.Choice(["query", "dense"]), required=True)
+@click.option("--task", type=click.Choice(["query", "dense", "rerank"]), required=True)
 @requests_option
 @click.option(
     "--topics",
@@ -573,14 +574,19 @@ def rank(
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `train rank` wrote; by default what ships.",
+    type=click.Path(exists=True, path_type=Path),
+    help="The file of `train rank`, or the folder of `train rerank`; by default what ships.",
 )
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
 def chance(
-    name: str, task: "Task", requests: Path, topics: int, weights: Path | None, out: Path
+    name: str,
+    task: 'Task | Literal["rerank"]',
+    requests: Path,
+    topics: int,
+    weights: Path | None,
+    out: Path,
 ) -> None:
     """Fit what `match` is, among all papers of an index.
 
@@ -590,15 +596,14 @@ def chance(
     astrosearch train chance astro --task query --requests development.jsonl \\
       --out query.json
     """
-    from importlib.resources import files
-
     from astrosearch import open_index
     from astrosearch.evaluation.qrels import Judgement
     from training.contrastive.requests import request_lines
-    from training.ranking.chances import with_chances
     from training.ranking.samples import topics_of
 
-    file = weights or files("astrosearch.search").joinpath(f"rankers/{task}.json")
+    if weights and weights.is_dir() != (task == "rerank"):
+        kind = "the folder of a cross-encoder" if task == "rerank" else "a file of `train rank`"
+        raise click.UsageError(f"--weights {weights} is not {kind}, which --task {task} takes")
     command = (
         f"astrosearch train chance {name} --task {task} --requests {requests.name} "
         f"--topics {topics}"
@@ -615,10 +620,31 @@ def chance(
         if not judgements:
             raise click.UsageError(f"{requests} has no request for a paper of index {name}")
         judgements += topics_of(searcher.index, None, topics)
-        fitted = with_chances(
-            file.read_bytes(), searcher, judgements, task, command, FirstProcess()
-        )
+        fitted = _with_chances(task, weights, searcher, judgements, command)
     _write_file(out, fitted)
+
+
+def _with_chances(
+    task: 'Task | Literal["rerank"]',
+    weights: Path | None,
+    searcher: "Searcher",
+    judgements: "Sequence[Judgement]",
+    command: str,
+) -> bytes:
+    """A file of weights, by default the one that ships, with its chance fitted anew."""
+    from importlib.resources import files
+
+    if task == "rerank":
+        from astrosearch.search.cross_encoder import SHIPPED
+        from training import reranking
+
+        return reranking.with_chances(
+            searcher, judgements, weights or SHIPPED, command, FirstProcess()
+        )
+    from training.ranking.chances import with_chances
+
+    file = weights or files("astrosearch.search").joinpath(f"rankers/{task}.json")
+    return with_chances(file.read_bytes(), searcher, judgements, task, command, FirstProcess())
 
 
 @train.command()
@@ -669,9 +695,15 @@ def mixture(name: str, requests: Path, reader: Path | None, out: Path) -> None:
     help="The requests that were judged.",
 )
 @click.option(
+    "--against",
+    multiple=True,
+    metavar="ENCODER",
+    help="Judge the sentences that are nearest by this encoder, too; may be repeated.",
+)
+@click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
-def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
+def answers(name: str, judged: Path, requests: Path, against: tuple[str, ...], out: Path) -> None:
     """Fit which sentences answer a question.
 
     INDEX must have an encoder that has not seen the requests.
@@ -682,12 +714,16 @@ def answers(name: str, judged: Path, requests: Path, out: Path) -> None:
     """
     from astrosearch import open_index
     from astrosearch.cli.console import write
+    from astrosearch.encoders.loading import load_encoder
+    from astrosearch.encoders.registry import encoder_spec
     from training.ranking.answers import fitted_answers, read_judged
 
     questions = read_judged(judged, requests)
     command = f"astrosearch train answers {name} --judged {judged.name} --requests {requests.name}"
     with open_index(name, reporter=FirstProcess()) as searcher:
-        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command)
+        specs = [encoder_spec(each) for each in against]
+        others = [(spec.short_name, load_encoder(spec, FirstProcess())) for spec in specs]
+        fitted, lines = fitted_answers(searcher, questions, FirstProcess(), command, others)
     for line in lines:
         write(line)
     _write_file(out, fitted)

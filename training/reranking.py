@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.weights.locate import locate
 from astrosearch.errors import InputError
+from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 from astrosearch.report import Reporter
@@ -203,8 +204,41 @@ def refitted(
     mixture = _mixture(asked, read)
     record = orjson.loads((folder / "config.json").read_bytes())
     record["mixture"] = mixture
+    record.pop("chance_made_by", None)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(record, option=options), _rows(asked, read, mixture)
+
+
+def with_chances(
+    searcher: Searcher,
+    judgements: Sequence[Judgement],
+    folder: Path,
+    command: str,
+    reporter: Reporter,
+) -> bytes:
+    """The `config.json` of a cross-encoder whose mixture gives the same order, and chances that
+    hold for texts that are put to a whole index.
+
+    Args:
+        searcher: of an index whose encoder has not trained on the texts of the judgements.
+        judgements: texts, with the papers that answer them.
+        folder: of the cross-encoder, which has not seen them either.
+    """
+    reader = CrossEncoder(folder)
+    inputs, relevant = [], []
+    for number, judgement in enumerate(judgements):
+        reporter.progress("Reading", number, len(judgements))
+        text = judgement.text or ""
+        [answer] = searcher.answers([ParsedQuery(text)], READ)
+        if answer.hits:
+            read = reader.scores(text, [hit.paper for hit in answer.hits]).astype(np.float64)
+            inputs.append(_inputs([hit.score for hit in answer.hits], read))
+            relevant.append(np.array([hit.paper.id in judgement.relevant for hit in answer.hits]))
+    reporter.progress("Reading", len(judgements), len(judgements))
+    record = orjson.loads((folder / "config.json").read_bytes())
+    record["mixture"] = _as_chance(reader.settings.mixture[:2], inputs, relevant)
+    record["chance_made_by"] = command
+    return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 class Model(torch.nn.Module):
@@ -335,7 +369,7 @@ def _mixture(
     """`search.cross_encoder.Settings.mixture`. How much the reading counts is fitted listwise, as
     it was trained: its scores of two requests cannot be compared. What turns the sum into a chance
     is a logistic regression."""
-    inputs = [_inputs(each, scores) for each, scores in zip(judged, read, strict=True)]
+    inputs = [_inputs(each.chances, scores) for each, scores in zip(judged, read, strict=True)]
     relevant = [np.array(each.ids) == each.paper for each in judged]
     lists = [
         (torch.tensor(each), int(np.flatnonzero(is_relevant)[0]))
@@ -354,20 +388,29 @@ def _mixture(
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     of_order, of_text = weights.tolist()
-    sums = np.concatenate(inputs) @ [of_order, of_text]
+    return _as_chance((of_order, of_text), inputs, relevant)
+
+
+def _as_chance(
+    weights: tuple[float, float],
+    inputs: Sequence[np.ndarray[Any, np.dtype[np.float64]]],
+    relevant: Sequence[np.ndarray[Any, np.dtype[np.bool_]]],
+) -> tuple[float, float, float]:
+    """The mixture of two weights whose sum is a chance; the order that they give stays."""
+    sums = np.concatenate(inputs) @ weights
     columns = np.stack([sums, np.ones(len(sums))], axis=1)
     scale, one = logistic_regression(columns, np.concatenate(relevant)).tolist()
     first, second, third = (
-        float(f"{value:.4g}") for value in (scale * of_order, scale * of_text, one)
+        float(f"{value:.4g}") for value in (scale * weights[0], scale * weights[1], one)
     )
     return first, second, third
 
 
 def _inputs(
-    asked: Asked, scores: np.ndarray[Any, np.dtype[np.float64]]
+    chances: Sequence[float], scores: np.ndarray[Any, np.dtype[np.float64]]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(hits, 2) the log-odds of the learnt order, and how far a score is above the mean."""
-    return np.stack([_log_odds(asked.chances), scores - scores.mean()], axis=1)
+    return np.stack([_log_odds(chances), scores - scores.mean()], axis=1)
 
 
 def _rows(
@@ -378,7 +421,7 @@ def _rows(
     values = [
         [
             _reciprocal_rank(each, -np.arange(len(scores))),
-            _reciprocal_rank(each, _inputs(each, scores) @ mixture[:2]),
+            _reciprocal_rank(each, _inputs(each.chances, scores) @ mixture[:2]),
         ]
         for each, scores in zip(judged, read, strict=True)
     ]

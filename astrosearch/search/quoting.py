@@ -27,11 +27,13 @@ from astrosearch.search.ranker import Weights, read_weights
 from astrosearch.search.sentence_signals import (
     Sentence,
     SentenceTable,
+    dimensions_asked,
+    match_odds,
     sentence_table,
     term_weights,
 )
 from astrosearch.text.analysis import STOP_WORDS, analyze
-from astrosearch.text.quantities import Mention, mentions
+from astrosearch.text.quantities import Mention, mentions, plain_text
 
 PAPERS = 12
 """Hits whose sentences are looked at."""
@@ -194,11 +196,15 @@ UNSURE = "Unsure: these sentences are the nearest, and may not answer the questi
 def answer_signals(
     hits: Sequence[Hit], table: SentenceTable, scores: NDArray[np.float64]
 ) -> dict[str, float]:
-    """What tells whether papers answer a question: the best sentence and the best paper's match,
-    which mean the same in any index. What is not known is left out."""
+    """What tells whether papers answer a question, and means the same in any index: how good the
+    best sentence is, how well the best paper matches, and how far it leads the others, which are
+    the neighbours that would be found without it, too. What is not known is left out."""
     signals = {"score": float(scores.max())}
     if hits[0].token_match is not None:  # otherwise the match is not a chance
-        signals["match"] = float(table.signals.columns["paper_match"].max())
+        best, *others = sorted(map(match_odds, hits), reverse=True)
+        signals["match"] = best
+        if others:
+            signals["lead"] = best - float(np.mean(others))
     return signals
 
 
@@ -276,7 +282,7 @@ def _quote(sentence: Sentence, chance: float, alike: tuple[int, ...]) -> Quote:
 
 # --- groups ---
 
-NO_SUBJECT = frozenset(("", "%", "z"))
+NO_SUBJECT = frozenset(("", "%", "z", "sigma"))
 """Units of numbers that say too little of what they measure."""
 
 NEAR = 8
@@ -295,29 +301,35 @@ def _grouped(quotes: Sequence[Quote], question: str) -> list[QuoteGroup]:
 
 def _values(quotes: Sequence[Quote], question: str) -> tuple[list[QuoteGroup], list[Quote]]:
     """Groups of quotes of different papers that give values of one quantity: numbers in the same
-    unit, with a word of the question near to each. And the quotes that are left."""
-    by_unit: dict[str, dict[int, Mention]] = {}
-    asked = _telling(question)
+    unit, which the question asks for or has a word near to. And the quotes that are left."""
+    by_unit: dict[str, set[int]] = {}
+    asked, words = dimensions_asked(question), _telling(question)
     for place, quote in enumerate(quotes):
         for mention in mentions(quote.text):
-            near = _telling(_around(quote.text, mention))
-            if mention.kind == "number" and mention.unit not in NO_SUBJECT and near & asked:
-                by_unit.setdefault(mention.unit, {}).setdefault(place, mention)
+            unit = mention.unit or mention.range_unit
+            if mention.kind != "number" or unit in NO_SUBJECT:
+                continue
+            if mention.dimension in asked or _telling(_around(quote.text, mention)) & words:
+                by_unit.setdefault(unit, set()).add(place)
     groups: list[QuoteGroup] = []
     taken: set[int] = set()
     for unit, places in sorted(by_unit.items(), key=lambda each: -len(each[1])):
-        free = {place: each for place, each in places.items() if place not in taken}
+        free = sorted(places - taken)
         if len({quotes[place].paper.id for place in free}) < 2:
             continue
         taken.update(free)
-        members = tuple(quotes[place] for place in free)
-        groups.append(QuoteGroup(f"Values in {unit}", members))
+        groups.append(QuoteGroup(f"Values in {unit}", tuple(quotes[place] for place in free)))
     return groups, [quote for place, quote in enumerate(quotes) if place not in taken]
 
 
 def _around(text: str, mention: Mention) -> str:
-    before = text[: mention.start].split()[-NEAR:]
-    return " ".join([*before, *text[mention.end :].split()[:NEAR]])
+    before = _words(text[: mention.start])[-NEAR:]
+    return " ".join([*before, *_words(text[mention.end :])[:NEAR]])
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, without the signs that stand alone in TeX."""
+    return [word for word in plain_text(text)[0].split() if any(map(str.isalnum, word))]
 
 
 def _telling(text: str) -> frozenset[str]:

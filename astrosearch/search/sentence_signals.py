@@ -18,6 +18,7 @@ from astrosearch.search.signals import SignalTable
 from astrosearch.text.analysis import STOP_WORDS, analyze, stem
 from astrosearch.text.quantities import mentions
 from astrosearch.text.sentences import sentence_spans
+from astrosearch.text.units import Dimension, dimension_of
 
 MOST_SENTENCES = 60
 """Of one abstract that are looked at."""
@@ -143,20 +144,50 @@ def _bm25(
     return scores
 
 
+def match_odds(hit: Hit) -> float:
+    """The logarithm of the odds that a paper is relevant, by a score that is such a chance."""
+    chance = min(max(hit.score, 0.001), 0.999)
+    return log(chance / (1 - chance))
+
+
 def _of_papers(sentences: Sequence[Sentence]) -> dict[str, NDArray[np.float64]]:
-    scores = np.array([min(max(each.hit.score, 0.001), 0.999) for each in sentences])
     return {
-        "paper_match": np.log(scores / (1 - scores)),
+        "paper_match": np.array([match_odds(each.hit) for each in sentences]),
         "paper_rank": np.log([each.hit.rank for each in sentences]),
     }
 
 
-_ASKS_NUMBER = re.compile(
-    r"\b(?:how (?:many|much|far|old|large|big|massive|fast|long|often|bright|hot|high|low|close|"
-    r"early|late|strong|faint|heavy|distant|deep|wide|dense|rare|common)|what (?:is the )?(?:mass|"
-    r"value|distance|age|rate|fraction|size|radius|redshift|temperature|density|limit|period))\b",
-    re.IGNORECASE,
-)
+_QUANTITIES = {
+    r"how (?:far|distant)|distances?": ("pc", "ly"),
+    r"how (?:old|long)|ages?|periods?|lifetimes?|time ?scales?|durations?": ("s",),
+    r"how (?:massive|heavy)|weighs?|(?:sub)?mass(?:es)?": ("Msun", "Mearth", "Mjup", "kg"),
+    r"how (?:fast|quickly)|velocit(?:y|ies)|speeds?": ("km s-1",),
+    r"how (?:hot|cold|warm)|temperatures?": ("K",),
+    r"how (?:large|big|wide|thick)|radi(?:us|i)|sizes?|diameters?": (
+        *("pc", "km", "Rsun", "Rearth", "Rjup", "arcsec"),
+    ),
+    r"hubble constant|expansion rate|h_?0": ("km s-1 Mpc-1",),
+    r"how magneti[sz]ed|magnetic fields?": ("G",),
+    r"how luminous|luminosit(?:y|ies)": ("Lsun", "erg s-1", "W"),
+    r"redshifts?|how early|when did": ("z",),
+}
+"""Words that ask for a quantity, and units of its dimensions."""
+
+
+def dimensions_asked(question: str) -> set[Dimension]:
+    """The dimensions of the quantities that a question asks for.
+
+    >>> dimensions_asked("how fast are the winds?")
+    {(('length', 1), ('time', -1))}
+    """
+    return {
+        dimension_of(unit)[0]
+        for words, units in _QUANTITIES.items()
+        if re.search(rf"\b(?:{words})\b", question, re.IGNORECASE)
+        for unit in units
+    }
+
+
 _FINDS = re.compile(
     r"\b(?:find|found|finds|show|shows|shown|conclude|concludes|suggests?|suggesting|indicates?|"
     r"indicating|implies|imply|implying|results?|demonstrates?|reveals?|revealed|detect(?:ed)?|"
@@ -182,19 +213,18 @@ _MOTIVATES = re.compile(
 def _of_form(question: str, sentences: Sequence[Sentence]) -> dict[str, NDArray[np.float64]]:
     """What a sentence is by its words and its place: a finding, a motivation, a number."""
     texts = [each.text for each in sentences]
-    asks = float(bool(_ASKS_NUMBER.search(question)))
-    numbers = np.array(
-        [any(m.kind == "number" and not m.counts for m in mentions(text)) for text in texts],
-        dtype=np.float64,
-    )
+    numbers = [[each for each in mentions(text) if each.kind == "number"] for text in texts]
+    asked = dimensions_asked(question)
     return {
         "place": np.array([each.place / max(1, each.of - 1) for each in sentences]),
         "is_first": np.array([float(each.place == 0) for each in sentences]),
         "finds": _matching(_FINDS, texts),
         "introduces": _matching(_INTRODUCES, texts),
         "motivates": _matching(_MOTIVATES, texts),
-        "has_number": numbers,
-        "asked_number": asks * numbers,
+        "has_number": np.array([float(any(not m.counts for m in each)) for each in numbers]),
+        "asked_number": np.array(
+            [float(any(m.dimension in asked for m in each)) for each in numbers]
+        ),
         "length": np.log([len(text.split()) for text in texts]) if texts else np.zeros(0),
     }
 

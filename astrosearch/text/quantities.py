@@ -72,6 +72,11 @@ class Mention:
             return bare.range_unit == measured.unit
         return not (bare.counts or measured.unit == "%" or _is_year(bare.value))
 
+    @property
+    def dimension(self) -> Dimension:
+        """Of its unit, or of that of the range that it begins; empty for a number without one."""
+        return dimension_of(self.unit or self.range_unit)[0]
+
     def amount(self) -> Amount:
         """How much a number with a unit is."""
         dimension, factor = dimension_of(self.unit)
@@ -188,7 +193,7 @@ def plain_text(text: str) -> tuple[str, list[int], list[int]]:
                 put = _MACROS.get(match[1], "")
             elif match[0] == "~":
                 # A tie in TeX where it joins a word to what follows, else `about`.
-                put = " " if place and text[place - 1].isalnum() else "~"
+                put = " " if _is_tie(text, place) else "~"
             else:
                 put = {"**": "^"}.get(match[0], match[2] or " ")
         elif sign in _RAISED:
@@ -204,6 +209,12 @@ def plain_text(text: str) -> tuple[str, list[int], list[int]]:
             ends += [place + length] * len(put)
         place += length
     return "".join(signs), starts, ends
+
+
+def _is_tie(text: str, place: int) -> bool:
+    """Whether a tilde joins what stands before it to what follows."""
+    before, behind = text[max(0, place - 1) : place], text[place + 1 : place + 3].lstrip("$")[:1]
+    return before.isalnum() or (before in ("$", "}", ")") and (behind.isalpha() or behind == "\\"))
 
 
 # Numbers.
@@ -263,7 +274,7 @@ def _numbers(plain: str) -> Iterator[Mention]:
         if match["symbol"]:
             yield Mention("number", match.start(), end, _plain(value), "z", error)
             continue
-        unit, end = _unit(plain, end)
+        unit, end = _unit_behind_errors(plain, end)
         if plain[end : end + 1].isalpha() or plain[end : end + 1].isdigit():
             continue  # 2MASS, 3D: a name
         range_unit = ""
@@ -273,8 +284,22 @@ def _numbers(plain: str) -> Iterator[Mention]:
         yield Mention("number", match.start(), end, _plain(value), unit, error, range_unit, counts)
 
 
+_LABEL = r" ?\( ?(?:stat|sys|rand)[a-z]*\.? ?\)"
+_LABELLED = re.compile(rf"(?:{_LABEL})+(?P<more>(?:(?:{_ERROR})(?:{_LABEL})?)*)")
+
+
+def _unit_behind_errors(plain: str, start: int) -> tuple[str, int]:
+    """The unit behind a number, and where both end. In `13.4 ± 0.1 (stat.) ± 0.2 (sys.) Gyr` the
+    unit is of all three, but the second error is a number by itself."""
+    unit, end = _unit(plain, start)
+    if unit or not (labelled := _LABELLED.match(plain, start)):
+        return unit, end
+    unit, end = _unit(plain, labelled.end())
+    return unit, start if labelled["more"] or not unit else end
+
+
 _RANGE = re.compile(
-    rf"(?: ?--? ?| (?:to|and|or) |, ?(?:and )?)(?:{_DIGITS}(?: ?(?:×|x) ?10 ?\^ ?-?[0-9]+)?)"
+    rf"(?: ?-{{1,3}} ?| (?:to|and|or) |, ?(?:and )?)(?:{_DIGITS}(?: ?(?:×|x) ?10 ?\^ ?-?[0-9]+)?)"
 )
 _NEXT_WORD = re.compile(r"[ -]([a-z]{3,})(?![\w])")
 _NO_NOUNS = frozenset(
@@ -324,10 +349,10 @@ def _plain(value: Decimal) -> str:
 # Units.
 
 _ONE_UNIT = "|".join(re.escape(unit) for unit in sorted(SPELLINGS, key=len, reverse=True))
-_RAISED_BY = r"(?: ?\^ ?(?P<power>[-+]?[0-9])|(?P<bare>-[0-9]|[23]))?"
-_FIRST_UNIT = re.compile(rf"[ -]?(?P<unit>{_ONE_UNIT}){_RAISED_BY}(?![A-Za-z⊙⊕])")
+_RAISED_BY = r"(?: ?\^ ?(?P<power>[-+]?[0-9])|(?:(?P<bare>-[0-9]|[23]))?(?![A-Za-z⊙⊕]))"
+_FIRST_UNIT = re.compile(rf"[ -]?(?P<unit>{_ONE_UNIT}){_RAISED_BY}")
 _NEXT_UNIT = re.compile(
-    rf"(?P<per> ?/ ?| per | ?[.×] ?| )(?P<unit>{_ONE_UNIT}){_RAISED_BY}(?![A-Za-z⊙⊕])"
+    rf"(?P<per> ?/ ?| per | ?[.×] ?| |(?<=[0-9]))(?P<unit>{_ONE_UNIT}){_RAISED_BY}"
 )
 
 

@@ -15,6 +15,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from astrosearch.encoders.base import Encoder
+from astrosearch.encoders.vectors import unit_rows
 from astrosearch.errors import InputError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.report import Reporter
@@ -34,11 +36,12 @@ from training.ranking.samples import Sample
 RIDGE = 1.0
 """Weight of half the sum of squared weights in the regression."""
 
-SILENT = 0.03
+SILENT = 0.02
 """Share of questions whose paper is there that stay without an answer."""
 
-UNSURE = 0.55
-"""Share of questions whose paper is not there whose answer is marked as unsure, or not given."""
+UNSURE = 0.6
+"""Share of questions whose paper is not there whose answer is marked as unsure, or not given: a
+half, and twice the standard error of a hundred other questions."""
 
 QUOTES = 6
 """Sentences of an answer that is judged."""
@@ -110,9 +113,18 @@ def ask(searcher: Searcher, judged: Judged, *, without: bool) -> Asked:
 
 
 def fitted_answers(
-    searcher: Searcher, judged: Sequence[Judged], reporter: Reporter, command: str
+    searcher: Searcher,
+    judged: Sequence[Judged],
+    reporter: Reporter,
+    command: str,
+    against: Sequence[tuple[str, Encoder]] = (),
 ) -> tuple[bytes, list[str]]:
-    """The file that `search.quoting.read_knowledge` reads, and lines that say how good it is."""
+    """The file that `search.quoting.read_knowledge` reads, and lines that say how good it is.
+
+    Args:
+        against: names and encoders; the sentences that are nearest by their vectors are judged,
+            too.
+    """
     there, absent = [], []
     for number, each in enumerate(judged):
         reporter.progress("Sentences", number, len(judged))
@@ -122,7 +134,10 @@ def fitted_answers(
     samples = [_sample(each) for each in there]
     scores: list[NDArray[np.float64]] = []
     fitted = fit(samples, "answers", ("question",), reporter, cross_validated=scores)
-    lines = [*_quality(there, scores)]
+    ways = [("ask", _chosen(there, scores)), *_simpler_ways(there)]
+    for name, encoder in against:
+        ways.append((name, _nearest(there, _cosines(there, encoder, name, reporter))))
+    lines = _quality(there, ways)
     regression, told = _regression(there, absent, fitted.weights)
     record = orjson.loads(as_json(fitted.weights, "answers", command))
     record["answered"] = regression
@@ -142,28 +157,72 @@ def _sample(asked: Asked) -> Sample:
     )
 
 
-def _quality(asked: Sequence[Asked], learnt: Sequence[NDArray[np.float64]]) -> list[str]:
-    """For ways to choose six sentences, how often one is of the right paper, is the best by
-    judgement, or is one that answers by judgement."""
-    ways: dict[str, list[list[int]]] = {"first sentences": [], "BM25": [], "vectors": []}
-    ways["ask"] = []
-    for each, scores in zip(asked, learnt, strict=True):
-        columns = each.table.signals.columns
-        places = [sentence.place for sentence in each.table.sentences]
-        ways["first sentences"].append([n for n, place in enumerate(places) if not place][:QUOTES])
-        for name, column in (("BM25", "bm25"), ("vectors", "cosine")):
-            order = np.argsort(-columns[column], kind="stable")[:QUOTES]
-            ways[name].append(order.tolist())
-        ranks = [sentence.hit.rank for sentence in each.table.sentences]
-        ways["ask"].append(choose(scores, each.table.likeness(), ranks, QUOTES))
-    lines = [f"{'':16}{'right paper':22}{'best sentence':22}a sentence that answers"]
-    for name, chosen in ways.items():
-        values = np.array(
-            [_hit_by(each, places) for each, places in zip(asked, chosen, strict=True)]
+def _chosen(asked: Sequence[Asked], scores: Sequence[NDArray[np.float64]]) -> list[Sequence[int]]:
+    """The places of the sentences that `ask` quotes."""
+    return [
+        choose(
+            theirs,
+            each.table.likeness(),
+            [sentence.hit.rank for sentence in each.table.sentences],
+            QUOTES,
         )
-        means = resampled_means(values, 0)
-        cells = [interval(values[:, n].mean(), means[:, n]) for n in range(3)]
-        lines.append(f"{name:16}" + "  ".join(map(_shown, cells)))
+        for each, theirs in zip(asked, scores, strict=True)
+    ]
+
+
+def _nearest(asked: Sequence[Asked], scores: Sequence[NDArray[np.floating]]) -> list[Sequence[int]]:
+    """The places of the sentences that score best."""
+    return [
+        np.argsort(-theirs, kind="stable")[:QUOTES].tolist()
+        for _, theirs in zip(asked, scores, strict=True)
+    ]
+
+
+def _simpler_ways(asked: Sequence[Asked]) -> list[tuple[str, list[Sequence[int]]]]:
+    """What `ask` is compared with: the first sentences of the best papers, and the best of the
+    same papers by one signal."""
+    first = [
+        [place for place, sentence in enumerate(each.table.sentences) if not sentence.place]
+        for each in asked
+    ]
+    signals = [each.table.signals.columns for each in asked]
+    return [
+        ("first sentences", [places[:QUOTES] for places in first]),
+        ("BM25", _nearest(asked, [columns["bm25"] for columns in signals])),
+        ("vectors", _nearest(asked, [columns["cosine"] for columns in signals])),
+    ]
+
+
+def _cosines(
+    asked: Sequence[Asked], encoder: Encoder, name: str, reporter: Reporter
+) -> list[NDArray[np.floating]]:
+    """The cosine of each sentence with its question, by another encoder."""
+    cosines = []
+    for number, each in enumerate(asked):
+        reporter.progress(f"Sentences by {name}", number, len(asked))
+        texts = [each.judged.question, *(sentence.text for sentence in each.table.sentences)]
+        vectors = unit_rows(encoder.encode(texts))
+        cosines.append(vectors[1:] @ vectors[0])
+    reporter.progress(f"Sentences by {name}", len(asked), len(asked))
+    return cosines
+
+
+def _quality(
+    asked: Sequence[Asked], ways: Sequence[tuple[str, Sequence[Sequence[int]]]]
+) -> list[str]:
+    """For ways to choose six sentences, how often one is of the right paper, is the best by
+    judgement, or is one that answers by judgement; and how much oftener by the first way."""
+    values = {
+        name: np.array([_hit_by(each, places) for each, places in zip(asked, chosen, strict=True)])
+        for name, chosen in ways
+    }
+    first, *others = values
+    rows = values | {f"{first} above {name}": values[first] - values[name] for name in others}
+    lines = [f"{'':26}{'right paper':25}{'best sentence':25}a sentence that answers"]
+    for name, row in rows.items():
+        means = resampled_means(row, 0)
+        cells = [interval(row[:, n].mean(), means[:, n]) for n in range(3)]
+        lines.append(f"{name:25} " + "".join(f"{_shown(cell):25}" for cell in cells).rstrip())
     return lines
 
 

@@ -34,14 +34,14 @@ class FixedTable(Table):
         headers = [list(_lines(console, column, column.header, head)) for column in self.columns]
         rule = Segment(box.get_row(padded, "head", edge=True), border)
         yield from (Segment(box.get_top(padded), border), newline)
-        yield from _row(headers, padded, styles, border)
+        yield from _row(headers, padded)
         yield from (rule, newline)
         for number in range(self.row_count):
             cells = [
                 list(_lines(console, column, column._cells[number], style))
                 for column, style in zip(self.columns, styles, strict=True)
             ]
-            yield from _row(cells, padded, styles, border)
+            yield from _row(cells, padded)
         yield from (Segment(box.get_bottom(padded), border), newline)
 
     def _fits(self, room: int) -> bool:
@@ -82,16 +82,16 @@ def _lines(
         yield segments, length
 
 
-def _row(
-    cells: list[list[tuple[Line, int]]], padded: list[int], styles: list[Style], border: Style
-) -> Iterator[Segment]:
-    """The lines of a row; the space between two columns is the padding and the divider."""
-    divider = Segment(" ", border)
+def _row(cells: list[list[tuple[Line, int]]], padded: list[int]) -> Iterator[Segment]:
+    """The lines of a row. Space has no style, so that all of it between two texts is one piece: the
+    padding of a cell, those that are empty, and the dividers."""
     for number in range(max(map(len, cells))):
-        for lines, width, style in zip(cells, padded, styles, strict=True):
-            yield divider
+        space = 1
+        for lines, width in zip(cells, padded, strict=True):
             segments, length = lines[number] if number < len(lines) else ([], 0)
-            yield from segments
-            yield Segment(" " * (width - length), style)
-        yield divider
-        yield Segment.line()
+            if segments:
+                yield Segment(" " * space)
+                yield from segments
+                space = 0
+            space += width - length + 1
+        yield Segment(" " * space + "\n")

@@ -89,7 +89,8 @@ def write_hits(
                     width=console.width,
                     explain=explain,
                     columns=columns,
-                )
+                ),
+                crop=False,  # no line is too long; to look for such takes a tenth of the time
             )
         case _:
             for hit in hits:

@@ -26,6 +26,9 @@ BYTES_AN_EVENT, MARGIN = 4_000, 10**6
 BYTES_A_TOKEN = 4
 """On the low side, so that the number of tokens is overestimated rather than underestimated."""
 
+CHARACTERS_A_TOKEN = 20
+"""More than any text has on average: what is longer is cut off, however few pieces it comes in."""
+
 LONGEST = 400_000
 """Bytes of a prompt: at four bytes a token, fewer than the 128,000 tokens of GPT-4o and later
 models (https://platform.openai.com/docs/models/gpt-4o)."""
@@ -117,12 +120,17 @@ class OpenAIGenerator:
         elif not self._reporter.confirm(job):
             raise AstrosearchError(f"nothing was sent to {service.host()}")
         self._has_consent = True
+        room = sampling.max_new_tokens * CHARACTERS_A_TOKEN
         for piece in self._pieces(task, prompt, sampling, stats):
             if stats.tokens == sampling.max_new_tokens:  # a server need not keep to it
                 stats.stopped = "length"
                 break
             stats.tokens += 1
-            yield piece
+            yield piece[:room]
+            if len(piece) > room:
+                stats.stopped = "length"
+                break
+            room -= len(piece)
         if stats.stopped == "interrupted":
             raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
 
