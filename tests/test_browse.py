@@ -1386,6 +1386,7 @@ def test_it_draws_on_any_terminal(screen: Callable[..., Screen], variables: dict
     if variables.get("TERM") == "linux":
         assert b";2;" not in opened.drawn
         assert b"]11;?" not in opened.drawn
+        assert "\x1b[30m\u2502".encode() not in opened.drawn  # black on black
 
 
 def test_a_light_terminal_gets_light_colours(screen: Callable[..., Screen]) -> None:

@@ -90,6 +90,7 @@ THEMES = {
         background="#14161f",
         surface="#1b1e2a",
         panel="#232736",
+        variables={"divider": "#4c5268"},
     ),
     "light": Theme(
         "astro-light",
@@ -103,6 +104,7 @@ THEMES = {
         background="#fafafa",
         surface="#ffffff",
         panel="#e8eaf0",
+        variables={"divider": "#b4b9c6"},
         dark=False,
     ),
 }
@@ -183,6 +185,13 @@ class Browser(App[int]):
         self._is_answering = False
         self._explains = False
         self._questions: list[str] = []
+
+    def get_css_variables(self) -> dict[str, str]:
+        """With the line between list and abstract, if a theme has none: the one that textual draws
+        with few colours is black on black."""
+        variables = super().get_css_variables()
+        few = self.theme.startswith("ansi-")
+        return {"divider": "ansi_default" if few else variables["border-blurred"]} | variables
 
     @property
     def _main(self) -> Screen[Any]:
