@@ -135,13 +135,14 @@ def quoted_answer(
         knowledge.chance(answer_signals(*each))
         for each in zip(hits, tables, each_scores, strict=True)
     )
-    if chance < knowledge.silent:
+    is_unsure = chance < knowledge.unsure
+    if chance < knowledge.silent or (is_unsure and found.is_weak):
         return QuotedAnswer(question, (), (), chance, notes=(*found.notes, SILENT))
     chances = knowledge.weights.chances(scores, table.signals)
     quotes = _quotes(table, scores, chances, k)
     groups = _grouped(quotes, queries[0].words or "")
     numbered_groups, sources = _numbered(groups, found.hits)
-    is_unsure = found.is_weak or chance < knowledge.unsure
+    is_unsure = is_unsure or found.is_weak
     notes = (*found.notes, UNSURE) if is_unsure else found.notes
     return QuotedAnswer(question, numbered_groups, sources, chance, is_unsure, notes=notes)
 
