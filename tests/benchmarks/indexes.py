@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from astrosearch import paths
 from astrosearch.encoders.vectors import Vectors, unit_rows
+from astrosearch.index.manifest import Manifest
 from astrosearch.index.vectors import release
 
 QUERIES, K, BLOCK = 500, 10, 16_384
@@ -229,7 +230,8 @@ def run_step(arguments: argparse.Namespace) -> None:
 def run_all(arguments: argparse.Namespace) -> None:
     """All steps, each kind after the other, with their figures printed."""
     index = Path(arguments.index)
-    source = (index if index.is_dir() else paths.existing_index(arguments.index)) / "vectors.npy"
+    found = index if index.is_dir() else paths.existing_index(arguments.index)
+    source = found / Manifest.read(found).segments[0].path("vectors.npy")
 
     with tempfile.TemporaryDirectory() as work_folder:
         folder = Path(work_folder)
