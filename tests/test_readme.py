@@ -96,7 +96,7 @@ def test_the_answers_in_the_readme_are_those_of_the_tool() -> None:
         ], command
         # The last digit may be rounded otherwise on another processor.
         assert matches(shown) == pytest.approx(matches(printed), abs=1), command
-        assert len(matches(shown)) >= 3
+        assert len(matches(shown)) == int(arguments[arguments.index("-k") + 1])
 
 
 _ROW = re.compile(r"^( *\d+) +(\d+)  (?=\S)")

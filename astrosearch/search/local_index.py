@@ -162,6 +162,7 @@ class LocalIndex:
         return counts
 
     def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
+        """(n,) as `citation_counts`, of many papers, which are not read."""
         if self.graph is None:
             return None
         dois = dict(self._index.corpus.having_doi())

@@ -186,10 +186,6 @@ class SearchedIndex(PaperIndex, Protocol):
         """How many works cite each paper; None if the index has no citations."""
         ...
 
-    def citation_counts_of(self, ids: Sequence[str]) -> NDArray[np.int64] | None:
-        """(n,) as `citation_counts`, of many papers, which are not read."""
-        ...
-
     def document_frequency(self, term: str) -> int:
         """How many papers have a term of `text.analysis`."""
         ...

@@ -4,8 +4,9 @@ The queries are titles of the index's papers, and the first words of titles. Bot
 them. They take turns by fifty queries, because the threads of one go on spinning for a while and
 would take the other's time. astrosearch does all that `astrosearch shell` does with a line: words,
 vectors and the table for a terminal of 100 columns. sentence-transformers has all-MiniLM-L6-v2, one
-numpy product with as many random rows, and prints ten titles. Processor time counts all threads:
-with OMP_NUM_THREADS=1 it is the time of a query on an idle machine.
+numpy product with as many random rows, and prints ten titles. A `Searcher` alone, without the
+table, has the same queries after them. Processor time counts all threads: with OMP_NUM_THREADS=1 it
+is the time of a query on an idle machine.
 
     python -m tests.benchmarks.warm INDEX --questions 500
 """
@@ -14,6 +15,7 @@ import argparse
 import contextlib
 import os
 import time
+from collections.abc import Callable
 
 from astrosearch.cli.console import Terminal
 from astrosearch.cli.shell import Shell, shell
@@ -52,7 +54,7 @@ def main() -> None:
         titles[row] if number % 2 else " ".join(titles[row].split()[:4])
         for number, row in enumerate(rows)
     ]
-    names = ("astrosearch shell", "sentence-transformers")
+    names = ("astrosearch shell", "sentence-transformers", "a Searcher alone")
     wall: dict[str, list[float]] = {name: [] for name in names}
     processor: dict[str, list[float]] = {name: [] for name in names}
 
@@ -62,9 +64,10 @@ def main() -> None:
         best = np.argpartition(-scores, 10)[:10]
         print("\n".join(titles[row] for row in best[np.argsort(-scores[best])]))
 
+    answers: tuple[Callable[[str], object], ...] = (ours.run, theirs, ours.searcher.query)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
         for first in range(0, len(queries), TURN):
-            for name, answer in zip(names, (ours.run, theirs), strict=True):
+            for name, answer in zip(names, answers, strict=True):
                 for query in queries[first : first + TURN]:
                     start, processor_start = time.perf_counter(), time.process_time()
                     answer(query)
