@@ -213,6 +213,33 @@ def test_what_cannot_be_used_is_counted_and_told(run: Run, index: Path, written:
     assert "Traceback" not in said
 
 
+def test_what_a_record_lacks_among_its_references_costs_no_other(
+    run: Run, index: Path, written: Written
+) -> None:
+    cited = {"paperId": "a" * 40, "externalIds": {"ArXiv": "1101.0001"}}
+    said = run(
+        "citations",
+        "import",
+        written(
+            {"id": "1404.0004", "references": [{}, None, 7, {"doi": "10.1000/made.1"}]},
+            {
+                "id": "https://openalex.org/W4",
+                "doi": "https://doi.org/10.1000/made.3",
+                "locations": [None, {"landing_page_url": None}],
+                "referenced_works": ["https://openalex.org/W9", None, -5],
+            },
+            {"paperId": "b" * 40, "externalIds": None, "references": [None, cited]},
+            {"bibcode": "2014MNRAS.440..100W", "reference": [None, "1973A&A....24..337S"]},
+            {"bibcode": "2014MNRAS.440..100W", "reference": "1973A&A....24..337S"},
+            {"id": "https://openalex.org/W5", "referenced_works": "https://openalex.org/W9"},
+        ),
+    ).stderr
+    assert "4 new references" in said
+    assert "6 not used: no identifier that is known" in said
+    assert "2 not used: wrong layout" in said
+    assert references(index, "1404.0004") == ["1202.0002", "openalex:W9"]
+
+
 def test_a_file_without_a_reference_changes_nothing(
     run: Run, index: Path, written: Written, tmp_path: Path
 ) -> None:
@@ -657,7 +684,7 @@ def test_openalex_is_asked_for_papers_and_for_what_they_cite_once(
     run("citations", "fetch", "--for", "index")
     run("citations", "fetch", "1404.0004")
     assert len(openalex.asked) == 2  # it is known, also that W99 is not
-    run("citations", "fetch", "1404.0004", "--again")
+    run("citations", "fetch", "--for", "1404.0004", "--again")
     assert len(openalex.asked) == 3
 
 

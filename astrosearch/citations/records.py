@@ -7,9 +7,9 @@ in another file. README.md in this folder lists the layouts.
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -51,7 +51,7 @@ def _astromlab(record: dict[str, Any]) -> Iterator[Work]:
     numbers = [record["paper_idx"], *(record.get("references") or ())]
     if not set(map(type, numbers)) <= {int} or not 0 <= min(numbers) <= max(numbers) < MOST:
         raise ValueError(f"a number that is not from 0 to {MOST:,}")
-    yield Work([numbers[0], *(record.get("all_bibcodes") or ())], numbers[1:])
+    yield Work([numbers[0], *_texts(record.get("all_bibcodes"))], numbers[1:])
 
 
 def _corpus_citation(record: dict[str, Any]) -> Iterator[Work]:
@@ -68,7 +68,8 @@ def _corpus_paper(record: dict[str, Any]) -> Iterator[Work]:
 
 def _graph_paper(record: dict[str, Any]) -> Iterator[Work]:
     # https://api.semanticscholar.org/api-docs/graph
-    cited = [each.get("citedPaper", each) for each in record.get("references") or ()]
+    cited = [each.get("citedPaper", each) for each in _objects(record.get("references"))]
+    cited = _objects(cited)
     for each in cited:
         if each.get("externalIds"):
             yield Work(_s2_names(each))
@@ -88,7 +89,7 @@ def _external(ids: Mapping[str, Any] | None) -> list[str]:
 
 def _openalex(record: dict[str, Any]) -> Iterator[Work]:
     # https://developers.openalex.org/api-reference/works
-    yield Work(openalex_names(record), record.get("referenced_works") or ())
+    yield Work(openalex_names(record), _texts(record.get("referenced_works")))
 
 
 def openalex_names(record: dict[str, Any]) -> list[str]:
@@ -97,7 +98,7 @@ def openalex_names(record: dict[str, Any]) -> list[str]:
     names = [str(record["id"])]
     ids = record.get("ids") or {}
     names += [str(doi) for doi in (record.get("doi") or ids.get("doi"),) if doi]
-    for place in record.get("locations") or ():
+    for place in _objects(record.get("locations")):
         address = str(place.get("landing_page_url") or "")
         if "arxiv.org/abs/" in address or "10.48550/arxiv." in address.lower():
             names.append(address)
@@ -106,28 +107,44 @@ def openalex_names(record: dict[str, Any]) -> list[str]:
 
 def _ads(record: dict[str, Any]) -> Iterator[Work]:
     # https://ui.adsabs.harvard.edu/help/api/
-    yield Work(ads_names(record), record.get("reference") or ())
+    yield Work(ads_names(record), _texts(record.get("reference")))
 
 
 def ads_names(record: dict[str, Any]) -> list[str]:
     """The names of a record of ADS: its bibcodes, its DOIs, its arXiv identifier."""
-    names = [record["bibcode"], *(record.get("doi") or ()), *(record.get("identifier") or ())]
+    names = [record["bibcode"], *_texts(record.get("doi")), *_texts(record.get("identifier"))]
     # An identifier may be of another kind; those of ASCL and the like name no work of ours.
     return [str(name) for name in dict.fromkeys(names) if not str(name).startswith("ascl:")]
 
 
 def _own(record: dict[str, Any]) -> Iterator[Work]:
     cited = record["references" if "references" in record else "relevant"]
-    if isinstance(cited, str):
-        raise TypeError("references are a text, not a list")
     names = [str(record[name]) for name in ("id", "doi") if record.get(name)]
-    yield Work(names, [each if isinstance(each, str) else _name(each) for each in cited or ()])
+    yield Work(names, _texts(cited))
+
+
+def _texts(names: object) -> list[str]:
+    """The names in a list, or in none; one that is not a text becomes one, which is refused later.
+
+    Raises:
+        TypeError: if it is something else.
+    """
+    if not isinstance(names or [], list):
+        raise TypeError(f"{names!r:.40} is not a list")
+    several = cast(list[object], names or [])
+    if set(map(type, several)) <= {str}:
+        return cast(list[str], several)
+    return [each if isinstance(each, str) else _name(each) for each in several]
+
+
+def _objects(values: Iterable[Any] | None) -> list[dict[str, Any]]:
+    """The objects in a list; services put null where they know nothing."""
+    return [each for each in values or () if isinstance(each, dict)]
 
 
 def _name(reference: object) -> str:
-    if isinstance(reference, dict):
-        return next(str(reference[name]) for name in ("id", "doi") if reference.get(name))
-    return str(reference)
+    known = reference if isinstance(reference, dict) else {}
+    return str(known.get("id") or known.get("doi") or reference)
 
 
 _LAYOUTS = (

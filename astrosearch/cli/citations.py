@@ -64,8 +64,8 @@ def import_(files: tuple[Path, ...], index_name: str | None) -> None:
 @click.option(
     "--for",
     "whose",
-    type=click.Choice(["library", "index"]),
-    help="Ask for all papers of your library, or of the index.",
+    metavar="library|index|ID",
+    help="Ask for all papers of your library, or of the index, or for a paper.",
 )
 @click.option(
     "--from",
@@ -92,6 +92,8 @@ def fetch(
     astrosearch citations fetch --for library
     astrosearch citations fetch --for index --from ads
     """
+    if whose is not None and whose not in ("library", "index"):
+        ids, whose = (whose, *ids), None
     if bool(ids) == bool(whose):
         raise click.UsageError("give the IDs of papers, or --for library, or --for index")
 
@@ -144,7 +146,9 @@ def _asked(ids: tuple[str, ...], whose: str | None, folder: Path) -> "list[Asked
     keys = {text: key_of(text) for text in ids}
     for text, key in keys.items():
         if key is None or not (key.startswith("10.") or "." in key or "/" in key):
-            raise click.UsageError(f"{text!r} is neither an arXiv identifier nor a DOI")
+            raise click.UsageError(
+                f"{text!r} is neither an arXiv identifier nor a DOI, nor library or index"
+            )
     with open_papers(folder) as corpus:
         if whose == "index":
             return [Asked(paper.id, _first(paper.doi)) for paper in corpus]
