@@ -360,6 +360,24 @@ def test_a_file_in_latin_1_is_read_and_said_to_be() -> None:
     assert "draft.tex line 2 is not UTF-8" in draft.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("Received 2015 March 3; accepted 2015 June 30", date(2015, 6, 30)),
+        ("Accepted 2015 December 1. Received 2015 November 30", date(2015, 12, 1)),
+        ("3 March 2016 and 2016 May", date(2016, 5, 1)),
+        ("2014 Jan.", date(2014, 1, 1)),
+        ("2014/06/03", date(2014, 6, 3)),
+        ("2015/2016", date(2016, 1, 1)),
+        ("the 3rd of June, 2014", date(2014, 6, 1)),
+    ],
+)
+def test_dates_are_read_as_journals_print_them(text: str, day: date) -> None:
+    draft = of_latex(rf"\title{{Dust}}\date{{{text}}}")
+    assert draft.paper is not None
+    assert draft.paper.published == day
+
+
 def test_a_date_that_is_not_understood_is_today_and_told() -> None:
     draft = of_latex(r"\title{Dust}\date{in preparation}")
     assert draft.paper is not None

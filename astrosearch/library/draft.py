@@ -39,7 +39,8 @@ _BESIDE_NAMES = (
 _BESIDE_TEXT = r"[A-Za-z]*[cC]ite[A-Za-z]*|footnote|thanks|label|keywords|ref|newline"
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
 _IN_DATE = re.compile(
-    rf"""(?P<year>\d{{4}})-(?P<number>\d\d?)(?:-(?P<day>\d\d?))?
+    rf"""(?P<year>\d{{4}})[-/](?P<number>\d\d?)(?:[-/](?P<day>\d\d?))?(?!\d)
+       | (?P<first>\d{{4}})\s*(?P<second>{"|".join(_MONTHS)})[a-z]*\.?(?:\s*(?P<third>\d\d?)(?!\d))?
        | (?:(?P<before>\d\d?)(?:st|nd|rd|th)?\.?\s+)?(?P<month>{"|".join(_MONTHS)})[a-z]*\.?
          (?:\s+(?P<after>\d\d?)(?:st|nd|rd|th)?(?!\d))?,?\s+(?P<of>\d{{4}})
        | (?P<alone>(?:19|20)\d\d)""",
@@ -218,11 +219,11 @@ def _latest(text: str, today: date) -> date | None:
     of a month or a year its first day. None if there is none."""
     days = [today] if r"\today" in text else []
     for match in _IN_DATE.finditer(text.replace("~", " ")):
-        year = match["year"] or match["of"] or match["alone"]
-        named = match["month"]
+        year = match["year"] or match["first"] or match["of"] or match["alone"]
+        named = match["month"] or match["second"]
         month = _MONTHS.index(named.lower()) + 1 if named else int(match["number"] or 1)
         try:
-            number = match["day"] or match["before"] or match["after"] or 1
+            number = match["day"] or match["before"] or match["after"] or match["third"] or 1
             days.append(date(int(year), month, int(number)))
         except ValueError:
             continue
