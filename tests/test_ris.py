@@ -80,3 +80,12 @@ def test_answers_and_papers_are_written_as_ris(
     assert "--explain has no effect with --format ris" in notice
     refused = run("cite", "2503.14368", "--mark-cited", "--format", "ris", code=2)
     assert "--mark-cited cannot be seen" in refused.stderr
+
+
+def test_keywords_on_lines_of_their_own_are_several() -> None:
+    records, problems = ris.read(
+        "TY  - JOUR\nTI  - Dust\n  and gas\nKW  - Magellanic Clouds\nLocal Group\nER  - \n"
+    )
+    assert not problems
+    assert "title = {Dust and gas}" in records[0].raw
+    assert "keywords = {Magellanic Clouds, Local Group}" in records[0].raw

@@ -56,7 +56,9 @@ def read(text: str) -> tuple[list[Record], list[Problem]]:
     for number, line in enumerate(text.splitlines(), start=1):
         match = _LINE.match(line)
         if match is None:
-            if line.strip() and last:
+            if line.strip() and last == "KW":
+                values[last].append(line.strip())  # EndNote has a keyword on each line
+            elif line.strip() and last:
                 values[last][-1] += f" {line.strip()}"  # a value goes on
             elif line.strip():
                 problems.append(Problem(number, "a line outside of any record"))
