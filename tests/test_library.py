@@ -330,6 +330,7 @@ class TestZotero:
         database.add("attachment", title="PDF")
         gone = database.add("book", (("", "Nobody"),), title="Thrown away")
         database.delete(gone)
+        database.from_feed(database.add("journalArticle", title="In a feed"))
         database.add(
             "preprint",
             (("Donald P.", "Schneider"),),
@@ -663,6 +664,18 @@ def test_authors_and_dates_are_read_as_bibtex_means_them() -> None:
     assert facts.title(entry) == "On Hα in NGC 1068"
 
 
+def test_names_dois_and_categories_are_read_as_biblatex_has_them() -> None:
+    [entry] = bibtex_text.parse(
+        r"""@article{k, author = {family=Berg, given=Ann {\'E}., given-i=AE, prefix=van der,
+            useprefix=true and family={Okafor}, given=Nia, suffix=Jr. and Roe, Kay},
+            doi = {10.1000/made{\_}1\_b}, title = {Dust}, eprintclass = {astro-ph.GA}}"""
+    ).entries
+    assert facts.authors(entry) == ("Ann É. van der Berg", "Nia Okafor Jr.", "Kay Roe")
+    assert facts.first_author(entry) == "Ann É. van der Berg"
+    assert facts.doi(entry) == "10.1000/made_1_b"
+    assert facts.paper(entry, "k").categories == ("astro-ph.GA",)
+
+
 @pytest.mark.parametrize(
     ("fields", "identifier"),
     [
@@ -675,6 +688,7 @@ def test_authors_and_dates_are_read_as_bibtex_means_them() -> None:
         ("doi={10.48550/arXiv.1903.07603}", "1903.07603"),
         ("adsurl={https://ui.adsabs.harvard.edu/abs/2019arXiv190307603R}", "1903.07603"),
         ("eprinttype={arxiv}, eprint={1903.07603}", "1903.07603"),
+        ("eprinttype={arxiv}, eprintclass={astro-ph}, eprint={9401008}", "astro-ph/9401008"),
         ("note={accepted 2019.03}", None),
     ],
 )

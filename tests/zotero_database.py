@@ -19,6 +19,7 @@ CREATE TABLE collections (collectionID INTEGER PRIMARY KEY, collectionName TEXT)
 CREATE TABLE collectionItems (collectionID INT, itemID INT, orderIndex INT);
 CREATE TABLE itemNotes (itemID INT, parentItemID INT, note TEXT, title TEXT);
 CREATE TABLE deletedItems (itemID INT, dateDeleted TEXT);
+CREATE TABLE feedItems (itemID INTEGER PRIMARY KEY, guid TEXT, readTime TEXT, translatedTime TEXT);
 INSERT INTO itemTypes VALUES (1, 'journalArticle'), (2, 'book'), (3, 'note'), (4, 'attachment'),
     (5, 'preprint');
 INSERT INTO creatorTypes VALUES (1, 'author'), (2, 'editor');
@@ -78,6 +79,10 @@ class ZoteroDatabase:
 
     def delete(self, item: int) -> None:
         self.db.execute("INSERT INTO deletedItems VALUES (?, '2024-02-02')", (item,))
+        self.db.commit()
+
+    def from_feed(self, item: int) -> None:
+        self.db.execute("INSERT INTO feedItems VALUES (?, ?, NULL, NULL)", (item, f"feed:{item}"))
         self.db.commit()
 
     def _insert(self, into: str, values: tuple[str, ...]) -> int:

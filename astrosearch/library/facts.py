@@ -24,6 +24,10 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 _BIBCODE = re.compile(r"[12]\d{3}[A-Za-z][A-Za-z0-9.&]{13}[A-Za-z.:]")
+_EXTENDED = re.compile(
+    r"\b(family|given|prefix|suffix)\s*=\s*((?:[^,{}\"]|\{(?:[^{}]|\{[^{}]*\})*\})*)"
+)
+"""Parts of a name as biblatex has them, too: `family=Berg, given=Ann, prefix=van der`."""
 _DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>{}]+")
 _TEXTS = ("note", "number", "journal", "howpublished", "pages", "volume", "url", "doi", "annote")
 """Fields in which a preprint's identifier may stand among other words."""
@@ -39,7 +43,7 @@ def arxiv_id(entry: Entry) -> str | None:
     for name in names:
         if identifier := _parsed(fields.get(name, "")):
             return identifier
-        old = f"{fields.get('primaryclass', '')}/{fields.get(name, '')}"
+        old = f"{_class(entry)}/{fields.get(name, '')}"
         if fields.get(name) and (identifier := _parsed(old)):  # eprint = {9401008}
             return identifier
     for text in _texts(entry):
@@ -51,6 +55,10 @@ def arxiv_id(entry: Entry) -> str | None:
             if identifier := arxiv_id_of_bibcode(code):
                 return identifier
     return None
+
+
+def _class(entry: Entry) -> str:
+    return entry.fields.get("primaryclass") or entry.fields.get("eprintclass", "")
 
 
 def _parsed(text: str) -> str | None:
@@ -67,7 +75,7 @@ def _texts(entry: Entry) -> Iterator[str]:
 def doi(entry: Entry) -> str | None:
     """The DOI that an entry names, in lower case; not that of a preprint."""
     for name in ("doi", "url", "note", "howpublished"):
-        text = re.sub(r"\\([_%#&])", r"\1", entry.fields.get(name, ""))
+        text = re.sub(r"(\{?)\\([_%#&])(?(1)\}?)", r"\2", entry.fields.get(name, ""))
         if match := _DOI.search(text):
             found = match[0].rstrip(".,;)").lower()
             if not found.startswith("10.48550/"):
@@ -119,6 +127,11 @@ def _people(text: str) -> Iterator[str]:
     for person in split_multiple_persons_names(text):
         if person.strip().lower() == "others":
             yield ET_AL
+            continue
+        if "family=" in person.replace(" ", ""):
+            extended = {name: readable(value) for name, value in _EXTENDED.findall(person)}
+            family = f"{extended.get('prefix', '')} {extended.get('family', '')}".strip()
+            yield name_from_parts(family, extended.get("given", ""), extended.get("suffix", ""))
             continue
         try:
             parts = parse_single_name_into_parts(person, strict=False)
@@ -184,7 +197,7 @@ def paper(entry: Entry, paper_id: str) -> Paper:
         title=title(entry) or entry.key,
         abstract=readable(entry.fields.get("abstract", "")),
         authors=authors(entry),
-        categories=tuple(entry.fields.get("primaryclass", "").split()),
+        categories=tuple(_class(entry).split()),
         published=day(entry) or date(1900, 1, 1),
         doi=doi(entry),
         journal_ref=published_in(entry) or None,

@@ -200,17 +200,19 @@ def _stamps(path: Path) -> dict[str, tuple[int, int] | None]:
 
 
 def _items(db: sqlite3.Connection) -> tuple[list[Item], dict[str, str]]:
-    items: dict[int, Item] = {}
-    for row in db.execute(
-        """
-        SELECT itemID, key, typeName FROM items JOIN itemTypes USING (itemTypeID)
-        WHERE itemID NOT IN (SELECT itemID FROM deletedItems) ORDER BY itemID
-        """
-    ):
-        items[row["itemID"]] = {
+    # What came by a feed was not chosen.
+    not_kept = _ids(db, "deletedItems") | _ids(db, "feedItems")
+    items: dict[int, Item] = {
+        row["itemID"]: {
             "key": row["key"], "itemType": row["typeName"], "creators": [], "tags": [],
             "collections": [],
-        }  # fmt: skip
+        }
+        for row in db.execute(
+            "SELECT itemID, key, typeName FROM items JOIN itemTypes USING (itemTypeID)"
+            " ORDER BY itemID"
+        )
+        if row["itemID"] not in not_kept
+    }  # fmt: skip
     for row in db.execute(
         """
         SELECT itemID, fieldName, value FROM itemData
@@ -240,11 +242,20 @@ def _items(db: sqlite3.Connection) -> tuple[list[Item], dict[str, str]]:
                 "note": row["note"],
                 "parentItem": items[row["parentItemID"]]["key"],
             }
+    thrown_away = _ids(db, "deletedCollections")
     names = {
         str(row["collectionID"]): as_tag(str(row["collectionName"]))
         for row in db.execute("SELECT collectionID, collectionName FROM collections")
+        if row["collectionID"] not in thrown_away
     }
     return list(items.values()), names
+
+
+def _ids(db: sqlite3.Connection, table: str) -> set[int]:
+    """The first column of a table; nothing if there is no such table, as in an older database."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+        return set()
+    return {row[0] for row in db.execute(f"SELECT * FROM {table}")}
 
 
 # --- the web API ---
