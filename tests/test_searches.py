@@ -91,11 +91,13 @@ class TestSearches:
         file.write_text(
             f"# mine\n{file.read_text()}\n[b]\nquery = 'gas'  # all of it\ncount = 3\n"
             '\n[c]\nquery = "dust"\nmode = "fuzzy"\n'
+            '\n[t]\nquery = "dust"\nsince = 2015-01-01T10:00:00\n'
         )
         line = file.read_text().splitlines().index('mode = "fuzzy"') + 1
         result = run("searches")
         assert [row.split("\t")[0] for row in result.stdout.splitlines()] == ["a", "b"]
         assert f"searches.toml line {line}: mode of c cannot be used" in result.stderr
+        assert f"searches.toml line {line + 4}: since of t cannot be used" in result.stderr
         assert f"line {line}" in run("run", "c", code=2).stderr
         run("save", "d", "ice")
         assert file.read_text().startswith("# mine\n")
@@ -105,6 +107,23 @@ class TestSearches:
         file.write_text("[a\n")
         assert "searches.toml cannot be read" in run("save", "e", "x", code=2).stderr
         assert file.read_text() == "[a\n"
+
+    def test_a_search_that_cannot_be_run_does_not_stop_the_others(
+        self, sampler: Path, run: Run
+    ) -> None:
+        run("library", "add", "2503.14368", "--tag", "streams")
+        run("save", "mine", "stream", "--in", "tag:streams")
+        run("save", "stream", "magellanic stream", "-k", 2)
+        run("save", "elsewhere", "dust", "--index", "sampler")
+        file = sampler / "searches.toml"
+        file.write_text(file.read_text().replace('index = "sampler"', 'index = "gone"'))
+        run("library", "tag", "2503.14368", "--untag", "streams")
+        result = run("run", "--all", "--format", "jsonl", code=1)
+        assert [json.loads(line)["search"] for line in result.stdout.splitlines()] == ["stream"]
+        assert "mine: no paper of the library has the tag 'streams'" in result.stderr
+        assert "elsewhere: there is no index 'gone'" in result.stderr
+        assert "2 of 3 searches could not be run" in result.stderr
+        assert "no paper of the library" in run("run", "mine", code=2).stderr
 
     def test_mistakes_get_a_line(self, sampler: Path, run: Run) -> None:
         assert "save one" in run("searches", code=4).stderr

@@ -114,7 +114,7 @@ def run(
     astrosearch run --all --new --format atom > alerts.xml
     """
     from astrosearch.cli import console
-    from astrosearch.errors import NothingFound
+    from astrosearch.errors import AstrosearchError, NothingFound
     from astrosearch.library.searches import find_search, read_searches
     from astrosearch.search.searcher import open_index
 
@@ -132,13 +132,21 @@ def run(
     else:
         chosen = [find_search(name) for name in dict.fromkeys(names)]
     results: list[tuple[SavedSearch, Answer, str]] = []
+    failed = 0
     for search in chosen:
         index = index_name if was_given("index_name") else search.options.get("index", index_name)
-        with open_index(index, reporter=Terminal(yes=yes)) as searcher:
-            answer = search.answer(searcher, new=new, count=k)
-            results.append((search, answer, searcher.name))
-            if not answer.hits:
-                notify(f"{search.name}: nothing {'new' if new else 'found'}")
+        try:
+            with open_index(index, reporter=Terminal(yes=yes)) as searcher:
+                answer = search.answer(searcher, new=new, count=k)
+                results.append((search, answer, searcher.name))
+        except AstrosearchError as error:
+            if len(chosen) == 1:
+                raise
+            failed += 1  # the others are run all the same
+            notify(f"{search.name}: {error}")
+            continue
+        if not answer.hits:
+            notify(f"{search.name}: nothing {'new' if new else 'found'}")
     found = [result for result in results if result[1].hits]
     if found:
         _write(found, output if was_given("output") else None, several=len(chosen) > 1)
@@ -146,6 +154,8 @@ def run(
     for search, _, index in results:
         with open_index(index) as searcher:
             search.seen(index).mark(searcher)
+    if failed:
+        raise AstrosearchError(f"{failed} of {len(chosen)} searches could not be run")
     if not found:
         raise NothingFound("no search found anything" + (" new" if new else ""))
     hits = [hit for search, answer, _ in found for hit in _ordered(search, answer).hits]

@@ -175,10 +175,10 @@ def _parse(text: str) -> tuple[dict[str, SavedSearch], list[str]]:
 
 
 def _is_usable(option: str, value: object) -> bool:
-    if option not in TYPES or not isinstance(value, TYPES[option]):
+    if type(value) is not TYPES.get(option):  # neither a bool for a number nor a time for a day
         return False
-    if option == "count":
-        return not isinstance(value, bool) and isinstance(value, int) and value >= 1
+    if isinstance(value, int) and option == "count":
+        return value >= 1
     return option not in CHOICES or value in CHOICES[option]
 
 
