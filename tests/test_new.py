@@ -135,6 +135,19 @@ class TestWhatIsNew:
         assert ids(run, "--again") == seen
         assert not {*ids(run, "--since", "2020", "-k", 300)} & {*seen}
 
+    def test_of_one_category_marked_as_seen_the_others_stay_new(
+        self, sampler: Path, run: Run
+    ) -> None:
+        every = ids(run)
+        of_one = ids(run, "--category", "astro-ph.GA", "--mark-read")
+        others = [paper_id for paper_id in every if paper_id not in of_one]
+        assert of_one
+        assert others
+        assert sorted(ids(run)) == sorted(others)
+        run("new", "--category", "astro-ph.GA", code=4)
+        run("new", "--mark-read")
+        run("new", code=4)
+
     def test_what_an_update_brings_is_new_even_with_an_earlier_date(
         self, sampler: Path, run: Run, tmp_path: Path
     ) -> None:
@@ -168,6 +181,9 @@ class TestWhatIsNew:
     def test_options_that_contradict_each_other_are_refused(self, run: Run) -> None:
         assert "contradict" in run("new", "--since", "2025", "--days", 3, code=2).stderr
 
+    def test_more_days_than_a_calendar_has_are_refused(self, run: Run) -> None:
+        assert "is not in the range" in run("new", "--days", 10**8, code=2).stderr
+
 
 class TestForms:
     def test_every_format_has_the_same_papers(self, streams: list[str], run: Run) -> None:
@@ -196,6 +212,7 @@ class TestForms:
         assert checker.open == []
         assert not re.search(r"<(?:script|img|link|iframe)|url\(|@import", page)
         assert 'name="viewport"' in page
+        assert max(len(line.encode()) for line in page.splitlines()) <= 998  # as mail wants it
 
     def test_the_feed_has_what_the_standard_asks_for(self, streams: list[str], run: Run) -> None:
         check_atom(run("new", "--since", "2025", "-k", 20, "--format", "atom").stdout)

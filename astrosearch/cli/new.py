@@ -27,7 +27,7 @@ FORMATS = ("table", "json", "jsonl", *ENTRIES, "html", "atom")
 
 @click.command()
 @click.option("--since", type=Day(), help="Papers from this date on: YYYY, YYYY-MM or YYYY-MM-DD.")
-@click.option("--days", type=click.IntRange(min=1), help="Papers of the last days.")
+@click.option("--days", type=click.IntRange(1, 36_500), help="Papers of the last days.")
 @click.option("--category", metavar="CAT", help="Only papers of this category, as astro-ph.GA.")
 @count_option("How many papers to show.", default=30)
 @click.option("--mark-read", is_flag=True, help="Remember these papers, to show them only once.")
@@ -66,7 +66,7 @@ def new(
     astrosearch new --days 3 -k 10 --abstracts
     astrosearch new --mark-read --format html > today.html
     0 7 * * * astrosearch update && astrosearch new --mark-read
-      --format html | mail -E -a "Content-Type: text/html" -s "New papers" me
+      --format html | mail -E -a "Content-Type: text/html; charset=utf-8" -s New me
     """
     from astrosearch.cli import actions, console
     from astrosearch.cli.views.digest import write_digest
@@ -91,7 +91,7 @@ def new(
         write_digest(result, format=output, abstracts=abstracts, key=key)
         console.flush()
         if mark_read:
-            Seen.read(searcher.name).mark(searcher)
+            Seen.read(searcher.name).mark(searcher, category)
     if abstracts and output != "table":
         notify(f"--abstracts has no effect with --format {output}")
     if key and output not in KEYED:

@@ -98,15 +98,23 @@ class Seen:
         except (FileNotFoundError, ValueError):  # a file that is not whole means nothing was seen
             return cls(file)
 
-    def mark(self, searcher: "Searcher") -> None:
+    def mark(self, searcher: "Searcher", category: str | None = None) -> None:
         """Remember the papers of the last weeks as seen.
+
+        Args:
+            category: the only one that was looked at; what is new in others stays new.
 
         Raises:
             AstrosearchError: if it cannot be written.
         """
         newest = searcher.newest_day()
-        recent = searcher.papers_passing(Filters(since=newest - timedelta(LATE_DAYS)))
-        lines = [newest.isoformat(), *(paper.id for paper in recent)]
+        recent = Filters(since=newest - timedelta(LATE_DAYS))
+        known = {paper.id for paper in searcher.papers_passing(recent)}
+        if category:
+            looked_at = searcher.papers_passing(replace(recent, category=category))
+            _, new = new_papers(searcher, Filters(), self)
+            known -= {paper.id for paper in new} - {paper.id for paper in looked_at}
+        lines = [newest.isoformat(), *sorted(known)]
         with atomic.writing(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with atomic.whole_file(self.file) as stream:

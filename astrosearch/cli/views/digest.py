@@ -1,5 +1,6 @@
 """How new papers look: a table, Markdown, one HTML file for a browser or a mail, an Atom feed."""
 
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from html import escape
@@ -205,7 +206,13 @@ def html(digest: Digest) -> str:
                 title=escape(_readable(paper.title)),
                 facts=" · ".join(escape(one_line(fact)) for fact in facts if fact),
                 reasons=_REASONS.format(reasons=reasons) if reasons else "",
-                abstract=escape(_readable(paper.abstract)),
+                # Mail may break a line of more than 998 bytes anywhere (RFC 5322, section 2.1.1).
+                abstract=textwrap.fill(
+                    escape(_readable(paper.abstract)),
+                    200,
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                ),
             )
         )
     ranked = f"ranked by {digest.library:,} papers of your library" if digest.library else "newest"
