@@ -115,24 +115,15 @@ def run(
     """
     from astrosearch.cli import console
     from astrosearch.errors import AstrosearchError, NothingFound
-    from astrosearch.library.searches import find_search, read_searches
+    from astrosearch.library.searches import find_search
     from astrosearch.search.searcher import open_index
 
     if was_given("opened") and (every or len(names) > 1):
         raise click.UsageError("--open is for one search: name it")
     if every == bool(names):
         raise click.UsageError("name a search, or give --all")
-    if every:
-        searches, problems = read_searches()
-        for problem in problems:
-            notify(problem)
-        if not searches:
-            raise NothingFound("there is no saved search; save one: astrosearch save NAME TEXT")
-        chosen = list(searches.values())
-    else:
-        chosen = [find_search(name) for name in dict.fromkeys(names)]
+    chosen = _all_searches() if every else [find_search(name) for name in dict.fromkeys(names)]
     results: list[tuple[SavedSearch, Answer, str]] = []
-    failed = 0
     for search in chosen:
         index = index_name if was_given("index_name") else search.options.get("index", index_name)
         try:
@@ -142,8 +133,7 @@ def run(
         except AstrosearchError as error:
             if len(chosen) == 1:
                 raise
-            failed += 1  # the others are run all the same
-            notify(f"{search.name}: {error}")
+            notify(f"{search.name}: {error}")  # the others are run all the same
             continue
         if not answer.hits:
             notify(f"{search.name}: nothing {'new' if new else 'found'}")
@@ -154,12 +144,29 @@ def run(
     for search, _, index in results:
         with open_index(index) as searcher:
             search.seen(index).mark(searcher)
-    if failed:
+    if failed := len(chosen) - len(results):
         raise AstrosearchError(f"{failed} of {len(chosen)} searches could not be run")
     if not found:
         raise NothingFound("no search found anything" + (" new" if new else ""))
     hits = [hit for search, answer, _ in found for hit in _ordered(search, answer).hits]
     return list({hit.paper.id: hit.paper for hit in hits}.values())
+
+
+def _all_searches() -> "list[SavedSearch]":
+    """Those of the file that can be used; the others are told.
+
+    Raises:
+        NothingFound: if there is none.
+    """
+    from astrosearch.errors import NothingFound
+    from astrosearch.library.searches import read_searches
+
+    searches, problems = read_searches()
+    for problem in problems:
+        notify(problem)
+    if not searches:
+        raise NothingFound("there is no saved search; save one: astrosearch save NAME TEXT")
+    return list(searches.values())
 
 
 def _ordered(search: "SavedSearch", answer: "Answer") -> "Answer":
@@ -223,17 +230,11 @@ def searches(output: str) -> None:
     """
     from astrosearch.cli.views.hits import as_json
     from astrosearch.cli.views.tables import write_table
-    from astrosearch.errors import NothingFound
-    from astrosearch.library.searches import read_searches
 
-    saved, problems = read_searches()
-    for problem in problems:
-        notify(problem)
-    if not saved:
-        raise NothingFound("there is no saved search; save one: astrosearch save NAME TEXT")
+    saved = _all_searches()
     records = [
         {"name": search.name, "query": search.query, "options": _plain(search.options)}
-        for search in saved.values()
+        for search in saved
     ]
     if output == "json":
         write(as_json(records, indent=True))
@@ -247,7 +248,7 @@ def searches(output: str) -> None:
                 " ".join(f"{name}={value}" for name, value in _plain(search.options).items()),
                 search.query,
             )
-            for search in saved.values()
+            for search in saved
         ]
         write_table(("search", "options", "query"), rows)
 

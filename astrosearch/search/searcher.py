@@ -890,10 +890,10 @@ def _why_empty(
         if required:
             reason += f" and has {required}"
         elif query and query.text and papers.count(_scope(query, filters, among)):
-            reason += f" and has a word of {query.text!r}"
+            reason += f" and has a word of {_shortened(query.text)!r}"
         return NothingFound(f"{reason}; loosen one of them")
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
-        return NothingFound(f"{none_of} has a word of {query.text!r}")
+        return NothingFound(f"{none_of} has a word of {_shortened(query.text)!r}")
     return NothingFound(f"index {name} has no other papers")
