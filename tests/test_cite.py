@@ -113,6 +113,7 @@ def test_a_name_that_is_neither_file_nor_paper_costs_one_line(run: Run, tmp_path
     for what, code, said in (
         ("draft.tex", 2, "neither a file nor an identifier"),
         (tmp_path, 2, "is a folder"),
+        ("", 2, "the name of a file is empty"),
         ("1505.99999", 4, "1505.99999"),
         ("10.1000/none", 4, "no paper of index papers is known to have it"),
     ):

@@ -310,6 +310,8 @@ class TestBadFiles:
     ) -> None:
         assert "there is no such file" in run("library", "add", "refs.bib", code=2).stderr
         assert "has 5 digits" in run("library", "add", "1503.0001", code=2).stderr
+        assert "is empty" in run("library", "add", "", code=2).stderr
+        assert "not a file of papers" in run("library", "add", os.devnull, code=2).stderr
 
 
 class TestZotero:

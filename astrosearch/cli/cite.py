@@ -134,6 +134,8 @@ def _draft(what: str) -> "Draft | None":
     path = Path(what)
     if what == "-":
         content, name, folder = sys.stdin.buffer.read(), "standard input", Path()
+    elif not what.strip():
+        raise click.UsageError("the name of a file is empty")
     elif path.is_dir():
         raise click.UsageError(f"{what} is a folder: name a file")
     elif path.exists():

@@ -59,6 +59,8 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
     if text.startswith("zotero:"):
         candidates = zotero.read_web(text.removeprefix("zotero:"))
         return Reading(text, _parsed(candidates))
+    if not text.strip():
+        raise InputError("the name of a file is empty")
     path = Path(text)
     if path.is_dir():
         if (path / "zotero.sqlite").is_file():
@@ -74,7 +76,9 @@ def read_source(text: str, searcher: "Searcher | None") -> Reading:
     if identifier is None:
         looks_like_a_file = "/" in text or "." in text
         reason = why_not(text) or (
-            "there is no such file"
+            "it is not a file of papers"  # a device, as /dev/null
+            if path.exists()
+            else "there is no such file"
             if looks_like_a_file
             else "it is neither a file nor an identifier"
         )
