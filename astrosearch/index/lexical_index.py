@@ -83,7 +83,7 @@ DEEPEST = 128
 """Queries within queries, at most. The engine goes down into each: 1,024 overflow a stack of 8 MB,
 256 one of 512 kB."""
 
-DENSE = 1_000
+DENSE = 2_000
 """Papers for each row up to which clauses that score given rows stand beside each other: the engine
 then reads thousands of papers about each row. With more papers each clause is put around the one
 before, and each row is looked up in each. (A question of 27 terms, CPU time: 70 of 56,307 papers
