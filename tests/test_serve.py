@@ -111,6 +111,24 @@ def test_what_to_cite_is_that_of_the_library(server: RunningServer, searcher: Se
     assert (refused.status, refused.json["exit_code"]) == (400, 2)
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"sincee": "2020"}, "sincee is not a field; did you mean since?"),
+        ({"since": "2020-13"}, "since cannot be '2020-13'; for example 2015, 2015-03, 2015-03-01"),
+        ({"category": "a b"}, "category cannot be 'a b'; for example astro-ph.GA"),
+        ({"k": 0}, "k: Input should be greater than or equal to 1"),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_it_may_be(
+    server: RunningServer, fields: dict[str, Any], said: str
+) -> None:
+    refused = server.get("/api/query", q="dust", **fields)
+    assert (refused.status, refused.json["detail"]) == (400, said)
+    missing = server.get("/api/similar")
+    assert (missing.status, missing.json["detail"]) == (400, "id is missing")
+
+
 def test_a_question_is_answered_in_sentences(server: RunningServer, searcher: Searcher) -> None:
     question = "where does the Magellanic Stream come from?"
     answer = server.get("/api/ask", q=question).json
@@ -201,7 +219,7 @@ def test_accept_chooses_the_format_and_format_outweighs_it(server: RunningServer
     ("target", "status", "exit_code", "said"),
     [
         ("/api/query?q=x&k=1000", 400, 2, "k: "),
-        ("/api/query?q=x&qq=y", 400, 2, "qq: "),
+        ("/api/query?q=x&qq=y", 400, 2, "qq is not a field"),
         ("/api/query?q=x&q=y", 400, 2, "q is given twice"),
         ("/api/query", 400, 2, "give q"),
         ("/api/query?q=year:soon", 400, 2, "year:soon"),

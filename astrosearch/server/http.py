@@ -33,7 +33,7 @@ from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_respon
 from astrosearch.server.mcp import create_server
 from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
 from astrosearch.server.metrics import Metrics
-from astrosearch.server.problems import Problem
+from astrosearch.server.problems import Problem, invalid
 from astrosearch.server.searchers import Reply
 from astrosearch.server.settings import MOST_BYTES, Settings
 from astrosearch.server.static import FILES, MEDIA_TYPES
@@ -381,9 +381,7 @@ def _validated(model: type[Model], given: dict[str, Any] | bytes) -> Model:
             return model.model_validate_json(given)
         return model.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise HTTPException(400, ": ".join(filter(None, (place, first["msg"])))) from None
+        raise HTTPException(400, invalid(error, model)) from None
 
 
 def _json(record: object) -> Response:

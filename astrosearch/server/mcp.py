@@ -21,7 +21,7 @@ from astrosearch.report import Reporter
 from astrosearch.search.searcher import Mode
 from astrosearch.server import requests
 from astrosearch.server.answers import ANSWERS, index_records
-from astrosearch.server.problems import Problem, of_error
+from astrosearch.server.problems import Problem, invalid, of_error
 from astrosearch.server.searchers import Reply, Searchers
 from astrosearch.server.settings import Offer
 from astrosearch.text.marks import marked, terms_to_mark
@@ -365,8 +365,7 @@ def _checked(model: type[Model], **fields: Any) -> Model:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ToolError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ToolError(invalid(error, model)) from None
 
 
 async def _record(ask: Ask, asked: BaseModel) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Errors as answers: problem details (RFC 9457) with the exit code that the command line would have
 ended with."""
 
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import NamedTuple
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from astrosearch.errors import AstrosearchError, InputError, NothingFound, SetupError
 
@@ -48,3 +50,34 @@ def of_error(error: AstrosearchError) -> Problem:
         detail = "something has to be set up on the server first; its standard error says what"
         return Problem(503, detail, error.exit_code)
     return Problem(500, "the server failed; its standard error says how", error.exit_code)
+
+
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that are repeated."""
+
+
+def invalid(error: ValidationError, model: type[BaseModel]) -> str:
+    """What is wrong with the first field of a request that is, and what it may be.
+
+    Args:
+        model: what the request was to be.
+    """
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"]]
+    name = ".".join(place)
+    if first["type"] == "extra_forbidden" and place[0] not in model.model_fields:
+        near = get_close_matches(place[0], model.model_fields, 1)
+        known = ", ".join(sorted(model.model_fields))
+        return f"{name} is not a field; {f'did you mean {near[0]}?' if near else f'write {known}'}"
+    if first["type"] == "missing":
+        return f"{name} is missing"
+    field = model.model_fields.get(place[0]) if place else None
+    value = first["input"]
+    if first["type"] == "string_pattern_mismatch" and isinstance(value, str):
+        if not value.strip():
+            return f"{name} is empty"
+        if field is not None and field.examples:
+            shown = value if len(value) <= LONGEST_SHOWN else value[:LONGEST_SHOWN] + "…"
+            examples = ", ".join(map(str, field.examples))
+            return f"{name} cannot be {shown!r}; for example {examples}"
+    return f"{name}: {first['msg']}" if name else str(first["msg"])

@@ -50,7 +50,8 @@ PaperId = Annotated[
     ),
 ]
 SearchName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", examples=["jets"])]
-Day = Annotated[str, Field(pattern=DAY, examples=["2015", "2015-03", "2015-03-01"])]
+Day = Annotated[str, Field(pattern=DAY)]
+DAYS = ["2015", "2015-03", "2015-03-01"]
 
 
 Within = Annotated[
@@ -76,8 +77,8 @@ class Asked(BaseModel):
 class Filtered(Asked):
     """Which papers may be an answer."""
 
-    since: Day | None = Field(None, description="Only papers from this date on.")
-    until: Day | None = Field(None, description="Only papers up to this date.")
+    since: Day | None = Field(None, description="Only papers from this date on.", examples=DAYS)
+    until: Day | None = Field(None, description="Only papers up to this date.", examples=DAYS)
     category: str | None = Field(
         None,
         max_length=LONGEST_CATEGORY,
@@ -186,7 +187,9 @@ class CiteRequest(Paged):
         min_length=1, max_length=20, description="May be repeated: papers that ask together."
     )
     before: Day | None = Field(
-        None, description="Only papers up to this date; by default that of the paper that asks."
+        None,
+        description="Only papers up to this date; by default that of the paper that asks.",
+        examples=DAYS,
     )
     no_self: bool = Field(False, description="Leave out papers that share an author with it.")
 
