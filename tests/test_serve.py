@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,14 @@ def test_filters_and_modes_are_those_of_the_searcher(
     ).json
     assert [hit["id"] for hit in answer["hits"]] == [hit.paper.id for hit in expected]
     assert answer["hits"]
+
+
+def test_answers_are_the_same_while_others_wait(server: RunningServer) -> None:
+    queries = ["magellanic stream", "planets in the habitable zone", "black hole mergers"] * 10
+    alone = [server.get("/api/query", q=query).json for query in queries[:3]]
+    with ThreadPoolExecutor(len(queries)) as threads:
+        crowded = threads.map(lambda query: server.get("/api/query", q=query).json, queries)
+    assert list(crowded) == alone * 10
 
 
 def test_pages_follow_each_other_and_leave_nothing_out(server: RunningServer) -> None:

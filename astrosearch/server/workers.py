@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from typing import TYPE_CHECKING, Any, Protocol
@@ -93,14 +94,19 @@ class Worker:
         if error is not None:
             raise error
 
-    def ask(self, asked: BaseModel, seconds: float) -> tuple[object, list[str]]:
+    def ask(
+        self, asked: BaseModel, seconds: float, *, others_wait: bool
+    ) -> tuple[object, list[str]]:
         """A `Reply` or a `Problem`, and lines for whoever runs the server.
+
+        Args:
+            others_wait: whether other requests want the processors, too.
 
         Raises:
             TookTooLong, WorkerDied: the worker is of no use then.
         """
         try:
-            self._connection.send(asked)
+            self._connection.send((asked, others_wait))
         except OSError:
             raise WorkerDied from None
         reply, lines = self._receive(seconds)
@@ -199,9 +205,8 @@ class WorkerPool:
             for is_last in (False, True):
                 seconds = max(end - loop.time(), 0)
                 try:
-                    reply, lines = await loop.run_in_executor(
-                        self._threads, worker.ask, asked, seconds
-                    )
+                    ask = partial(worker.ask, asked, seconds, others_wait=self.waiting > 0)
+                    reply, lines = await loop.run_in_executor(self._threads, ask)
                 except (TookTooLong, WorkerDied) as error:
                     worker = await loop.run_in_executor(self._threads, self._replace, worker)
                     if is_last or isinstance(error, TookTooLong):
@@ -240,9 +245,12 @@ def _work(connection: Connection, offer: Offer) -> None:
         connection.send(error)
         return
     connection.send(None)
+
+    from astrosearch.search.candidates import Processors
+
     while True:
         try:
-            asked = connection.recv()
+            asked, Processors.are_wanted = connection.recv()
         except (EOFError, OSError):
             return
         try:
