@@ -4,6 +4,7 @@ Everything is written beside its target and renamed once it is whole. A kill, a 
 cut at any moment leaves the old target or the new one, never half of one.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -106,16 +107,40 @@ def whole_folder(
         remove(work)
 
 
+@contextmanager
+def temporary_folder(prefix: str = "astrosearch-", parent: Path | None = None) -> Iterator[Path]:
+    """A new folder, in `parent` or where the system has such, which goes when the block ends. Words
+    may be opened in it, which `tempfile.TemporaryDirectory` does not always survive."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+ATTEMPTS = 10
+"""How often a folder is deleted in which files appear meanwhile."""
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there; of a link the link alone.
 
     Raises:
         OSError: if it cannot be deleted.
     """
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
+        return
+    for is_last in (*[False] * (ATTEMPTS - 1), True):
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            # Whoever opens words puts a lock beside them, once and perhaps late: a thread of the
+            # engine does it.
+            if is_last or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
 
 
 @contextmanager

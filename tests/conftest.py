@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from astrosearch.index.reader import Index
@@ -26,11 +28,24 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
 """Whether kills, flipped bytes and the like are tried many times. Set by hand."""
 
+# How fast examples are drawn on a busy machine says nothing about them.
+_KEPT: dict[str, Any] = {"deadline": None, "database": None}
+_KEPT["suppress_health_check"] = list(HealthCheck)
+settings.register_profile("suite", max_examples=25, derandomize=True, **_KEPT)
+settings.register_profile("long", max_examples=5_000, **_KEPT)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
 WORDS = (
     "the of a in stars galaxies gas dust magnetic field stream cloud planet orbit disc wind burst "
     "supernova pulsar quasar cluster lens survey spectrum mass radius light emission we find that "
     "around with from observed model hydrogen Magellanic Milky Way black hole neutron white dwarf"
 ).split()
+
+
+@pytest.fixture(autouse=True)
+def own_browsers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test has the web browsers of an earlier one: Python reads $BROWSER once in a process."""
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
 
 
 @pytest.fixture(scope="session")

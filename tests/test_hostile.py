@@ -20,7 +20,7 @@ from typing import Any, Literal
 import bibtexparser
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrosearch.cli import main
@@ -45,12 +45,6 @@ from astrosearch.text.bibtex import entries
 from astrosearch.text.quantities import AllowedValues, mentions
 from astrosearch.text.tex import one_line, to_unicode
 from tests.conftest import FROZEN, Run, kaggle_line
-
-_KEPT: dict[str, Any] = {"deadline": None, "database": None}
-_KEPT["suppress_health_check"] = list(HealthCheck)
-settings.register_profile("suite", max_examples=25, derandomize=True, **_KEPT)
-settings.register_profile("long", max_examples=5_000, **_KEPT)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -35,6 +35,7 @@ from astrosearch.errors import (
 )
 from astrosearch.index.build import BuildReport, build
 from astrosearch.index.folder import locked
+from astrosearch.index.manifest import Manifest
 from astrosearch.index.reader import Index
 from astrosearch.index.shards import SECONDS
 from astrosearch.index.tune import tune
@@ -42,6 +43,7 @@ from astrosearch.index.vector_index import BLOCK, VectorIndex
 from astrosearch.report import SILENT
 from astrosearch.search.searcher import Searcher
 from tests.conftest import FROZEN, Run, kaggle_line, segment_folder
+from tests.events import just_before
 from tests.letters import SPEC, Letters, build_letters, letters_paper, write_letters
 from tests.reporters import Lines, StopAfter, Stopped, Watch
 
@@ -124,6 +126,16 @@ def test_the_manifest_tells_the_whole_story(
     ).read_text()
     assert len(manifest["background"]["percentiles"]) == 101
     assert not (tmp_path / ".one.partial").exists()
+
+
+def test_a_lock_that_the_engine_puts_late_beside_the_words_is_no_file_of_the_index(
+    tmp_path: Path, snapshot: Path, spec: EncoderSpec
+) -> None:
+    words = tmp_path / ".one.partial/words"
+    with just_before("os.rename", words, (words / ".tantivy-meta.lock").touch):
+        make(tmp_path / "one", snapshot, spec)
+    assert not [name for name in Manifest.read(tmp_path / "one").files if "lock" in name]
+    assert not list((tmp_path / "one/words-1").glob(".*.lock"))
 
 
 def test_an_index_that_is_up_to_date_stays_as_it_is(

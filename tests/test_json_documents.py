@@ -73,7 +73,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(max_size=5), json_values, max_size=4)), st.integers(0, 9))
 def test_a_document_may_be_cut_into_blocks_anywhere(
     objects: list[dict[str, Any]], seed: int

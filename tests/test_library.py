@@ -618,7 +618,6 @@ def test_many_papers_of_one_key_all_come_and_go(tmp_path: Path) -> None:
     assert left == f"{entries[0]}\n\n@misc{{Wu-2998, title={{Éclair 2999 of dust}}}}\n"
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='@{}",=# \n\\abtitle%misc', max_size=200))
 def test_no_text_breaks_the_reader_of_bibtex(text: str) -> None:
     bib = bibtex_text.parse(text)
@@ -627,7 +626,7 @@ def test_no_text_breaks_the_reader_of_bibtex(text: str) -> None:
         facts.paper(entry, entry.key)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.data())
 def test_adding_and_removing_in_any_order_keeps_all_other_bytes(data: st.DataObject) -> None:
     import tempfile

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
@@ -283,7 +283,6 @@ def test_a_token_table_has_the_numbers_of_the_whole_model(converted: tuple[Path,
     np.testing.assert_array_equal(tokens.norm(states), whole.norm(states))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text() | st.text(alphabet="gas tr10'ö<>/ \n"))
 def test_a_token_table_has_the_token_ids_of_the_whole_model(
     converted: tuple[Path, Path], text: str

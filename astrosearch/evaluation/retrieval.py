@@ -5,15 +5,14 @@ alone (dense), and both (hybrid). All systems get the same queries and documents
 are compared query by query. The ranker is that of a search: what is measured is what users get.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.atomic import temporary_folder
 from astrosearch.citations.graph import Graph, Works
 from astrosearch.encoders.base import (
     Billable,
@@ -149,13 +148,13 @@ class _WordedTask:
 @contextmanager
 def _worded(index: Index, task: Task) -> Iterator[_WordedTask]:
     """The task with a lexical index in a temporary folder."""
-    with tempfile.TemporaryDirectory(prefix="astrosearch-eval-") as folder:
-        writer = LexicalIndexWriter(Path(folder) / "words")
+    with temporary_folder("astrosearch-eval-") as folder:
+        writer = LexicalIndexWriter(folder / "words")
         for place, paper in enumerate(index.corpus.stream(task.rows)):
             abstract = task.halves[place] if task.halves else paper.abstract
             writer.add(place, paper.title, abstract, paper.authors)
         writer.finish()
-        yield _WordedTask(task, LexicalIndex(Path(folder) / "words"), index)
+        yield _WordedTask(task, LexicalIndex(folder / "words"), index)
 
 
 class Documents:

@@ -451,9 +451,11 @@ def moved(
     Raises:
         OSError: if it cannot be moved.
     """
-    for lock in work.glob(".*.lock"):  # the engine leaves one where it opened the words
-        lock.unlink()
     work.rename(target)
+    # The engine leaves one where it opened the words. A thread of it may do so late, but no more
+    # when the folder has another name.
+    for lock in target.glob(".*.lock"):
+        lock.unlink()
     names = sorted(file.name for file in target.iterdir())
     known = {}
     if shared is not None:

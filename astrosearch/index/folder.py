@@ -1,8 +1,7 @@
 """An index folder while it is built or removed: its lock, and the partial folder beside it."""
 
-import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from astrosearch import atomic, paths
@@ -69,7 +68,8 @@ def update_folder(folder: Path) -> Iterator[Path]:
     """
     with partial_folder(folder) as partial, _work_folder(partial / UPDATE, SHARDS, HARVEST) as work:
         yield work
-        shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):
+            atomic.remove(work)
 
 
 @contextmanager
@@ -84,7 +84,8 @@ def _work_folder(work: Path, *kept: str) -> Iterator[Path]:
         yield work
     finally:
         if not _is_of_use(work) and not _is_of_use(work / UPDATE):
-            shutil.rmtree(work, ignore_errors=True)
+            with suppress(OSError):
+                atomic.remove(work)
 
 
 def _check_place(folder: Path) -> None:

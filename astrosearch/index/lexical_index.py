@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from itertools import pairwise
 from math import log
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import tantivy
 from numpy.typing import NDArray
 
+from astrosearch.atomic import temporary_folder
 from astrosearch.errors import AstrosearchError, IndexDamaged
 from astrosearch.index.deleted_words import DeletedWords
 from astrosearch.text.analysis import STOP_WORDS, analyze, expand_abbreviations
@@ -724,8 +724,8 @@ def _lockable(folder: Path) -> Iterator[Path]:
     if os.access(folder, os.W_OK) or not folder.is_dir():
         yield folder
         return
-    with TemporaryDirectory(prefix="astrosearch-words-") as links:
+    with temporary_folder("astrosearch-words-") as links:
         for file in folder.iterdir():
             if file.suffix != ".lock":
-                (Path(links) / file.name).symlink_to(file.resolve())
-        yield Path(links)
+                (links / file.name).symlink_to(file.resolve())
+        yield links

@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrosearch.atomic import temporary_folder
 from astrosearch.corpus.store import Corpus
 from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from training.contrastive.pairs import PairSampler
@@ -31,12 +31,12 @@ def hard_negatives(corpus: Corpus, sampler: PairSampler, file: Path) -> NDArray[
     if file.exists():
         rows: NDArray[np.int32] = np.load(file)
         return rows
-    with TemporaryDirectory(dir=file.parent) as folder:
-        writer = LexicalIndexWriter(Path(folder) / "words")
+    with temporary_folder(parent=file.parent) as folder:
+        writer = LexicalIndexWriter(folder / "words")
         for place, paper in enumerate(corpus.stream(sampler.rows)):
             writer.add(place, "", paper.abstract, ())
         writer.finish()
-        negatives = _mined(corpus, sampler, LexicalIndex(Path(folder) / "words"))
+        negatives = _mined(corpus, sampler, LexicalIndex(folder / "words"))
     work = file.with_suffix(f".{os.getpid()}.npy")
     np.save(work, negatives)
     work.rename(file)
