@@ -224,7 +224,8 @@ class TestAnAnswer:
         faults: list[int | str | bytes],
         message: str,
     ) -> None:
-        monkeypatch.setattr(openai_generator, "LIMIT", 1.0)
+        if faults == ["silent"]:
+            monkeypatch.setattr(openai_generator, "LIMIT", 1.0)
         service.faults.extend(faults)
         record, said = ask(run, code=1)
         assert record["written"] is None

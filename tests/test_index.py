@@ -784,10 +784,10 @@ def test_an_index_of_format_3_is_read_as_it_was_written(home: Path, run: Run) ->
 def test_an_index_notices_that_another_took_its_place(frozen: Path) -> None:
     with Index(frozen) as index:
         assert index.is_current()
-        start = time.perf_counter()
+        start = time.thread_time()
         for _ in range(100):
             index.is_current()
-        assert time.perf_counter() - start < 0.5
+        assert time.thread_time() - start < 0.5
         tune(frozen, index_type="sq8")
         assert not index.is_current()
     with Index(frozen) as index:

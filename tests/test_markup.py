@@ -97,7 +97,7 @@ def test_an_average_beside_markup_stays() -> None:
 )
 def test_a_hundred_thousand_characters_of_markup_end_in_time(part: str) -> None:
     text = part * (100_000 // len(part))
-    start = time.perf_counter()
+    start = time.thread_time()
     without_markup(text)
     without_markup(text + "</alternatives>" * 60 + "</math>" * 60)
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5

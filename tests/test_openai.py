@@ -37,7 +37,7 @@ from astrosearch.encoders.base import EncoderSpec
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.encoders.openai import OpenAIEncoder
 from astrosearch.encoders.openai_costs import CostEstimate
-from astrosearch.encoders.openai_requests import RetryPolicy
+from astrosearch.encoders.openai_requests import GRACE, RetryPolicy, _Sending
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.index.reader import Index
 from astrosearch.papers import text_hash
@@ -194,7 +194,7 @@ def slow(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
 
 def hold(service: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
     """No answer until it is released."""
-    service.released.wait(30)
+    service.released.wait(300)
     send(to, answer(texts))
 
 
@@ -362,7 +362,7 @@ class TestVectors:
         all_here = threading.Barrier(4)
 
         def together(_: Service, to: BaseHTTPRequestHandler, texts: list[str]) -> None:
-            all_here.wait(30)  # breaks, and the server is silent, unless four are in flight
+            all_here.wait(100)  # breaks, and the server is silent, unless four are in flight
             send(to, answer(texts))
 
         service.fault = together
@@ -405,8 +405,8 @@ class TestFailures:
     def test_the_servers_own_word_on_waiting_counts(self, service: Service, now: str) -> None:
         service.faults = deque([status(429, Retry_After=now)])
         before = time.monotonic()
-        make(policy=RetryPolicy(tries=2, first_delay=30)).encode(["a"])
-        assert time.monotonic() - before < 5
+        make(policy=RetryPolicy(tries=2, first_delay=600, longest_delay=600)).encode(["a"])
+        assert time.monotonic() - before < 300  # which its own delay is at least
 
     def test_no_request_comes_before_the_time_that_the_server_named(self, service: Service) -> None:
         service.faults = deque([status(503, Retry_After="0.5")])
@@ -438,9 +438,16 @@ class TestFailures:
         assert len(service.asked) == 3
 
     def test_when_one_request_fails_the_answers_to_the_others_are_kept(
-        self, service: Service, cache: Path
+        self, service: Service, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        service.faults = deque([status(400, "I do not like this"), slow, slow])
+        fail = _Sending.fail
+
+        def release(sending: _Sending, error: BaseException) -> None:
+            fail(sending, error)
+            service.released.set()  # the others are answered when the failure is known
+
+        monkeypatch.setattr(_Sending, "fail", release)
+        service.faults = deque([status(400, "I do not like this"), hold, hold])
         service.fault = good
         with pytest.raises(AstrosearchError, match="400: I do not like this"):
             make(policy=RetryPolicy(at_once=3, first_delay=0.001)).encode(long_texts(10 * 37))
@@ -780,7 +787,8 @@ class TestWaiting:
         payer = Payer()
         make(reporter=payer).encode(["a"])
         line = f"Waiting for {host_of(service)}, to ask again: 503: too busy; Ctrl-C stops"
-        assert payer.lines == [line]
+        assert payer.lines[-1] == line  # on a busy machine the answer itself was waited for, too
+        assert payer.lines.count(line) == 1
 
     @pytest.mark.parametrize("in_header", [False, True])
     def test_an_answer_in_drops_is_given_up(self, service: Service, in_header: bool) -> None:
@@ -797,7 +805,7 @@ class TestWaiting:
         before = time.monotonic()
         with pytest.raises(AstrosearchError, match="has not finished an answer within 2 s"):
             make(policy=RetryPolicy(timeout=1, limit=2)).encode(["a"])
-        assert time.monotonic() - before < 20
+        assert time.monotonic() - before < 100
 
     @pytest.mark.parametrize("signals", [1, 2])
     def test_a_process_is_stopped_though_nothing_is_answered(
@@ -806,12 +814,10 @@ class TestWaiting:
         service.fault = hold
         process = start(0, 12 * 37)
         until(lambda: len(service.asked) == 8)
-        before = time.monotonic()
         for _ in range(signals):
             process.send_signal(signal.SIGINT)
             time.sleep(0.2)
-        _, errors = process.communicate(timeout=60)
-        assert time.monotonic() - before < 10  # and not 30, after which the server lets go
+        _, errors = process.communicate(timeout=100)  # the server lets go when the test ends
         assert "KeyboardInterrupt" in errors
         assert len(service.asked) == 8
         assert kept(cache) == 0
@@ -945,24 +951,33 @@ class TestCache:
 
 PROGRAM = """
 import sys
-from astrosearch.encoders import registry
+from astrosearch.encoders import openai, registry
 from astrosearch.encoders.loading import load_encoder
 from tests.reporters import Lines
 first, last = int(sys.argv[1]), int(sys.argv[2])
+openai.GRACE = float(sys.argv[3])
+class Told(Lines):
+    def notify(self, line):
+        print(line, file=sys.stderr, flush=True)
 texts = [f"{number:08}" * 1_000 for number in range(first, last)]
-load_encoder(registry.encoder_spec("openai:tiny"), Lines()).encode(texts)
+load_encoder(registry.encoder_spec("openai:tiny"), Told()).encode(texts)
 """
 
 
-def start(*numbers: int) -> subprocess.Popen[str]:
-    """Another process, which encodes `long_texts`."""
+def start(first: int, last: int, grace: float = GRACE) -> subprocess.Popen[str]:
+    """Another process, which encodes `long_texts`.
+
+    Args:
+        grace: seconds after Ctrl-C in which the next answer may still come.
+    """
+    numbers = map(str, (first, last, grace))
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *map(str, numbers)], text=True, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, *numbers], text=True, stderr=subprocess.PIPE
     )
 
 
 def until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -987,12 +1002,14 @@ class TestProcesses:
 
     def test_a_stopped_process_waits_for_what_is_paid(self, service: Service, cache: Path) -> None:
         service.fault = hold
-        process = start(0, 12 * 37)
+        process = start(0, 12 * 37, grace=100)
         until(lambda: len(service.asked) == 8)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        assert process.stderr is not None
+        while "Waiting a moment" not in (line := process.stderr.readline()):
+            assert line, "it ended"
         service.released.set()
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=100)
         assert "KeyboardInterrupt" in errors
         assert len(service.asked) == 8
         assert kept(cache) == 8 * 37
@@ -1000,7 +1017,7 @@ class TestProcesses:
     def test_two_processes_at_once(self, service: Service, cache: Path) -> None:
         both = [start(0, 20 * 37), start(10 * 37, 30 * 37)]
         for process in both:
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=100)
             assert process.returncode == 0, errors
         assert kept(cache) == 30 * 37
         with closing(sqlite3.connect(cache)) as db:

@@ -124,7 +124,7 @@ def test_no_more_is_taken_than_was_asked_for(
 def test_a_silent_server_is_said_to_be_waited_for_and_given_up(
     service: type[ChatService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_waiting, "SILENCE", 0.2)
+    monkeypatch.setattr(openai_waiting, "SILENCE", 0.0)
     monkeypatch.setattr(openai_generator, "LIMIT", 1.0)
     service.faults.append("silent")
     lines = Lines()

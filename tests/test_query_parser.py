@@ -325,10 +325,10 @@ def test_no_mixture_of_operators_and_brackets_is_a_traceback() -> None:
 
 @pytest.mark.parametrize("sign", ["(", "NOT ", "-(", "title:(", "citations(", '"', "author:"])
 def test_a_query_of_one_sign_many_times_is_read_at_once(sign: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with suppress(InputError):
         parse(sign * 10_000 + "dust")
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
 
 
 # --- identifiers ---

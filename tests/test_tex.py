@@ -221,9 +221,9 @@ def test_a_text_without_tex_is_unchanged(text: str) -> None:
     + [sign * 5000 for sign in ("{", "$", "^", "`", "\\[", "_{", "\\(", "{$")],
 )
 def test_broken_tex_neither_raises_nor_vanishes_nor_takes_long(tex: str) -> None:
-    start = time.monotonic()
+    start = time.thread_time()
     assert to_unicode(tex) != ""
-    assert time.monotonic() - start < 2
+    assert time.thread_time() - start < 2
 
 
 def test_pylatexenc_is_not_imported_for_a_text_without_tex() -> None:

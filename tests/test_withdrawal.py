@@ -477,6 +477,6 @@ def test_a_long_comment_is_judged_at_once() -> None:
         "- ",
         "withdrawn by ",
     ):
-        start = time.perf_counter()
+        start = time.thread_time()
         is_withdrawn(part * 20_000, part * 20_000, part * 20_000)
-        assert time.perf_counter() - start < 1
+        assert time.thread_time() - start < 1

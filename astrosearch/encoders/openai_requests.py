@@ -173,9 +173,9 @@ class Requests:
                 except KeyboardInterrupt as interrupt:
                     if sending.is_interrupted:
                         break
+                    sending.fail(interrupt)
                     if self._grace:
                         self._reporter.notify("Waiting a moment for answers on their way")
-                    sending.fail(interrupt)
                 except AstrosearchError as error:  # no answer came within the limit
                     sending.fail(error)
                     break
