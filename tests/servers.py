@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -61,8 +61,8 @@ class RunningServer:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(20)
-        self._reader.join(20)
+        code = self.process.wait(100)
+        self._reader.join(100)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code
@@ -93,10 +93,28 @@ class RunningServer:
 
     def workers(self) -> list[int]:
         """The processes that answer."""
-        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        pids = [int(pid) for children in threads for pid in children.read_text().split()]
-        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
-        return [pid for pid, command in commands.items() if b"spawn_main" in command]
+        pids = []
+        for children in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # threads and processes end
+                pids += [int(pid) for pid in children.read_text().split()]
+        return [pid for pid in pids if b"spawn_main" in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def lasting_port() -> int:
+    """A port that nobody else is given while no server has it: below those that the system hands
+    out, and another one for each process of tests."""
+    for port in range(10_000 + os.getpid() % 10_000, 32_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("all ports are taken")
 
 
 def request(
@@ -106,7 +124,7 @@ def request(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
         connection.request(method, target, body, headers or {})
         response = connection.getresponse()
@@ -147,7 +165,7 @@ def serving_here(home: Path, queue: int = 64, seconds: float = 30) -> Iterator[i
             yield listener.getsockname()[1]
         finally:
             server.should_exit = True
-            thread.join(20)
+            thread.join(100)
             listener.close()
             pool.close()
 
@@ -190,7 +208,7 @@ class ChatService(BaseHTTPRequestHandler):
             if fault == "broken" and number == 1:
                 return
             if fault == "silent":
-                self.released.wait(30)
+                self.released.wait(300)
             if isinstance(fault, bytes):
                 self.wfile.write(b"data: " + fault + b"\n\n")
                 continue

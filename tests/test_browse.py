@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Footer, Input, Label, OptionList, Static
 
@@ -261,16 +262,19 @@ class TestAsking:
 
         async def journey() -> None:
             async with opened("") as session:
-                gate, answered = threading.Event(), []
+                gate, begun, answered = threading.Event(), threading.Event(), []
                 answer = session.browser._answer
 
                 def slow(question: Any) -> Any:
-                    gate.wait(60)
+                    begun.set()
+                    gate.wait(300)
                     answered.append(question.text)
                     return answer(question)
 
                 session.browser._answer = slow  # type: ignore[method-assign]
-                await session.type("galaxies")
+                await session.type("g")
+                await session.until(begun.is_set)
+                await session.type("alaxies")
                 field = session.browser.query_one(QuestionField)
                 assert field.value == "galaxies"
                 assert answered == []
@@ -406,13 +410,17 @@ class TestMoving:
                 await session.press(*["j"] * 30)
                 before = session.current.id
                 await session.pilot.resize_terminal(*size)
-                await session.pilot.pause(0.2)
-                assert session.current.id == before
                 papers = session.papers()
+
+                def is_seen() -> bool:
+                    top, lines = papers.scroll_offset.y, papers.size.height
+                    return bool(top <= papers._index_to_line[30] < top + lines)
+
+                await session.until(lambda: session.browser.size == size and is_seen())
+                await session.pilot.pause(0.2)
+                assert is_seen()
+                assert session.current.id == before
                 assert session.page.count(before) >= 1
-                top, lines = papers.scroll_offset.y, papers.size.height
-                first = papers._index_to_line[30]
-                assert top <= first < top + lines
 
         drive(journey)
 
@@ -559,6 +567,7 @@ class TestUsingPapers:
                 await session.type("dust")
                 await session.press("enter")
                 await session.until(lambda: "export" in session.footer)
+                await session.until(lambda: session.papers().words == words("dust"))
                 assert {"ask", "mark", "help", "quit"} <= session.footer
                 await session.press("space", "space", "space")
                 assert list(session.browser.marked) == session.ids()[:3]
@@ -674,7 +683,7 @@ class TestUsingPapers:
                 await session.press("o")
                 await session.until(told.exists)
                 await session.until(lambda: told.read_text() == f"{session.current.url}\n")
-                assert "is opened in your web browser" in session.status
+                await session.until(lambda: "is opened in your web browser" in session.status)
                 await session.press("O")
                 pdf = f"https://arxiv.org/pdf/{session.current.id}"
                 await session.until(lambda: told.read_text().endswith(f"{pdf}\n"))
@@ -697,9 +706,10 @@ class TestUsingPapers:
 
 
 def browser_that_writes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a program the web browser that writes each address to a file; returns the file."""
+    """Make a program the web browser that writes each address to a file; returns the file. One that
+    ends at once, Python takes for one that failed."""
     told, program = folder / "told", folder / "browser"
-    program.write_text(f'#!/bin/sh\necho "$1" >> {told}\nsleep 3\n')
+    program.write_text(f'#!/bin/sh\necho "$1" >> {told}\nsleep 20\n')
     program.chmod(0o755)
     monkeypatch.setenv("BROWSER", f"{program} %s &")
     return told
@@ -918,7 +928,8 @@ class TestLookingCloser:
                         assert f"{key.name} ({key.shown})" in names
                 await session.press("ctrl+p")
                 await session.type("why")
-                await session.pilot.pause(0.5)
+                found = session.browser.screen.query_one(CommandList)
+                await session.until(lambda: found.highlighted == 0 and found.option_count == 1)
                 await session.press("enter")
                 await session.until(lambda: "cosine" in session.page)
 
@@ -1225,6 +1236,15 @@ def test_a_terminal_tells_whether_it_is_light(answer: bytes, light: bool) -> Non
     assert light_in(answer) is light
 
 
+PATIENT = """
+from astrosearch.cli import main
+from astrosearch.cli.browse import background
+background.PATIENCE = 100
+main(prog_name="astrosearch")
+"""
+"""The command line, for a terminal whose answer may be late on a busy machine."""
+
+
 class Screen:
     """`astrosearch browse` on a terminal of its own."""
 
@@ -1246,7 +1266,7 @@ class Screen:
         environment = {**os.environ, "TERM": "xterm-256color", **variables}
         environment.pop("COLORFGBG", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "astrosearch", "browse", *arguments],
+            [sys.executable, "-c", PATIENT, "browse", *arguments],
             stdin=slave,
             stdout=subprocess.PIPE,
             stderr=slave,

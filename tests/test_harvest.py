@@ -172,7 +172,7 @@ def dropped(_: Service, to: BaseHTTPRequestHandler, body: bytes) -> None:
 
 def hang(service: Service, to: BaseHTTPRequestHandler, _: bytes) -> None:
     service.held.set()
-    service.released.wait(10)
+    service.released.wait(300)
     to.close_connection = True
 
 
@@ -495,9 +495,10 @@ def test_retry_after_is_seconds_or_a_date_or_nothing(header: str, seconds: float
 
 
 def test_retry_after_of_a_date_to_come_is_the_time_until_then() -> None:
-    wait = retry_after(formatdate(time.time() + 100, usegmt=True))
+    now = time.time()
+    wait = retry_after(formatdate(now + 100, usegmt=True))
     assert wait is not None
-    assert 95 < wait <= 100
+    assert 99 - (time.time() - now) <= wait <= 100  # a date has no parts of seconds
 
 
 def test_retry_after_in_seconds_is_waited_for(
@@ -505,17 +506,25 @@ def test_retry_after_in_seconds_is_waited_for(
 ) -> None:
     service = serve(*THREE_PAGES, faults={2: [status(503, "1")]})
     out = tmp_path / "january.jsonl"
-    harvest(january(service), out, etiquette=Etiquette(pause=0))
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        time.sleep(seconds)
+
+    harvest(january(service), out, etiquette=Etiquette(pause=0, sleep=sleep))
     assert ids(out) == ["2401.00001", "2401.00002", "2401.00003", "2401.00005"]
-    assert 1.0 <= service.times[2] - service.times[1] < 3.0
+    assert sum(waits) == 1.0
+    assert service.times[2] - service.times[1] >= 1.0
 
 
 def test_retry_after_as_a_date_is_waited_for(serve: Callable[..., Service], tmp_path: Path) -> None:
-    when = formatdate(time.time() + 100, usegmt=True)
+    now = time.time()
+    when = formatdate(now + 100, usegmt=True)
     service = serve([record("2401.00001")], faults={1: [status(429, when)]})
     _, waits, notices = run(service, tmp_path / "january.jsonl")
     (wait,) = waits
-    assert 95 < wait <= 100
+    assert 99 - (time.time() - now) <= wait <= 100
     (notice,) = notices
     assert notice.startswith("127.0.0.1 answered 429 Too Many Requests; attempt 2 of 6 in ")
 
@@ -562,10 +571,12 @@ def test_a_passing_failure_is_tried_again_after_doubling_waits(
 def test_a_silent_service_is_asked_again(serve: Callable[..., Service], tmp_path: Path) -> None:
     service = serve([record("2401.00001")], faults={1: [hang]})
     out = tmp_path / "january.jsonl"
-    _, waits, notices = run(service, out, timeout=0.2)
+    _, waits, notices = run(service, out, timeout=0.5)
     assert ids(out) == ["2401.00001"]
-    assert waits == [5.0]
-    assert notices == ["127.0.0.1 was silent for 0.2 s; attempt 2 of 6 in 5 s"]
+    assert waits[0] == 5.0
+    assert notices[0] == "127.0.0.1 was silent for 0.5 s; attempt 2 of 6 in 5 s"
+    # On a busy machine a sound answer may be late, too.
+    assert len(service.asked) == 1 + len(waits)
 
 
 def test_a_lasting_failure_is_one_line_that_says_how_to_go_on(
@@ -760,7 +771,7 @@ def test_a_killed_harvest_goes_on_and_ends_with_the_same_bytes(
 
     service = serve(*THREE_PAGES, faults={3: [hang]})
     with start(service, cut) as process:
-        assert service.held.wait(20)
+        assert service.held.wait(100)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not cut.exists()
@@ -769,7 +780,7 @@ def test_a_killed_harvest_goes_on_and_ends_with_the_same_bytes(
             file.write(b'{"id": "2401.000')  # as if killed amid the next page
 
     with start(service, cut) as process:
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=100)
     assert process.returncode == 0
     assert stdout == ""
     assert stderr == (
@@ -799,19 +810,20 @@ def test_a_harvest_killed_at_any_moment_goes_on_and_ends_with_the_same_bytes(
     ]
     service, draw = serve(*pages), random.Random(0)
     service.most = 100_000
-    begun = time.monotonic()
     with start(service, tmp_path / "whole.jsonl") as process:
-        assert process.wait(60) == 0
-    took = time.monotonic() - begun
+        assert process.wait(300) == 0
     whole = (tmp_path / "whole.jsonl").read_bytes()
     cut, kills, ended = tmp_path / "cut.jsonl", 0, False
     while kills < KILLS or not ended:
+        wanted = len(service.asked) + draw.randrange(len(pages))
         with start(service, cut) as process:
-            try:
-                process.wait(draw.uniform(0.3, 1) * took if kills < KILLS else 60)
-            except subprocess.TimeoutExpired:
+            while kills < KILLS and process.poll() is None and len(service.asked) < wanted:
+                time.sleep(0.005)
+            if kills < KILLS and process.poll() is None:
+                time.sleep(draw.uniform(0, 0.02))
                 process.kill()
-                kills += 1
+            process.wait(300)
+        kills += process.returncode == -signal.SIGKILL
         assert process.returncode in (0, -signal.SIGKILL)
         ended = process.returncode == 0 or cut.exists()
         if ended:
@@ -843,9 +855,9 @@ def test_an_interrupted_harvest_says_how_to_go_on(
 ) -> None:
     service = serve(*THREE_PAGES, faults={2: [hang]})
     with start(service, tmp_path / "january.jsonl") as process:
-        assert service.held.wait(20)
+        assert service.held.wait(100)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130
     assert stderr == (
         "\nastrosearch: stopped. Run the same command again to go on from the last finished page.\n"

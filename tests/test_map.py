@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,8 +178,8 @@ def test_an_index_without_a_map_says_so(sampler_home: Path) -> None:
 @pytest.fixture
 def page(browser: Browser, server: RunningServer) -> Iterator[Page]:  # noqa: F811
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(30_000)
-    expect.set_options(timeout=30_000)
+    context.set_default_timeout(100_000)
+    expect.set_options(timeout=100_000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -234,6 +235,8 @@ def test_the_page_draws_326238_papers(page: Page, mapped_home: Path, tmp_path: P
         expect(page.locator("#map-said")).to_contain_text("326,238 papers")
         page.locator("#map-in").click()
         page.locator("#map canvas").last.press("ArrowLeft")
-        page.wait_for_timeout(1000)
-        shown = page.locator("#map canvas").first.screenshot()
-        assert len(shown) > 20_000  # thousands of points, not an empty picture
+        end = time.monotonic() + 100
+        # Thousands of points, not an empty picture.
+        while len(page.locator("#map canvas").first.screenshot()) <= 20_000:
+            assert time.monotonic() < end
+            page.wait_for_timeout(200)
