@@ -6,12 +6,14 @@ It is forked from a process that has imported everything, which takes ten second
 import multiprocessing
 import os
 import resource
+import signal
 import sys
 import time
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from training.log import Log
+from training.log import Log, LogEntry
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
@@ -24,8 +26,18 @@ _SERVER.set_forkserver_preload(
 )
 
 
+def event() -> Event:
+    """For a run that waits for it."""
+    return _SERVER.Event()
+
+
 def train_apart(
-    *arguments: object, said: Path, file_bytes: int | None = None, memory: int | None = None
+    *arguments: object,
+    said: Path,
+    file_bytes: int | None = None,
+    memory: int | None = None,
+    last_step: int | None = None,
+    go_on: Event | None = None,
 ) -> BaseProcess:
     """Start `astrosearch train ARGUMENTS`, on one thread.
 
@@ -33,9 +45,12 @@ def train_apart(
         said: where its output goes.
         file_bytes: no file may grow beyond them: the system refuses as on a full disk.
         memory: bytes of address space it may take beyond those of its imports.
+        last_step: when its log has this step, the run is killed.
+        go_on: the run is not killed then, but waits for it.
     """
     texts = [str(one) for one in arguments]
-    process = _SERVER.Process(target=_train, args=(texts, said, file_bytes, memory))
+    limits = (file_bytes, memory, last_step, go_on)
+    process = _SERVER.Process(target=_train, args=(texts, said, *limits))
     process.start()
     return process
 
@@ -44,22 +59,22 @@ def wait_for_step(log: Log, step: int) -> None:
     """Return as soon as a run's log has the step.
 
     Raises:
-        AssertionError: if that takes more than 100 seconds.
+        AssertionError: if that takes more than 300 seconds.
     """
-    end = time.monotonic() + 100
+    end = time.monotonic() + 300
     while not any(entry.step >= step for entry in log.entries()):
         assert time.monotonic() < end, f"step {step} did not come in time"
         time.sleep(0.05)
 
 
-def kill_at_step(process: BaseProcess, log: Log, step: int) -> None:
-    """Kill a run as soon as its log has the step."""
-    wait_for_step(log, step)
-    process.kill()
-    process.join()
-
-
-def _train(arguments: list[str], said: Path, file_bytes: int | None, memory: int | None) -> None:
+def _train(
+    arguments: list[str],
+    said: Path,
+    file_bytes: int | None,
+    memory: int | None,
+    last_step: int | None,
+    go_on: Event | None,
+) -> None:
     import torch
 
     from astrosearch.cli import main
@@ -74,4 +89,15 @@ def _train(arguments: list[str], said: Path, file_bytes: int | None, memory: int
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * resource.getpagesize() + memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    add = Log.add
+
+    def add_and_stop(log: Log, entry: LogEntry) -> None:
+        add(log, entry)
+        if last_step is not None and entry.step >= last_step:
+            if go_on is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            else:
+                go_on.wait(300)
+
+    Log.add = add_and_stop  # type: ignore[method-assign]
     main(["train", *arguments])

@@ -1277,6 +1277,7 @@ class Screen:
         )
         self._slave = slave
         self._answers = answers
+        self._answered = 0
         self.drawn = b""
 
     def type(self, keys: bytes) -> None:
@@ -1288,23 +1289,26 @@ class Screen:
             AssertionError: if it is not drawn in time.
         """
         end = time.monotonic() + seconds
-        asked = self.drawn.count(b"\x1b[c")
         while text not in self.drawn:
             assert time.monotonic() < end, self.drawn[-3000:]
             if select.select([self._fd], [], [], 1)[0]:
-                self.drawn += os.read(self._fd, 65536)
-            if self.drawn.count(b"\x1b[c") > asked:
-                asked += 1
-                os.write(self._fd, self._answers)
+                self._read()
+
+    def _read(self) -> None:
+        """What is drawn; where that asks for the background, it is told."""
+        self.drawn += os.read(self._fd, 65536)
+        while self._answered < self.drawn.count(b"\x1b[c"):
+            self._answered += 1
+            os.write(self._fd, self._answers)
 
     def ended(self) -> tuple[int, bytes]:
         """Its exit code, and what it wrote to standard output."""
         with suppress(OSError):
             while self.process.poll() is None:
                 if select.select([self._fd], [], [], 0.1)[0]:
-                    self.drawn += os.read(self._fd, 65536)
+                    self._read()
             while select.select([self._fd], [], [], 0.1)[0]:
-                self.drawn += os.read(self._fd, 65536)
+                self._read()
         assert self.process.stdout is not None
         return self.process.wait(60), self.process.stdout.read()
 

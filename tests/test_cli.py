@@ -21,6 +21,7 @@ from astrosearch.cli import errors
 from astrosearch.cli.console import OutputLost
 from astrosearch.errors import AstrosearchError, IndexDamaged, IndexMissing, InputError, Remedy
 from tests.conftest import Run, kaggle_line, segment_folder
+from tests.events import signalled_at_shard
 
 FIRST = "1001.0000"  # the paper of kaggle_line(0)
 
@@ -294,18 +295,13 @@ def test_refused_lines_are_shown_with_their_numbers(
 def test_ctrl_c_says_how_to_go_on(home: Path, tmp_path: Path, tiny_llama: Path) -> None:
     source = tmp_path / "many.json"
     source.write_text("\n".join(kaggle_line(n) for n in range(5000)))
-    arguments = ["index", "many", "--corpus", str(source), "--encoder", str(tiny_llama)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "astrosearch", *arguments], stderr=subprocess.PIPE, text=True
-    )
-    shards = home / "indexes/.many.partial/shards"
-    while process.poll() is None and not list(shards.glob("*/*.npz")):
-        pass
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    assert f"give the same command again: astrosearch index many --corpus {source}" in said
+    arguments = ("index", "many", "--corpus", source, "--encoder", tiny_llama)
+    command = signalled_at_shard(2, signal.SIGINT, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert f"give the same command again: astrosearch index many --corpus {source}" in done.stderr
+    assert list((home / "indexes/.many.partial/shards").glob("*/*.npz"))
 
 
 def test_an_answer_cut_short_by_its_reader_is_no_error(built: Path) -> None:

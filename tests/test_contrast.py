@@ -1,7 +1,9 @@
 """The contrastive stage: its pairs, its objective, a run that is killed, the encoder it makes."""
 
 import json
+import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from math import exp, log
@@ -28,7 +30,7 @@ from astrosearch.papers import parse_id
 from astrosearch.report import SILENT
 from tests.conftest import Run, kaggle_line, long_line
 from tests.reporters import Lines, Watch
-from tests.subprocess_train import kill_at_step, train_apart, wait_for_step
+from tests.subprocess_train import event, train_apart, wait_for_step
 from training.contrastive.late_interaction import (
     TokenBags,
     late_interaction_loss,
@@ -725,13 +727,15 @@ def test_a_run_with_requests_says_so_and_is_not_gone_on_with_when_they_change(
 def test_killed_at_any_step_it_ends_at_the_same_weights(
     tiny_llama: Path, source: Path, tmp_path: Path
 ) -> None:
-    def start(out: Path) -> BaseProcess:
-        options = ("--max-pairs", 128, "--checkpoint-minutes", 0)
+    def start(out: Path, last_step: int | None = None) -> BaseProcess:
+        options = (*_options(tiny_llama, out), "--max-pairs", 128, "--checkpoint-minutes", 0)
         said = out.with_suffix(".said")
-        return train_apart("contrast", source, *_options(tiny_llama, out), *options, said=said)
+        return train_apart("contrast", source, *options, said=said, last_step=last_step)
 
     out, whole = tmp_path / "embed", start(tmp_path / "whole")
-    kill_at_step(start(out), Log(tmp_path / ".embed.partial" / "log.csv"), 4)
+    killed = start(out, last_step=4)
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert not out.exists()
     for name, process in (("embed", start(out)), ("whole", whole)):
         process.join()
@@ -751,9 +755,11 @@ def test_a_run_that_goes_on_imports_its_corpus_once(
 ) -> None:
     mine = tmp_path / "papers.json"
     mine.write_bytes(source.read_bytes())
+    os.utime(mine, (1, 1))  # however coarse the clock of the file system is
     command = _paused(tiny_llama, mine, tmp_path / "embed")
     papers = tmp_path / ".embed.partial" / "papers.sqlite"
     run(*command)
+    os.utime(papers, (1, 1))
     imported = papers.stat()
     assert "Going on from step 1" in run(*command).stderr
     assert (papers.stat().st_ino, papers.stat().st_mtime_ns) == (
@@ -790,13 +796,14 @@ def test_of_two_runs_in_one_folder_the_second_gives_way(
 ) -> None:
     out, said = tmp_path / "embed", tmp_path / "said"
     options = (*_options(tiny_llama, out), "--epochs", 40)
-    first = train_apart("contrast", source, *options, said=said)
-    log = Log(tmp_path / ".embed.partial" / "log.csv")
-    wait_for_step(log, 2)
+    go_on = event()
+    first = train_apart("contrast", source, *options, said=said, last_step=2, go_on=go_on)
+    wait_for_step(Log(tmp_path / ".embed.partial" / "log.csv"), 2)
     result = run("train", "contrast", source, *options, code=1)
     assert f"another process is making {out}" in result.stderr
     restarted = run("train", "contrast", source, *options, "--restart", code=1)
     assert restarted.stderr == result.stderr
+    go_on.set()
     first.join()
     assert first.exitcode == 0, said.read_text()
     assert (out / "adapter_model.safetensors").exists()

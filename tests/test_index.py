@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -43,7 +42,7 @@ from astrosearch.index.vector_index import BLOCK, VectorIndex
 from astrosearch.report import SILENT
 from astrosearch.search.searcher import Searcher
 from tests.conftest import FROZEN, Run, kaggle_line, segment_folder
-from tests.events import just_before
+from tests.events import just_before, signalled_at_shard
 from tests.letters import SPEC, Letters, build_letters, letters_paper, write_letters
 from tests.reporters import Lines, StopAfter, Stopped, Watch
 
@@ -271,14 +270,10 @@ def test_sigkill_in_mid_build_costs_at_most_a_shard(
     source = tmp_path / "many.json"
     source.write_text("\n".join(kaggle_line(n) for n in range(3000)))
     arguments = ["index", "many", "--corpus", str(source), "--encoder", str(tiny_llama)]
-    command = [sys.executable, "-m", "astrosearch", *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = signalled_at_shard(4, signal.SIGKILL, *arguments)
+    killed = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+    assert killed.returncode == -signal.SIGKILL
     shards = home / "indexes/.many.partial/shards"
-    deadline = time.monotonic() + 60
-    while len(list(shards.glob("*/*.npz"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
     kept = sum(len(np.load(shard)["hashes"]) for shard in shards.glob("*/*.npz"))
     assert 0 < kept < 3000
     assert not (home / "indexes/many").exists()

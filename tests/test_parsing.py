@@ -72,6 +72,20 @@ def test_an_error_names_the_line_whoever_parsed_it(tmp_path: Path, workers: int)
         )
 
 
+SLOW = """
+import time
+from astrosearch.cli import main
+from astrosearch.corpus import parsing
+receive = parsing._Worker.receive
+def slowly(worker):
+    time.sleep(1)
+    return receive(worker)
+parsing._Worker.receive = slowly
+main(prog_name="astrosearch")
+"""
+"""The command line, where an import takes minutes: it is never over before it is stopped."""
+
+
 @pytest.fixture
 def long_import(tmp_path: Path) -> "subprocess.Popen[str]":
     """`corpus import` in a process group of its own, while others parse for it."""
@@ -79,10 +93,10 @@ def long_import(tmp_path: Path) -> "subprocess.Popen[str]":
     out.parent.mkdir()
     begin, end = kaggle_line(0).encode().split(b"1001.0000")
     with source.open("wb") as stream:
-        for month in range(1501, 1505):
+        for month in range(1501, 1504):
             stream.writelines(b"%s%d.%05d%s\n" % (begin, month, n, end) for n in range(1, 20_000))
     process = subprocess.Popen(
-        [sys.executable, "-m", "astrosearch", "corpus", "import", str(source), "--out", str(out)],
+        [sys.executable, "-c", SLOW, "corpus", "import", str(source), "--out", str(out)],
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
@@ -131,7 +145,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(
     workers = children(long_import.pid)
     assert long_import.poll() is None, "it was over before it could be stopped"
     os.killpg(long_import.pid, signal.SIGINT)
-    _, said = long_import.communicate(timeout=60)
+    _, said = long_import.communicate(timeout=100)
     assert long_import.returncode == 130, said
     assert "Traceback" not in said
     assert are_gone_soon(workers)
@@ -144,7 +158,7 @@ def test_a_killed_worker_ends_the_import_with_a_line_and_leaves_nothing(
 ) -> None:
     first, second = children(long_import.pid)
     os.kill(first, signal.SIGKILL)
-    _, said = long_import.communicate(timeout=60)
+    _, said = long_import.communicate(timeout=100)
     assert long_import.returncode == 1
     assert len(said.splitlines()) == 1
     assert "a process that parsed papers has ended (killed by signal 9)" in said
@@ -156,5 +170,5 @@ def test_a_killed_worker_ends_the_import_with_a_line_and_leaves_nothing(
 def test_workers_end_with_a_killed_import(long_import: "subprocess.Popen[str]") -> None:
     workers = children(long_import.pid)
     long_import.kill()
-    long_import.communicate(timeout=60)
+    long_import.communicate(timeout=100)
     assert are_gone_soon(workers)
