@@ -93,7 +93,7 @@ def in_process(
         env=environment | {"HF_HUB_OFFLINE": variables.get("HF_HUB_OFFLINE", "0")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr

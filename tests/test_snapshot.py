@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from astrosearch.atomic import remove
 from astrosearch.corpus.intake import Selection
 from astrosearch.encoders.loading import load_encoder
 from astrosearch.errors import IndexDamaged, InputError
@@ -180,7 +181,7 @@ def test_papers_that_are_read_alone_are_those_of_one_snapshot(folder: Path, sour
 def _read(folder: Path, opened: Event) -> None:
     with Index(folder):
         opened.set()
-        time.sleep(100)
+        time.sleep(1_000)
 
 
 def test_a_reader_that_is_killed_keeps_no_files(folder: Path, source: Path) -> None:
@@ -228,7 +229,7 @@ def killed_at_each_step(
     while code == 9:
         step += 1
         for path in (folder, folder.with_name(f".{folder.name}.partial")):
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
         if before.exists():
             shutil.copytree(before, folder)
         process = _SERVER.Process(target=_act_until, args=(step, action, *arguments))
