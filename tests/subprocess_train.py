@@ -99,5 +99,5 @@ def _train(
             else:
                 go_on.wait(300)
 
-    Log.add = add_and_stop  # type: ignore[method-assign]
+    Log.add = add_and_stop  # type: ignore[assignment, method-assign]
     main(["train", *arguments])

@@ -633,6 +633,7 @@ def _schemathesis(server: RunningServer) -> "subprocess.CompletedProcess[str]":
             *(Path(sys.executable).parent / "schemathesis", "run"),
             f"{server.address}/api/openapi.json",
             *("--max-examples", "2000" if LONG else "20", "--seed", "1"),
+            *("--request-timeout", "100", "--suppress-health-check", "too_slow"),
             # A schema cannot say that there is no 30 February, and which papers there are.
             *("--exclude-checks", "positive_data_acceptance"),
         ],

@@ -61,7 +61,7 @@ class Load:
             thread.join(60)
 
     def wait_for(self, answers: int) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         wanted = self.answered + answers
         while self.answered < wanted:
             assert time.monotonic() < end, f"{self.answered} answers, {self.wrong}"
@@ -85,18 +85,29 @@ def options(cluster: Any, shards: int) -> tuple[str, ...]:
 
 
 def replicas(name: str = "replica") -> list[int]:
-    """Processes of this machine that answer for the cluster."""
+    """Processes that answer for the cluster of this process; others may have one, too."""
     return [
         int(path.name)
         for path in Path("/proc").iterdir()
         if path.name.isdecimal()
         and _command(path).startswith(b"ray::ServeReplica:")
         and f":{name}".encode() in _command(path)
+        and os.getpid() in _ancestors(int(path.name))
     ]
 
 
+def _ancestors(pid: int) -> Iterator[int]:
+    while pid > 1:
+        try:
+            # Behind the name, which may have spaces: the state, and the parent.
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        yield pid
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.2)
