@@ -26,7 +26,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer, Input, Label, OptionList, Static
 
 from astrosearch import paths
-from astrosearch.cli import history
+from astrosearch.cli import actions, history
 from astrosearch.cli.browse.app import Browser
 from astrosearch.cli.browse.background import light_in
 from astrosearch.cli.browse.dialogs import HelpDialog, bars, binned
@@ -46,7 +46,7 @@ from astrosearch.index.map import SIDE, PaperMap
 from astrosearch.index.regions import Region
 from astrosearch.library.store import Library
 from astrosearch.papers import Paper
-from astrosearch.search.searcher import open_index
+from astrosearch.search.searcher import Searcher, open_index
 from tests.conftest import Run, kaggle_line
 
 QUESTION = "gas in a stream"
@@ -748,6 +748,32 @@ class TestLibrary:
         library = Library.read()
         assert [paper.marks.opinion for paper in library.papers] == ["liked", ""]
 
+    def test_a_paper_is_liked_while_the_library_is_still_being_read(
+        self, reader: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gate, read, found = threading.Event(), actions.library_papers, list[Any]()
+
+        def slow_at_first(searcher: Searcher) -> Any:
+            library = read(searcher)
+            found.append(library)
+            if len(found) == 1:
+                gate.wait(300)
+            return library
+
+        monkeypatch.setattr(actions, "library_papers", slow_at_first)
+
+        async def journey() -> None:
+            async with opened() as session:
+                await session.until(lambda: found)
+                await session.press("l")
+                await session.until(lambda: Library.read().papers)
+                gate.set()
+                await session.until(lambda: "is liked" in session.status)
+                await session.pilot.pause(0.2)
+                assert session.entry(0).endswith("liked")
+
+        drive(journey)
+
     def test_all_marked_papers_are_tagged_at_once(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened() as session:
@@ -1086,7 +1112,7 @@ class TestMap:
                     await session.press(key)
                     assert paper_id in session.on_map
                 await session.press(*["plus"] * 10, *["l"] * 200)
-                assert "No paper here" in session.on_map
+                await session.until(lambda: "No paper here" in session.on_map)
                 await session.press(*["n"] * 3)
                 await session.until(lambda: "in the list" in session.on_map)
                 await session.press("escape")

@@ -168,6 +168,7 @@ class Browser(App[int]):
         self.has_unsaved_marks = False
         self.own: dict[str, Marks] = {}
         """What the user thinks of the papers of the library, by identifier."""
+        self._reading_library = asyncio.Lock()
         self._reasons: dict[str, tuple[str, ...]] = {}
         """Why new papers may matter, by identifier."""
         self._searches: list[SavedSearch] = []
@@ -421,24 +422,25 @@ class Browser(App[int]):
 
     async def _show_library(self) -> None:
         """The library as its files are now, in its tab and at papers everywhere."""
-        found = await self._tried(partial(actions.library_papers, self._opened_searcher()))
-        if found is None:
-            return
-        known = dict(self.own)
-        self.own.clear()
-        self.own.update({paper_id: marks for paper_id, (_, marks) in found.items()})
-        changed = {
-            paper_id
-            for paper_id in known.keys() | self.own.keys()
-            if known.get(paper_id) != self.own.get(paper_id)
-        }
-        self._main.query_one("#library", PaperList).keep_place(
-            [hit for hit, _ in found.values()], has_match=False
-        )
-        for papers in self._main.query(PaperList):
-            papers.redraw(changed)
-        self._show_counts()
-        self._show_paper()
+        async with self._reading_library:  # what was read first is shown first
+            found = await self._tried(partial(actions.library_papers, self._opened_searcher()))
+            if found is None:
+                return
+            known = dict(self.own)
+            self.own.clear()
+            self.own.update({paper_id: marks for paper_id, (_, marks) in found.items()})
+            changed = {
+                paper_id
+                for paper_id in known.keys() | self.own.keys()
+                if known.get(paper_id) != self.own.get(paper_id)
+            }
+            self._main.query_one("#library", PaperList).keep_place(
+                [hit for hit, _ in found.values()], has_match=False
+            )
+            for papers in self._main.query(PaperList):
+                papers.redraw(changed)
+            self._show_counts()
+            self._show_paper()
 
     @work(exclusive=True, group="new")
     async def _show_new(self) -> None:
