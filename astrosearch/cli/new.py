@@ -65,8 +65,8 @@ def new(
     astrosearch new
     astrosearch new --days 3 -k 10 --abstracts
     astrosearch new --mark-read --format html > today.html
-    0 7 * * * astrosearch update && astrosearch new --mark-read
-      --format html | mail -E -a "Content-Type: text/html; charset=utf-8" -s New me
+    0 7 * * * astrosearch update && astrosearch new --mark-read --format html
+      | mail -E -a "Content-Type: text/html; charset=utf-8" -s New me
     """
     from astrosearch.cli import actions, console
     from astrosearch.cli.views.digest import write_digest
