@@ -24,7 +24,14 @@ from astrosearch.corpus.withdrawal import is_withdrawn
 from astrosearch.errors import IdentifierError, InputError, RecordError
 from astrosearch.papers import ArxivId, Paper, month_of_id, normal_category, parse_id
 from astrosearch.text.author_lists import agrees, split_authors
-from astrosearch.text.authors import is_group, name_from_parts, plain_name, split_name, tidy
+from astrosearch.text.authors import (
+    is_group,
+    name_from_parts,
+    plain_name,
+    plain_names,
+    split_name,
+    tidy,
+)
 from astrosearch.text.markup import without_markup
 
 LONGEST_TEXT = 100_000
@@ -256,18 +263,29 @@ def _name(author: str | Mapping[str, Any]) -> str:
 def _names_from_parts(parsed: object) -> tuple[tuple[str, ...], bool]:
     """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`, and whether each name is plain
     and has a given name, so that it agrees with any list."""
-    if not isinstance(parsed, list) or not all(
-        isinstance(parts, list) and {*map(type, parts)} <= {str} for parts in parsed
-    ):
-        raise RecordError("bad field", "authors_parsed is not a list of lists of texts")
+    if not (isinstance(parsed, list) and {*map(type, parsed)} <= {list}):
+        raise RecordError("bad field", _NOT_PARTS)
+    try:
+        if plain := plain_names(parsed):
+            return tuple(plain), True
+    except TypeError:
+        raise RecordError("bad field", _NOT_PARTS) from None
     names = []
     are_whole = True
     for parts in parsed:
         family, given, suffix = [*parts, "", "", ""][:3]
         name = plain_name(family, given, suffix)
         are_whole = are_whole and bool(name and given)
-        names.append(name or name_from_parts(tidy(family), tidy(given), tidy(suffix)))
+        names.append(name or _tidy_name(family, given, suffix))
     return tuple(filter(None, names)), are_whole
+
+
+_NOT_PARTS = "authors_parsed is not a list of lists of texts"
+
+
+@lru_cache(maxsize=8192)  # half of those that are not plain come again
+def _tidy_name(family: str, given: str, suffix: str) -> str:
+    return name_from_parts(tidy(family), tidy(given), tidy(suffix))
 
 
 def _fold(text: str) -> str:

@@ -9,6 +9,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from astrosearch.text.tables import ACCENT_LETTERS, COMBINING_ACCENTS, LETTERS
@@ -45,6 +46,7 @@ ET_AL = "et al."
 """The name that says that there are more authors."""
 
 SUFFIXES = frozenset("jr sr ii iii iv".split())
+_FIRST_OF_SUFFIXES = frozenset(suffix[0].upper() for suffix in SUFFIXES)
 OF_FAMILIES = frozenset("filho neto netto júnior junior sobrinho".split())
 """What stands behind a family name in Portuguese and belongs to it."""
 _TITLES = re.compile(r"^(?:(?:Dr|Prof)(?:\.\s*|\s+))+(?=\S)")
@@ -246,6 +248,24 @@ def plain_name(family: str, given: str, suffix: str) -> str:
     return name if _PLAIN_NAME.fullmatch(name) else ""
 
 
+def plain_names(parts: list[list[str]]) -> list[str]:
+    """The stored forms of some names if `plain_name` knows them all, with a given name each; else
+    empty.
+
+    Args:
+        parts: family name, given names and suffix of each.
+
+    Raises:
+        TypeError: if a part is not a text.
+    """
+    lines = "\n".join(map("\t".join, parts))
+    pattern = _PLAIN_ASCII_LIST if lines.isascii() else _PLAIN_LIST
+    # A tab within a part would pass for the end of one where another is missing.
+    if {*map(len, parts)} != {3} or lines.count("\n") >= len(parts) or not pattern.fullmatch(lines):
+        return []
+    return [f"{given} {family}" for family, given, _ in parts]
+
+
 def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     """The stored form of a name of known parts; empty if there is nothing of it.
 
@@ -266,9 +286,28 @@ def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     return natural if split_name(natural) == split_name(listed) else listed
 
 
+def any_of(words: Iterable[str]) -> str:
+    """A pattern of some words that looks at what they begin with once: in a row of fifty, each
+    would be tried at each place.
+
+    >>> any_of(["La", "Las", "Von"])
+    '(?:La(?:s)?|Von)'
+    """
+    ends = "" in (words := {*words})
+    initials = sorted({word[0] for word in words if word})
+    if not initials:
+        return ""
+    branches = [
+        re.escape(initial) + any_of(word[1:] for word in words if word.startswith(initial))
+        for initial in initials
+    ]
+    pattern = "|".join(branches)
+    return f"(?:{pattern})?" if ends else f"(?:{pattern})" if branches[1:] else pattern
+
+
 # Words with a capital, and initials, before a family name of one word: none of them a particle, a
 # suffix or a title, or anything of the name of a group.
-_NOT_PLAIN = "|".join(
+_NOT_PLAIN = any_of(
     word.title()
     for word in (
         *PARTICLES,
@@ -277,16 +316,24 @@ _NOT_PLAIN = "|".join(
         *"dr et for on others prof representing".split(),
     )
 )
-_NOT_OF_GROUPS = "".join(("(?!", "|".join(re.escape(stem.title()) for stem in GROUP_STEMS), ")"))
-_CAPITAL, _SMALL = "[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]"
-_PLAIN_WORD = (
-    rf"(?:Ma?c|[DO]')?{_NOT_OF_GROUPS}{_CAPITAL}{_SMALL}+"
-    rf"(?:-{_NOT_OF_GROUPS}{_CAPITAL}{_SMALL}+)*"
-)
-_PLAIN_NAME = re.compile(
-    rf"(?:(?!(?:{_NOT_PLAIN})[ .])(?:{_PLAIN_WORD}|{_CAPITAL}(?:\.(?:-?{_CAPITAL}\.)*)?) )+"
-    rf"(?!(?:{_NOT_PLAIN})$){_PLAIN_WORD}"
-)
+_NOT_OF_GROUPS = f"(?!{any_of(stem.title() for stem in GROUP_STEMS)})"
+
+
+def _plain_patterns(capital: str, small: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """The pattern of a plain name, and of a list of them, a line each: family name, given names and
+    nothing more, with a tab behind the first two. `capital` and `small` are classes of letters."""
+    part = rf"{_NOT_OF_GROUPS}{capital}{small}+"
+    word = rf"(?:Ma?c|[DO]')?{part}(?:-{part})*"
+    given = rf"(?!{_NOT_PLAIN}[ .\t])(?:{capital}(?:\.(?:-?{capital}\.)*)?|{word})"
+    line = rf"(?!{_NOT_PLAIN}\t){word}\t{given}(?: {given})*\t"
+    return (
+        re.compile(rf"(?:{given} )+(?!{_NOT_PLAIN}$){word}"),
+        re.compile(rf"{line}(?:\n{line})*"),
+    )
+
+
+_PLAIN_NAME, _PLAIN_LIST = _plain_patterns("[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]")
+_, _PLAIN_ASCII_LIST = _plain_patterns("[A-Z]", "[a-z]")  # twice as fast
 
 # --- texts of names ---
 
@@ -330,6 +377,7 @@ def bare_name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
 def is_initial(word: str) -> bool:
     """Whether a word of a name is one initial or several: `J.`, `J.-P.`, `JP.`, `-H.`."""
     bare = _TEX.sub("", word) if "\\" in word or "{" in word else word
@@ -347,7 +395,7 @@ def is_bare_initials(word: str) -> bool:
 
 def is_suffix(word: str) -> bool:
     """Whether a word stands behind a family name: `Jr.`, `III`."""
-    return word[:1].isupper() and word.rstrip(".").lower() in SUFFIXES
+    return word[:1] in _FIRST_OF_SUFFIXES and word.rstrip(".").lower() in SUFFIXES
 
 
 def initials_from(words: list[str], *, bare: bool = False) -> int:
