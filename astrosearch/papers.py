@@ -82,15 +82,17 @@ def parse_id(text: str) -> ArxivId:
         raise IdentifierError(
             f"{text[:40]!r}… of {len(bare):,} characters is not an arXiv identifier"
         )
-    if not _NEW.match(bare):  # nearly all are in this form, and need no unwrapping
+    match = _NEW.match(bare)
+    if not match:  # nearly all are in this form, and need no unwrapping
         bare = re.sub(r"\s*\[[\w.-]+\]$", "", bare)  # "arXiv:2309.06126 [astro-ph.IM]"
         bare = without_wrapping(bare)
         while (shorter := _WRAPPING.sub("", bare)) != bare:  # "abs/arXiv:2309.06126"
             bare = shorter
         bare = re.sub(r"[?#].*$", "", bare).rstrip("/")
         bare = re.sub(r"\.pdf$", "", bare, flags=re.IGNORECASE)
+        match = _NEW.match(bare)
 
-    if match := _NEW.match(bare):
+    if match:
         year, month, number, version = match.groups()
         digits = 5 if int(year) >= 15 else 4
         if not 1 <= int(month) <= 12 or int(year + month) < 704:
@@ -248,4 +250,4 @@ def in_category(categories: tuple[str, ...], category: str, *, primary_only: boo
         primary_only: whether only the primary category counts.
     """
     names = categories[:1] if primary_only else categories
-    return any(name == category or name.startswith(category + ".") for name in names)
+    return category in names or any(name.startswith(f"{category}.") for name in names)

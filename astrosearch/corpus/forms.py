@@ -38,6 +38,8 @@ def own_fields(fields: Fields) -> Fields:
         RecordError: if it is of another service and has no arXiv identifier.
         AttributeError, TypeError: if a value is of a kind that its form does not have.
     """
+    if _KEYS.isdisjoint(fields):
+        return fields
     for form in FORMS:
         if not form.keys.isdisjoint(fields):
             mapped = form.mapped(fields)
@@ -142,6 +144,7 @@ FORMS = (
     ),
 )
 """The forms that are known, in the order in which they are tried."""
+_KEYS = frozenset().union(*(form.keys for form in FORMS))
 
 
 def _arxiv_id(*values: object) -> str | None:

@@ -67,7 +67,7 @@ def paper_from_record(record: object) -> Paper:
         raise RecordError("bad field", f"a field has an odd value ({error})") from None
     paper_id, version = _id(fields.get("id"))
     abstract = _plain_text(fields, "abstract")
-    if not abstract or _NO_ABSTRACT.fullmatch(abstract):
+    if len(abstract) < _LONGEST_NO_ABSTRACT and _NO_ABSTRACT.fullmatch(abstract):
         raise RecordError("no abstract", f"{paper_id} has no abstract")
     title = _plain_text(fields, "title")
     if not title:
@@ -83,7 +83,8 @@ def paper_from_record(record: object) -> Paper:
     return paper
 
 
-_NO_ABSTRACT = re.compile(r"(?:abstract )?not available\.?|no abstract(?: available)?\.?", re.I)
+_NO_ABSTRACT = re.compile(r"|(?:abstract )?not available\.?|no abstract(?: available)?\.?", re.I)
+_LONGEST_NO_ABSTRACT = 30
 
 
 def _id(value: object) -> ArxivId:
@@ -166,7 +167,10 @@ def doi_in(text: str) -> str | None:
     >>> doi_in("DOI 10.1093/mnras/stab1."), doi_in("https://doi.org/10.1016%2Fj.new.2020")
     ('10.1093/mnras/stab1', '10.1016/j.new.2020')
     """
-    match = _DOI.search(re.sub("%2f", "/", tidy(text[:1000]), flags=re.IGNORECASE))
+    text = tidy(text[:1000])
+    if "%" in text:
+        text = re.sub("%2f", "/", text, flags=re.IGNORECASE)
+    match = _DOI.search(text)
     if match is None:
         return None
     doi = match[0]
@@ -182,8 +186,7 @@ def _categories(value: object) -> tuple[str, ...]:
     ACM and the MSC (`J.2`, `85A40 (Primary)`), which have digits, are left out."""
     if isinstance(value, Mapping):
         raise TypeError("categories is an object")
-    items = [value] if isinstance(value, str) else filter(None, cast(list[str], value or []))
-    text = " ".join(items)
+    text = value if isinstance(value, str) else " ".join(filter(None, cast(list[str], value or [])))
     return _known_categories(text) if len(text) < 100 else _categories_in(text)
 
 
@@ -213,11 +216,11 @@ def _category(text: str) -> str:
 def _first_day(versions: list[Any], others: Iterable[date | None], paper_id: str) -> date:
     """Day of the first version. Without it the id knows the month, of which other days may be: the
     record may have changed, or a journal have printed the paper, years later."""
-    month = month_of_id(paper_id)
     days = {_number_of_version(version): _created(version, paper_id) for version in versions}
     dated = {number: day for number, day in days.items() if day}
-    if dated and min(dated) <= 1:
-        return dated[min(dated)]
+    if dated and (first := min(dated)) <= 1:
+        return dated[first]
+    month = month_of_id(paper_id)
     for day in (*dated.values(), *others):
         if day and (day.year, day.month) == (month.year, month.month):
             return day
@@ -227,6 +230,11 @@ def _first_day(versions: list[Any], others: Iterable[date | None], paper_id: str
 def _number_of_version(version: Mapping[str, Any] | str) -> int:
     """Of `{"version": "v2"}`, or of `v2` alone; 0 if it has none."""
     name = version if isinstance(version, str) else str(version.get("version", ""))
+    return _number_in(name)
+
+
+@lru_cache(maxsize=256)
+def _number_in(name: str) -> int:
     return _whole_number(name.strip().lstrip("vV")) or 0
 
 
@@ -238,10 +246,10 @@ def _authors(fields: Mapping[str, Any]) -> tuple[str, ...]:
     text = "" if isinstance(fields.get("authors"), list) else _text(fields, "authors")
     if not parsed:
         return split_authors(text)
-    names, are_whole = _names_from_parts(parsed)
-    return (
-        names if names and (not text or are_whole or agrees(names, text)) else split_authors(text)
-    )
+    names, odd = _names_from_parts(parsed)
+    if names and (not text or not odd or agrees(names, text, odd)):
+        return names
+    return split_authors(text)
 
 
 def _name(author: str | Mapping[str, Any]) -> str:
@@ -260,24 +268,26 @@ def _name(author: str | Mapping[str, Any]) -> str:
     return name_from_parts(tidy(family), tidy(" ".join(given)), tidy(author.get("suffix") or ""))
 
 
-def _names_from_parts(parsed: object) -> tuple[tuple[str, ...], bool]:
-    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`, and whether each name is plain
-    and has a given name, so that it agrees with any list."""
+def _names_from_parts(parsed: object) -> tuple[tuple[str, ...], list[str]]:
+    """`[["Hofmann", "Fabian", ""], …]` to `("Fabian Hofmann", …)`, and those of the names that are
+    not plain or have no given name; the others agree with any list."""
     if not (isinstance(parsed, list) and {*map(type, parsed)} <= {list}):
         raise RecordError("bad field", _NOT_PARTS)
     try:
         if plain := plain_names(parsed):
-            return tuple(plain), True
+            return tuple(plain), []
     except TypeError:
         raise RecordError("bad field", _NOT_PARTS) from None
-    names = []
-    are_whole = True
+    names: list[str] = []
+    odd: list[str] = []
     for parts in parsed:
-        family, given, suffix = [*parts, "", "", ""][:3]
+        family, given, suffix = parts if len(parts) == 3 else [*parts, "", "", ""][:3]
         name = plain_name(family, given, suffix)
-        are_whole = are_whole and bool(name and given)
-        names.append(name or _tidy_name(family, given, suffix))
-    return tuple(filter(None, names)), are_whole
+        if not (name and given):
+            name = name or _tidy_name(family, given, suffix)
+            odd.append(name)
+        names.append(name)
+    return tuple(filter(None, names)), [*filter(None, odd)]
 
 
 _NOT_PARTS = "authors_parsed is not a list of lists of texts"
@@ -298,7 +308,7 @@ def _fold(text: str) -> str:
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
-    if value is None:
+    if value is None or value == "":
         return ""
     if not isinstance(value, str):
         raise RecordError("bad field", f"{name} is a {type(value).__name__}, not a text")
@@ -314,6 +324,8 @@ def _plain_text(fields: Mapping[str, Any], name: str) -> str:
 
 def _day(fields: Mapping[str, Any], name: str, paper_id: str) -> date | None:
     value = fields.get(name)
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is int and value >= _FIRST_SECOND:

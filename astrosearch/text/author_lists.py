@@ -65,13 +65,16 @@ def split_authors(text: str) -> tuple[str, ...]:
     return (*persons, ET_AL) if len(persons) < len(names) else tuple(persons)
 
 
-def agrees(names: Sequence[str], text: str) -> bool:
+def agrees(names: Sequence[str], text: str, odd: Sequence[str] | None = None) -> bool:
     """Whether names that somebody else read from a list were read as pairs where it has pairs.
 
     arXiv's own reader takes `Berg, Anna, Doe, Bob` for four authors without given names. Of
     `Ruksana, Anna Berg` it knows more than the list tells.
+
+    Args:
+        odd: those of the names that may lack a given name; by default all.
     """
-    bare = sum(map(_is_bare, names))
+    bare = sum(map(_is_bare, names if odd is None else odd))
     if not bare:
         return True
     parts = _cleaned_parts(text)

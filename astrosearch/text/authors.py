@@ -424,7 +424,9 @@ def author_words(authors: Iterable[str]) -> str:
     if "\\" in lines or "{" in lines:
         lines = _TEX_ACCENTS.sub("", lines)
     if not lines.isascii():
-        lines = unicodedata.normalize("NFKD", lines)
+        lines = _COMBINING.sub("", unicodedata.normalize("NFKD", lines))
+    if lines.isascii():
+        return lines.encode().translate(_BARE_ASCII).decode()
     return lines.translate(_BARE_LETTERS)
 
 
@@ -435,11 +437,13 @@ _TEX_ACCENTS = re.compile(
 _BARE_LETTERS = str.maketrans(
     LETTERS
     | {"ð": "d", "þ": "th"}
-    | dict.fromkeys(COMBINING_ACCENTS, "")
     | {sign: " " for sign in map(chr, range(128)) if not sign.isalnum() and sign != "\n"}
     # dashes, quotation marks, what is written for apostrophes, dots
     | dict.fromkeys(map(chr, (*range(0x2010, 0x2020), *range(0x2B9, 0x2BF), 0x2212, 0xB7)), " ")
 )
+
+_BARE_ASCII = bytes(range(128)).decode().translate(_BARE_LETTERS).encode().ljust(256)
+_COMBINING = re.compile(f"[{''.join(COMBINING_ACCENTS)}]+")
 
 
 def name_words(name: str) -> list[str]:
