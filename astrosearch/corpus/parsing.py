@@ -14,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
@@ -236,10 +236,13 @@ class _Worker:
 
     def receive(self) -> list[Outcome]:
         try:
-            outcomes: list[Outcome] = pickle.load(self._answers)
+            outcomes: list[tuple[Any, ...] | Refused | None] = pickle.load(self._answers)
         except (EOFError, pickle.UnpicklingError):  # an answer that breaks off
             raise self._ended() from None
-        return outcomes
+        return [
+            Row._make(outcome) if type(outcome) is tuple else cast(Outcome, outcome)
+            for outcome in outcomes
+        ]
 
     def _ended(self) -> AstrosearchError:
         code = self._process.wait()
@@ -259,10 +262,14 @@ def work() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     try:
         selection = pickle.load(requests)
-        outcomes: list[Outcome] = []
+        outcomes: list[tuple[Any, ...] | Refused | None] = []
         while True:
             pickle.dump(outcomes, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
-            outcomes = [row_in(line, selection) for line in pickle.load(requests)]
+            # Plain tuples take a third of the time that named ones take.
+            outcomes = [
+                tuple(outcome) if isinstance(outcome := row_in(line, selection), Row) else outcome
+                for line in pickle.load(requests)
+            ]
     except (EOFError, BrokenPipeError, pickle.UnpicklingError):
         os._exit(0)  # the process at the other end is gone; no flush of what nobody reads

@@ -7,6 +7,7 @@ is made of is known to `authors`.
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from astrosearch.text.authors import (
@@ -99,7 +100,8 @@ def _is_bare(name: str) -> bool:
 _BEFORE_A_BARE_NAME = PARTICLES | {"et"}
 
 
-def _cleaned_parts(text: str) -> list[_Part]:
+@lru_cache(maxsize=1)  # a list that its names do not agree with is split anew
+def _cleaned_parts(text: str) -> Sequence[_Part]:
     text = _cleaned(text)
     parts = _parts(text)
     return _without_addresses(parts) if _holds_odd_words(text) else parts
@@ -460,7 +462,7 @@ def _kind(sign: str) -> str:
 # --- names ---
 
 
-def _names(parts: list[_Part]) -> list[str]:
+def _names(parts: Sequence[_Part]) -> list[str]:
     pairs = _pairs(parts)
     if pairs is not None:
         return pairs
@@ -500,7 +502,7 @@ def _has_bare_initials_last(words: list[str]) -> bool:
     return len(words) > 1 and is_bare_initials(words[-1]) and not is_initial(words[0])
 
 
-def _have_capitals_first(parts: list[_Part]) -> bool:
+def _have_capitals_first(parts: Sequence[_Part]) -> bool:
     """Whether all names are like `OKAFOR Nia`."""
     persons = [part.text.split() for part in parts if not _is_alone(part.text)]
     return (
@@ -527,7 +529,7 @@ def _with_capitals_first(part: _Part) -> str:
 # --- pairs of family and given name ---
 
 
-def _pairs(parts: list[_Part]) -> list[str] | None:
+def _pairs(parts: Sequence[_Part]) -> list[str] | None:
     """The names of a list of `Family, Given`; None if the list is not one.
 
     Such a list shows in its family names: one word each, mostly, or initials alone behind them.
@@ -562,7 +564,7 @@ def _may_be_half(part: _Part) -> bool:
     return " " not in part.text or part.text[0].islower() or _may_end_in_initials(part)
 
 
-def _are_pairs_apart(parts: list[_Part]) -> bool:
+def _are_pairs_apart(parts: Sequence[_Part]) -> bool:
     starts = [i for i, part in enumerate(parts) if part.separator != ","]
     if len(starts) < 2:
         return False
@@ -580,7 +582,7 @@ def _are_pairs_apart(parts: list[_Part]) -> bool:
     )
 
 
-def _paired(parts: list[_Part]) -> tuple[list[str], list[int | None]]:
+def _paired(parts: Sequence[_Part]) -> tuple[list[str], list[int | None]]:
     """The names, if parts are pairs where they can be, and how much each speaks for that.
 
     1 for a pair that does, -1 for one that does not, 0 for neither; None for a part by itself.

@@ -125,7 +125,10 @@ def display_name(name: str) -> str:
     """
     if "," not in name:
         return name
-    parts = split_name(name)
+    return _shown(split_name(name))
+
+
+def _shown(parts: Name) -> str:
     return " ".join(filter(None, (parts.given, parts.surname, parts.suffix)))
 
 
@@ -245,7 +248,8 @@ def plain_name(family: str, given: str, suffix: str) -> str:
     if suffix or (given and " " in family):
         return ""
     name = f"{given} {family}" if given else family
-    return name if _PLAIN_NAME.fullmatch(name) else ""
+    pattern = _PLAIN_ASCII_NAME if name.isascii() else _PLAIN_NAME
+    return name if pattern.fullmatch(name) else ""
 
 
 def plain_names(parts: list[list[str]]) -> list[str]:
@@ -282,8 +286,9 @@ def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
     if "." in family and is_initial(family.split()[-1]) and not is_initial(given.split()[0]):
         return natural  # "Dobrova D. V.", cut at its last word
     listed = ", ".join(filter(None, (family, suffix, given)))
-    natural = display_name(listed)
-    return natural if split_name(natural) == split_name(listed) else listed
+    parts = split_name(listed)
+    natural = _shown(parts)
+    return natural if split_name(natural) == parts else listed
 
 
 def any_of(words: Iterable[str]) -> str:
@@ -333,7 +338,7 @@ def _plain_patterns(capital: str, small: str) -> tuple[re.Pattern[str], re.Patte
 
 
 _PLAIN_NAME, _PLAIN_LIST = _plain_patterns("[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]")
-_, _PLAIN_ASCII_LIST = _plain_patterns("[A-Z]", "[a-z]")  # twice as fast
+_PLAIN_ASCII_NAME, _PLAIN_ASCII_LIST = _plain_patterns("[A-Z]", "[a-z]")  # twice as fast
 
 # --- texts of names ---
 
