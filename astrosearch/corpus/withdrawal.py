@@ -15,6 +15,8 @@ _GONE = (
     r"(?:withdrawn|retracted|removed(?=\s+(?:by\s+(?:the\s+)?(?:arxiv|admin|author|submitter|"
     r"moderator)|at\s+the\s+request)))\b"
 )
+_REMOVED = re.compile(r"removed\s+(?:by|at)\b")
+"""What `_GONE` finds at most in a text in lower case that says `removed`."""
 _ADVERBS = (
     r"(?:(?:now|hereby|since|temporarily|voluntarily|permanently|unfortunately|currently|therefore|"
     r"also|thus|hence|officially|formally|already|just|recently)\s+){0,2}"
@@ -144,7 +146,11 @@ def _abstract_withdraws(abstract: str) -> bool:
 def _shortened(text: str) -> str:
     """The part of a text that is read; empty if it speaks of no withdrawal."""
     folded = text[:_LONGEST_NOTICE].lower()
-    if "withdr" not in folded and "retract" not in folded and "removed" not in folded:
+    if (
+        "withdr" not in folded
+        and "retract" not in folded
+        and not ("removed" in folded and _REMOVED.search(folded))
+    ):
         return ""
     return " ".join(text[:_LONGEST_NOTICE].split())
 

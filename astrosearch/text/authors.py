@@ -248,8 +248,7 @@ def plain_name(family: str, given: str, suffix: str) -> str:
     if suffix or (given and " " in family):
         return ""
     name = f"{given} {family}" if given else family
-    pattern = _PLAIN_ASCII_NAME if name.isascii() else _PLAIN_NAME
-    return name if pattern.fullmatch(name) else ""
+    return name if _PLAIN_NAME.fullmatch(name) else ""
 
 
 def plain_names(parts: list[list[str]]) -> list[str]:
@@ -263,9 +262,12 @@ def plain_names(parts: list[list[str]]) -> list[str]:
         TypeError: if a part is not a text.
     """
     lines = "\n".join(map("\t".join, parts))
-    pattern = _PLAIN_ASCII_LIST if lines.isascii() else _PLAIN_LIST
     # A tab within a part would pass for the end of one where another is missing.
-    if {*map(len, parts)} != {3} or lines.count("\n") >= len(parts) or not pattern.fullmatch(lines):
+    if (
+        {*map(len, parts)} != {3}
+        or lines.count("\n") >= len(parts)
+        or not _PLAIN_LINES.fullmatch(lines)
+    ):
         return []
     return [f"{given} {family}" for family, given, _ in parts]
 
@@ -312,7 +314,7 @@ def any_of(words: Iterable[str]) -> str:
 
 # Words with a capital, and initials, before a family name of one word: none of them a particle, a
 # suffix or a title, or anything of the name of a group.
-_NOT_PLAIN = any_of(
+_NOT_PLAIN = tuple(
     word.title()
     for word in (
         *PARTICLES,
@@ -321,24 +323,22 @@ _NOT_PLAIN = any_of(
         *"dr et for on others prof representing".split(),
     )
 )
-_NOT_OF_GROUPS = f"(?!{any_of(stem.title() for stem in GROUP_STEMS)})"
-
-
-def _plain_patterns(capital: str, small: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """The pattern of a plain name, and of a list of them, a line each: family name, given names and
-    nothing more, with a tab behind the first two. `capital` and `small` are classes of letters."""
-    part = rf"{_NOT_OF_GROUPS}{capital}{small}+"
-    word = rf"(?:Ma?c|[DO]')?{part}(?:-{part})*"
-    given = rf"(?!{_NOT_PLAIN}[ .\t])(?:{capital}(?:\.(?:-?{capital}\.)*)?|{word})"
-    line = rf"(?!{_NOT_PLAIN}\t){word}\t{given}(?: {given})*\t"
-    return (
-        re.compile(rf"(?:{given} )+(?!{_NOT_PLAIN}$){word}"),
-        re.compile(rf"{line}(?:\n{line})*"),
-    )
-
-
-_PLAIN_NAME, _PLAIN_LIST = _plain_patterns("[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]")
-_PLAIN_ASCII_NAME, _PLAIN_ASCII_LIST = _plain_patterns("[A-Z]", "[a-z]")  # twice as fast
+_OF_A_GROUP = tuple(stem.title() for stem in GROUP_STEMS)
+_NOT_GIVEN_WORD = any_of([*_OF_A_GROUP, *(word + end for word in _NOT_PLAIN for end in " .\t")])
+_NOT_FAMILY_WORD = rf"{any_of(_OF_A_GROUP)}|{any_of(_NOT_PLAIN)}(?:\t|$)"
+_CAPITAL, _SMALL = "[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]"
+_PLAIN_PART = rf"(?!{any_of(_OF_A_GROUP)}){_CAPITAL}{_SMALL}++"
+_PLAIN_WORD = (
+    rf"(?:{_CAPITAL}{_SMALL}++(?:-{_PLAIN_PART})*+|(?:Ma?c|[DO]'){_PLAIN_PART}(?:-{_PLAIN_PART})*+)"
+)
+_PLAIN_GIVEN = (
+    rf"(?!{_NOT_GIVEN_WORD})(?:{_CAPITAL}(?:\.(?:-?{_CAPITAL}\.)*+)?|{_PLAIN_WORD})(?=[ \t])"
+)
+_PLAIN_FAMILY = rf"(?!{_NOT_FAMILY_WORD}){_PLAIN_WORD}"
+_PLAIN_NAME = re.compile(rf"(?:{_PLAIN_GIVEN} )++{_PLAIN_FAMILY}")
+_PLAIN_LINE = rf"{_PLAIN_FAMILY}\t{_PLAIN_GIVEN}(?: {_PLAIN_GIVEN})*+\t"
+_PLAIN_LINES = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*+")
+"""Family name, given names and no suffix, with a tab behind the first two."""
 
 # --- texts of names ---
 
