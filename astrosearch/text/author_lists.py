@@ -25,6 +25,7 @@ from astrosearch.text.authors import (
     is_initial,
     is_suffix,
     name_from_parts,
+    plain_name,
     split_name,
     tidy,
     without_particles,
@@ -188,7 +189,7 @@ _MORE_AUTHORS = re.compile(
 _SIGNS_OF_MORE = (" al", "and", "&", "..", "…", "dots", "author", "more")
 # Most lists with one of these signs have none of the words that `_MORE_AUTHORS` needs.
 _WORDS_OF_MORE = (
-    *("et ", "et. ", "..", "…", "dots", "author", "more", "other", "onal", "orker", "colleague"),
+    *("et ", "et. ", "..", "…", "dots", "author", "more", "other", " add", "orker", "colleague"),
     "collaborator",
 )
 _ASTRONOMY_AND = re.compile(  # Institute of Physics and Astronomy; Lamp and Torch Collaborations
@@ -198,7 +199,12 @@ _ASTRONOMY_AND = re.compile(  # Institute of Physics and Astronomy; Lamp and Tor
         (?:collaborations|teams|consortia|surveys|projects)\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
-_AND = re.compile(" (?:and|&) ", re.IGNORECASE)
+_MAY_BE_ASTRONOMY_AND = re.compile(
+    r""" (?:of|for) | (?:and|&) (?:the )?[\w/-]+(?: [\w/-]+)? """
+    r"(?:collaborations|teams|consortia|surveys|projects)\b",
+    re.IGNORECASE,
+)
+"""What each of the two needs, looked for at blanks alone."""
 _STOP_BEFORE_INITIAL = re.compile(r"\.(?<=[^\W\d_]{4}\.)(?= [^\W\d_a-z](?:,|$))")  # Biswal. M
 _RUN_TOGETHER = re.compile(r"(?<![^\W\d_])([^\W\d_a-z][a-z]?\.)(?=[^\W\d_a-z][^\W\d_]{2})")
 _STOP_IN_A_WORD = re.compile(r"\.[^\W\d_a-z]")
@@ -234,7 +240,7 @@ def _cleaned(text: str) -> str:
     is_odd = _holds_odd_words(text)
     if text.endswith(")") or (is_odd and " , " in text):
         text = _without_affiliation(text)
-    if is_odd and _AND.search(text):
+    if is_odd and _MAY_BE_ASTRONOMY_AND.search(text):
         text = _ASTRONOMY_AND.sub(_protected, text)
     if "' t " in text:
         text = re.sub(r"\b(in|op|van)' t ", r"\1 't ", text)
@@ -405,7 +411,11 @@ def _parts(text: str) -> list[_Part]:
     parts: list[_Part] = []
     separator = ";"
     for piece, following in _pieces(text):
-        for name in _names_with_groups(piece):
+        plain = plain_name(piece.strip(" \t"), "", "")
+        if plain:  # what follows would leave it as it is
+            parts.append(_Part(separator, plain))
+            separator = ""
+        for name in () if plain else _names_with_groups(piece):
             name, suffix = _without_suffix(bare_name(name))
             if parts and suffix and not name:
                 parts[-1] = parts[-1]._replace(suffix=suffix)

@@ -282,7 +282,7 @@ def name_from_parts(family: str, given: str = "", suffix: str = "") -> str:
         return plain
     family, given, suffix = (bare_name(part) for part in (family, given, suffix))
     natural = " ".join(filter(None, (given, family, suffix)))
-    if is_group(family) or not (family and given) or is_et_al(natural):
+    if not (family and given) or is_group(family) or is_et_al(natural):
         return _FOR_THE.sub("", natural)
     family, suffix, given = (part.replace(",", " ") for part in (family, suffix, given))
     if "." in family and is_initial(family.split()[-1]) and not is_initial(given.split()[0]):
@@ -320,7 +320,7 @@ _NOT_PLAIN = tuple(
         *PARTICLES,
         *OF_FAMILIES,
         *SUFFIXES,
-        *"dr et for on others prof representing".split(),
+        *"dr et for on others prof representing with".split(),
     )
 )
 _OF_A_GROUP = tuple(stem.title() for stem in GROUP_STEMS)
