@@ -145,7 +145,7 @@ def _paper(
         published=_day(fields, "published", paper_id)
         or _first_day(versions, (updated, issued), paper_id),
         updated=updated,
-        doi=doi_in(_text(fields, "doi")),
+        doi=doi_in(doi) if (doi := _text(fields, "doi")) else None,
         version=version or _whole_number(fields.get("version")) or max(numbers, default=0) or None,
         is_summary=fields.get("is_summary") is True,
         journal_ref=_journal_ref(fields),
@@ -154,7 +154,7 @@ def _paper(
 
 def _journal_ref(fields: Mapping[str, Any]) -> str | None:
     text = _text(fields, "journal_ref") or _text(fields, "journal-ref")
-    return _fold(without_markup(text)) or None
+    return (_fold(without_markup(text)) or None) if text else None
 
 
 _DOI = re.compile(r"10\.\d[\d.]*/\S+?(?=[,;]?(?:\s|$)|[,;]\s*(?:doi:\s*)?10\.\d{4})", re.IGNORECASE)
@@ -301,9 +301,19 @@ def _tidy_name(family: str, given: str, suffix: str) -> str:
 def _fold(text: str) -> str:
     """White space folded, control characters gone: they could take over a terminal."""
     line = text.replace("\n", " ")  # the snapshot's lines are broken
-    if line.isprintable():
+    if _is_printable(line):
         return line.strip() if "  " not in line else " ".join(line.split())
     return " ".join(_CONTROL.sub("", _SPACE.sub(" ", text)).split())
+
+
+def _is_printable(text: str) -> bool:
+    """`str.isprintable`, which takes twice as long for an abstract in ASCII."""
+    if len(text) > 100 and text.isascii():
+        return len(text.encode().translate(None, _CONTROL_BYTES)) == len(text)
+    return text.isprintable()
+
+
+_CONTROL_BYTES = bytes(code for code in range(128) if not chr(code).isprintable())
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:
