@@ -223,11 +223,7 @@ def _cleaned(text: str) -> str:
     if _HAS_FOOTNOTES.search(text):
         text = _FOOTNOTES.sub(_between, text)
     if "(" in text:
-        text = _AFFILIATIONS.split(text, maxsplit=1)[0]
-    while "(" in text and (shorter := _BRACKETS.sub(_gap, text)) != text:
-        text = shorter
-    if "(" in text:
-        text = _OPEN_BRACKET.sub("", text)
+        text = _without_brackets(text)
     lower = text.lower()
     if any(word in lower for word in _WORDS_OF_MORE) and any(
         sign in lower for sign in _SIGNS_OF_MORE
@@ -250,6 +246,13 @@ def _cleaned(text: str) -> str:
     if "~" in text:
         text = _UNTIED.sub(" ", text)
     return _RUN_TOGETHER.sub(r"\1 ", text) if _STOP_IN_A_WORD.search(text) else text
+
+
+def _without_brackets(text: str) -> str:
+    text = _AFFILIATIONS.split(text, maxsplit=1)[0]
+    while "(" in text and (shorter := _BRACKETS.sub(_gap, text)) != text:
+        text = shorter
+    return _OPEN_BRACKET.sub("", text)
 
 
 def _between(footnote: re.Match[str]) -> str:
