@@ -1,8 +1,10 @@
 """Author lists as people write them; of a name: given names, [particle], <family>, suffix."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from astrosearch.text.author_lists import split_authors
+from astrosearch.text.author_lists import _ORDINARY, _ORDINARY_ASCII, split_authors
 from astrosearch.text.authors import split_name
 
 FAMILY_FIRST = [
@@ -466,3 +468,48 @@ def test_hostile_lists_take_no_time() -> None:
         "the x and " * 5_000,
     ):
         split_authors(text)
+
+
+LISTS = st.lists(
+    st.sampled_from(
+        """Anna Berg A. B.C. J.-P. -P. M O'Brien d'Arc van MacQueen MACK Xu X.Yu Yu. Al. ' - . , , , ,
+        (1) 2 _ { ~""".split()
+    )
+).map(lambda words: " ".join(words).replace(" ,", ","))
+
+
+@given(LISTS)
+def test_a_list_is_ordinary_whether_it_is_known_to_be_in_ascii_or_not(text: str) -> None:
+    assert bool(_ORDINARY_ASCII.fullmatch(text)) == bool(_ORDINARY.fullmatch(text))
+
+
+@given(LISTS)
+def test_an_ordinary_list_is_what_a_closer_look_makes_of_it(text: str) -> None:
+    if _ORDINARY.fullmatch(text):
+        assert split_authors(f"{text}*") == split_authors(text) == tuple(text.split(", "))
+
+
+@pytest.mark.parametrize(
+    "more",
+    """et al; et al.; and others; & others; and many more; and other authors; & co-workers;
+    and coworkers; and colleagues; and collaborators; 12 other authors & more; ...;
+    and 3 additional authors; and 3 more; \\ldots""".split(";"),
+)
+def test_a_list_that_goes_on_says_so(more: str) -> None:
+    names = split_authors(f"Alan Anderson (1), Al Moreno {more.strip()}")
+    assert names == ("Alan Anderson", "Al Moreno", "et al.")
+
+
+def test_the_and_of_institutions_and_of_collaborations_parts_no_names() -> None:
+    for name in (
+        "Institute of Physics and Astronomy",
+        "Lamp and Torch Collaborations",
+        "the Lamp & the Red Torch Teams",
+    ):
+        group = name.replace("&", "and")
+        assert split_authors(f"{name}, Anna Berg") == (group, "Anna Berg")
+    assert split_authors("A. Berg and N. Okafor, Lamp Team") == (
+        "A. Berg",
+        "N. Okafor",
+        "Lamp Team",
+    )

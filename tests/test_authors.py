@@ -1,16 +1,35 @@
 """Names of authors: lists into names, names into parts."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from astrosearch.text.author_lists import agrees
 from astrosearch.text.authors import (
     Name,
+    any_of,
+    author_words,
     display_name,
     is_group,
     name_from_parts,
     plain_name,
+    plain_names,
     split_name,
 )
+
+WORDS = st.sampled_from(
+    """Anna Berg Nia Okafor Zoë Ünal Łucja Xu A. J.-P. B.C. M J. -P. Yu. MacQueen McNeil Mac Mc
+    O'Brien D'Anna Qiu-Yi Jean-team B-G von De Del St. St Al Jr Jr. Iii III Et al Dr Drake Prof. On
+    Others With Team Observ Lamp Collaboration Filho E EO e y ten TenBerg ﬁ Ǆuro 李 {\\'E} $x$""".split()
+)
+SEPARATORS = st.sampled_from([" ", " ", " ", "\t", "\n", "\t\n", ", ", "", "-", "*"])
+PARTS = st.lists(st.tuples(WORDS, SEPARATORS), max_size=4).map(
+    lambda words: "".join(map("".join, words)).removesuffix(" ")
+)
+NAMES = st.tuples(PARTS, PARTS, st.sampled_from(["", "", "", "Jr.", "\t"])).map(list)
+"""Family name, given names and suffix, mostly odd ones."""
 
 
 @pytest.mark.parametrize(
@@ -53,6 +72,43 @@ def test_one_look_is_enough_for_plain_names_alone(
 ) -> None:
     assert name_from_parts(*parts) == name
     assert plain_name(*parts, "") == (name if is_plain else "")
+
+
+@given(NAMES)
+def test_a_plain_name_is_what_a_closer_look_makes_of_it(parts: list[str]) -> None:
+    family, *others = parts
+    if name := plain_name(*parts):
+        assert name_from_parts(f"{family}*", *others) == name  # the mark has to be taken off
+
+
+@given(st.lists(NAMES, min_size=1, max_size=3), st.booleans())
+def test_names_are_plain_together_if_each_of_them_is(names: list[list[str]], cut: bool) -> None:
+    if cut:
+        names[-1] = ["\t".join(names[-1][:2]), ""]
+    plain = [plain_name(*parts) if len(parts) == 3 and parts[1] else "" for parts in names]
+    assert plain_names(names) == (plain if all(plain) else [])
+
+
+def test_a_part_that_holds_the_marks_between_parts_is_not_taken_for_two() -> None:
+    assert plain_names([["Berg", "Anna", ""], ["Okafor", "Nia", ""]]) == ["Anna Berg", "Nia Okafor"]
+    assert plain_names([["Berg\tAnna\t\nOkafor", "Nia", ""]]) == []
+    assert plain_names([["Berg\tAnna", ""]]) == []
+    with pytest.raises(TypeError):
+        plain_names([["Berg", None, ""]])  # type: ignore[list-item]
+
+
+@given(st.lists(st.text("ab.'", max_size=4), min_size=1), st.text("ab.'", max_size=4))
+def test_a_pattern_of_words_finds_them_alone(words: list[str], other: str) -> None:
+    assert bool(re.fullmatch(any_of(words), other)) == (other in words)
+    assert all(re.fullmatch(any_of(words), word) for word in words)
+
+
+@given(st.text(), st.text(st.characters(max_codepoint=127)))
+def test_a_name_is_folded_alike_beside_names_of_other_alphabets(name: str, ascii: str) -> None:
+    for author in (name, ascii):
+        alone = author_words([author, "A"])
+        assert author_words([author, "李"]) == alone[:-2] + "李 "
+        assert author_words([author, "Á"]) == alone
 
 
 def test_known_parts_come_back_from_the_stored_form() -> None:

@@ -177,6 +177,13 @@ def test_a_record_that_is_no_paper_is_refused_with_its_reason(
 
 def test_control_characters_do_not_get_in() -> None:
     assert paper_from_record(record(title="A \x1b[31mred\x07 star\x00")).title == "A [31mred star"
+    words = "dust and gas " * 20
+    for sign in map(chr, range(0x80)):
+        kept = " " if "\t" <= sign <= "\r" else sign if sign.isprintable() else ""
+        text = f"{words}of{sign}stars"
+        if sign not in "<&":  # which may begin markup
+            paper = paper_from_record(record(abstract=text))
+            assert paper.abstract == f"{words}of{kept}stars"
 
 
 def test_a_version_out_of_all_bounds_is_cut_to_what_a_table_holds() -> None:
