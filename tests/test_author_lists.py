@@ -472,8 +472,8 @@ def test_hostile_lists_take_no_time() -> None:
 
 LISTS = st.lists(
     st.sampled_from(
-        """Anna Berg A. B.C. J.-P. -P. M O'Brien d'Arc van MacQueen MACK Xu X.Yu Yu. Al. ' - . , , , ,
-        (1) 2 _ { ~""".split()
+        """Anna Berg A. B.C. J.-P. -P. M O'Brien d'Arc van MacQueen MACK Xu X.Yu Yu. Al. ' - . , , ,
+        , (1) 2 _ { ~""".split()
     )
 ).map(lambda words: " ".join(words).replace(" ,", ","))
 

@@ -22,7 +22,8 @@ from astrosearch.text.authors import (
 WORDS = st.sampled_from(
     """Anna Berg Nia Okafor Zoë Ünal Łucja Xu A. J.-P. B.C. M J. -P. Yu. MacQueen McNeil Mac Mc
     O'Brien D'Anna Qiu-Yi Jean-team B-G von De Del St. St Al Jr Jr. Iii III Et al Dr Drake Prof. On
-    Others With Team Observ Lamp Collaboration Filho E EO e y ten TenBerg ﬁ Ǆuro 李 {\\'E} $x$""".split()
+    Others With Team Observ Lamp Collaboration Filho E EO e y ten TenBerg ﬁ Ǆuro 李
+    {\\'E} $x$""".split()
 )
 SEPARATORS = st.sampled_from([" ", " ", " ", "\t", "\n", "\t\n", ", ", "", "-", "*"])
 PARTS = st.lists(st.tuples(WORDS, SEPARATORS), max_size=4).map(
