@@ -130,6 +130,7 @@ def test_a_file_that_is_no_question_set_costs_one_line(tmp_path: Path) -> None:
     for name, text, said in (
         ("set.json", '{"2101.00001": {"answer": "x"}}', "has no question"),
         ("set.json", '{"2101.00001_1": {"question": "x", "arxiv": "y"}}', "not a list"),
+        ("set.json", '{"1": {"question": "x"}, "2": "y"}', "'2' is not an object with a question"),
         ("set.csv", "a,b\n1,2\n", "has the columns a, b: one has to be called question"),
         ("set.csv", "question,paper\n,2101.00001\n", "row 1 has no question"),
         ("set.csv", "question,paper\n", "it has no judgements"),

@@ -88,15 +88,23 @@ def _all_judgements(path: Path, topics: Path | None) -> Iterator[Judgement]:
 
 
 def _question_set(path: Path) -> dict[str, Mapping[str, Any]] | None:
-    """The entries of a file that is one JSON object of objects; None if it is something else."""
+    """The entries of a file that is one JSON object of objects; None if it is something else.
+
+    Raises:
+        InputError: if it cannot be read, or only some of its entries are objects.
+    """
     try:
         record = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except orjson.JSONDecodeError:
         return None
-    is_set = isinstance(record, dict) and all(isinstance(each, dict) for each in record.values())
-    return record if is_set else None
+    if not isinstance(record, dict) or not any(isinstance(each, dict) for each in record.values()):
+        return None
+    for name, entry in record.items():
+        if not isinstance(entry, dict):
+            raise InputError(f"{path}: {name!r} is not an object with a question")
+    return record
 
 
 def _of_questions(path: Path, questions: Mapping[str, Mapping[str, Any]]) -> Iterator[Judgement]:
