@@ -103,6 +103,15 @@ def test_an_event_that_is_not_one_of_a_chat_is_a_line(
         _written(GenerationStats(), [])
 
 
+def test_an_answer_without_any_text_or_end_is_wrong_not_broken_off(
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChatService, "pieces", [])
+    monkeypatch.setattr(ChatService, "reason", "")
+    with pytest.raises(AstrosearchError, match="answered wrongly"):
+        _written(GenerationStats(), [])
+
+
 def test_no_more_is_taken_than_was_asked_for(
     service: type[ChatService], monkeypatch: pytest.MonkeyPatch
 ) -> None:

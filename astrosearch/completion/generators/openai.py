@@ -131,6 +131,8 @@ class OpenAIGenerator:
                 stats.stopped = "length"
                 break
             room -= len(piece)
+        if stats.stopped == "interrupted" and not stats.tokens:
+            raise _wrong()  # a web page, say
         if stats.stopped == "interrupted":
             raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
 
