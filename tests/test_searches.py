@@ -257,6 +257,9 @@ class TestCompletion:
         assert "tag:ulx" in self.offered("astrosearch query --in t", shell)
         assert self.offered("astrosearch searc", shell) == ["searches"]
 
+    def test_behind_a_word_that_is_not_a_command_nothing_is_offered(self, sampler: Path) -> None:
+        assert self.offered("astrosearch querry d") == []
+
     def test_papers_of_the_last_answer_and_of_the_library_are_offered(
         self, sampler: Path, run: Run
     ) -> None:

@@ -110,6 +110,8 @@ class MainGroup(PluginGroup):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if ctx.resilient_parsing:  # at the Tab key
+            return super().resolve_command(ctx, args)
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             raise click.UsageError(self._unknown(ctx, name), ctx)
         if ALIASES.get(name, name) in HEAVY and not set(args) & set(ctx.help_option_names):
