@@ -90,8 +90,10 @@ def read_config(file: Path | None = None) -> Config:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return Config()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{file} is not UTF-8: save the file in this encoding") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
     return parse_config(text, file)
 
 

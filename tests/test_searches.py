@@ -221,6 +221,19 @@ class TestConfig:
         assert not result.stderr
         assert all(json.loads(result.stdout).values())
 
+    def test_an_editor_that_does_not_run_costs_one_line(
+        self, config: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("VISUAL", raising=False)
+        for editor in ("/nowhere/editor", "false"):
+            monkeypatch.setenv("EDITOR", editor)
+            said = run("config", "edit", code=1).stderr
+            assert said.startswith(f"astrosearch: {editor}")
+            assert "EDITOR names another" in said
+            assert said.count("\n") == 1
+        config.write_bytes(b"\xff")
+        assert "is not UTF-8" in run("config", "show", code=2).stderr
+
 
 class TestCompletion:
     @staticmethod
@@ -257,8 +270,8 @@ class TestCompletion:
         assert "tag:ulx" in self.offered("astrosearch query --in t", shell)
         assert self.offered("astrosearch searc", shell) == ["searches"]
 
-    def test_behind_a_word_that_is_not_a_command_nothing_is_offered(self, sampler: Path) -> None:
-        assert self.offered("astrosearch querry d") == []
+    def test_behind_a_word_that_is_not_a_command_commands_are_offered(self, sampler: Path) -> None:
+        assert self.offered("astrosearch querry doc") == ["doctor"]
 
     def test_papers_of_the_last_answer_and_of_the_library_are_offered(
         self, sampler: Path, run: Run

@@ -85,6 +85,7 @@ def edit() -> None:
     """
     from astrosearch import atomic, paths
     from astrosearch.config import TEMPLATE, read_config
+    from astrosearch.errors import AstrosearchError
 
     file = paths.config_file()
     if not file.exists():
@@ -92,7 +93,10 @@ def edit() -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             with atomic.whole_file(file) as stream:
                 stream.write(TEMPLATE.encode())
-    click.edit(filename=str(file))
+    try:
+        click.edit(filename=str(file))
+    except click.ClickException as error:
+        raise AstrosearchError(f"{error.message}; EDITOR names another editor") from None
     for problem in read_config().problems:
         notify(problem)
 
