@@ -1393,6 +1393,16 @@ def test_leaving_gives_the_terminal_back_as_it_was(
     assert b"Traceback" not in opened.drawn
 
 
+def test_bytes_that_are_not_utf_8_do_not_end_it(screen: Callable[..., Screen]) -> None:
+    opened = screen(QUESTION)
+    opened.read_until(b" ms")
+    opened.type(b"\xe9\xffl")
+    opened.read_until(b"is liked")
+    opened.type(b"q")
+    assert opened.ended() == (0, b"")
+    assert opened.is_restored
+
+
 @pytest.mark.parametrize("controls", [True, False])
 def test_a_lost_terminal_ends_it(screen: Callable[..., Screen], controls: bool) -> None:
     opened = screen(QUESTION, controls=controls)

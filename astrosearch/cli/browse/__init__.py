@@ -74,6 +74,7 @@ def browse(
 
     from astrosearch.cli.browse.app import Browser
     from astrosearch.cli.browse.background import is_light
+    from astrosearch.cli.browse.keyboard import take_any_bytes
     from astrosearch.cli.browse.reporter import ScreenReporter
 
     light = is_light() if theme == "auto" else theme == "light"
@@ -81,6 +82,7 @@ def browse(
     typed = " ".join(text).encode(errors="replace").decode()
     browser = Browser(folder.name, typed, k=k, light=light, reporter=reporter, **settings)
     reporter.attach(browser)
+    take_any_bytes()
     try:
         code = browser.run()
     finally:
