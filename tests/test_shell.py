@@ -127,6 +127,7 @@ class TestDownAPipe:
         assert len(result.stdout.split()) == 150 + 5 + 5
         assert "5 papers in index few" in result.stderr
         assert "there is no index 'none'" in result.stderr
+        assert "build it" not in result.stderr
 
     def test_it_ends_where_it_is_told_to(self, run: Run) -> None:
         assert run("shell", stdin="/quit\ngas\n").stdout == ""

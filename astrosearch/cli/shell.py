@@ -211,10 +211,14 @@ class Shell:
         if not name:
             self._list_indexes()
             return
+        from astrosearch.errors import IndexMissing, SetupError
         from astrosearch.search.searcher import open_index
 
         previous = self.searcher
-        self.use(open_index(name, reporter=Terminal()))
+        try:
+            self.use(open_index(name, reporter=Terminal()))
+        except IndexMissing as error:  # its remedy would name the index that is searched
+            raise SetupError(str(error)) from None
         previous.close()
         self._papers, self._conversation = [], None
         notify(f"{len(self.searcher):,} papers in index {self.searcher.name}")
