@@ -6,6 +6,7 @@ import sys
 from math import log, sqrt
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from astrosearch.errors import IndexDamaged
@@ -13,6 +14,7 @@ from astrosearch.index.lexical_index import LexicalIndex, LexicalIndexWriter
 from astrosearch.index.manifest import Manifest
 from astrosearch.index.match_strength import FEW_PAPERS, match_strength
 from astrosearch.index.reader import Index
+from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.searcher import Searcher
 from tests.conftest import Run, kaggle_line
 
@@ -51,6 +53,17 @@ def test_the_strength_is_the_share_of_the_words_that_the_best_three_papers_hold(
     assert match_strength(lexical, "halo stars") == pytest.approx(
         sqrt(3) * (1 + 2 * max(stars, idf(1)) / (stars + idf(1))) / 3, rel=0.2
     )
+
+
+def test_among_some_papers_the_strength_is_the_same_or_lower(lexical: LexicalIndex) -> None:
+    whole = match_strength(lexical, "dust gas")
+    assert whole is not None
+    assert match_strength(lexical, "dust gas", among=np.array([0, 1, 2])) == pytest.approx(whole)
+    total = idf(3) + idf(1)
+    assert match_strength(lexical, "dust gas", among=np.array([1, 3])) == pytest.approx(
+        sqrt(3) * idf(3) / total / 3
+    )
+    assert match_strength(lexical, "dust gas", among=np.zeros(0, np.int64)) == 0
 
 
 def test_numbers_and_rare_acronyms_do_not_count(lexical: LexicalIndex) -> None:
@@ -163,6 +176,14 @@ def test_titles_of_the_papers_are_no_weak_matches(built: Path) -> None:
         titles = [paper.title for paper in searcher.index.corpus]
         answers = searcher.answers(titles, k=1, mode="lexical")
     assert not any(answer.is_weak for answer in answers)
+
+
+def test_what_was_found_does_not_change_whether_a_match_is_weak(built: Path) -> None:
+    index = Index(built)
+    papers, ids = LocalIndex(index), [paper.id for paper in index.corpus]
+    for text in [WEAK, *(paper.title for paper in index.corpus)]:
+        for found in ([], ids[:1], ids[-20:]):
+            assert papers.is_weak(text, found) == (text == WEAK), text
 
 
 def test_a_search_does_not_load_what_only_builds_need() -> None:

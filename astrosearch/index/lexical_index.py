@@ -421,7 +421,11 @@ class LexicalIndex:
             return max(self._frequency(field, term) for field in FIELDS)
 
     def best_shares(
-        self, frequencies: Mapping[str, int], k: int, without: int | None = None
+        self,
+        frequencies: Mapping[str, int],
+        k: int,
+        without: int | None = None,
+        among: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float64]:
         """(m,) of the weight of all terms, the shares of the m <= k papers that hold most of it in
         any field, best first. A term weighs the more the fewer papers have it.
@@ -429,16 +433,21 @@ class LexicalIndex:
         Args:
             frequencies: the `document_frequency` of each term.
             without: a row that does not count.
+            among: (m,) the only rows that count; None for all.
         """
         weights = {term: self._idf(papers) for term, papers in frequencies.items()}
         known = sorted((papers, term) for term, papers in frequencies.items() if papers)[:MAX_TERMS]
-        if not known or k < 1:
+        if not known or k < 1 or (among is not None and not len(among)):
             return np.zeros(0)
         clauses = [self._holding(term, weights[term]) for _, term in known]
-        # Papers without any of the rarest terms hold little, and there may be millions of them.
-        papers = np.cumsum([papers for papers, _ in known])
-        rarest = max(1, int(np.searchsorted(papers, LOOKED_AT, side="right")))
-        query = _Q.boolean_query([(_MUST, _Q.boolean_query(clauses[:rarest])), *clauses[rarest:]])
+        if among is not None:
+            query = _Q.boolean_query([self._only(among), *clauses])
+        else:
+            # Papers without any of the rarest terms hold little, and there may be millions of them.
+            papers = np.cumsum([papers for papers, _ in known])
+            rarest = max(1, int(np.searchsorted(papers, LOOKED_AT, side="right")))
+            must = _MUST, _Q.boolean_query(clauses[:rarest])
+            query = _Q.boolean_query([must, *clauses[rarest:]])
         count = k + 1
         while True:
             hits = self._hits(query, count)

@@ -15,6 +15,8 @@ import numpy as np
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from astrosearch.corpus.store import Corpus
     from astrosearch.index.lexical_index import LexicalIndex
 
@@ -48,7 +50,10 @@ _EDGES = ".,;:!?()[]{}\"'“”‘’`$"
 
 
 def match_strength(
-    lexical: "LexicalIndex", question: str, without: int | None = None
+    lexical: "LexicalIndex",
+    question: str,
+    without: int | None = None,
+    among: "NDArray[np.int64] | None" = None,
 ) -> float | None:
     """The share of a question's words that the best papers hold, each word weighted by how rare it
     is, times the square root of their number: the more words, the less of them any paper holds. On
@@ -56,6 +61,8 @@ def match_strength(
 
     Args:
         without: a row that does not count.
+        among: (m,) the only rows that count, so that the strength is the same or lower; None for
+            all.
 
     Returns:
         None for a question of less than two words, function words and numbers aside.
@@ -70,7 +77,7 @@ def match_strength(
     }
     if len(telling) < 2:
         return None
-    shares = lexical.best_shares(telling, BEST, without)
+    shares = lexical.best_shares(telling, BEST, without, among)
     return sqrt(max(len(telling), SHORT)) * float(shares.sum()) / BEST
 
 

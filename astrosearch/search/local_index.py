@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
+LOOKED_AT = 10
+"""Papers that were found of which it is asked first whether they hold enough of a text."""
+
 TIES = 8
 """Extra papers that a search gets, to order equal vectors by their ids."""
 
@@ -205,12 +208,16 @@ class LocalIndex:
     def document_frequency(self, term: str) -> int:
         return self._index.lexical.document_frequency(term)
 
-    def is_weak(self, text: str) -> bool:
+    def is_weak(self, text: str, found: Sequence[str]) -> bool:
         threshold = self._index.manifest.weak_match
         if threshold is None:
             return False
-        strength = match_strength(self._index.lexical, text)
-        return strength is not None and strength < threshold
+        # Those that were found hold enough of nearly every text, and are looked through sooner.
+        for among in (self._rows(found[:LOOKED_AT]), None):
+            strength = match_strength(self._index.lexical, text, among=among)
+            if strength is None or strength >= threshold:
+                return False
+        return True
 
     def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
         """The best `k` that may be found."""

@@ -198,7 +198,12 @@ class SearchedIndex(PaperIndex, Protocol):
         """
         ...
 
-    def is_weak(self, text: str) -> bool:
+    def is_weak(self, text: str, found: Sequence[str]) -> bool:
         """Whether the papers hold less of a text than all but the oddest random questions have
-        (`index.match_strength`); False in an index without a threshold."""
+        (`index.match_strength`); False in an index without a threshold.
+
+        Args:
+            found: papers that fit the text, best first. They do not change the answer: whether
+                they hold enough of it is seen sooner than whether others do.
+        """
         ...

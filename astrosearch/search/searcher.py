@@ -26,7 +26,7 @@ from astrosearch.index.reader import Index
 from astrosearch.papers import Paper, parse_id
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.author_names import named_authors
-from astrosearch.search.candidates import Candidates, find_candidates, meanwhile
+from astrosearch.search.candidates import Candidates, find_candidates
 from astrosearch.search.conditions import ALL, Among, Condition, RequiredPhrase, described
 from astrosearch.search.hits import Answer, Hit
 from astrosearch.search.identifiers import Identifier
@@ -239,12 +239,11 @@ class Searcher:
         if encoded.vector is not None and not _is_readable(query.text, encoded):
             return Answer([], query.notes)
         wanted = max(k, self._reranker.depth) if self._reranker else k
-        needs_words = encoded.words is not None
-        with meanwhile(_weakness, papers, query.text, needs_words=needs_words) as told_weakness:
-            hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
+        hits = _hits(papers, encoded, wanted, scope, self._ranker, extra)
         if self._reranker:
             hits = self._reranker.rerank(query.text, hits)[:k]
-        weakness = told_weakness() if hits else ""
+        needs_words = encoded.words is not None
+        weakness = _weakness(papers, query.text, hits, needs_words=needs_words) if hits else ""
         notes = (*query.notes, weakness) if weakness else query.notes
         return Answer(hits, notes, is_weak=bool(weakness))
 
@@ -829,7 +828,7 @@ def _by_paper(
     return of_papers
 
 
-def _weakness(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
+def _weakness(papers: SearchedIndex, text: str, hits: Sequence[Hit], *, needs_words: bool) -> str:
     """Why the hits of a text may mean little, in a sentence; empty if nothing says so.
 
     Args:
@@ -848,7 +847,7 @@ def _weakness(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
         )
     if STOP_WORDS.issuperset(analyze(text).terms):
         return f"Weak match: {_shortened(text)!r} has function words alone"
-    if papers.is_weak(text) and not any(
+    if papers.is_weak(text, [hit.paper.id for hit in hits]) and not any(
         name.certainty == 1 for name in named_authors(papers, text)
     ):
         return (
