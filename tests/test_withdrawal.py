@@ -480,3 +480,9 @@ def test_a_long_comment_is_judged_at_once() -> None:
         start = time.thread_time()
         is_withdrawn(part * 20_000, part * 20_000, part * 20_000)
         assert time.thread_time() - start < 1
+
+
+def test_dust_that_was_removed_hides_no_notice() -> None:
+    assert not is_withdrawn("Dust was removed by hand", "We look at dust.")
+    assert is_withdrawn("Dust was removed. This paper was removed\tby the authors", "")
+    assert is_withdrawn("Dust was removed. This paper has been wıthdrawn", "")

@@ -16,7 +16,8 @@ _GONE = (
     r"moderator)|at\s+the\s+request)))\b"
 )
 _REMOVED = re.compile(r"removed\s+(?:by|at)\b")
-"""What `_GONE` finds at most in a text in lower case that says `removed`."""
+"""What a notice has that says `removed`. Patterns without case find `withdrawn` with a dotless i
+too, so this is asked of texts in ASCII alone."""
 _ADVERBS = (
     r"(?:(?:now|hereby|since|temporarily|voluntarily|permanently|unfortunately|currently|therefore|"
     r"also|thus|hence|officially|formally|already|just|recently)\s+){0,2}"
@@ -149,7 +150,7 @@ def _shortened(text: str) -> str:
     if (
         "withdr" not in folded
         and "retract" not in folded
-        and not ("removed" in folded and _REMOVED.search(folded))
+        and not ("removed" in folded and (_REMOVED.search(folded) or not text.isascii()))
     ):
         return ""
     return " ".join(text[:_LONGEST_NOTICE].split())
