@@ -107,6 +107,7 @@ def test_searches_are_saved_run_replaced_and_deleted(server: RunningServer, own_
     assert server.request("PUT", "/api/searches/hi", {"q": "dust", "replace": True}).status == 200
     assert find_search("hi").query == "dust"
     assert server.request("PUT", "/api/searches/empty", {}).status == 400
+    assert server.request("PUT", "/api/searches/odd", {"within": "shelf"}).status == 400
     assert server.request("PUT", "/api/searches/a%2Fb", {"q": "x"}).status in (400, 404)
     assert server.request("DELETE", "/api/searches/hi").status == 200
     assert server.request("DELETE", "/api/searches/hi").status == 404

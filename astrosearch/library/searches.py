@@ -23,7 +23,7 @@ from astrosearch.corpus.filters import Filters
 from astrosearch.errors import AstrosearchError, InputError, NothingFound
 from astrosearch.library.digest import FIRST_DAYS, LATE_DAYS, Seen
 from astrosearch.library.scope import LibraryScope
-from astrosearch.library.store import PATIENCE
+from astrosearch.library.store import PATIENCE, check_selection
 from astrosearch.search.hits import Answer
 from astrosearch.search.query_parser import parse
 
@@ -82,8 +82,10 @@ class SavedSearch:
                 f"{self.name!r} cannot name a search: use up to 100 letters, digits, '.', '_', '-'"
             )
         parsed = parse(self.query)
-        has_scope = "in" in self.options or "not-in" in self.options
-        asks = parsed.text or parsed.conditions or parsed.identifier or has_scope
+        scopes = [self.options[name] for name in ("in", "not-in") if name in self.options]
+        for scope in scopes:
+            check_selection(scope)
+        asks = parsed.text or parsed.conditions or parsed.identifier or scopes
         if not asks and self.filters == Filters():
             raise InputError(f"search {self.name} has neither a query nor a filter")
 

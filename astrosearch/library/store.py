@@ -168,8 +168,9 @@ class Library:
         Raises:
             InputError: if it is none of these, or there is no such tag.
         """
-        name, colon, tag = what.partition(":")
-        if colon and name == "tag":
+        check_selection(what)
+        name, _, tag = what.partition(":")
+        if name == "tag":
             chosen = tuple(
                 paper
                 for paper in self.papers
@@ -185,8 +186,16 @@ class Library:
                 return self.papers
             case "liked" | "disliked":
                 return tuple(paper for paper in self.papers if paper.marks.opinion == what)
-            case "read" | "unread":
+            case _:
                 return tuple(paper for paper in self.papers if paper.marks.read == (what == "read"))
+
+
+def check_selection(what: str) -> None:
+    """
+    Raises:
+        InputError: if it is not a word of `--in`.
+    """
+    if what not in ("library", "liked", "disliked", "read", "unread") and what[:4] != "tag:":
         raise InputError(
             f"{what!r} names no papers: write library, tag:NAME, liked, disliked, read or unread"
         )
