@@ -36,6 +36,7 @@ def accepted(accept: str) -> Format:
         except ValueError:
             continue
     formats = {media_type: name for name, media_type in MEDIA_TYPES.items()}
+    formats |= {"*/*": "json", "application/*": "json"}
     for weight, media_type in sorted(wanted, key=lambda pair: -pair[0]):
         if media_type in formats and weight:
             return formats[media_type]

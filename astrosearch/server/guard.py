@@ -77,7 +77,11 @@ class Guard:
         headers = Headers(scope=scope)
         host = host_name(headers.get("host", ""))
         if not self._is_ours(host):
-            detail = f"this server is not {host or 'without a name'!r}: start it with --public-name"
+            detail = (
+                f"this server is not {host!r}: start it with --public-name {host}"
+                if host
+                else "the request names no host: send the header Host"
+            )
             return problem_response(Problem(421, detail, 2))
         origin = headers.get("origin")
         if scope["method"] not in SAFE and origin and not self._may_change(origin, headers):

@@ -5,9 +5,18 @@ MCP tools ask by them too.
 """
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from astrosearch.corpus.filters import LONGEST_AUTHOR, Filters, read_day
 from astrosearch.errors import InputError
@@ -356,6 +365,19 @@ class EmbeddingRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(None, ge=1, description="That of the model; no other is there.")
     user: str | None = None
+
+    @field_validator("input", mode="wrap")
+    @classmethod
+    def _check_input(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            raise PydanticCustomError(
+                "input",
+                "write a text or a list of 1 to {most} texts, none of them empty; numbers of "
+                "tokens are not read",
+                {"most": f"{MOST_TEXTS:,}"},
+            ) from None
 
     def texts(self) -> list[str]:
         return [self.input] if isinstance(self.input, str) else self.input
