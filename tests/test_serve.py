@@ -100,6 +100,18 @@ def test_pages_follow_each_other_and_leave_nothing_out(server: RunningServer) ->
     assert ids == whole[:28]
 
 
+def test_no_paper_is_on_two_pages_however_far_one_reads(server: RunningServer) -> None:
+    target, ids = "/api/query?q=galaxies&k=37", list[str]()
+    while target:
+        response = server.get(target)
+        hits = response.json["hits"]
+        assert [hit["rank"] for hit in hits] == list(range(len(ids) + 1, len(ids) + len(hits) + 1))
+        ids += [hit["id"] for hit in hits]
+        target = response.headers.get("link", "").partition(">")[0][1:]
+    assert len(ids) > 111
+    assert len(set(ids)) == len(ids)
+
+
 def test_the_last_page_has_no_next(server: RunningServer) -> None:
     response = server.get("/api/query", q="author:moore", k=100)
     assert response.json["hits"]
@@ -122,6 +134,12 @@ def test_what_to_cite_is_that_of_the_library(server: RunningServer, searcher: Se
     assert all(hit["year"] <= 2020 for hit in answer["hits"])
     refused = server.get("/api/cite", id="2503.14368", area="1,1,1,2,2,1")
     assert (refused.status, refused.json["exit_code"]) == (400, 2)
+
+
+def test_that_nothing_is_old_enough_to_be_cited_is_said(server: RunningServer) -> None:
+    answer = server.get("/api/cite", id="2503.14368", before="1980").json
+    assert answer["hits"] == []
+    assert "until 1980-12-31" in answer["notes"][0]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +241,8 @@ def test_accept_chooses_the_format_and_format_outweighs_it(server: RunningServer
     assert paper.headers["content-type"] == "application/x-bibtex"
     assert paper.body.startswith(b"@")
     assert server.get("/api/papers/2503.14368", accept, format="json").json["id"] == "2503.14368"
+    anything = {"Accept": "text/plain;q=0.5, */*"}
+    assert server.get("/api/papers/2503.14368", anything).json["id"] == "2503.14368"
 
 
 # Problems
@@ -299,8 +319,10 @@ def test_openais_client_understands_the_errors(server: RunningServer) -> None:
         client.embeddings.create(model="other", input="x")
     with pytest.raises(openai.BadRequestError, match="512 dimensions"):
         client.embeddings.create(model="astro-embed", input="x", dimensions=7)
-    with pytest.raises(openai.BadRequestError, match="input"):
-        client.embeddings.create(model="astro-embed", input=" ")
+    wrong: list[Any] = [" ", [], ["x", ""], [1, 2], [[1, 2]], ["x"] * 2_049]
+    for texts in wrong:
+        with pytest.raises(openai.BadRequestError, match="input: write a text or a list"):
+            client.embeddings.create(model="astro-embed", input=texts)
 
 
 # Who may ask, and what for

@@ -36,7 +36,7 @@ from astrosearch.server.formats import MEDIA_TYPES, write_papers
 from astrosearch.server.library_answers import OWN_ANSWERS
 from astrosearch.server.marking import marked_paper, marked_title, readable, terms_of
 from astrosearch.server.searchers import Reply, Searchers
-from astrosearch.server.settings import MOST_HITS, Offer
+from astrosearch.server.settings import MOST_HITS, MOST_PER_PAGE, Offer
 from astrosearch.text.marks import marked
 
 COMPARED = 10_000
@@ -52,7 +52,7 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
     searcher = searchers(asked.index)
     try:
         scope = _scope(searchers, searcher, asked)
-        answer = scope.answer(searcher, parsed, _depth(asked), filters, asked.mode)
+        answer = _ranked(asked, lambda k: scope.answer(searcher, parsed, k, filters, asked.mode))
         if not answer.hits:
             raise scope.why_empty(searcher, parsed, filters)
     except NothingFound as error:
@@ -64,17 +64,26 @@ def similar(searchers: Searchers, asked: requests.SimilarRequest) -> Reply:
     filters = asked.filters()
     searcher = searchers(asked.index)
     scope = _scope(searchers, searcher, asked)
-    hits = scope.similar(searcher, asked.id, _depth(asked), filters, asked.mode)
-    notes = () if hits else (str(scope.why_empty(searcher, None, filters)),)
-    return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
+    answer = _ranked(
+        asked, lambda k: Answer(scope.similar(searcher, asked.id, k, filters, asked.mode))
+    )
+    if not answer.hits:
+        answer = Answer([], (str(scope.why_empty(searcher, None, filters)),))
+    return _page(searcher, asked, answer, " ".join(asked.id), "")
 
 
 def cite(searchers: Searchers, asked: requests.CiteRequest) -> Reply:
     filters, day = asked.filters(), asked.day()
     searcher = searchers(asked.index)
-    hits = searcher.cite(asked.id, _depth(asked), filters, before=day, no_self=asked.no_self)
-    notes = () if hits else (str(searcher.why_empty(filters=filters)),)
-    return _page(searcher, asked, Answer(hits, notes), " ".join(asked.id), "")
+    answer = _ranked(
+        asked,
+        lambda k: Answer(searcher.cite(asked.id, k, filters, before=day, no_self=asked.no_self)),
+    )
+    if not answer.hits:
+        last = day or max(searcher.paper(name).published for name in asked.id)
+        last = min(last, filters.until or last)
+        answer = Answer([], (str(searcher.why_empty(filters=replace(filters, until=last))),))
+    return _page(searcher, asked, answer, " ".join(asked.id), "")
 
 
 def ask(searchers: Searchers, asked: requests.AskRequest) -> Reply:
@@ -267,12 +276,26 @@ def _scope(searchers: Searchers, searcher: Searcher, asked: requests.Mapped) -> 
     return LibraryScope(Among(within, own.beyond, names))
 
 
-def _depth(asked: requests.Paged) -> int:
-    """How many hits are looked for: one more than are wanted, which tells whether there are more.
-    Beyond the depth of ranking the order may depend on it, so it grows in steps: pages of one
-    step fit together."""
+def _ranked(asked: requests.Paged, search: Callable[[int], Answer]) -> Answer:
+    """The answer up to one hit more than are wanted, which tells whether there are more.
+
+    Beyond the depth of ranking, the order depends on how deep an index is searched. So there is one
+    depth for all pages there, and the hits of the first pages are left out of them.
+
+    Args:
+        search: gives the best hits, as many as it is told.
+    """
     wanted = asked.offset + asked.k + 1
-    return wanted if wanted <= DEPTH else -(-wanted // DEPTH) * DEPTH
+    if wanted <= DEPTH:
+        return search(wanted)
+    answer = search(DEPTH)
+    if len(answer.hits) < DEPTH:
+        return answer
+    first = {hit.paper.id for hit in answer.hits}
+    deep = search(MOST_HITS + MOST_PER_PAGE)
+    further = [hit for hit in deep.hits if hit.paper.id not in first]
+    hits = [replace(hit, rank=rank) for rank, hit in enumerate(further, start=DEPTH + 1)]
+    return replace(answer, hits=[*answer.hits, *hits])
 
 
 def _page(
