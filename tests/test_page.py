@@ -238,6 +238,49 @@ def test_similar_papers_are_those_of_the_server(page: Page, server: RunningServe
     _expect_ids(page, [hit["id"] for hit in answer["hits"]])
 
 
+def test_what_a_paper_should_cite_is_that_of_the_server_and_stands_in_the_address(
+    page: Page, server: RunningServer
+) -> None:
+    _ask(page, "magellanic stream")
+    paper_id = _ids(page)[0]
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("e")
+    expect(page.locator("#like")).to_contain_text("should cite")
+    answer = server.get("/api/cite", id=paper_id, k=20).json
+    _expect_ids(page, [hit["id"] for hit in answer["hits"]])
+    page.reload()
+    _expect_ids(page, [hit["id"] for hit in answer["hits"]])
+    page.get_by_role("button", name="Leave").click()
+    expect(page.locator("#like")).to_be_hidden()
+    assert "cite=" not in page.url
+
+
+def test_names_that_are_written_from_right_to_left_stay_before_the_year(
+    page: Page, server: RunningServer
+) -> None:
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        record = response.json()
+        for hit in record["hits"]:
+            hit["authors"] = ["محمد علي"]
+        route.fulfill(response=response, json=record)
+
+    page.route("**/api/query?*", answer)
+    _ask(page, "magellanic stream")
+    facts = page.locator(".hit .facts").first
+    expect(facts).to_contain_text("محمد علي · 20")
+    assert facts.evaluate(
+        """(facts) => {
+            const year = document.createRange();
+            year.setStart(facts.lastChild, 3);
+            year.setEnd(facts.lastChild, 7);
+            const names = facts.querySelector("bdi").getBoundingClientRect();
+            return names.right < year.getBoundingClientRect().left;
+        }"""
+    )
+
+
 def test_an_error_and_a_note_are_shown(context: BrowserContext, server: RunningServer) -> None:
     page = context.new_page()
     page.goto(f"{server.address}/?q=year:soon")

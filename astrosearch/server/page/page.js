@@ -12,7 +12,7 @@ const MOST = 100; // papers that one question brings
 const NARROWING = ["since", "until", "category", "author", "within", "beyond", "area"];
 const FILTERS = [...NARROWING, "mode", "sort"];
 const VIEWS = ["ask", "new", "map", "at", "k"]; // answer, new papers, map and its part, papers shown
-const ASKED = ["q", "similar", "index", ...FILTERS, ...VIEWS];
+const ASKED = ["q", "similar", "cite", "index", ...FILTERS, ...VIEWS];
 const LISTS = ["open", "why", "compare"]; // of ids
 const SIGNALS = {
   match: "match: chance in percent",
@@ -139,7 +139,7 @@ function restore() {
 const filters = () => Object.fromEntries(NARROWING.map((name) => [name, state[name]]));
 
 function answerFrom(offset, signal) {
-  const { q, index, similar, mode, sort } = state;
+  const { q, index, similar, cite, mode, sort } = state;
   if (state.new) {
     const { since, until, category, author } = state;
     const asked = { index, since, until, category, author, again: state.new === "all", k: MOST, marked: true };
@@ -147,6 +147,7 @@ function answerFrom(offset, signal) {
   }
   const k = offset ? PER_PAGE : Math.min(Number(state.k) || PER_PAGE, MOST);
   const page = { ...filters(), index, sort, offset: offset || "", k, marked: true };
+  if (cite) return askJson("api/cite", { ...page, id: cite }, signal);
   if (similar) return askJson("api/similar", { ...page, id: similar }, signal);
   const isOpen = !q.trim() && !NARROWING.some((name) => state[name]);
   return askJson("api/query", { ...page, q, mode, ...(isOpen ? { since: "1900" } : {}) }, signal);
@@ -154,10 +155,10 @@ function answerFrom(offset, signal) {
 
 function summary(answer) {
   if (state.new && !hits.length) return "No new paper";
-  if (state.new) return `${answer.new.toLocaleString("en")} new papers since ${answer.since}${answer.new > hits.length ? `, the first ${hits.length} shown` : ""}`;
+  if (state.new) return `${answer.new === 1 ? "1 new paper" : `${answer.new.toLocaleString("en")} new papers`} since ${answer.since}${answer.new > hits.length ? `, the first ${hits.length} shown` : ""}`;
   const many = answer.next_offset === null ? `${hits.length}` : `The first ${hits.length}`;
   const what = hits.length === 1 ? "1 paper" : `${many} papers`;
-  return !hits.length ? "No paper" : state.q || state.similar ? what : `${what}, the newest first`;
+  return !hits.length ? "No paper" : state.q || state.similar || state.cite ? what : `${what}, the newest first`;
 }
 
 async function more() {
@@ -246,7 +247,9 @@ function item(hit, place) {
       "p",
       { class: "facts" },
       hit.match === null ? null : make("span", { class: "match", title: "match: the chance, in percent, that this is what you look for" }, `${hit.match}`),
-      [hit.match === null ? "" : " ", names(hit.authors), state.new ? hit.published : hit.year, hit.categories.join(" "), hit.id, cited(hit)].filter(Boolean).join(" · "),
+      hit.match !== null && hit.authors.length ? " · " : "",
+      make("bdi", {}, names(hit.authors)),
+      ["", state.new ? hit.published : hit.year, hit.categories.join(" "), hit.id, cited(hit)].filter((fact, place) => !place || fact).join(" · "),
     ),
     hit.reasons?.length ? make("p", { class: "reasons" }, hit.reasons.join("; ")) : null,
     make("p", { class: "own-place" }, described(hit.id)),
@@ -257,6 +260,7 @@ function item(hit, place) {
       { class: "actions" },
       hit.contributions ? action("Why", "why", () => why(hit.id), { "aria-expanded": "false" }) : null,
       action("Similar", "similar", () => similar(hit.id)),
+      action("Cite", "cite", () => citing(hit.id)),
       action("Compare", "compare", () => choose(hit.id), {
         "aria-pressed": `${state.compare.includes(hit.id)}`,
       }),
@@ -337,21 +341,27 @@ function showWhy(id) {
 
 function similar(id) {
   $("q").value = "";
-  change({ q: "", similar: id, new: "" });
+  change({ q: "", similar: id, cite: "", new: "" });
+  scrollTo(0, 0);
+}
+
+function citing(id) {
+  $("q").value = "";
+  // What should be cited is looked for among all papers.
+  change({ q: "", similar: "", cite: id, new: "", within: "", beyond: "", area: "" });
   scrollTo(0, 0);
 }
 
 async function showLike() {
-  const id = state.similar;
+  const id = state.similar || state.cite;
   $("like").hidden = !id;
   if (!id) return;
-  const leave = make("button", { type: "button", onclick: () => change({ similar: "" }) }, "Leave");
-  $("like").replaceChildren(`Papers like ${id}`, leave);
+  const leave = make("button", { type: "button", onclick: () => change({ similar: "", cite: "" }) }, "Leave");
+  const show = (...title) => $("like").replaceChildren(...(state.cite ? ["What ", ...title, " should cite"] : ["Papers like ", ...title]), leave);
+  show(id);
   try {
     const paper = await askJson(pathOf("api/papers", id), { marked: true, index: state.index });
-    if (state.similar === id) {
-      $("like").replaceChildren("Papers like “", ...marked(paper.marked.title), "”", leave);
-    }
+    if ((state.similar || state.cite) === id) show("“", make("bdi", {}, ...marked(paper.marked.title)), "”");
   } catch {
     // The answer itself says what is wrong.
   }
@@ -384,7 +394,7 @@ async function copy(text) {
 
 async function showAnswer(signal) {
   const place = $("answer");
-  const isWanted = state.ask === "1" && state.q.trim() && !state.similar && !state.new;
+  const isWanted = state.ask === "1" && state.q.trim() && !state.similar && !state.cite && !state.new;
   place.hidden = !isWanted;
   if (!isWanted) return place.replaceChildren();
   const head = make("h2", {}, "Answer");
@@ -411,7 +421,7 @@ async function showAnswer(signal) {
 }
 
 function toggleAnswer() {
-  change({ ask: state.ask === "1" ? "" : "1", similar: "", new: "" });
+  change({ ask: state.ask === "1" ? "" : "1", similar: "", cite: "", new: "" });
 }
 
 // The library
@@ -471,10 +481,11 @@ function showScopes() {
   if (!scopes.some(([value]) => value === chosen)) scopes.push([chosen, chosen.replace(":", " ")]);
   $("scope").replaceChildren(...scopes.map(([value, text]) => make("option", { value }, text)));
   $("scope").value = chosen;
+  $("scope-field").hidden = !hasLibrary || Boolean(state.cite);
 }
 
 async function showOwn() {
-  for (const name of ["scope-field", "own-searches", "new-button"]) $(name).hidden = !hasLibrary;
+  for (const name of ["own-searches", "new-button"]) $(name).hidden = !hasLibrary;
   if (!hasLibrary) return libraryIsRead(false);
   try {
     await readLibrary();
@@ -538,7 +549,7 @@ async function forget(name) {
 function toggleNew() {
   if (!hasLibrary) return;
   $("q").value = "";
-  change({ new: state.new ? "" : "1", q: "", similar: "" });
+  change({ new: state.new ? "" : "1", q: "", similar: "", cite: "" });
 }
 
 function showNew(answer) {
@@ -581,7 +592,7 @@ async function compare() {
   const leave = make("button", { type: "button", onclick: () => { state.compare = []; remember(); compare(); } }, "Close");
   if (chosen.length === 1) {
     const [id] = chosen;
-    place.replaceChildren(make("p", {}, `${papers[id]?.title ?? id} – choose another paper to compare it with. `, leave));
+    place.replaceChildren(make("p", {}, `${papers[id]?.marked.title.join("") ?? id} – choose another paper to compare it with. `, leave));
     return;
   }
   try {
@@ -759,7 +770,7 @@ function keepLasso(path) {
   setLasso(false);
   const every = Math.ceil(path.length / MOST_CORNERS);
   const corners = path.filter((_, place) => place % every === 0).flat();
-  change({ area: corners.map((value) => Math.min(Math.max(Math.round(value), 0), SIDE)).join() });
+  change({ cite: "", area: corners.map((value) => Math.min(Math.max(Math.round(value), 0), SIDE)).join() });
 }
 
 let moving = 0;
@@ -823,7 +834,7 @@ async function point(paper) {
 function openPaper(id) {
   if (!element(id)) {
     $("q").value = id;
-    change({ q: id, similar: "", new: "" });
+    change({ q: id, similar: "", cite: "", new: "" });
     state.open = [id];
     return remember();
   }
@@ -875,6 +886,7 @@ const KEYS_OF_A_PAPER = {
   Enter: toggle,
   w: why,
   s: similar,
+  e: citing,
   c: choose,
   b: copyBibtex,
   i: keep,
@@ -933,13 +945,13 @@ function listen() {
   let typing = 0;
   $("q").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => change({ q: $("q").value, similar: "", new: "" }, { isTyped: true }), PAUSE);
+    typing = setTimeout(() => change({ q: $("q").value, similar: "", cite: "", new: "" }, { isTyped: true }), PAUSE);
   });
   $("search").addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(typing);
     isTyping = isTyping && $("q").value === state.q;
-    change({ q: $("q").value, similar: $("q").value ? "" : state.similar, new: $("q").value ? "" : state.new });
+    change({ q: $("q").value, similar: $("q").value ? "" : state.similar, cite: $("q").value ? "" : state.cite, new: $("q").value ? "" : state.new });
     isTyping = false;
   });
   for (const name of ["since", "until", "author", "mode", "sort"]) {
@@ -947,7 +959,7 @@ function listen() {
   }
   $("index").addEventListener("change", () => {
     const { value, dataset } = $("index");
-    change({ index: value === dataset.default ? "" : value, similar: "", compare: [] });
+    change({ index: value === dataset.default ? "" : value, similar: "", cite: "", compare: [] });
   });
   $("scope").addEventListener("change", () => {
     const [kind, ...rest] = $("scope").value.split(":");
