@@ -340,6 +340,39 @@ def test_titles_are_text_and_never_elements(
         assert page.title() == "bold – astrosearch"
 
 
+def test_an_index_without_a_map_is_said_how_to_get_one(
+    context: BrowserContext, server: RunningServer
+) -> None:
+    page = context.new_page()
+    page.goto(server.address)
+    expect(page.locator(".hit")).to_have_count(20)
+    page.locator("#map-button").click()
+    expect(page.locator("#map-said")).to_contain_text("astrosearch map sampler")
+    expect(page.locator("#map")).to_be_hidden()
+
+
+def test_long_words_stay_within_a_narrow_page(
+    context: BrowserContext, run: Run, tmp_path: Path, tiny_llama: Path, home: Path
+) -> None:
+    long = "Magellanic" * 60
+    corpus = tmp_path / "long.json"
+    lines = [kaggle_line(n, title=f"{long} {n}", abstract=long, authors=long) for n in range(3)]
+    corpus.write_text("\n".join(lines))
+    run("index", "--corpus", corpus, "--encoder", tiny_llama)
+    first, second, third = (json.loads(line)["id"] for line in lines)
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 740})
+    with serving(home, "--workers", "1") as server:
+        page.goto(f"{server.address}/?open={third}&compare={first}&compare={second}")
+        expect(page.locator("#comparison")).to_contain_text("Cosine")
+        expect(page.locator(".abstract")).to_be_visible()
+        assert page.evaluate(
+            """[...document.querySelectorAll('main *')].every((one) =>
+                Math.max(one.getBoundingClientRect().right, one.scrollWidth) <= innerWidth
+            )"""
+        )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_can_be_read_by_everybody(
@@ -542,3 +575,5 @@ def test_what_cannot_be_changed_is_said_and_nothing_is_lost(
     expect(page.locator("#status")).to_contain_text("nothing was changed")
     expect(page.locator(".hit")).not_to_have_count(0)
     expect(page.locator(".own-place").first).to_be_empty()
+    page.locator("[data-act=bibtex]").first.click()
+    expect(page.locator("#status")).to_contain_text("nothing was copied")

@@ -368,14 +368,18 @@ async function showLike() {
 }
 
 async function copyBibtex(id) {
+  let entry;
   try {
     const parameters = { format: "bibtex", index: state.index };
-    const entry = await (await ask(pathOf("api/papers", id), parameters)).text();
+    entry = await (await ask(pathOf("api/papers", id), parameters)).text();
+  } catch (error) {
+    return say(error instanceof Refusal ? error.message : "The server does not answer: nothing was copied.", true);
+  }
+  try {
     await copy(entry);
     say(`The BibTeX entry of ${id} is in the clipboard.`);
-  } catch (error) {
-    if (error instanceof Refusal) fail(error, () => copyBibtex(id));
-    else say("The browser does not let the page write to the clipboard.", true);
+  } catch {
+    say("The browser does not let the page write to the clipboard.", true);
   }
 }
 
@@ -747,6 +751,7 @@ async function showMap() {
     mapped = wanted;
     map = null;
     $("map").replaceChildren();
+    $("map-view").classList.remove("without");
     $("map-said").textContent = "The map is read.";
     try {
       const bytes = await (await ask("api/map", { index: wanted })).arrayBuffer();
@@ -754,7 +759,8 @@ async function showMap() {
       map = new PaperMap($("map"), bytes, { hover: point, open: (paper) => openPaper(paper.id), lasso: keepLasso, moved });
     } catch (error) {
       mapped = null;
-      $("map-said").textContent = error instanceof Refusal ? `${error.message}. On the server: astrosearch map` : "The map cannot be read: the server does not answer.";
+      $("map-view").classList.add("without");
+      $("map-said").textContent = error instanceof Refusal ? `${error.message}. On the server: astrosearch map ${wanted || $("index").dataset.default || ""}` : "The map cannot be read: the server does not answer.";
       return;
     }
   }
