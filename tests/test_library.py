@@ -480,6 +480,8 @@ class TestHandEdits:
         assert entries[:2] == ["Rein2012", "schneider_sloan_2007"]
         assert "Kaaret2017" not in (filled / "papers.toml").read_text()
         assert "is not in the library" in run("library", "remove", "Rein2013", code=4).stderr
+        said = run("library", "tag", "2503.14368", "--tag", "streams", code=4).stderr
+        assert "to add a paper with a tag: astrosearch library add" in said
 
     def test_an_export_read_again_is_the_same_library(
         self, filled: Path, run: Run, tmp_path: Path

@@ -83,6 +83,15 @@ def test_keys_are_found_behind_every_macro_that_cites() -> None:
     assert cited_keys(source) == ["a", "b", "c", "d", "*", "e", "f", "g", "h", "i", "j", "k"]
 
 
+def test_a_missing_file_is_told_by_its_own_name(run: Run, tmp_path: Path, home: Path) -> None:
+    main = tmp_path / "main.tex"
+    main.write_text(r"\input{method.tex} \input{intro} \cite{2503.14368}")
+    said = run("refs", main, code=4).stderr
+    assert "method.tex is not there" in said
+    assert "intro.tex is not there" in said
+    assert ".tex.tex" not in said
+
+
 def test_entries_are_written_under_the_keys_of_the_document(
     run: Run, document: Path, indexed: None
 ) -> None:

@@ -358,10 +358,11 @@ def tag(
     \b
     astrosearch library tag 2503.14368 --tag streams --liked --read
     astrosearch library tag 2503.14368 --untag streams --note "RR Lyrae of Gaia"
-    astrosearch query blazars --format ids | astrosearch library tag - --tag jets
+    astrosearch library list --format ids | astrosearch library tag - --tag jets
     """
     from dataclasses import replace
 
+    from astrosearch.errors import NothingFound
     from astrosearch.library.store import changing
 
     if not (tags or untags or liked or disliked or no_opinion or note is not None) and read is None:
@@ -371,7 +372,11 @@ def tag(
     names = _names(ids)
     with changing() as change:
         _tell_problems(change.library)
-        papers = [change.library.find(name) for name in names]
+        try:
+            papers = [change.library.find(name) for name in names]
+        except NothingFound as error:
+            add = "to add a paper with a tag: astrosearch library add ID --tag NAME"
+            raise NothingFound(f"{error}; {add}") from None
         for paper in papers:
             marks = replace(paper.marks, opinion="") if no_opinion else paper.marks
             change.mark(paper, _changed(marks, tags, untags, liked, disliked, read, note))

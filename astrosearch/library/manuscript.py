@@ -137,7 +137,8 @@ def _inputs(source: str) -> Iterator[str]:
 
 def _found(name: str, *folders: Path) -> Path:
     """The file of a name, as TeX looks for it: with `.tex` or as it is."""
-    paths = [folder / f"{name}{ending}" for folder in folders[::-1] for ending in (".tex", "")]
+    endings = ("", ".tex") if name.endswith(".tex") else (".tex", "")
+    paths = [folder / f"{name}{ending}" for folder in folders[::-1] for ending in endings]
     return next((path for path in paths if path.is_file()), paths[0])
 
 

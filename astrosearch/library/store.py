@@ -109,7 +109,8 @@ class Library:
         """
         if paper := self.get(name):
             return paper
-        raise NothingFound(f"{name} is not in the library of {len(self):,} papers{self.near(name)}")
+        papers = "1 paper" if len(self) == 1 else f"{len(self):,} papers"
+        raise NothingFound(f"{name} is not in the library of {papers}{self.near(name)}")
 
     def get(self, name: str) -> LibraryPaper | None:
         """The same; None if there is none."""
