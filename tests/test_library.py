@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +30,7 @@ from astrosearch.library.store import Library, changing
 from astrosearch.papers import Paper
 from astrosearch.search.searcher import open_index
 from tests.conftest import Run
+from tests.servers import loopback
 from tests.zotero_database import ZoteroDatabase
 
 FILES = Path(__file__).parent / "libraries"
@@ -373,6 +375,50 @@ class TestZotero:
         papers = added(run, "zotero:users/42")
         assert len(papers) == 120
         assert Library.read().find("Author7").marks.tags == ("odd", "Rings")
+
+    @pytest.mark.parametrize("answer", ["null", "[1]", '[{"data": null}]', "[" * 100_000])
+    def test_what_is_no_answer_of_zotero_costs_one_line(
+        self, sampler: Path, run: Run, monkeypatch: pytest.MonkeyPatch, answer: str
+    ) -> None:
+        with _answering(answer.encode()) as address:
+            monkeypatch.setenv("ZOTERO_API_URL", address)
+            said = run("library", "add", "zotero:users/42", code=1).stderr
+        assert "does not answer as Zotero does" in said
+        assert said.count("\n") == 1
+
+    def test_what_an_item_lacks_costs_no_other_item(
+        self, sampler: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        nobody = [None, {"creatorType": "author", "lastName": None}]
+        items = [
+            {"key": "A", "itemType": "book", "title": "A", "creators": nobody, "tags": [None]},
+            {"key": None, "itemType": None, "title": None, "creators": None, "collections": 5},
+            {"key": "C", "itemType": "book", "title": "C", "citationKey": "c", "parentItem": [1]},
+        ]
+        answer = json.dumps([{"data": item} for item in items])
+        with _answering(answer.encode()) as address:
+            monkeypatch.setenv("ZOTERO_API_URL", address)
+            run("library", "add", "zotero:users/42")
+        titles = [paper.entry.fields.get("title") for paper in Library.read().papers]
+        assert {"A", "C"} <= {*titles}
+
+
+@contextmanager
+def _answering(content: bytes) -> Iterator[str]:
+    """The address of a service that answers the same to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with loopback(Handler) as address:
+        yield address
 
 
 @pytest.fixture

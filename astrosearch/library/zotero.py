@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from astrosearch.errors import AstrosearchError, InputError, SetupError
 from astrosearch.library.marks import Marks
@@ -86,7 +86,7 @@ def _records(items: Iterable[Item], names: Mapping[str, str]) -> Iterator[Record
     notes: dict[str, list[str]] = defaultdict(list)
     for item in items:
         if item.get("itemType") == "note" and item.get("parentItem"):
-            notes[item["parentItem"]].append(str(item.get("note", "")))
+            notes[str(item["parentItem"])].append(str(item.get("note", "")))
         elif item.get("itemType") not in NO_PAPERS and not item.get("deleted"):
             papers[str(item.get("key"))] = item
     for key, item in papers.items():
@@ -117,10 +117,10 @@ def _record(item: Item, names: Mapping[str, str], notes: list[str]) -> Record:
         key = key or found[1]
         fields["note"] = _CITATION_KEY.sub("", str(item["extra"])).strip()
     if not key:
-        first: Item = next(iter(item.get("creators") or ()), {})
+        first = next(iter(_objects(item.get("creators"))), {})
         key = author_and_year(str(first.get("lastName") or first.get("name") or ""), fields["year"])
-    tags = [str(tag.get("tag", "")) for tag in item.get("tags") or () if tag.get("type") != 1]
-    tags += [names[one] for one in item.get("collections") or () if one in names]
+    tags = [str(tag.get("tag") or "") for tag in _objects(item.get("tags")) if tag.get("type") != 1]
+    tags += [names[one] for one in map(str, _list(item.get("collections"))) if one in names]
     mark = Marks(
         tags=tuple(dict.fromkeys(filter(None, map(as_tag, tags)))),
         note="\n".join(filter(None, (_plain(note) for note in notes))),
@@ -142,11 +142,18 @@ def _plain(note: str) -> str:
     return "\n".join(filter(None, lines))
 
 
+def _list(value: object) -> list[Any]:
+    """A list; an empty one for what is none."""
+    return value if isinstance(value, list) else []
+
+
+def _objects(value: object) -> list[Item]:
+    return [each for each in _list(value) if isinstance(each, dict)]
+
+
 def _people(item: Item, kind: str) -> Iterator[str]:
-    creators = [one for one in item.get("creators") or () if isinstance(one, dict)]
-    kinds = ("author",) if kind == "author" else (kind,)
-    for one in creators:
-        if one.get("creatorType") in kinds:
+    for one in _objects(item.get("creators")):
+        if one.get("creatorType") == kind:
             yield person(
                 str(one.get("lastName") or one.get("name") or ""), str(one.get("firstName") or "")
             )
@@ -296,10 +303,11 @@ def _pages(client: "httpx2.Client", url: str) -> Iterator[Item]:
     while True:
         response = _answer(client, url, {"format": "json", "limit": PAGE, "start": start})
         try:
-            page = cast(list[dict[str, Any]], response.json())
-            yield from (cast(Item, one["data"]) for one in page)
-        except (ValueError, TypeError, KeyError) as error:
+            page: list[Any] = response.json()
+            items = [{**one["data"]} for one in page]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise AstrosearchError(f"{url} does not answer as Zotero does ({error})") from None
+        yield from items
         start += len(page)
         if len(page) < PAGE:
             return
