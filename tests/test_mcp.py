@@ -1,6 +1,7 @@
 """The tools for assistants, used by the SDK's own client: at standard input and over HTTP."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -131,6 +132,9 @@ def test_papers_are_resources(use: Callable[[Use], None]) -> None:
     async def do(client: Client) -> None:
         [contents] = (await client.read_resource("paper://astro-ph/9401008")).contents
         assert "The Origin of the Magellanic Stream" in contents.text  # type: ignore[union-attr]
+        [contents] = (await client.read_resource("paper://1604.00439")).contents
+        authors = json.loads(contents.text)["authors"]  # type: ignore[union-attr]
+        assert authors[-1] == "and 722 more"
         with pytest.raises(MCPError, match=r"2309\.99999"):
             await client.read_resource("paper://2309.99999")
 
@@ -141,14 +145,18 @@ def test_an_error_is_one_of_the_tool(use: Callable[[Use], None]) -> None:
     async def do(client: Client) -> None:
         for tool, arguments, said in (
             ("search", {"query": "year:soon"}, "year:soon"),
-            ("search", {"query": "x", "k": 1000}, "k"),
+            ("search", {"query": "x", "k": 1000}, "k: Input should be less"),
+            ("search", {"query": "x", "limit": 3}, "limit is not an argument; write query, k"),
+            ("search", {}, "query is missing"),
             ("search", {"query": "x", "index": "other"}, "sampler"),
-            ("search", {"query": "x", "since": "soon"}, "since"),
+            ("search", {"query": "x", "since": "soon"}, "since cannot be 'soon'; for example"),
             ("paper", {"id": "2309.99999"}, "2309.99999"),
             ("compare", {"ids": ["2503.14368"]}, "id"),
         ):
             result = await client.call_tool(tool, arguments)
             assert result.is_error, (tool, arguments)
-            assert said in result.content[0].text  # type: ignore[union-attr]
+            text = result.content[0].text  # type: ignore[union-attr]
+            assert said in text
+            assert "\n" not in text
 
     use(do)

@@ -13,8 +13,8 @@ def mcp(index_names: tuple[str, ...]) -> None:
     """Let an assistant search, over the Model Context Protocol.
 
     An assistant starts this command itself and speaks to it at standard input and output. It gets
-    the tools search, similar, cite, ask, paper, compare, library, new and indexes. Over HTTP,
-    `astrosearch serve` has the same at /mcp.
+    the tools search, similar, cite, citations, ask, paper, compare, library, new and indexes. Over
+    HTTP, `astrosearch serve` has the same at /mcp.
 
     \b
     claude mcp add astrosearch -- astrosearch mcp

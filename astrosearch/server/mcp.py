@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import anyio.to_thread
 import orjson
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
+from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict
 
@@ -38,13 +40,15 @@ MOST = 25
 MOST_OWN = 200
 """Papers of the library."""
 SHOWN_AUTHORS = 3
+MOST_AUTHORS = 30
+"""Of a paper that is read; some have thousands."""
 
 Ask = Callable[[BaseModel], Awaitable[object]]
 """Gives a `Reply` or a `Problem`."""
 
 Index = Annotated[str | None, Field(description="The index to ask; by default the first.")]
 Count = Annotated[int, Field(ge=1, le=MOST, description="How many papers.")]
-Day = Annotated[str | None, Field(pattern=requests.DAY, description="YYYY, YYYY-MM or YYYY-MM-DD.")]
+Day = Annotated[str | None, Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")]
 Author = Annotated[str | None, Field(description="`Hofmann`, or `Hofmann, F`.")]
 Category = Annotated[str | None, Field(description="`astro-ph.GA`, or `astro-ph`.")]
 Within = Annotated[
@@ -145,6 +149,26 @@ class IndexFacts(TypedDict):
     encoder: str
 
 
+class _Server(MCPServer[Any]):
+    """The SDK's, which would take no notice of an argument that it does not know, and tell what is
+    wrong with another in several lines, with a link."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        for tool in await self.list_tools():
+            known = tool.input_schema["properties"]
+            unknown = [argument for argument in arguments if argument not in known]
+            if tool.name == name and unknown:
+                raise ToolError(f"{unknown[0]} is not an argument; write {', '.join(known)}")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(invalid(error.__cause__, BaseModel)) from None
+            raise
+
+
 def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) -> "MCPServer[Any]":
     """The tools.
 
@@ -152,7 +176,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         ask: answers a request.
         list_indexes: a record of each index, as `/api/indexes` has it.
     """
-    server: MCPServer[Any] = MCPServer(
+    server = _Server(
         "astrosearch", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR"
     )
 
@@ -380,10 +404,13 @@ async def _record(ask: Ask, asked: BaseModel) -> dict[str, Any]:
 
 async def _whole(ask: Ask, paper_id: str, index: str | None) -> WholePaper:
     record = await _record(ask, _checked(requests.PaperRequest, id=paper_id, index=index))
+    authors = record["authors"]
+    if len(authors) > MOST_AUTHORS:
+        authors = [*authors[:MOST_AUTHORS], f"and {len(authors) - MOST_AUTHORS:,} more"]
     return WholePaper(
         id=record["id"],
         title=_readable(record["title"]),
-        authors=record["authors"],
+        authors=authors,
         published=record["published"],
         categories=record["categories"],
         abstract=_readable(record["abstract"]),
