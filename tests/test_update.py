@@ -471,6 +471,25 @@ def test_what_changes_twice_on_one_day_comes_the_second_time_too(
     assert titles(from_arxiv)[paper_id] == "At last stars."
 
 
+@pytest.mark.parametrize("days", [-70, 3])
+def test_the_clock_of_the_service_counts_where_this_machines_is_wrong(
+    run: Run, arxiv: Arxiv, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_OAI_URL", arxiv.base_url)
+    records = list(arxiv.records.values())
+    arxiv.records.clear()
+    arxiv.today = TODAY + days * DAY
+    arxiv.put(*(replace(record, changed=record.changed + days * DAY) for record in records))
+    run(*COMMAND, "--index", "astro", "--encoder", tiny_llama, "--layers", 0)
+    for number in (900, 901):
+        arxiv.today += DAY
+        new = invented(number, arxiv.today)
+        arxiv.put(new)
+        assert update(run)["new"] == [new.id]
+    assert run("update", "--pause", 0).output == ""
+    assert_as_built_now(run, arxiv, tiny_llama)
+
+
 def test_a_harvest_that_fails_is_searchable_and_goes_on(
     run: Run, arxiv: Arxiv, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,7 @@ def harvest(
 
     Raises:
         InputError: an unfinished harvest of another request lies beside `out`.
-        NothingFound: no records match.
+        NoRecords: none match.
         AstrosearchError: the service refused or failed, or the disk did.
     """
     try:

@@ -110,6 +110,13 @@ class Page:
     """Of the answer by the service's clock, YYYY-MM-DD; empty if it does not say."""
 
 
+class NoRecords(NothingFound):
+    """No records match."""
+
+    day = ""
+    """As that of a page."""
+
+
 class TokenExpired(AstrosearchError):
     """The service no longer knows a resumption token; its list has to be asked for anew."""
 
@@ -128,7 +135,7 @@ def fetch_page(client: httpx2.Client, request: HarvestRequest, token: str | None
     Raises:
         PassingError: if another attempt may succeed.
         TokenExpired: if the service does not accept the token.
-        NothingFound: if no records match.
+        NoRecords: if none match.
         AstrosearchError: if the service refused, or does not speak the protocol.
     """
     return _page(_answer(client, request, token), request, token)
@@ -194,7 +201,11 @@ def _page(root: ET.Element, request: HarvestRequest, token: str | None) -> Page:
     day = _day(root)
     error = root.find("error", _XML)
     if error is not None:
-        return replace(_page_of_error(error, request, token), day=day)
+        try:
+            return replace(_page_of_error(error, request, token), day=day)
+        except NoRecords as nothing:
+            nothing.day = day
+            raise
     records = root.find("ListRecords", _XML)
     if records is None:
         raise AstrosearchError(f"{request.host} answered with neither records nor an error")
@@ -230,10 +241,10 @@ def _day(root: ET.Element) -> str:
 def _page_of_error(error: ET.Element, request: HarvestRequest, token: str | None) -> Page:
     """The empty page that some errors come to; the others are raised."""
     host = request.host
-    code, text = error.get("code", "no code"), error.text or ""
+    code, text = error.get("code", "no code"), error.text or "it says no more"
     if code == "noRecordsMatch":
         if token is None:
-            raise NothingFound(f"{host} has no records of {request}")
+            raise NoRecords(f"{host} has no records of {request}")
         # The rest of the list has changed meanwhile and left the range of dates.
         return Page([], [])
     if code == "badResumptionToken":

@@ -22,12 +22,11 @@ from astrosearch.atomic import whole_file
 from astrosearch.corpus import arxiv
 from astrosearch.corpus.harvest import ETIQUETTE, Checkpoint, Etiquette, harvest
 from astrosearch.corpus.intake import Selection, import_papers
-from astrosearch.corpus.oai import ARXIV_OAI, HarvestRequest
+from astrosearch.corpus.oai import ARXIV_OAI, HarvestRequest, NoRecords
 from astrosearch.corpus.recency import recency
 from astrosearch.corpus.store import Corpus
 from astrosearch.corpus.writer import CorpusWriter
 from astrosearch.encoders.base import Encoder, EncoderSpec
-from astrosearch.errors import NothingFound
 from astrosearch.index.build import create
 from astrosearch.index.folder import HARVEST, SHARDS, writing
 from astrosearch.index.manifest import ArxivState, CorpusRecord
@@ -157,7 +156,10 @@ class ArxivHarvest:
                 if self._has_asked:  # and did not go on with what a killed update had fetched
                     break
                 continue
+            asked_until = self._state.until
             yield _Window(start, start + MONTH, recent)
+            if self._state.until == asked_until:  # the service's clock is behind this machine's
+                break
         set_spec = arxiv.set_spec(category)
         if not self._state.until:
             yield _Window(max(since, min(today, today - MONTH)), None, set_spec)
@@ -208,8 +210,9 @@ class ArxivHarvest:
                     on_page=on_page,
                     reporter=self._making.reporter,
                 )
-            except NothingFound:
+            except NoRecords as nothing:
                 out.touch()
+                read = replace(read, day=nothing.day)
         state = self._state_after(window, read.day)
         record = replace(self._record, arxiv=state)
         self._take(window, out, read, record, read.day)
@@ -230,8 +233,9 @@ class ArxivHarvest:
         state = self._state
         if window.is_old:
             return replace(state, reached=str(window.since))
-        # Without a record it is not known which day it was there: it is asked for again.
-        end = str(window.until or day or window.since)
+        # Days that have not come yet by the service's clock are asked for again.
+        days = [str(one) for one in (window.until, day) if one]
+        end = min(days, default=str(window.since))
         return replace(
             state, reached=state.reached or str(window.since), until=max(state.until, end)
         )
