@@ -181,7 +181,7 @@ def test_references_by_identifier_and_by_doi_are_imported(
     run: Run, index: Path, written: Written
 ) -> None:
     said = run("citations", "import", written(*OWN)).stderr
-    assert "9 new references; 4 works cite 9 times" in said
+    assert "9 new references; now 9 references of 4 works" in said
     assert references(index, "1404.0004") == ["10.1086/300499", "1101.0001", "1202.0002"]
     assert citing(index, "1202.0002") == ["1404.0004", "1505.00005", "1606.00006"]
     run("indexes", "verify")
@@ -200,7 +200,7 @@ def test_what_cannot_be_used_is_counted_and_told(run: Run, index: Path, written:
     with path.open("a") as stream:
         stream.write("{broken\n")
     said = run("citations", "import", path).stderr
-    assert "1 new references" in said
+    assert "1 new reference; now 1 reference of 1 work" in said
     for told in (
         "3 not used: no identifier that is known, as Smith 2009",
         "1 not used: a work without an identifier, as a draft",

@@ -125,6 +125,18 @@ class TestSearches:
         assert "2 of 3 searches could not be run" in result.stderr
         assert "no paper of the library" in run("run", "mine", code=2).stderr
 
+    def test_the_order_of_a_search_is_that_of_the_query(self, sampler: Path, run: Run) -> None:
+        text = "planets that might have liquid water"
+        for name, options in {"mean": ("--ranker", "mean"), "read": ("--rerank",)}.items():
+            query = run("query", text, "-k", 30, "--format", "ids", *options).stdout
+            assert query != run("query", text, "-k", 30, "--format", "ids").stdout
+            run("save", name, text, "-k", 30, *options)
+            assert run("run", name, "--format", "ids").stdout == query
+        file = sampler / "searches.toml"
+        assert 'rerank = "cross-encoder"' in file.read_text()
+        file.write_text(file.read_text().replace("cross-encoder", "cross"))
+        assert "rerank of read cannot be used" in run("run", "read", code=2).stderr
+
     def test_mistakes_get_a_line(self, sampler: Path, run: Run) -> None:
         assert "save one" in run("searches", code=4).stderr
         assert "neither a query nor a filter" in run("save", "a", code=2).stderr

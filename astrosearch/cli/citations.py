@@ -165,6 +165,10 @@ def _first(doi: str | None) -> str:
     return next(iter((doi or "").lower().split()), "")
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def notify_report(folder: Path, report: "ImportReport") -> None:
     """Say what came, and what of it could not be used."""
     from astrosearch.text.tex import one_line
@@ -172,8 +176,8 @@ def notify_report(folder: Path, report: "ImportReport") -> None:
     about = report.about
     new = about.references - report.before
     notify(
-        f"Index {folder.name}: {new:,} new references; {about.papers:,} works cite "
-        f"{about.references:,} times"
+        f"Index {folder.name}: {_counted(new, 'new reference')}; now "
+        f"{_counted(about.references, 'reference')} of {_counted(about.papers, 'work')}"
     )
     for reason, count in sorted(report.refused.items(), key=lambda item: -item[1]):
         example = report.examples.get(reason)

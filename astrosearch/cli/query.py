@@ -129,7 +129,7 @@ def query(
     scope = scope_of(within, beyond)
     reporter = Terminal(yes=yes)
     reranker = reranker_of(rerank, reporter) if rerank else None
-    expander = _expander_of(expand, mode, parsed, reporter, is_batch=batch is not None)
+    expander = expander_of(expand, mode, parsed, reporter, is_batch=batch is not None)
     with open_index(
         index_name, reporter=reporter, ranker=ranker, reranker=reranker, expander=expander
     ) as searcher:
@@ -233,7 +233,7 @@ def reranker_of(name: str, reporter: Terminal) -> "Reranker":
     return ChatReranker(name, reporter)
 
 
-def _expander_of(
+def expander_of(
     name: str | None,
     mode: "Mode",
     query: "ParsedQuery",

@@ -9,12 +9,15 @@ from astrosearch.cli.options import (
     FORMATS,
     answer_options,
     consent_option,
+    expand_option,
     filter_options,
     format_option,
     going_on,
     index_option,
     library_options,
     mode_option,
+    ranker_option,
+    rerank_option,
     sort_option,
     was_given,
 )
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from astrosearch.library.searches import SavedSearch
     from astrosearch.papers import Paper
     from astrosearch.search.hits import Answer
+    from astrosearch.search.searcher import Searcher
 
 PARAMETERS = {
     "index": "index_name",
@@ -33,7 +37,9 @@ PARAMETERS = {
     "in": "within",
     "not-in": "beyond",
     **{
-        name: name for name in "mode sort key author category since until abstracts explain".split()
+        name: name
+        for name in """mode sort key author category since until abstracts explain ranker rerank
+        expand""".split()
     },
 }
 """Options of a search as the file calls them, and the parameters of `query` that they are."""
@@ -60,6 +66,9 @@ def _complete_search(
 @click.argument("text", nargs=-1)
 @click.option("--force", is_flag=True, help="Replace a search of this name.")
 @mode_option
+@ranker_option
+@rerank_option
+@expand_option
 @sort_option
 @answer_options
 @filter_options
@@ -127,7 +136,7 @@ def run(
     for search in chosen:
         index = index_name if was_given("index_name") else search.options.get("index", index_name)
         try:
-            with open_index(index, reporter=Terminal(yes=yes)) as searcher:
+            with _searcher(search, index, Terminal(yes=yes)) as searcher:
                 answer = search.answer(searcher, new=new, count=k)
                 results.append((search, answer, searcher.name))
         except AstrosearchError as error:
@@ -150,6 +159,22 @@ def run(
         raise NothingFound("no search found anything" + (" new" if new else ""))
     hits = [hit for search, answer, _ in found for hit in _ordered(search, answer).hits]
     return list({hit.paper.id: hit.paper for hit in hits}.values())
+
+
+def _searcher(search: "SavedSearch", index: str | None, reporter: Terminal) -> "Searcher":
+    from astrosearch.cli.query import expander_of, reranker_of
+    from astrosearch.search.query_parser import parse
+    from astrosearch.search.searcher import open_index
+
+    options, query = search.options, parse(search.query)
+    mode = options.get("mode", "hybrid")
+    return open_index(
+        index,
+        reporter=reporter,
+        ranker=options.get("ranker", "learnt"),
+        reranker=reranker_of(options["rerank"], reporter) if "rerank" in options else None,
+        expander=expander_of(options.get("expand"), mode, query, reporter, is_batch=False),
+    )
 
 
 def _all_searches() -> "list[SavedSearch]":

@@ -49,8 +49,14 @@ TYPES: Mapping[str, type] = {
     "not-in": str,
     "abstracts": bool,
     "explain": bool,
+    "ranker": str,
+    "rerank": str,
+    "expand": str,
 }
 """What a search may say beside its query, and of which type it is."""
+
+ORDERING = ("ranker", "rerank", "expand")
+"""Of these, what a `Searcher` is opened with: `astrosearch run` opens one for each search."""
 
 AMONG_THE_BEST = 1_000
 """A new paper counts if it is among the best of so many papers; at least among the best 100."""
@@ -71,6 +77,12 @@ class SavedSearch:
     def filters(self) -> Filters:
         names = ("author", "category", "since", "until")
         return Filters(**{name: self.options.get(name) for name in names})
+
+    @property
+    def ordering(self) -> str:
+        """A sentence for where searches share a `Searcher`, if this one asks for another order."""
+        names = [name for name in ORDERING if name in self.options]
+        return f"{' and '.join(names)} of {self.name} count in `astrosearch run`" if names else ""
 
     def check(self) -> None:
         """
@@ -181,7 +193,11 @@ def _is_usable(option: str, value: object) -> bool:
         return False
     if isinstance(value, int) and option == "count":
         return value >= 1
-    return option not in CHOICES or value in CHOICES[option]
+    if option in ("rerank", "expand"):
+        is_shipped = option == "rerank" and value == "cross-encoder"
+        return is_shipped or str(value).startswith("openai:")
+    choices = {**CHOICES, "ranker": ("learnt", "mean")}.get(option)
+    return choices is None or value in choices
 
 
 def _line(text: str, name: str, start: int = 1) -> int:

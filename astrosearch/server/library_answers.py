@@ -115,6 +115,8 @@ def saved(searchers: Searchers, asked: requests.SavedRequest) -> Reply:
     searcher = searchers(search.options.get("index"))
     answer = search.answer(searcher, new=asked.new, count=asked.k)
     answer = in_order(answer, search.options.get("sort", "match"))
+    if search.ordering:
+        answer = replace(answer, notes=(*answer.notes, search.ordering))
     papers = [hit.paper for hit in answer.hits]
     if asked.format not in (None, "json"):
         body = write_papers(papers, asked.format, asked.key, f"search {search.name}")

@@ -529,6 +529,8 @@ class Browser(App[int]):
         question = actions.question_of(search, self._question.k)
         self._main.query_one(QuestionField).value = question.text
         await self._narrow(question)
+        if search.ordering:
+            self.show_status(search.ordering, is_warning=True)
         index = search.options.get("index", self._index)
         if index != self._index:
             self.show_status(
