@@ -621,6 +621,19 @@ def test_a_port_that_is_taken_and_an_index_that_is_missing_are_a_line(
     assert "no index 'other'" in run("serve", "-i", "other", code=3).stderr
 
 
+def test_names_that_no_request_could_have_are_refused(
+    run: Run, sampler_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    for option, name, said in (
+        ("--public-name", "https://papers.example.org/", "papers.example.org"),
+        ("--allow-origin", "papers.example.org", "https://example.org"),
+        ("--allow-origin", "https://papers.example.org/", "https://example.org"),
+        ("--host", "no.such.host.invalid", "another: --host"),
+    ):
+        assert said in run("serve", "--port", 0, option, name, code=2).stderr
+
+
 def test_without_the_extra_a_line_says_how_to_install_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,20 @@ class Replicas(click.ParamType["tuple[int, int]"]):
         return fewest, most
 
 
+class Spelled(click.ParamType[str]):
+    """A text of a certain form: one of another form would never be met."""
+
+    def __init__(self, name: str, form: str, example: str) -> None:
+        self.name, self._form, self._example = name, form, example
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        if not re.fullmatch(self._form, str(value), re.ASCII):
+            self.fail(f"{value!r} cannot be one; for example {self._example}", param, ctx)
+        return str(value)
+
+
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
 @click.option(
@@ -53,16 +67,17 @@ class Replicas(click.ParamType["tuple[int, int]"]):
 @click.option(
     "--public-name",
     "public_names",
-    metavar="HOST",
+    type=Spelled("HOST", r"[\w.-]+|[\da-fA-F:]+", "papers.example.org"),
     multiple=True,
     help="A name by which clients reach the server; may be repeated.",
 )
 @click.option(
     "--allow-origin",
     "allowed_origins",
-    metavar="URL",
+    type=Spelled("URL", r"https?://[^/\s]+|\*", "https://example.org"),
     multiple=True,
-    help="A web site whose scripts may read answers, as https://example.org; may be repeated.",
+    help="A web site whose scripts may read answers, as https://example.org, or * for all; may be "
+    "repeated.",
 )
 @click.option(
     "--engine",

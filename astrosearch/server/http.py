@@ -4,6 +4,7 @@ Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool �
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -306,8 +307,11 @@ def _listen(host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        why = error.strerror
-        raise InputError(f"port {port} of {host} cannot be had ({why}); another: --port") from None
+        is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        raise InputError(
+            f"port {port} of {host} cannot be had ({error.strerror}); "
+            f"another: {'--host' if is_host else '--port'}"
+        ) from None
     return listener
 
 
