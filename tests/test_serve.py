@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -578,6 +579,24 @@ def test_a_new_snapshot_is_taken_up_without_a_dropped_request(
         for thread in threads:
             thread.join()
         assert set(statuses) == {200}
+
+
+def test_an_index_that_is_removed_meanwhile_is_said_to_be_gone(
+    sampler_home: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(sampler_home, home)
+    shutil.copytree(home / "indexes/sampler", home / "indexes/other")
+    with serving(home, "--workers", "1", "-i", "sampler", "-i", "other") as server:
+        assert server.get("/api/query", q="gas").status == 200
+        shutil.rmtree(home / "indexes/sampler")
+        response = server.get("/api/query", q="gas")
+        assert response.status == 404
+        assert response.json["detail"] == "index sampler is not there any more"
+        [gone, other] = server.get("/api/indexes").json["indexes"]
+        assert gone["error"] == "the index is not there any more"
+        assert other["papers"] == 264
+        assert server.get("/api/query", q="gas", index="other").status == 200
 
 
 def test_metrics_count_requests_by_route_and_status(server: RunningServer) -> None:

@@ -35,7 +35,7 @@ from astrosearch.server import requests
 from astrosearch.server.formats import MEDIA_TYPES, write_papers
 from astrosearch.server.library_answers import OWN_ANSWERS
 from astrosearch.server.marking import marked_paper, marked_title, readable, terms_of
-from astrosearch.server.searchers import Reply, Searchers
+from astrosearch.server.searchers import Reply, Searchers, is_there
 from astrosearch.server.settings import MOST_HITS, MOST_PER_PAGE, Offer
 from astrosearch.text.marks import marked
 
@@ -233,7 +233,8 @@ def index_records(offer: Offer) -> list[dict[str, Any]]:
         try:
             manifest = Manifest.read(paths.index_folder(name), check_files=False)
         except AstrosearchError:
-            records.append({"name": name, "error": "the index is damaged"})
+            error = "the index is damaged" if is_there(name) else "the index is not there any more"
+            records.append({"name": name, "error": error})
             continue
         records.append(
             {

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from astrosearch import paths
 from astrosearch.errors import NothingFound
 from astrosearch.index.reader import Index
 from astrosearch.report import SILENT, Reporter
@@ -27,6 +28,11 @@ class Reply(NamedTuple):
     """Where the next page begins, if there is one."""
 
 
+def is_there(name: str) -> bool:
+    """Whether an index that is served was not removed meanwhile."""
+    return (paths.index_folder(name) / paths.MANIFEST).exists()
+
+
 class Searchers:
     """The open indexes of a worker."""
 
@@ -48,9 +54,11 @@ class Searchers:
     def __call__(self, name: str | None) -> Searcher:
         """
         Raises:
-            NothingFound: if the index is not served.
+            NothingFound: if the index is not served, or was removed.
         """
         name = self._offer.choose(name)
+        if not is_there(name):
+            raise NothingFound(f"index {name} is not there any more")
         if name not in self._open:
             if len(self._open) >= MOST_OPEN:
                 self._open.popitem(last=False)[1].close()
