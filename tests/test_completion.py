@@ -18,10 +18,6 @@ START = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
 }
-LOAD = {
-    "bash": "source {script}",
-    "zsh": "autoload -Uz compinit; compinit -u -D; source {script}",
-}
 
 Complete = Callable[[str], str]
 
@@ -68,10 +64,10 @@ class Shell:
     def __init__(self, shell: str, script: Path) -> None:
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
-            os.environ |= {"PS1": "$ ", "TERM": "dumb"}
+            os.environ |= {"PS1": "$ ", "TERM": "dumb", "HOME": str(script.parent)}
             os.environ["PATH"] = f"{script.parent}{os.pathsep}{os.environ['PATH']}"
             os.execvp(START[shell][0], START[shell])
-        self.type(f"{LOAD[shell].format(script=script)}; echo rea''dy\n")
+        self.type(f"source {script}; echo rea''dy\n")
         self.read_until("ready\r\n")
 
     def type(self, text: str) -> None:
@@ -127,3 +123,12 @@ def test_fish_is_offered_the_same(used: Path, run: Run) -> None:
             .replace("\\", "")
             in offered
         ), typed
+    command = f"source {script}; complete --do-complete 'astrosearch citations fe'"
+    line = subprocess.run(
+        ["fish", "--no-config", "-c", command],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "what papers cite, and" in line
