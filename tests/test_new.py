@@ -131,6 +131,7 @@ class TestWhatIsNew:
         result = run("new", code=4)
         assert "is new since" in result.stderr
         assert "astrosearch update sampler" in result.stderr
+        assert "these again: --again" in result.stderr
         assert not result.stdout
         assert ids(run, "--again") == seen
         assert not {*ids(run, "--since", "2020", "-k", 300)} & {*seen}
@@ -216,6 +217,11 @@ class TestForms:
 
     def test_the_feed_has_what_the_standard_asks_for(self, streams: list[str], run: Run) -> None:
         check_atom(run("new", "--since", "2025", "-k", 20, "--format", "atom").stdout)
+
+    def test_without_a_new_paper_the_feed_is_valid_and_empty(self, sampler: Path, run: Run) -> None:
+        result = run("new", "--days", 1, "--format", "atom", code=4)
+        assert check_atom(result.stdout) == []
+        assert "--again" not in result.stderr  # none was shown before
 
 
 class _Page(HTMLParser):

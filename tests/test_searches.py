@@ -69,6 +69,7 @@ class TestSearches:
         feed = run("run", "--all", "--new", "--format", "atom").stdout
         assert check_atom(feed) == ["https://arxiv.org/abs/2607.99999"]
         assert "search: stream; search: doe" in feed
+        assert check_atom(run("run", "--all", "--new", "--format", "atom", code=4).stdout) == []
 
     def test_several_searches_as_json_are_a_list(self, sampler: Path, run: Run) -> None:
         run("save", "a", "stars", "-k", 2)

@@ -148,10 +148,12 @@ def new_papers(
 
     result, problems = read_digest(searcher, filters, k, again=again)
     if not result.new:
+        newest = searcher.newest_day()
+        were_shown = not again and newest >= result.since
         raise NothingFound(
             f"no paper of index {searcher.name} is new since {result.since}; the newest is of "
-            f"{searcher.newest_day()}. To get new ones: astrosearch update {searcher.name}; to "
-            "see these again: --again"
+            f"{newest}. To get new ones: astrosearch update {searcher.name}"
+            + ("; to see these again: --again" if were_shown else "")
         )
     return result, problems
 

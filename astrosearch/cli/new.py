@@ -69,8 +69,9 @@ def new(
       | mail -E -a "Content-Type: text/html; charset=utf-8" -s New me
     """
     from astrosearch.cli import actions, console
-    from astrosearch.cli.views.digest import write_digest
+    from astrosearch.cli.views.digest import feed, write_digest
     from astrosearch.corpus.filters import Filters
+    from astrosearch.errors import NothingFound
     from astrosearch.library.digest import Seen
     from astrosearch.search.searcher import open_index
 
@@ -80,7 +81,12 @@ def new(
         since = date.today() - timedelta(days)
     filters = Filters(since=since, category=category)
     with open_index(index_name, reporter=Terminal(yes=yes)) as searcher:
-        result, problems = actions.new_papers(searcher, filters, k, again=again)
+        try:
+            result, problems = actions.new_papers(searcher, filters, k, again=again)
+        except NothingFound:
+            if output == "atom":  # a reader of feeds takes an empty file for a fault
+                console.write(feed(searcher.name, []))
+            raise
         for problem in problems:
             notify(problem)
         if not result.library:

@@ -147,8 +147,9 @@ def run(
         if not answer.hits:
             notify(f"{search.name}: nothing {'new' if new else 'found'}")
     found = [result for result in results if result[1].hits]
-    if found:
-        _write(found, output if was_given("output") else None, several=len(chosen) > 1)
+    # A feed without entries is one; a reader of feeds takes an empty file for a fault.
+    if shown := results if output == "atom" else found:
+        _write(shown, output if was_given("output") else None, several=len(chosen) > 1)
         console.flush()
     for search, _, index in results:
         with open_index(index) as searcher:

@@ -58,13 +58,7 @@ def write_digest(
         case "html":
             write(html(digest))
         case "atom":
-            write(
-                atom(
-                    f"New papers in {digest.index}",
-                    f"new:{digest.index}",
-                    [(one.paper, one.reasons) for one in suggestions],
-                )
-            )
+            write(feed(digest.index, suggestions))
         case _ if on_terminal():
             console = Console()
             console.print(digest_table(suggestions, width=console.width, abstracts=abstracts))
@@ -168,7 +162,7 @@ _PAGE = """\
 }}
 </style>
 </head>
-<body style="margin:0;background:#ffffff;color:#1d2026;\
+<body style="margin:0;overflow-wrap:anywhere;background:#ffffff;color:#1d2026;\
 font:16px/1.5 -apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif">
 <div style="max-width:44em;margin:0 auto;padding:16px">
 <h1 style="font-size:1.3em;margin:0 0 12px">{title}</h1>
@@ -198,13 +192,18 @@ def html(digest: Digest) -> str:
     for one in digest.suggestions:
         paper = one.paper
         match = [f"match {one.match}"] if one.match is not None else []
-        facts = [names(paper), paper.published.isoformat(), " ".join(paper.categories), *match]
+        facts = [
+            escape(names(paper)),
+            _unbroken(paper.published.isoformat()),
+            " ".join(map(_unbroken, paper.categories)),
+            *match,
+        ]
         reasons = escape(one_line("; ".join(one.reasons)))
         papers.append(
             _PAPER.format(
                 url=quoteattr(paper.url),
                 title=escape(_readable(paper.title)),
-                facts=" · ".join(escape(one_line(fact)) for fact in facts if fact),
+                facts=" · ".join(filter(None, facts)),
                 reasons=_REASONS.format(reasons=reasons) if reasons else "",
                 # Mail may break a line of more than 998 bytes anywhere (RFC 5322, section 2.1.1).
                 abstract=textwrap.fill(
@@ -218,6 +217,17 @@ def html(digest: Digest) -> str:
     ranked = f"ranked by {digest.library:,} papers of your library" if digest.library else "newest"
     foot = f"Since {digest.since}, {ranked}; by astrosearch."
     return _PAGE.format(title=escape(_heading(digest)), papers="\n".join(papers), foot=escape(foot))
+
+
+def _unbroken(text: str) -> str:
+    """A day or a category, in which a line ends at no hyphen, if it has room for all of it."""
+    return f'<span style="display:inline-block">{escape(one_line(text))}</span>'
+
+
+def feed(index: str, suggestions: Sequence[Suggestion]) -> str:
+    """The new papers of an index as an Atom feed, which may have none."""
+    papers = [(one.paper, one.reasons) for one in suggestions]
+    return atom(f"New papers in {index}", f"new:{index}", papers)
 
 
 def atom(title: str, name: str, papers: Sequence[tuple[Paper, Sequence[str]]]) -> str:
