@@ -244,6 +244,15 @@ class TestAsking:
 
         drive(journey)
 
+    def test_all_tabs_have_room_on_a_terminal_of_80_columns(self, reader: Path) -> None:
+        async def journey() -> None:
+            async with opened(size=(80, 24)) as session:
+                await session.press("9")
+                await session.until(lambda: session.tab == "history")
+                assert session.browser.query_one("#tabs-scroll").max_scroll_x == 0
+
+        drive(journey)
+
     def test_a_question_that_is_longer_than_its_field_scrolls(self, reader: Path) -> None:
         async def journey() -> None:
             async with opened("", size=(40, 12)) as session:
@@ -988,6 +997,11 @@ class TestQuotes:
                 assert session.count.startswith(f"{len(quotes)} sentences · ")
                 assert "quoted as they are" in session.status
                 assert history.earlier() == [QUOTED]
+                await session.press("1")
+                await session.until(lambda: session.tab == "answer")
+                assert not session.status
+                await session.press("2")
+                await session.until(lambda: "quoted as they are" in session.status)
 
         drive(journey)
 

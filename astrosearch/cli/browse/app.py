@@ -173,6 +173,8 @@ class Browser(App[int]):
         """Why new papers may matter, by identifier."""
         self._searches: list[SavedSearch] = []
         self._are_new_shown = False
+        self._statuses: dict[str, tuple[str, bool]] = {}
+        """What is said of the list in a tab, and whether it is a warning."""
         self._seconds: dict[str, float] = {}
         """How long the answer in a tab took."""
         self._index = index
@@ -348,15 +350,24 @@ class Browser(App[int]):
     ) -> None:
         papers = self._main.query_one(f"#{tab}", PaperList)
         papers.show(answer.hits, words, has_match=has_match)
-        self.show_status("; ".join(answer.notes), is_warning=bool(answer.notes))
+        self.show_status("; ".join(answer.notes), is_warning=bool(answer.notes), tab=tab)
         self._seconds[tab] = seconds
         self._show_counts()
         self._show_paper()
 
     # --- what is shown ---
 
-    def show_status(self, text: str, *, is_warning: bool = False) -> None:
-        """A line below the papers, which the next one replaces."""
+    def show_status(self, text: str, *, is_warning: bool = False, tab: str | None = None) -> None:
+        """A line below the papers, which the next one replaces.
+
+        Args:
+            tab: whose list it is about, so that it comes and goes with the tab; by default it goes
+                with the one that is shown.
+        """
+        if tab is not None:
+            self._statuses[tab] = text, is_warning
+            if tab != self._main.query_one(ContentSwitcher).current:
+                return
         status = self._main.query_one("#status", Label)
         status.set_class(is_warning, "-warning")
         _update(status, text)
@@ -462,7 +473,8 @@ class Browser(App[int]):
         self._show_counts()
         order = "what fits your library first" if digest.library else "the newest first"
         self.show_status(
-            "; ".join([f"{digest.new:,} papers since {digest.since}, {order}", *problems[:1]])
+            "; ".join([f"{digest.new:,} papers since {digest.since}, {order}", *problems[:1]]),
+            tab="new",
         )
         self._show_paper()
 
@@ -512,6 +524,8 @@ class Browser(App[int]):
             QuestionField
         )
         switcher.current = tab
+        text, is_warning = self._statuses.get(tab, ("", False))
+        self.show_status(text, is_warning=is_warning)
         if in_list:
             self._list().focus()
         if tab == "searches":
@@ -605,7 +619,9 @@ class Browser(App[int]):
         self._list().focus()
         self._show_counts()
         self._show_paper()
-        self.show_status("; ".join(answer.notes) or NATURE, is_warning=bool(answer.notes))
+        self.show_status(
+            "; ".join(answer.notes) or NATURE, is_warning=bool(answer.notes), tab="quotes"
+        )
 
     async def action_filter(self) -> None:
         from astrosearch.cli.browse.dialogs import FilterDialog
@@ -693,7 +709,7 @@ class Browser(App[int]):
             self.action_tab(tab)
             self._show_answer(tab, answer, frozenset(), time.perf_counter() - began)
             named = ids[0] if len(ids) == 1 else f"{len(ids)} marked papers"
-            self.show_status(told.format(named))
+            self.show_status(told.format(named), tab=tab)
 
     @work(group="think")
     async def action_opinion(self, opinion: "Opinion") -> None:
