@@ -202,10 +202,12 @@ class ChatService(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
+        if fault == "cut":  # a whole answer would be longer
+            self.send_header("Content-Length", "99999")
         self.end_headers()
         pieces = self.answers.popleft() if self.answers else self.pieces
         for number, piece in enumerate(pieces):
-            if fault == "broken" and number == 1:
+            if fault in ("broken", "cut") and number == 1:
                 return
             if fault == "silent":
                 self.released.wait(300)

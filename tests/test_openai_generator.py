@@ -71,6 +71,7 @@ def test_passing_failures_are_tried_again_and_a_cut_answer_is_said_so(
         (403, SetupError, "refuses the key"),
         (400, AstrosearchError, "400: no to"),
         ("broken", AstrosearchError, "broke off"),
+        ("cut", AstrosearchError, "broke off"),
     ],
 )
 def test_a_failure_is_a_line_without_the_key(

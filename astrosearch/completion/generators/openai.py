@@ -134,7 +134,7 @@ class OpenAIGenerator:
         if stats.stopped == "interrupted" and not stats.tokens:
             raise _wrong()  # a web page, say
         if stats.stopped == "interrupted":
-            raise AstrosearchError(f"{service.host()} broke off in the middle of its answer")
+            raise _broken_off()
 
     def _pieces(
         self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
@@ -166,6 +166,7 @@ class OpenAIGenerator:
     def _answer(
         self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
     ) -> Iterator[str]:
+        has_begun = False
         try:
             with (
                 service.client(
@@ -187,8 +188,12 @@ class OpenAIGenerator:
                 ) as events,
             ):
                 for event in events:
-                    yield from _read(event, stats)
+                    for piece in _read(event, stats):
+                        has_begun = True
+                        yield piece
         except openai.APIError as error:
+            if has_begun and isinstance(error, openai.APIConnectionError):
+                raise _broken_off() from None
             raise service.failure(error, TIMEOUT) from None
         except (ValueError, RecursionError):  # of the library, for an event that is not JSON
             raise _wrong() from None
@@ -216,6 +221,10 @@ def _read(event: object, stats: GenerationStats) -> Iterator[str]:
         yield piece
     if reason:
         stats.stopped = "length" if reason == "length" else "end"
+
+
+def _broken_off() -> AstrosearchError:
+    return AstrosearchError(f"{service.host()} broke off in the middle of its answer")
 
 
 def _wrong() -> AstrosearchError:
