@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from astrosearch.cli import main
+from astrosearch.cli.ask import write
+from astrosearch.cli.console import Terminal
 from astrosearch.completion.answering import plain, without_numbers, written_answer
 from astrosearch.completion.generators import openai as openai_generator
 from astrosearch.completion.generators.base import GenerationStats, GeneratorSpec, Sampling
@@ -317,6 +320,21 @@ class TestAnAnswer:
         assert answer.stats.stopped == "interrupted"
         assert answer.attempts == 1
         assert [sentence.passes for sentence in answer.sentences] == [True, False]
+
+    def test_ctrl_c_before_the_first_word_leaves_the_quotes_alone(
+        self, run: Run, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        quotes = run("ask", QUESTION).stdout
+        with open_index() as searcher, pytest.raises(click.exceptions.Exit) as ended:
+            write(
+                searcher.ask(QUESTION),
+                searcher,
+                lambda: (Stopped(""), Sampling()),  # type: ignore[arg-type, return-value]
+                output="text",
+                reporter=Terminal(),
+            )
+        assert ended.value.exit_code == 130
+        assert capsys.readouterr().out == quotes
 
 
 class Stopped:

@@ -228,7 +228,8 @@ def write(
     except AstrosearchError:
         _write_checked(None, answer, searcher, output)
         raise
-    _write_checked(written, answer, searcher, output)
+    # Ctrl-C before the first word leaves nothing to check.
+    _write_checked(written if written.text else None, answer, searcher, output)
     if written.broken_off:
         raise AstrosearchError(written.broken_off)
     if written.stats.stopped == "interrupted":
