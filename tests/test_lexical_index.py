@@ -214,6 +214,16 @@ def test_a_question_of_5000_words_counts_its_rarest(tmp_path: Path) -> None:
     assert again == found(index, question)
 
 
+def test_papers_are_found_by_words_that_are_spelt_alike(tmp_path: Path) -> None:
+    titles = ["streams", "steam", "gravitation", "a strange strand", "dust"]
+    index = written(tmp_path / "words", [(title, "", []) for title in titles])
+    assert index.rows_spelt_like("streem", 9).tolist() == [0]
+    assert index.rows_spelt_like("stram", 9).tolist() == [0, 1]
+    assert index.rows_spelt_like("gravtatoin", 9).tolist() == [2]
+    assert len(index.rows_spelt_like("stram", 1)) == 1
+    assert index.rows_spelt_like("", 9).tolist() == []
+
+
 def test_a_folder_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
     written(tmp_path / "words", [("A title", "gas", [])])
     shutil.copytree(tmp_path / "words", tmp_path / "nonsense")

@@ -79,6 +79,9 @@ FEW = 1_000
 """Allowed rows up to which they are handed to the engine one by one; with more, candidates are
 fetched until enough of them are allowed."""
 
+LONG, ENDING = 7, 3
+"""Letters from which a word may be spelt like another that differs in two, and of an ending."""
+
 DEEPEST = 128
 """Queries within queries, at most. The engine goes down into each: 1,024 overflow a stack of 8 MB,
 256 one of 512 kB."""
@@ -405,6 +408,22 @@ class LexicalIndex:
             return np.zeros(0, np.int64)
         any_of_them = _Q.boolean_query([(_SHOULD, query) for query in queries])
         return self._alive_rows(any_of_them)
+
+    def rows_spelt_like(self, word: str, k: int) -> NDArray[np.int64]:
+        """At most `k` rows, ascending, of papers whose title or abstract has a word with a letter
+        more, less, exchanged or replaced; of a long word, two."""
+        terms = analyze(word).terms
+        # A stem is cut off another way where its ending is spelt wrong.
+        terms += [term[:-ENDING] for term in terms if len(term) >= LONG + ENDING]
+        queries = [
+            (_SHOULD, _Q.fuzzy_term_query(self._schema, field, term, 2 if len(term) >= LONG else 1))
+            for term in terms
+            for field in ("title", "abstract")
+        ]
+        if not queries or k < 1:
+            return np.zeros(0, np.int64)
+        rows = self._rows(self._hits(_Q.boolean_query(queries), k))
+        return np.sort(rows[~self._is_dead[rows]])
 
     def frequency(self, text: str, fields: Sequence[str]) -> int:
         """How many papers have the words of a text in one of `fields`; for several words or fields

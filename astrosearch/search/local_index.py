@@ -202,6 +202,9 @@ class LocalIndex:
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._index.lexical.frequency(word, fields)
 
+    def spelt_like(self, word: str, k: int) -> list[str]:
+        return self._ids(self._index.lexical.rows_spelt_like(word, k))
+
     def knows(self, text: str) -> bool:
         return self._index.lexical.knows(text)
 

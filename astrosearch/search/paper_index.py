@@ -190,6 +190,15 @@ class SearchedIndex(PaperIndex, Protocol):
         """How many papers have a term of `text.analysis`."""
         ...
 
+    def spelt_like(self, word: str, k: int) -> list[str]:
+        """At most `k` papers that have a word in title or abstract with a letter or two more, less,
+        exchanged or replaced.
+
+        Raises:
+            IndexDamaged: if the words cannot be read.
+        """
+        ...
+
     def knows(self, text: str) -> bool:
         """Whether a paper has a word of a text, function words aside if it has others.
 

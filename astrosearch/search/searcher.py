@@ -244,7 +244,8 @@ class Searcher:
             hits = self._reranker.rerank(query.text, hits)[:k]
         needs_words = encoded.words is not None
         weakness = _weakness(papers, query.text, hits, needs_words=needs_words) if hits else ""
-        notes = (*query.notes, weakness) if weakness else query.notes
+        meant = _meant(papers, query.text, needs_words=needs_words) if hits else ""
+        notes = (*query.notes, *filter(None, (weakness, meant)))
         return Answer(hits, notes, is_weak=bool(weakness))
 
     def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
@@ -857,6 +858,24 @@ def _weakness(papers: SearchedIndex, text: str, hits: Sequence[Hit], *, needs_wo
     return ""
 
 
+def _meant(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
+    """What was probably meant by a text with words that no paper has, in a sentence; empty if there
+    are none, or nothing is like them.
+
+    Args:
+        needs_words: as for `_weakness`.
+    """
+    from astrosearch.search.spelling import respelt
+
+    try:
+        meant = respelt(papers, text)
+    except IndexDamaged:
+        if needs_words:
+            raise
+        return ""
+    return f"Did you mean {_shortened(meant)!r}?" if meant else ""
+
+
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
     """Whether an encoder could read anything in a text. One with a table of tokens reads a foreign
     script letter by letter, which tells it nothing."""
@@ -894,5 +913,7 @@ def _why_empty(
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
-        return NothingFound(f"{none_of} has a word of {_shortened(query.text)!r}")
+        meant = _meant(papers, query.text, needs_words=True)
+        reason = f"{none_of} has a word of {_shortened(query.text)!r}"
+        return NothingFound(". ".join(filter(None, (reason, meant))))
     return NothingFound(f"index {name} has no other papers")
