@@ -592,7 +592,7 @@ def test_a_folder_that_disagrees_with_its_manifest_is_refused(
         Index(folder)
     folder = damaged("missing")
     (segment_folder(folder) / "papers.sqlite").unlink()
-    with pytest.raises(IndexDamaged, match=r"papers.sqlite is missing"):
+    with pytest.raises(IndexDamaged, match=r"papers.sqlite is missing$"):
         Index(folder)
     folder = damaged("nonsense")
     (folder / "manifest.json").write_text("{")

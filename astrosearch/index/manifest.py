@@ -459,10 +459,10 @@ class Manifest:
                 status = file.stat()
                 size = status.st_size if S_ISREG(status.st_mode) else None
             if size != expected:
-                fact = "is missing" if size is None else f"has {size:,} bytes"
-                raise IndexDamaged(
-                    f"{file} {fact}, the manifest says {expected:,}", remedy="build-again"
-                )
+                fact = "is missing"
+                if size is not None:
+                    fact = f"has {size:,} bytes, the manifest says {expected:,}"
+                raise IndexDamaged(f"{file} {fact}", remedy="build-again")
 
     def as_record(self) -> dict[str, Any]:
         """The fields as they are on the disk."""
