@@ -890,6 +890,26 @@ class TestLibrary:
 
         drive(journey)
 
+    def test_what_of_a_saved_search_has_no_effect_is_said(self, reader: Path, run: Run) -> None:
+        run("save", "read", QUESTION, "--rerank", "--index", "main")
+        file = paths.library_folder() / "searches.toml"
+        file.write_text(file.read_text().replace('"main"', '"another"'))
+
+        async def journey() -> None:
+            async with opened() as session:
+                shown = session.ids()
+                await session.press("8", "enter")
+                await session.until(
+                    lambda: "read was saved for index another; this is main" in session.status
+                )
+                assert "rerank of read has no effect here" in session.status
+                assert session.ids() == shown
+                session.browser.query_one(QuestionField).value = "dust"
+                await session.until(lambda: session.papers().words == words("dust"))
+                assert "no effect" not in session.status
+
+        drive(journey)
+
 
 class TestLookingCloser:
     def test_why_shows_the_signals(self, reader: Path) -> None:

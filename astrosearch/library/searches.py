@@ -82,7 +82,12 @@ class SavedSearch:
     def ordering(self) -> str:
         """A sentence for where searches share a `Searcher`, if this one asks for another order."""
         names = [name for name in ORDERING if name in self.options]
-        return f"{' and '.join(names)} of {self.name} count in `astrosearch run`" if names else ""
+        if not names:
+            return ""
+        has = "has" if len(names) == 1 else "have"
+        return (
+            f"{' and '.join(names)} of {self.name} {has} no effect here, but in `astrosearch run`"
+        )
 
     def check(self) -> None:
         """

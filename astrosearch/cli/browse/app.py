@@ -172,6 +172,8 @@ class Browser(App[int]):
         self._reasons: dict[str, tuple[str, ...]] = {}
         """Why new papers may matter, by identifier."""
         self._searches: list[SavedSearch] = []
+        self._saved: tuple[Question | None, tuple[str, ...]] = None, ()
+        """The question of a saved search, and what of that search has no effect here."""
         self._are_new_shown = False
         self._statuses: dict[str, tuple[str, bool]] = {}
         """What is said of the list in a tab, and whether it is a warning."""
@@ -326,6 +328,9 @@ class Browser(App[int]):
                 began = time.perf_counter()
                 answer = await self._tried(partial(self._answer, question))
                 if answer is not None:
+                    asked, cautions = self._saved
+                    if question == asked:
+                        answer = replace(answer, notes=(*cautions, *answer.notes))
                     seconds = time.perf_counter() - began
                     text = question.text.strip()
                     self._show_answer(
@@ -541,15 +546,13 @@ class Browser(App[int]):
 
     async def _ask_saved(self, search: "SavedSearch") -> None:
         question = actions.question_of(search, self._question.k)
-        self._main.query_one(QuestionField).value = question.text
-        await self._narrow(question)
-        if search.ordering:
-            self.show_status(search.ordering, is_warning=True)
+        cautions = [search.ordering] if search.ordering else []
         index = search.options.get("index", self._index)
         if index != self._index:
-            self.show_status(
-                f"{search.name} was saved for index {index}; this is {self._index}", is_warning=True
-            )
+            cautions.append(f"{search.name} was saved for index {index}; this is {self._index}")
+        self._saved, self._asked = (question, tuple(cautions)), None
+        self._main.query_one(QuestionField).value = question.text
+        await self._narrow(question)
 
     async def _set_question(self, question: Question | None) -> None:
         """Take the filters of a dialog. What was typed stays."""
