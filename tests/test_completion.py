@@ -106,29 +106,23 @@ def test_the_tab_key_completes_ids_names_and_tags(shell: Shell) -> None:
 @pytest.mark.slow
 def test_fish_is_offered_the_same(used: Path, run: Run) -> None:
     script = script_of("fish", used, run)
-    path = f"{used}{os.pathsep}{os.environ['PATH']}"
-    for typed, completed in LINES:
-        command = f"source {script}; complete --do-complete {typed!r}"
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", command],
-            env={**os.environ, "PATH": path},
+
+    def offered_for(typed: str) -> str:
+        """Lines, each a word, a tab and what it means."""
+        return subprocess.run(
+            ["fish", "--no-config", "-c", f"source {script}; complete --do-complete {typed!r}"],
+            env={**os.environ, "PATH": f"{used}{os.pathsep}{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=True,
-        )
-        offered = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+        ).stdout
+
+    for typed, completed in LINES:
+        offered = [line.partition("\t")[0] for line in offered_for(typed).splitlines()]
         assert (
             completed.rpartition(" ")[0]
             .partition(typed.rpartition(" ")[0] + " ")[2]
             .replace("\\", "")
             in offered
         ), typed
-    command = f"source {script}; complete --do-complete 'astrosearch citations fe'"
-    line = subprocess.run(
-        ["fish", "--no-config", "-c", command],
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    assert "what papers cite, and" in line
+    assert "what papers cite, and" in offered_for("astrosearch citations fe")

@@ -121,19 +121,20 @@ def query(
 
     from astrosearch.corpus.filters import Filters
     from astrosearch.search.query_parser import parse
-    from astrosearch.search.searcher import open_index
 
     option_filters = Filters(**filters)
     # Errors of the query come before an index is opened and a model loaded.
     parsed = parse(typed)
     scope = scope_of(within, beyond)
-    reporter = Terminal(yes=yes)
-    reranker = reranker_of(rerank, reporter) if rerank else None
-    expander = expander_of(expand, mode, parsed, reporter, is_batch=batch is not None)
-    with open_index(
-        index_name, reporter=reporter, ranker=ranker, reranker=reranker, expander=expander
+    with open_ordering(
+        index_name,
+        Terminal(yes=yes),
+        mode=mode,
+        query=parsed if batch is None else None,
+        ranker=ranker if was_given("ranker") else None,
+        rerank=rerank,
+        expand=expand,
     ) as searcher:
-        check_ranker(mode, searcher)
         if batch is not None:
             _answer_batch(batch, searcher, k, option_filters, mode)
             return []
@@ -207,7 +208,7 @@ def similar(
         if by == "citations":
             hits = searcher.similar_by_citations(normal, k, option_filters, scope.among)
         else:
-            check_ranker(mode, searcher)
+            check_ranker(mode, searcher, is_given=was_given("ranker"))
             hits = scope.similar(searcher, normal, k, option_filters, mode)
         if not hits:
             raise scope.why_empty(searcher, None, option_filters)
@@ -218,7 +219,41 @@ def similar(
     return write_answer(answer, style, query=" ".join(normal), index=searcher.name)
 
 
-def reranker_of(name: str, reporter: Terminal) -> "Reranker":
+def open_ordering(
+    index_name: str | None,
+    reporter: Terminal,
+    *,
+    mode: "Mode",
+    query: "ParsedQuery | None",
+    ranker: "Ranker | None",
+    rerank: str | None,
+    expand: str | None,
+) -> "Searcher":
+    """An index, opened as `--ranker`, `--rerank` and `--expand` say. A line says so where one of
+    them has no effect.
+
+    Args:
+        query: what will be asked; None for many queries.
+        ranker: None if nothing was said.
+
+    Raises:
+        SetupError: if the key of a service is missing.
+        IndexMissing, IndexDamaged: as `open_index` does.
+    """
+    from astrosearch.search.searcher import open_index
+
+    searcher = open_index(
+        index_name,
+        reporter=reporter,
+        ranker=ranker or "learnt",
+        reranker=_reranker_of(rerank, reporter) if rerank else None,
+        expander=_expander_of(expand, mode, query, reporter),
+    )
+    check_ranker(mode, searcher, is_given=ranker is not None)
+    return searcher
+
+
+def _reranker_of(name: str, reporter: Terminal) -> "Reranker":
     """What `--rerank` names.
 
     Raises:
@@ -233,13 +268,8 @@ def reranker_of(name: str, reporter: Terminal) -> "Reranker":
     return ChatReranker(name, reporter)
 
 
-def expander_of(
-    name: str | None,
-    mode: "Mode",
-    query: "ParsedQuery",
-    reporter: Terminal,
-    *,
-    is_batch: bool,
+def _expander_of(
+    name: str | None, mode: "Mode", query: "ParsedQuery | None", reporter: Terminal
 ) -> "Expander | None":
     """What `--expand` names; None, and a line, where it has no effect.
 
@@ -248,7 +278,7 @@ def expander_of(
     """
     if name is None:
         return None
-    if mode == "lexical" or not (is_batch or (query.text and query.identifier is None)):
+    if mode == "lexical" or (query and (not query.text or query.identifier is not None)):
         notify("--expand has no effect without a meaning to search by")
         return None
     from astrosearch.completion.expand import ChatExpander
@@ -256,9 +286,9 @@ def expander_of(
     return ChatExpander(name, reporter)
 
 
-def check_ranker(mode: "Mode", searcher: "Searcher") -> None:
+def check_ranker(mode: "Mode", searcher: "Searcher", *, is_given: bool) -> None:
     """Say so where `--ranker` was given and has no effect."""
-    if not was_given("ranker"):
+    if not is_given:
         return
     if mode == "lexical":
         notify("--ranker has no effect with --mode lexical: BM25 is the order")

@@ -163,18 +163,16 @@ def run(
 
 
 def _searcher(search: "SavedSearch", index: str | None, reporter: Terminal) -> "Searcher":
-    from astrosearch.cli.query import expander_of, reranker_of
+    from astrosearch.cli.query import open_ordering
+    from astrosearch.library.searches import ORDERING
     from astrosearch.search.query_parser import parse
-    from astrosearch.search.searcher import open_index
 
-    options, query = search.options, parse(search.query)
-    mode = options.get("mode", "hybrid")
-    return open_index(
+    return open_ordering(
         index,
-        reporter=reporter,
-        ranker=options.get("ranker", "learnt"),
-        reranker=reranker_of(options["rerank"], reporter) if "rerank" in options else None,
-        expander=expander_of(options.get("expand"), mode, query, reporter, is_batch=False),
+        reporter,
+        mode=search.options.get("mode", "hybrid"),
+        query=parse(search.query),
+        **{name: search.options.get(name) for name in ORDERING},
     )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import ParamSpec, TypeVar
@@ -112,11 +113,9 @@ def _found(
     return dense, lexical, bm25
 
 
-class Processors:
-    """Whether other processes want the processors of this machine. A second thread of this one then
-    gains nothing, and costs a twelfth of a query."""
-
-    are_wanted = False
+others_wait: ContextVar[bool] = ContextVar("others_wait", default=False)
+"""Whether other processes want the processors of this machine: a second thread of this one then
+gains nothing, and takes time of its own."""
 
 
 @contextmanager
@@ -126,7 +125,7 @@ def meanwhile(
     """While the block runs, another thread computes something; gives what waits for its result. The
     block does not end before: the other thread may read an index that is closed next. Where others
     want the processors, it is computed here and now."""
-    if Processors.are_wanted:
+    if others_wait.get():
         result = compute(*arguments, **named)
         yield lambda: result
         return

@@ -913,7 +913,7 @@ def _why_empty(
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
-        meant = _meant(papers, query.text, needs_words=True)
+        meant = _meant(papers, query.text, needs_words=False)
         reason = f"{none_of} has a word of {_shortened(query.text)!r}"
         return NothingFound(". ".join(filter(None, (reason, meant))))
     return NothingFound(f"index {name} has no other papers")

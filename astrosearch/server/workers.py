@@ -246,13 +246,14 @@ def _work(connection: Connection, offer: Offer) -> None:
         return
     connection.send(None)
 
-    from astrosearch.search.candidates import Processors
+    from astrosearch.search import candidates
 
     while True:
         try:
-            asked, Processors.are_wanted = connection.recv()
+            asked, others_wait = connection.recv()
         except (EOFError, OSError):
             return
+        candidates.others_wait.set(others_wait)
         try:
             connection.send(answerer.answer(asked))
         except OSError:

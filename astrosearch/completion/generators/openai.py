@@ -131,10 +131,8 @@ class OpenAIGenerator:
                 stats.stopped = "length"
                 break
             room -= len(piece)
-        if stats.stopped == "interrupted" and not stats.tokens:
-            raise _wrong()  # a web page, say
         if stats.stopped == "interrupted":
-            raise _broken_off()
+            raise _broken_off() if stats.tokens else _wrong()  # a web page, say
 
     def _pieces(
         self, task: str, prompt: str, sampling: Sampling, stats: GenerationStats
