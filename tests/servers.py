@@ -53,6 +53,10 @@ class RunningServer:
         self.address = f"http://127.0.0.1:{self.port}"
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        # Its address is told before it answers there. What is not HTTP is not counted as a request.
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 300) as probe:
+            probe.sendall(b"?\r\n\r\n")
+            probe.recv(1)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
