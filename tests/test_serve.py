@@ -301,6 +301,7 @@ def test_openais_client_gets_the_vectors_of_the_indexs_encoder(
     client = openai.OpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0)
     [model] = client.models.list().data
     assert model.id == "astro-embed"
+    assert client.models.retrieve(model.id) == model
     texts = ["a stream of gas", "planets that might have water"]
     for encoding in ("float", "base64"):
         answer = client.embeddings.create(model=model.id, input=texts, encoding_format=encoding)
@@ -318,6 +319,13 @@ def test_openais_client_understands_the_errors(server: RunningServer) -> None:
     client = openai.OpenAI(base_url=f"{server.address}/v1", api_key="none", max_retries=0)
     with pytest.raises(openai.NotFoundError, match="astro-embed"):
         client.embeddings.create(model="other", input="x")
+    with pytest.raises(openai.NotFoundError, match="astro-embed") as unknown:
+        client.models.retrieve("an/other")
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    with pytest.raises(openai.NotFoundError, match=r"openapi\.json"):
+        client.chat.completions.create(model="x", messages=[{"role": "user", "content": "x"}])
+    with pytest.raises(openai.APIStatusError, match="longer than 1,000,000 bytes"):
+        client.embeddings.create(model="astro-embed", input="x" * 1_000_000)
     with pytest.raises(openai.BadRequestError, match="512 dimensions"):
         client.embeddings.create(model="astro-embed", input="x", dimensions=7)
     wrong: list[Any] = [" ", [], ["x", ""], [1, 2], [[1, 2]], ["x"] * 2_049]
@@ -371,6 +379,10 @@ def test_a_token_is_asked_for_and_appears_nowhere(sampler_home: Path) -> None:
         assert guarded.get("/api/query", right, q="private thoughts").status == 200
         metrics = guarded.get("/metrics", right).body.decode()
         document = guarded.get("/api/openapi.json", right)
+        client = openai.OpenAI(base_url=f"{guarded.address}/v1", api_key="no", max_retries=0)
+        with pytest.raises(openai.AuthenticationError, match="Bearer TOKEN") as wrong:
+            client.models.list()
+        assert wrong.value.code == "invalid_api_key"
         assert document.json["security"]
     said = "".join(guarded.said)
     for text in (said, metrics, document.body.decode()):
@@ -418,7 +430,9 @@ def test_a_body_of_100_megabytes_is_refused_before_it_is_read(server: RunningSer
             b"POST /api/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 100000000\r\n\r\n"
         )
-        assert client.recv(100).startswith(b"HTTP/1.1 413")
+        answer = client.recv(10_000)
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"application/problem+json" in answer
     endless = (b"x" * 65536 for _ in range(100_000_000 // 65536))
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     try:
@@ -444,6 +458,7 @@ def test_a_body_of_100_megabytes_is_refused_before_it_is_read(server: RunningSer
         b"POST /api/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
         b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_what_is_not_http_harms_nobody(server: RunningServer, sent: bytes) -> None:
@@ -457,6 +472,8 @@ def test_what_is_not_http_harms_nobody(server: RunningServer, sent: bytes) -> No
             while piece := client.recv(65_536):
                 answer += piece
     assert not answer.startswith(b"HTTP/1.1 5"), answer[:200]
+    if answer.startswith(b"HTTP/1.1 4"):
+        assert b"content-type: application/problem+json" in answer
     assert server.get("/api/query", q="dust", k=1).status == 200
 
 
@@ -470,6 +487,21 @@ def test_clients_that_never_finish_are_cut_off(server: RunningServer) -> None:
         client.settimeout(100)
         assert client.recv(100) == b""
         client.close()
+
+
+@pytest.mark.slow
+def test_no_request_to_the_tools_waits_for_ever(server: RunningServer) -> None:
+    waiting = server.get("/mcp", {"Accept": "text/event-stream"})
+    assert (waiting.status, waiting.headers["allow"]) == (405, "POST")
+    head = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += b"Accept: application/json, text/event-stream\r\nContent-Length: 100\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=100) as client:
+        client.sendall(head)
+        assert client.recv(100).startswith(b"HTTP/1.1 408")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=100) as client:
+        client.sendall(head)  # and leave
+    assert server.get("/healthz").status == 200
+    assert not any("Traceback" in line for line in server.said)
 
 
 def test_requests_beyond_the_queue_are_told_to_come_again(sampler_home: Path) -> None:
@@ -678,7 +710,7 @@ def test_the_server_does_as_its_openapi_document_says(own_home: Path) -> None:
     with serving(own_home, "--workers", "2") as server:
         result = _schemathesis(server)
     assert result.returncode == 0, result.stdout[-5000:]
-    assert "24/24" in result.stdout
+    assert "25/25" in result.stdout
 
 
 def _schemathesis(server: RunningServer) -> "subprocess.CompletedProcess[str]":

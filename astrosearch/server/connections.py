@@ -1,9 +1,14 @@
 """Connections that bring nothing are closed."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from astrosearch.server import problems
+from astrosearch.server.problems import Problem
 
 SECONDS = 20
 """In which the head of a request has to arrive."""
@@ -26,6 +31,21 @@ class PatientProtocol(H11Protocol):
             self._watch(self.cycle)
         else:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP as all else is refused."""
+        body = Problem(400, "this is not a request of HTTP that can be read", 2).body()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", problems.MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        response = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        with suppress(h11.LocalProtocolError):  # an answer has begun, or none may have a body
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watcher.cancel()

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 
+import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from astrosearch.server import problems
 from astrosearch.server.metrics import Metrics
 from astrosearch.server.problems import Problem
-from astrosearch.server.settings import Settings
+from astrosearch.server.settings import MOST_BYTES, Settings
 from astrosearch.server.static import FILES
 
 OPEN = frozenset((*FILES, "/healthz"))
@@ -26,6 +27,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+TOO_LONG = Problem(413, f"the body is longer than {MOST_BYTES:,} bytes", 2)
+
 HEADERS = [
     ("Content-Security-Policy", POLICY),
     ("Referrer-Policy", "no-referrer"),
@@ -35,7 +38,16 @@ HEADERS = [
 """Of every answer."""
 
 
-def problem_response(problem: Problem, headers: dict[str, str] | None = None) -> Response:
+def problem_response(
+    path: str, problem: Problem, headers: dict[str, str] | None = None
+) -> Response:
+    """
+    Args:
+        path: what was asked for: OpenAI's clients expect errors in OpenAI's form.
+    """
+    if path.startswith("/v1/"):
+        body = orjson.dumps(problem.as_openai_record())
+        return Response(body, problem.status, headers, "application/json")
     return Response(problem.body(), problem.status, headers, problems.MEDIA_TYPE)
 
 
@@ -74,7 +86,7 @@ class Guard:
             self._metrics.count(route, status, time.perf_counter() - began)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        headers = Headers(scope=scope)
+        headers, path = Headers(scope=scope), scope["path"]
         host = host_name(headers.get("host", ""))
         if not self._is_ours(host):
             detail = (
@@ -82,18 +94,20 @@ class Guard:
                 if host
                 else "the request names no host: send the header Host"
             )
-            return problem_response(Problem(421, detail, 2))
+            return problem_response(path, Problem(421, detail, 2))
         origin = headers.get("origin")
         if scope["method"] not in SAFE and origin and not self._may_change(origin, headers):
             detail = f"pages of {origin} may change nothing here"
-            return problem_response(Problem(403, detail, 2))
-        if self._token is None or scope["path"] in OPEN or scope["method"] == "OPTIONS":
+            return problem_response(path, Problem(403, detail, 2))
+        if int(headers.get("content-length", 0)) > MOST_BYTES:
+            return problem_response(path, TOO_LONG)
+        if self._token is None or path in OPEN or scope["method"] == "OPTIONS":
             return None
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token):
             return None
         detail = "the server wants its token, as in Authorization: Bearer TOKEN"
-        return problem_response(Problem(401, detail, 3), {"WWW-Authenticate": "Bearer"})
+        return problem_response(path, Problem(401, detail, 3), {"WWW-Authenticate": "Bearer"})
 
     def _may_change(self, origin: str, headers: Headers) -> bool:
         """Whether a page may send more than questions: it is the server's own, or allowed."""

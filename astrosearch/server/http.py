@@ -6,7 +6,7 @@ Guard (Host, token, counts) → Starlette (body limit, routes) → WorkerPool �
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from http import HTTPStatus
 from importlib.resources.abc import Traversable
@@ -19,10 +19,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from astrosearch.errors import InputError
 from astrosearch.report import Reporter
@@ -30,12 +32,12 @@ from astrosearch.server import openapi, requests
 from astrosearch.server.answers import index_records
 from astrosearch.server.connections import PatientProtocol
 from astrosearch.server.formats import accepted
-from astrosearch.server.guard import HEADERS, Guard, is_loopback, problem_response
+from astrosearch.server.guard import HEADERS, TOO_LONG, Guard, is_loopback, problem_response
 from astrosearch.server.mcp import create_server
 from astrosearch.server.metrics import MEDIA_TYPE as METRICS_TYPE
 from astrosearch.server.metrics import Metrics
-from astrosearch.server.problems import Problem, invalid
-from astrosearch.server.searchers import Reply
+from astrosearch.server.problems import Problem, invalid, of_error
+from astrosearch.server.searchers import Reply, no_model
 from astrosearch.server.settings import MOST_BYTES, Settings
 from astrosearch.server.static import FILES, MEDIA_TYPES
 from astrosearch.server.workers import PATIENCE, Busy, Pool, TookTooLong, WorkerDied, WorkerPool
@@ -88,6 +90,7 @@ class Api:
             Route("/api/indexes", self.indexes),
             Route("/api/openapi.json", self.document),
             Route("/v1/models", self.models),
+            Route("/v1/models/{id:path}", self.model),
             Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
@@ -118,16 +121,7 @@ class Api:
         return await self._answer(request, _validated(requests.SaveRequest, named))
 
     async def embeddings(self, request: Request) -> Response:
-        """OpenAI's clients expect errors in OpenAI's form."""
-        try:
-            asked = await _from_body(requests.EmbeddingRequest, request)
-            response = await self._answer(request, asked)
-        except HTTPException as error:
-            return _openai_error(error.status_code, error.detail, error.headers)
-        if response.status_code == HTTPStatus.OK:
-            return response
-        detail = orjson.loads(response.body)["detail"]
-        return _openai_error(response.status_code, detail, None)
+        return await self._answer(request, await _from_body(requests.EmbeddingRequest, request))
 
     async def _answer(self, request: Request, asked: BaseModel) -> Response:
         try:
@@ -141,7 +135,7 @@ class Api:
         except WorkerDied:
             raise HTTPException(500, "the processes that were asked ended") from None
         if isinstance(reply, Problem):
-            return problem_response(reply)
+            return problem_response(request.url.path, reply)
         if not isinstance(reply, Reply):
             return Response(status_code=499)  # nobody is there to read it
         headers = {"Cache-Control": "no-store", "Vary": "Accept"}
@@ -158,15 +152,27 @@ class Api:
 
     async def models(self, request: Request) -> Response:
         _from_nothing(request)
-        names: dict[str, object] = {}
-        for record in await asyncio.to_thread(index_records, self._settings.offer):
-            if "encoder" in record and not record["is_service"]:
-                names.setdefault(str(record["encoder"]), None)
-        data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "astrosearch"}
-            for name in names
-        ]
-        return _json({"object": "list", "data": data})
+        return _json({"object": "list", "data": [*(await self._models()).values()]})
+
+    async def model(self, request: Request) -> Response:
+        asked = from_address(requests.ModelRequest, request)
+        models = await self._models()
+        if asked.id in models:
+            return _json(models[asked.id])
+        return problem_response(request.url.path, of_error(no_model(asked.id, models)))
+
+    async def _models(self) -> dict[str, dict[str, object]]:
+        """The encoders as OpenAI describes models, by their names."""
+        return {
+            str(record["encoder"]): {
+                "id": record["encoder"],
+                "object": "model",
+                "created": 0,
+                "owned_by": "astrosearch",
+            }
+            for record in await asyncio.to_thread(index_records, self._settings.offer)
+            if "encoder" in record and not record["is_service"]
+        }
 
     async def document(self, request: Request) -> Response:
         return Response(self._document, media_type="application/json")
@@ -184,7 +190,10 @@ class Api:
 def create_app(settings: Settings, pool: Pool) -> Starlette:
     """The ASGI application."""
     metrics = Metrics()
-    middleware = [Middleware(Guard, settings=settings, metrics=metrics)]
+    middleware = [
+        Middleware(Guard, settings=settings, metrics=metrics),
+        Middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BYTES),
+    ]
     if settings.allowed_origins:
         middleware.append(
             Middleware(
@@ -198,9 +207,12 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
     tools = create_server(_asked_by_tools(pool), lambda: index_records(settings.offer))
     # Host is checked by Guard. Without sessions, any client can be answered by any process.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    at_mcp = tools.streamable_http_app(
+    [at_mcp] = tools.streamable_http_app(
         stateless_http=True, json_response=True, transport_security=security
-    )
+    ).routes
+    assert isinstance(at_mcp, Route)
+    # A GET would wait for messages that never come, and hold its connection for ever.
+    posted = Route(at_mcp.path, _Whole(at_mcp.endpoint), methods=["POST"])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -208,7 +220,7 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
             yield
 
     app = Starlette(
-        routes=[*Api(settings, pool, metrics).routes(), *at_mcp.routes],
+        routes=[*Api(settings, pool, metrics).routes(), posted],
         middleware=middleware,
         lifespan=lifespan,
         exception_handlers={
@@ -216,10 +228,26 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
             ClientDisconnect: _gone,
             Exception: _failure,
         },
-        max_body_size=MOST_BYTES,
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Whole:
+    """An application that gets requests whose bodies have arrived: the SDK's would wait for one for
+    ever, and log a traceback if the client leaves."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(Request(scope, receive))
+        messages: list[Message] = [{"type": "http.request", "body": body}]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        await self._app(scope, replay, send)
 
 
 def _asked_by_tools(pool: Pool) -> Callable[[BaseModel], Awaitable[object]]:
@@ -365,14 +393,22 @@ async def _from_body(model: type[Model], request: Request) -> Model:
     if media_type != "application/json":
         raise HTTPException(415, "the body has to be JSON: Content-Type: application/json")
     _from_nothing(request)
+    return _validated(model, await _body(request))
+
+
+async def _body(request: Request) -> bytes:
+    """
+    Raises:
+        HTTPException: if it does not arrive in time.
+        ClientDisconnect: if the client leaves before.
+    """
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = await request.body()
+            return await request.body()
     except TimeoutError:
         raise HTTPException(
             408, f"the body did not arrive within {BODY_SECONDS} s", {"Connection": "close"}
         ) from None
-    return _validated(model, body)
 
 
 def _validated(model: type[Model], given: dict[str, Any] | bytes) -> Model:
@@ -394,17 +430,10 @@ def _json(record: object) -> Response:
     )
 
 
-def _openai_error(status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    error = {"message": detail, "type": kind, "param": None, "code": None}
-    return Response(orjson.dumps({"error": error}), status, dict(headers or {}), "application/json")
-
-
 _PHRASES = frozenset(status.phrase for status in HTTPStatus)
 _DETAILS = {
     404: "there is nothing at this address; what there is: /api/openapi.json",
     405: "this address takes another method",
-    413: f"the body is longer than {MOST_BYTES:,} bytes",
 }
 """Of what Starlette refuses in its own words."""
 
@@ -412,10 +441,12 @@ _DETAILS = {
 def _http_problem(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    status = error.status_code
+    path, status = request.url.path, error.status_code
+    if status == TOO_LONG.status:
+        return problem_response(path, TOO_LONG)
     detail = _DETAILS.get(status, error.detail) if error.detail in _PHRASES else error.detail
     exit_code = 1 if status >= 500 else 2
-    return problem_response(Problem(status, detail, exit_code), dict(error.headers or {}))
+    return problem_response(path, Problem(status, detail, exit_code), dict(error.headers or {}))
 
 
 def _gone(request: Request, error: Exception) -> Response:
@@ -423,4 +454,5 @@ def _gone(request: Request, error: Exception) -> Response:
 
 
 def _failure(request: Request, error: Exception) -> Response:
-    return problem_response(Problem(500, "the server failed; its standard error says how"))
+    failed = Problem(500, "the server failed; its standard error says how")
+    return problem_response(request.url.path, failed)

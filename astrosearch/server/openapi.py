@@ -183,7 +183,14 @@ _SCHEMAS: dict[str, object] = {
     ),
     "Name": _object(name={"type": "string"}),
     "Models": _object(
-        object={"const": "list"}, data={"type": "array", "items": _object(id={"type": "string"})}
+        object={"const": "list"},
+        data={"type": "array", "items": {"$ref": "#/components/schemas/Model"}},
+    ),
+    "Model": _object(
+        id={"type": "string"},
+        object={"const": "model"},
+        created=_COUNT,
+        owned_by={"type": "string"},
     ),
     "Embeddings": _object(
         object={"const": "list"},
@@ -201,6 +208,7 @@ _IN_PATH: dict[type[BaseModel], str] = {
     requests.SavedRequest: "name",
     requests.SaveRequest: "name",
     requests.ForgetRequest: "name",
+    requests.ModelRequest: "id",
 }
 """The field that is a part of the path."""
 
@@ -250,7 +258,10 @@ def document(has_token: bool) -> dict[str, Any]:
         },
         "/api/batch": _post(requests.BatchRequest, "Batch"),
         "/api/indexes": _get(None, "Indexes", summary="The indexes that are served."),
-        "/v1/models": _get(None, "Models", summary="The encoders, as OpenAI lists models."),
+        "/v1/models": _get(
+            None, "Models", summary="The encoders, as OpenAI lists models.", error="OpenAIError"
+        ),
+        "/v1/models/{id}": _get(requests.ModelRequest, "Model", error="OpenAIError"),
         "/v1/embeddings": _post(requests.EmbeddingRequest, "Embeddings", error="OpenAIError"),
         "/healthz": _plain("Whether the server answers.", "application/json"),
         "/metrics": _plain("What the server counts, for Prometheus.", METRICS_TYPE),
@@ -291,6 +302,7 @@ def _get(
     papers: bool = False,
     summary: str = "",
     method: str = "get",
+    error: str = "Problem",
 ) -> dict[str, Any]:
     """An operation without a body.
 
@@ -306,7 +318,7 @@ def _get(
         "parameters": _parameters(model) if model else [],
         "responses": {
             "200": {"description": "The answer.", "content": content},
-            **_problems("400", "401", "403", "404", "421", "500", "503", "504"),
+            **_problems("400", "401", "403", "404", "421", "500", "503", "504", schema=error),
         },
     }
     return {method: operation}
@@ -367,9 +379,8 @@ def _plain(summary: str, media_type: str) -> dict[str, Any]:
 
 
 def _problems(*statuses: str, schema: str = "Problem") -> dict[str, Any]:
-    problem = {problems.MEDIA_TYPE: {"schema": _reference("Problem")}}
-    if schema != "Problem":
-        problem["application/json"] = {"schema": _reference(schema)}
+    media_type = problems.MEDIA_TYPE if schema == "Problem" else "application/json"
+    problem = {media_type: {"schema": _reference(schema)}}
     return {
         status: {"description": _REASONS[status], "content": problem} for status in sorted(statuses)
     }

@@ -17,6 +17,9 @@ class NotOffered(InputError):
     """What was asked for is there, but not for clients."""
 
 
+_OPENAI_CODES = {401: "invalid_api_key"}
+
+
 class Problem(NamedTuple):
     """Why a request has no answer."""
 
@@ -35,6 +38,18 @@ class Problem(NamedTuple):
 
     def body(self) -> bytes:
         return orjson.dumps(self.as_record())
+
+    def as_openai_record(self) -> dict[str, object]:
+        """As OpenAI's clients read errors. What is not found for them is a model."""
+        is_model = self.exit_code == NothingFound.exit_code
+        return {
+            "error": {
+                "message": self.detail,
+                "type": "invalid_request_error" if self.status < 500 else "server_error",
+                "param": "model" if is_model else None,
+                "code": "model_not_found" if is_model else _OPENAI_CODES.get(self.status),
+            }
+        }
 
 
 def of_error(error: AstrosearchError) -> Problem:

@@ -357,6 +357,14 @@ class ForgetRequest(BaseModel):
     name: SearchName
 
 
+class ModelRequest(BaseModel):
+    """One encoder, as OpenAI describes a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(max_length=200, examples=["astro-embed"])
+
+
 class EmbeddingRequest(BaseModel):
     """As OpenAI's API has it. Other fields of theirs have no effect on a vector."""
 

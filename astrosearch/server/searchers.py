@@ -1,7 +1,7 @@
 """The open indexes of a process that answers, and what it sends."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from astrosearch import paths
@@ -31,6 +31,10 @@ class Reply(NamedTuple):
 def is_there(name: str) -> bool:
     """Whether an index that is served was not removed meanwhile."""
     return (paths.index_folder(name) / paths.MANIFEST).exists()
+
+
+def no_model(name: str, known: Iterable[str]) -> NothingFound:
+    return NothingFound(f"there is no model {name!r} here; there are: {', '.join(known)}")
 
 
 class Searchers:
@@ -96,5 +100,4 @@ class Searchers:
             if spec.short_name == model:
                 return searcher
             known.append(spec.short_name)
-        names = ", ".join(dict.fromkeys(known))
-        raise NothingFound(f"there is no model {model!r} here; there are: {names}")
+        raise no_model(model, dict.fromkeys(known))
