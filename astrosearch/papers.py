@@ -97,7 +97,7 @@ def parse_id(text: str) -> ArxivId:
         digits = 5 if int(year) >= 15 else 4
         if not 1 <= int(month) <= 12 or int(year + month) < 704:
             raise IdentifierError(
-                f"{text!r} is not an arXiv identifier: there is no month {year}{month}"
+                f"{text!r} is not an arXiv identifier: none has the year and month {year}{month}"
             )
         if len(number) != digits:
             raise IdentifierError(
@@ -115,7 +115,7 @@ def parse_id(text: str) -> ArxivId:
             )
         if not 1 <= int(month) <= 12 or not 9107 <= _century(year) * 100 + int(month) <= 10703:
             raise IdentifierError(
-                f"{text!r} is not an arXiv identifier: there is no month {year}{month}"
+                f"{text!r} is not an arXiv identifier: none has the year and month {year}{month}"
             )
         return ArxivId(f"{archive}/{year}{month}{number}", int(version) if version else None)
 

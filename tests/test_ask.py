@@ -22,7 +22,7 @@ from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.quotes import Quote, QuotedAnswer, QuoteGroup
 from astrosearch.search.quoting import UNSURE, choose, shipped_knowledge
 from astrosearch.search.searcher import Searcher, encode_queries, open_index
-from astrosearch.search.sentence_signals import dimensions_asked, sentence_table
+from astrosearch.search.sentence_signals import dimensions_asked, sentence_table, sentences_of
 from astrosearch.text.units import dimension_of
 from tests.conftest import Run
 
@@ -210,6 +210,13 @@ def test_a_question_tells_which_quantity_it_asks_for(question: str, unit: str) -
 def test_sentences_that_say_the_same_are_chosen_once() -> None:
     likeness = np.array([[1.0, 0.95, 0.1], [0.95, 1.0, 0.1], [0.1, 0.1, 1.0]])
     assert choose(np.array([2.0, 1.9, 0.5]), likeness, [1, 2, 3], 3) == [0, 2]
+
+
+def test_a_list_without_an_end_is_no_sentence_to_quote(searcher: Searcher) -> None:
+    [hit] = searcher.query("magellanic stream", 1)
+    short, long = "We measure its distance.", f"We find {'gas and ' * 40}dust."
+    paper = replace(hit.paper, abstract=f"{long} {short}")
+    assert [each.text for each in sentences_of([replace(hit, paper=paper)])] == [short]
 
 
 def test_at_most_two_sentences_of_a_paper_are_chosen() -> None:

@@ -55,6 +55,7 @@ from astrosearch.text.quantities import AllowedValues
 from astrosearch.text.sentences import sentences
 from tests.conftest import LONG, Run, kaggle_line
 from tests.reporters import Lines, Watch
+from tests.servers import chat_service
 
 SIGNS = "0123456789.,^ abkpcMz=~×σ±+-(ng"
 PIECES = [" seven", " ten", "teen", " kpc", " Myr", "½", "10^", " NGC ", "M31"]
@@ -645,6 +646,16 @@ def test_what_cannot_be_continued_is_a_line(
     ):
         result = run("complete", *arguments, code=code)
         assert message in result.stderr.splitlines()[-1], (arguments, result.stderr)
+
+
+def test_a_model_that_writes_nothing_has_failed(run: Run, home_index: Path) -> None:
+    with chat_service() as service:
+        service.pieces = [" "]
+        command = ("complete", BEGINNING, "-k", 1, "--model", "openai:gpt-4o", "--yes")
+        for style in ("text", "json"):
+            result = run(*command, "--format", style, code=1)
+            assert result.stdout == ""
+            assert result.stderr.splitlines()[-1] == "astrosearch: openai:gpt-4o wrote nothing"
 
 
 class SlowService(BaseHTTPRequestHandler):

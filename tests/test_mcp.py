@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -14,6 +15,7 @@ from mcp import Client, MCPError, StdioServerParameters
 
 from astrosearch.library.add import mark
 from astrosearch.search.searcher import open_index
+from astrosearch.server.mcp import telling_sentence
 from tests.servers import serving
 
 Use = Callable[[Client], Coroutine[Any, Any, None]]
@@ -73,6 +75,7 @@ def test_an_assistant_searches_reads_and_compares(
             *("library", "new", "indexes"),
         }
         assert all(tool.description for tool in tools)
+        assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
         found = (
             await client.call_tool("search", {"query": "magellanic stream", "k": 3})
         ).structured_content
@@ -151,7 +154,10 @@ def test_an_error_is_one_of_the_tool(use: Callable[[Use], None]) -> None:
             ("search", {"query": "x", "index": "other"}, "sampler"),
             ("search", {"query": "x", "since": "soon"}, "since cannot be 'soon'; for example"),
             ("paper", {"id": "2309.99999"}, "2309.99999"),
-            ("compare", {"ids": ["2503.14368"]}, "id"),
+            ("compare", {"ids": ["2503.14368"]}, "ids: List should have at least 2"),
+            ("cite", {"ids": []}, "ids: List should have at least 1"),
+            ("ask", {"question": " "}, "question is empty"),
+            ("indexes", {"x": 1}, "x is not an argument; there are none"),
         ):
             result = await client.call_tool(tool, arguments)
             assert result.is_error, (tool, arguments)
@@ -160,3 +166,34 @@ def test_an_error_is_one_of_the_tool(use: Callable[[Use], None]) -> None:
             assert "\n" not in text
 
     use(do)
+
+
+def test_a_client_that_closes_the_pipe_leaves_no_traceback(sampler_home: Path) -> None:
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "x", "version": "1"},
+        },
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "astrosearch", "mcp"],
+        env={**os.environ, "ASTROSEARCH_HOME": str(sampler_home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        process.stdin.close()
+        assert process.stderr.read() == b""
+
+
+def test_a_sentence_that_does_not_end_is_cut() -> None:
+    assert telling_sentence("gas " * 10_000, frozenset()) == "gas " * 80 + "…"

@@ -255,7 +255,7 @@ def test_accept_chooses_the_format_and_format_outweighs_it(server: RunningServer
         ("/api/query?q=x&k=1000", 400, 2, "k: "),
         ("/api/query?q=x&qq=y", 400, 2, "qq is not a field"),
         ("/api/query?q=x&q=y", 400, 2, "q is given twice"),
-        ("/api/query", 400, 2, "give q"),
+        ("/api/query", 400, 2, "give words"),
         ("/api/query?q=year:soon", 400, 2, "year:soon"),
         ("/api/query?q=x&since=2020&until=2010", 400, 2, "later"),
         ("/api/query?q=" + "x" * 2001, 400, 2, "q: "),

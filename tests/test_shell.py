@@ -130,7 +130,8 @@ class TestDownAPipe:
         assert "build it" not in result.stderr
 
     def test_it_ends_where_it_is_told_to(self, run: Run) -> None:
-        assert run("shell", stdin="/quit\ngas\n").stdout == ""
+        for line in ("/quit", "exit", " quit "):
+            assert run("shell", stdin=f"{line}\ngas\n").stdout == ""
         assert "/similar" in run("shell", stdin="/help\n").stderr
         assert not paths.history_file().exists()
 

@@ -141,6 +141,7 @@ def complete(
     from astrosearch.completion.complete import CompletionRequest, beginning_of, run
     from astrosearch.completion.generators.base import DEFAULT_GENERATOR, GeneratorSpec, Sampling
     from astrosearch.corpus.filters import Filters
+    from astrosearch.errors import AstrosearchError
     from astrosearch.search.searcher import open_index
 
     own = GeneratorSpec(model or DEFAULT_GENERATOR, adapter, quantize or "none", device, dtype)
@@ -165,6 +166,9 @@ def complete(
         single = samples == 1 and not others
         with live_text(beginning, wanted=output != "json" and single) as on_text:
             result = run(request, searcher, reporter, on_text)
+    if not (result.interrupted or any(done.text.strip() for done in result.completions)):
+        names = ", ".join(dict.fromkeys(done.generator for done in result.completions))
+        raise AstrosearchError(f"{names} wrote nothing")
     write_completions(result, as_json=output == "json")
     if result.interrupted:
         raise click.exceptions.Exit(130)

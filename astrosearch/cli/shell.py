@@ -54,7 +54,7 @@ STYLE = ("output", "abstracts", "explain", "key")
 """The parameters that are an `AnswerStyle`."""
 
 BARE = ("help", "quit", "exit")
-"""Words that are commands on a terminal even without a slash."""
+"""Words that are commands even without a slash."""
 
 OF_PAPERS = ("bibtex", "open", "show", "similar", "web")
 """The commands that are followed by papers."""
@@ -150,11 +150,11 @@ class Shell:
             AstrosearchError, click.UsageError: if the line cannot be answered.
         """
         line = line.encode(errors="replace").decode().strip()
-        if not line.startswith("/"):
+        if not line.startswith("/") and line not in BARE:
             if line:
                 self._query(line)
             return True
-        name, _, value = line[1:].partition(" ")
+        name, _, value = line.removeprefix("/").partition(" ")
         value = value.strip()
         match name:
             case "quit" | "q" | "exit":
@@ -429,8 +429,6 @@ def _converse(session: Shell) -> int:
             continue
         if line.strip():
             _remember(line)
-        if line.strip() in BARE:
-            line = f"/{line.strip()}"
         try:
             if not session.run(line):
                 return 0

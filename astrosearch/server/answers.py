@@ -47,7 +47,7 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
     filters = asked.filters()
     text = " ".join((asked.q or "").split())
     if not text and not _has_filters(asked):
-        raise InputError("there is nothing to look for: give q or a filter")
+        raise InputError("there is nothing to look for: give words or a filter")
     parsed = parse(text)
     searcher = searchers(asked.index)
     try:

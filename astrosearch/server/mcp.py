@@ -13,7 +13,7 @@ import orjson
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
-from mcp.types import CallToolResult, InputRequiredResult
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import BaseModel, Field, ValidationError
 from typing_extensions import TypedDict
 
@@ -21,6 +21,7 @@ from astrosearch import __version__
 from astrosearch.errors import AstrosearchError
 from astrosearch.report import Reporter
 from astrosearch.search.searcher import Mode
+from astrosearch.search.sentence_signals import MOST_WORDS
 from astrosearch.server import requests
 from astrosearch.server.answers import ANSWERS, index_records
 from astrosearch.server.problems import Problem, invalid, of_error
@@ -59,7 +60,17 @@ Within = Annotated[
         " `read` or `unread`.",
     ),
 ]
-Ids = Annotated[list[str], Field(description="arXiv identifiers.")]
+Question = Annotated[str, Field(max_length=requests.MOST_CHARACTERS, pattern=r"\S")]
+Ids = Annotated[
+    list[str], Field(min_length=1, max_length=requests.MOST_IDS, description="arXiv identifiers.")
+]
+Pair = Annotated[
+    list[str],
+    Field(min_length=2, max_length=requests.MOST_IDS, description="Two arXiv identifiers or more."),
+]
+
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+"""Clients may use such a tool without asking their user."""
 
 
 class ShortPaper(TypedDict):
@@ -160,7 +171,8 @@ class _Server(MCPServer[Any]):
             known = tool.input_schema["properties"]
             unknown = [argument for argument in arguments if argument not in known]
             if tool.name == name and unknown:
-                raise ToolError(f"{unknown[0]} is not an argument; write {', '.join(known)}")
+                those = f"write {', '.join(known)}" if known else "there are none"
+                raise ToolError(f"{unknown[0]} is not an argument; {those}")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -180,7 +192,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         "astrosearch", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR"
     )
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def search(
         query: Annotated[str, Field(max_length=requests.MOST_CHARACTERS)],
         k: Count = 10,
@@ -200,7 +212,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         )
         return _papers(await _record(ask, asked), query)
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def similar(
         ids: Ids,
         k: Count = 10,
@@ -216,7 +228,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         asked = _checked(requests.SimilarRequest, id=ids, k=k, mode=mode, index=index, **filters)
         return _papers(await _record(ask, asked), "")
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def cite(
         ids: Ids,
         k: Count = 10,
@@ -233,9 +245,9 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
 
     _add_citations(server, ask)
 
-    @server.tool(name="ask")
+    @server.tool(name="ask", annotations=READS)
     async def ask_question(
-        question: Annotated[str, Field(max_length=requests.MOST_CHARACTERS)],
+        question: Question,
         since: Day = None,
         until: Day = None,
         index: Index = None,
@@ -253,17 +265,17 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
             ],
         )
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def paper(id: str, index: Index = None) -> WholePaper:
         """A paper with its abstract."""
         return await _whole(ask, id, index)
 
-    @server.tool()
-    async def compare(ids: Ids, index: Index = None) -> dict[str, Any]:
+    @server.tool(annotations=READS)
+    async def compare(ids: Pair, index: Index = None) -> dict[str, Any]:
         """How similar two or more papers are, against random pairs of papers."""
         return await _record(ask, _checked(requests.CompareRequest, id=ids, index=index))
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def library(
         within: Annotated[str, Field(max_length=100, description="As `within` of search.")] = (
             "library"
@@ -288,7 +300,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         more = max(len(record["papers"]) - k, 0)
         return OwnPapers(papers=papers, more=more, tags=record["tags"])
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def new(
         k: Count = 10,
         since: Day = None,
@@ -316,7 +328,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
             since=record["since"], new=record["new"], notes=record["notes"], papers=papers
         )
 
-    @server.tool()
+    @server.tool(annotations=READS)
     async def indexes() -> list[IndexFacts]:
         """The collections of papers that can be searched."""
         records = await anyio.to_thread.run_sync(list_indexes)
@@ -343,7 +355,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
 
 
 def _add_citations(server: "MCPServer[Any]", ask: Ask) -> None:
-    @server.tool()
+    @server.tool(annotations=READS)
     async def citations(
         id: str,
         links: Literal["references", "citations"] = "references",
@@ -375,7 +387,10 @@ def run_stdio(offer: Offer, reporter: Reporter) -> None:
     async def ask(asked: BaseModel) -> object:
         return await anyio.to_thread.run_sync(answer, asked)
 
-    create_server(ask, lambda: index_records(offer)).run("stdio")
+    try:
+        create_server(ask, lambda: index_records(offer)).run("stdio")
+    except* BrokenPipeError:
+        pass  # the client has left
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -447,12 +462,15 @@ def _papers(record: dict[str, Any], query: str) -> Papers:
 
 
 def telling_sentence(abstract: str, terms: frozenset[str]) -> str:
-    """The sentence with most of the terms, of equal ones the first; empty without an abstract.
+    """The sentence with most of the terms, of equal ones the first, cut if it is very long; empty
+    without an abstract.
 
     >>> telling_sentence("We look at dust. We find cold gas.", frozenset({"gas"}))
     'We find cold gas.'
     """
-    return max(sentences(abstract), key=lambda text: len(marked(text, terms)), default="")
+    text = max(sentences(abstract), key=lambda text: len(marked(text, terms)), default="")
+    words = text.split()
+    return text if len(words) <= MOST_WORDS else f"{' '.join(words[:MOST_WORDS])} …"
 
 
 def _authors(names: list[str]) -> str:

@@ -26,6 +26,7 @@ from astrosearch.server.settings import (
     MOST_CHARACTERS,
     MOST_CORNERS,
     MOST_HITS,
+    MOST_IDS,
     MOST_PER_PAGE,
     MOST_QUERIES,
     MOST_QUOTES,
@@ -185,7 +186,7 @@ class QueryRequest(Paged, Mapped):
 class SimilarRequest(Paged, Mapped):
     """The papers nearest to one paper, or to several together."""
 
-    id: list[PaperId] = Field(min_length=1, max_length=20, description="May be repeated.")
+    id: list[PaperId] = Field(min_length=1, max_length=MOST_IDS, description="May be repeated.")
     mode: Mode = Field("hybrid", description="By meaning and words, by meaning, or by words.")
 
 
@@ -193,7 +194,7 @@ class CiteRequest(Paged):
     """The papers that a paper should cite and, as far as its references are known, does not."""
 
     id: list[PaperId] = Field(
-        min_length=1, max_length=20, description="May be repeated: papers that ask together."
+        min_length=1, max_length=MOST_IDS, description="May be repeated: papers that ask together."
     )
     before: Day | None = Field(
         None,
@@ -249,7 +250,9 @@ class CitationsRequest(Asked):
 class CompareRequest(Asked):
     """How similar papers are, under the index's encoder."""
 
-    id: list[PaperId] = Field(min_length=2, max_length=20, description="Given twice or more often.")
+    id: list[PaperId] = Field(
+        min_length=2, max_length=MOST_IDS, description="Given twice or more often."
+    )
 
 
 class FacetsRequest(Filtered):

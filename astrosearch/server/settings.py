@@ -10,6 +10,8 @@ MOST_BYTES = 1_000_000
 MOST_CHARACTERS = 2_000
 """Of a query; a title has some 100, an abstract some 1,500."""
 MOST_PER_PAGE = 100
+MOST_IDS = 20
+"""Papers that ask together."""
 MOST_HITS = 1_000
 """How far a client may page."""
 MOST_CORNERS = 100
