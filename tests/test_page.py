@@ -291,6 +291,61 @@ def test_an_error_and_a_note_are_shown(context: BrowserContext, server: RunningS
     expect(page.locator("#notes")).to_contain_text("toaster")
 
 
+def test_what_was_probably_meant_is_a_link_that_asks_it(page: Page) -> None:
+    def mistaken(route: Route) -> None:
+        response = route.fetch()
+        note = "none has a word of 'magelanic'. Did you mean 'magellanic stream'?"
+        meant = "magellanic stream year:2015-"
+        route.fulfill(response=response, json={**response.json(), "notes": [note], "meant": meant})
+
+    page.route(re.compile(r"/api/query\?.*magelanic"), mistaken)
+    page.locator("#author").fill("moore")
+    page.locator("#author").press("Enter")
+    _ask(page, "magelanic stream")
+    expect(page.locator("#notes li")).to_have_text(re.compile("Did you mean magellanic stream ye"))
+    page.locator("#notes a").click()
+    expect(page.locator("#q")).to_have_value("magellanic stream year:2015-")
+    expect(page).to_have_url(re.compile(r"\?q=magellanic\+stream\+year%3A2015-&author=moore$"))
+    expect(page.locator("#notes a")).to_have_count(0)
+    page.go_back()
+    expect(page.locator("#q")).to_have_value("magelanic stream")
+    expect(page.locator("#notes a")).to_have_count(1)
+    page.unroute_all(behavior="wait")
+
+
+def test_what_is_refused_leaves_nothing_of_the_last_answer(
+    context: BrowserContext, server: RunningServer
+) -> None:
+    page = context.new_page()
+    page.goto(f"{server.address}/?q=dust")
+    expect(page.locator("#years .of-answer").first).to_be_attached()
+    page.locator("#since").fill("soon")
+    page.locator("#since").press("Enter")
+    expect(page.locator("#status")).to_contain_text("since cannot be 'soon'")
+    expect(page.locator("#years .of-answer")).to_have_count(0)
+
+
+def test_on_a_phone_there_is_room_to_type_and_help_begins_at_its_beginning(
+    context: BrowserContext, server: RunningServer
+) -> None:
+    page = context.new_page()
+    page.set_viewport_size({"width": 360, "height": 640})
+    names = ["sampler", "astro"]
+    several = {
+        "default": "sampler",
+        "library": False,
+        "indexes": [{"name": name, "papers": 56_307} for name in names],
+    }
+    page.route("**/api/indexes?", lambda route: route.fulfill(json=several))
+    page.goto(server.address)
+    expect(page.locator("#index")).to_be_visible()
+    box = page.locator("#q").bounding_box()
+    assert box
+    assert box["width"] > 250
+    page.locator("#help-button").click()
+    expect(page.locator("#help-title")).to_be_in_viewport()
+
+
 def test_a_server_that_is_gone_is_said_to_be_and_asked_again(
     context: BrowserContext, sampler_home: Path
 ) -> None:

@@ -48,6 +48,22 @@ def test_what_papers_have_and_what_is_like_nothing_stays(searcher: Searcher, tex
     assert not any("Did you mean" in note for note in answer.notes)
 
 
+def test_filters_stay_in_what_was_meant(searcher: Searcher) -> None:
+    for text, meant in (
+        ("magelanic stream year:2015-2025", "magellanic stream year:2015-2025"),
+        ('Streem -gas  author:"Lee, A"', 'stream -gas author:"Lee, A"'),
+        ("title:magelanic", "title:magellanic"),
+        ("magellanic stream", ""),
+        ("year:2015", ""),
+        ("2503.14368", ""),
+    ):
+        [answer] = searcher.answers([text])
+        assert answer.meant == meant
+        assert answer.as_record()["meant"] == (meant or None)
+    quoted = searcher.ask("where is the magelanic stream? year:2020-")
+    assert quoted.as_record()["meant"] == "where is the magellanic stream? year:2020-"
+
+
 def test_where_nothing_is_found_it_is_said_too(searcher: Searcher) -> None:
     said = str(searcher.why_empty(parse("magelanic")))
     assert said.endswith("has a word of 'magelanic'. Did you mean 'magellanic'?")

@@ -363,6 +363,7 @@ def write_answer(answer: "Answer", style: AnswerStyle, *, query: str, index: str
         index=index,
         notes=answer.notes,
         is_weak=answer.is_weak,
+        meant=answer.meant,
         **style._asdict(),
     )
     return [hit.paper for hit in answer.hits]

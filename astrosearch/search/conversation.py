@@ -103,6 +103,7 @@ class Conversation:
                 text=f"{subject.text} {parsed.text}".strip(),
                 conditions=parsed.conditions or subject.conditions,
                 notes=(*parsed.notes, f"Going on from: {subject.text}"),
+                typed="",
             )
             answer = searcher.ask(whole, k, filters, among, also=self._papers, focus=parsed.text)
         self._papers = tuple(paper.id for paper in answer.sources) or self._papers

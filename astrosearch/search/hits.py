@@ -77,16 +77,20 @@ class Answer:
     hits: list[Hit]
     """Best first."""
     notes: tuple[str, ...] = ()
-    """Sentences: what of the query has no meaning, that the match is weak."""
+    """Sentences: what of the query has no meaning, that the match is weak, what was meant."""
     is_weak: bool = False
     """Whether the papers hold too little of the query for the hits to mean much; False in an index
     that does not know (`Manifest.weak_match`)."""
+    meant: str = ""
+    """The query as it was probably meant, with its conditions, if it has a word that no paper has;
+    empty if nothing is like that word."""
 
     def as_record(self) -> dict[str, object]:
         """The answer for JSON."""
         return {
             "weak_match": self.is_weak,
             "notes": list(self.notes),
+            "meant": self.meant or None,
             "hits": [hit.as_record() for hit in self.hits],
         }
 

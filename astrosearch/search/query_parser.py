@@ -14,7 +14,7 @@ the language of ADS and has no meaning here, a note says so.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from astrosearch.corpus.filters import Filters
@@ -39,6 +39,8 @@ class ParsedQuery:
     """If the query is one and nothing else."""
     notes: tuple[str, ...] = ()
     """A sentence for each part that looks like query language but has no meaning here."""
+    typed: str = field(default="", compare=False)
+    """All of it, with its conditions; empty if that is not known."""
 
 
 LONGEST_TYPED = 30
@@ -130,7 +132,7 @@ class _Parser:
         if isinstance(required, AllOf):
             conditions = required.conditions
         if text or conditions:
-            return ParsedQuery(text, conditions, notes=notes)
+            return ParsedQuery(text, conditions, notes=notes, typed=typed.text)
         if notes:
             raise InputError(f"{'; '.join(notes)}; nothing is left to search for")
         return typed

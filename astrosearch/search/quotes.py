@@ -71,6 +71,8 @@ class QuotedAnswer:
     notes: tuple[str, ...] = ()
     """Sentences: why nothing answers, that the answer is unsure, what of the question has no
     meaning."""
+    meant: str = ""
+    """The question as it was probably meant, as in `Answer`."""
 
     @property
     def quotes(self) -> list[Quote]:
@@ -85,6 +87,7 @@ class QuotedAnswer:
             "chance": round(self.chance, 4),
             "unsure": self.is_unsure,
             "notes": list(self.notes),
+            "meant": self.meant or None,
             "groups": [group.as_record() for group in self.groups],
             "sources": [
                 {"source": number, **paper_record(paper)}

@@ -127,7 +127,10 @@ def quoted_answer(
     table = tables[0]
     if not table.sentences:
         return QuotedAnswer(
-            question, (), (), 0.0, has_papers=bool(found.hits), notes=(*found.notes, SILENT)
+            *(question, (), (), 0.0),
+            has_papers=bool(found.hits),
+            notes=(*found.notes, SILENT),
+            meant=found.meant,
         )
     each_scores = [knowledge.weights.scores(each.signals) for each in tables]
     scores = np.average(each_scores, axis=0, weights=shares)
@@ -137,14 +140,17 @@ def quoted_answer(
     )
     is_unsure = chance < knowledge.unsure
     if chance < knowledge.silent or (is_unsure and found.is_weak):
-        return QuotedAnswer(question, (), (), chance, notes=(*found.notes, SILENT))
+        notes = (*found.notes, SILENT)
+        return QuotedAnswer(question, (), (), chance, notes=notes, meant=found.meant)
     chances = knowledge.weights.chances(scores, table.signals)
     quotes = _quotes(table, scores, chances, k)
     groups = _grouped(quotes, queries[0].words or "")
     numbered_groups, sources = _numbered(groups, found.hits)
     is_unsure = is_unsure or found.is_weak
     notes = (*found.notes, UNSURE) if is_unsure else found.notes
-    return QuotedAnswer(question, numbered_groups, sources, chance, is_unsure, notes=notes)
+    return QuotedAnswer(
+        *(question, numbered_groups, sources, chance, is_unsure), notes=notes, meant=found.meant
+    )
 
 
 MOST = 0.5

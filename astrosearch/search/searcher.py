@@ -244,9 +244,11 @@ class Searcher:
             hits = self._reranker.rerank(query.text, hits)[:k]
         needs_words = encoded.words is not None
         weakness = _weakness(papers, query.text, hits, needs_words=needs_words) if hits else ""
-        meant = _meant(papers, query.text, needs_words=needs_words) if hits else ""
-        notes = (*query.notes, *filter(None, (weakness, meant)))
-        return Answer(hits, notes, is_weak=bool(weakness))
+        meant = _meant(papers, query, needs_words=needs_words)
+        notes = [*query.notes, *filter(None, [weakness])]
+        if hits and meant:
+            notes.append(_did_you_mean(meant))
+        return Answer(hits, tuple(notes), is_weak=bool(weakness), meant=meant)
 
     def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""
@@ -858,9 +860,9 @@ def _weakness(papers: SearchedIndex, text: str, hits: Sequence[Hit], *, needs_wo
     return ""
 
 
-def _meant(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
-    """What was probably meant by a text with words that no paper has, in a sentence; empty if there
-    are none, or nothing is like them.
+def _meant(papers: SearchedIndex, query: ParsedQuery, *, needs_words: bool) -> str:
+    """What was probably meant by a query with words that no paper has; empty if there are none, or
+    nothing is like them.
 
     Args:
         needs_words: as for `_weakness`.
@@ -868,12 +870,15 @@ def _meant(papers: SearchedIndex, text: str, *, needs_words: bool) -> str:
     from astrosearch.search.spelling import respelt
 
     try:
-        meant = respelt(papers, text)
+        return respelt(papers, query.text, query.typed)
     except IndexDamaged:
         if needs_words:
             raise
         return ""
-    return f"Did you mean {_shortened(meant)!r}?" if meant else ""
+
+
+def _did_you_mean(meant: str) -> str:
+    return f"Did you mean {_shortened(meant)!r}?"
 
 
 def _is_readable(text: str, encoded: EncodedQuery) -> bool:
@@ -913,7 +918,7 @@ def _why_empty(
     if required:
         return NothingFound(f"{none_of} has {required} together")
     if query:
-        meant = _meant(papers, query.text, needs_words=False)
+        meant = _meant(papers, query, needs_words=False)
         reason = f"{none_of} has a word of {_shortened(query.text)!r}"
-        return NothingFound(". ".join(filter(None, (reason, meant))))
+        return NothingFound(f"{reason}. {_did_you_mean(meant)}" if meant else reason)
     return NothingFound(f"index {name} has no other papers")

@@ -30,9 +30,13 @@ as `difflib` has it)."""
 _WORD = re.compile(rf"[^\W\d_]{{{LEAST_LETTERS},}}")
 
 
-def respelt(papers: SearchedIndex, text: str) -> str:
+def respelt(papers: SearchedIndex, text: str, whole: str = "") -> str:
     """A text with the words that no paper has as they were probably meant; empty if there are none,
     or nothing is like them.
+
+    Args:
+        whole: what the words are taken from, and what is given in the place of the text: a query
+            with its filters.
 
     Raises:
         IndexDamaged: if the words of the index cannot be read.
@@ -45,7 +49,7 @@ def respelt(papers: SearchedIndex, text: str) -> str:
     meant = {word: _nearest(papers, word.lower()) for word in unknown}
     if not any(meant.values()):
         return ""
-    return _WORD.sub(lambda match: meant.get(match[0]) or match[0], text)
+    return _WORD.sub(lambda match: meant.get(match[0]) or match[0], whole or text)
 
 
 def _is_unknown(papers: SearchedIndex, word: str) -> bool:

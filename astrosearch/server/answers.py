@@ -50,13 +50,14 @@ def query(searchers: Searchers, asked: requests.QueryRequest) -> Reply:
         raise InputError("there is nothing to look for: give words or a filter")
     parsed = parse(text)
     searcher = searchers(asked.index)
+    answer = Answer([])
     try:
         scope = _scope(searchers, searcher, asked)
         answer = _ranked(asked, lambda k: scope.answer(searcher, parsed, k, filters, asked.mode))
         if not answer.hits:
             raise scope.why_empty(searcher, parsed, filters)
     except NothingFound as error:
-        answer = Answer([], (*parsed.notes, str(error)))
+        answer = Answer([], (*parsed.notes, str(error)), meant=answer.meant)
     return _page(searcher, asked, answer, text, parsed.text)
 
 

@@ -207,12 +207,15 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
     tools = create_server(_asked_by_tools(pool), lambda: index_records(settings.offer))
     # Host is checked by Guard. Without sessions, any client can be answered by any process.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-    [at_mcp] = tools.streamable_http_app(
+    at_mcp = tools.streamable_http_app(
         stateless_http=True, json_response=True, transport_security=security
-    ).routes
-    assert isinstance(at_mcp, Route)
+    )
     # A GET would wait for messages that never come, and hold its connection for ever.
-    posted = Route(at_mcp.path, _Whole(at_mcp.endpoint), methods=["POST"])
+    posted = [
+        Route(route.path, _Whole(route.endpoint), methods=["POST"])
+        for route in at_mcp.routes
+        if isinstance(route, Route)
+    ]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -220,7 +223,7 @@ def create_app(settings: Settings, pool: Pool) -> Starlette:
             yield
 
     app = Starlette(
-        routes=[*Api(settings, pool, metrics).routes(), posted],
+        routes=[*Api(settings, pool, metrics).routes(), *posted],
         middleware=middleware,
         lifespan=lifespan,
         exception_handlers={

@@ -53,9 +53,14 @@ def _object(**properties: object) -> dict[str, object]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+_MEANT = {
+    **_TEXT_OR_NONE,
+    "description": "The whole query as it was probably meant, where no paper has a word of it.",
+}
 _ANSWER = {
     "weak_match": {"type": "boolean", "description": "Whether the hits may mean little."},
     "notes": {**_WORDS, "description": "What has to be said of the answer."},
+    "meant": _MEANT,
     "hits": {"type": "array", "items": {"$ref": "#/components/schemas/Hit"}},
 }
 _SCHEMAS: dict[str, object] = {
@@ -84,6 +89,7 @@ _SCHEMAS: dict[str, object] = {
         chance={**_NUMBER, "description": "From 0 to 1: that one of the papers answers."},
         unsure={"type": "boolean", "description": "Whether that is low."},
         notes=_WORDS,
+        meant=_MEANT,
         groups={
             "type": "array",
             "items": _object(

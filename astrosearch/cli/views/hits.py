@@ -49,6 +49,7 @@ def write_hits(
     footer: Sequence[str] = (),
     notes: Sequence[str] = (),
     is_weak: bool = False,
+    meant: str = "",
 ) -> None:
     """Print an answer to standard output, and what is to be said of it to standard error.
 
@@ -64,11 +65,11 @@ def write_hits(
             `explain` the signals too; with `abstracts` the abstract.
         explain: show the numbers behind the order in a table; json, jsonl and csv always have them.
         key: how BibTeX entries are called; None means by their bibcodes.
-        notes, is_weak: of the answer; json has them.
+        notes, is_weak, meant: of the answer; json has them.
     """
     match format:
         case "json":
-            answer = Answer(list(hits), tuple(notes), is_weak)
+            answer = Answer(list(hits), tuple(notes), is_weak, meant)
             record = {"query": query, "index": index, **answer.as_record()}
             write(as_json(record, indent=True))
         case "jsonl":

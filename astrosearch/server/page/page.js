@@ -44,11 +44,11 @@ function readAddress() {
   state.compare = state.compare.slice(0, 2);
 }
 
-function address() {
+function address(of = state) {
   const parameters = new URLSearchParams();
-  for (const name of ASKED) if (state[name]) parameters.set(name, state[name]);
+  for (const name of ASKED) if (of[name]) parameters.set(name, of[name]);
   for (const name of LISTS) {
-    for (const id of state[name]) parameters.append(name, id);
+    for (const id of of[name]) parameters.append(name, id);
   }
   const query = parameters.toString();
   return query ? `?${query}` : location.pathname;
@@ -119,7 +119,7 @@ async function search() {
     take(answer);
     const milliseconds = Math.round(performance.now() - began);
     say(`${summary(answer)} · ${milliseconds} ms`);
-    $("notes").replaceChildren(...answer.notes.map((note) => make("li", {}, note)));
+    $("notes").replaceChildren(...answer.notes.map((text) => make("li", {}, ...said(text, answer.meant))));
     document.title = state.q ? `${state.q} – astrosearch` : "astrosearch";
     showLike();
     restore();
@@ -204,6 +204,8 @@ function fail(error, again) {
     $("notes").replaceChildren();
     $("more").hidden = true;
     $("hits").classList.remove("stale");
+    drawYears();
+    lightUp();
     say(error.message, true);
   } else {
     const what = error instanceof Refusal ? error.message : "The server does not answer";
@@ -215,6 +217,22 @@ function fail(error, again) {
 function say(text, isBad = false) {
   $("status").textContent = text;
   $("status").classList.toggle("bad", isBad);
+}
+
+// A note; what was probably meant is a link that asks it.
+function said(text, meant) {
+  const words = "Did you mean ";
+  const place = meant && text.endsWith("?") ? text.lastIndexOf(words) : -1;
+  if (place < 0) return [text];
+  const mended = { q: meant, open: [], why: [], k: "" };
+  const follow = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // into another tab
+    event.preventDefault();
+    $("q").value = meant;
+    change(mended);
+  };
+  const link = make("a", { href: address({ ...state, ...mended }), onclick: follow }, meant);
+  return [text.slice(0, place + words.length), link, "?"];
 }
 
 // Papers
@@ -410,7 +428,7 @@ async function showAnswer(signal) {
       make("button", { type: "button", class: "source", title: source(number).marked.title.join(""), onclick: () => openPaper(source(number).id) }, `[${number}]`);
     place.replaceChildren(
       head,
-      ...answer.notes.map((text) => make("p", { class: "facts" }, text)),
+      ...answer.notes.map((text) => make("p", { class: "facts" }, ...said(text, answer.meant))),
       ...answer.groups.flatMap((group) => [
         group.heading ? make("h3", {}, group.heading) : null,
         make("ul", {}, ...group.quotes.map((quote) => make("li", {}, "“", ...marked(quote.marked.text), "” ", link(quote.source)))),
