@@ -3,9 +3,9 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,6 +226,55 @@ class WeightedTokens(NamedTuple):
     """(t,), what each counts for in the text; their sum is 1."""
 
 
+_Text = TypeVar("_Text", TokenBag, WeightedTokens)
+
+
+class Joined(Sequence[_Text], Generic[_Text]):
+    """Texts as one array of tokens and one of what belongs to each: a hundred are compared with
+    each query, and so many small arrays would take longer than what is computed of them."""
+
+    def __init__(
+        self,
+        kind: type[_Text],
+        tokens: NDArray[np.int64],
+        numbers: NDArray[Any],
+        lengths: NDArray[np.int64],
+    ) -> None:
+        """
+        Args:
+            kind: what a text is made into when it is asked for.
+            tokens, numbers: (t,) text after text.
+            lengths: (n,) how many tokens each text has.
+        """
+        self._kind: Callable[[NDArray[np.int64], NDArray[Any]], _Text] = kind
+        self.tokens, self.numbers, self.lengths = tokens, numbers, lengths
+        self.starts = np.cumsum(lengths) - lengths
+
+    @classmethod
+    def of(cls, kind: type[_Text], texts: Sequence[_Text]) -> "Joined[_Text]":
+        """`texts`, joined if they are not."""
+        if isinstance(texts, Joined):
+            return texts
+        tokens = [text[0] for text in texts] or [np.zeros(0, np.int64)]
+        numbers = [text[1] for text in texts] or [np.zeros(0, np.float32)]
+        lengths = np.array([len(text[0]) for text in texts], dtype=np.int64)
+        return cls(kind, np.concatenate(tokens), np.concatenate(numbers), lengths)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @overload
+    def __getitem__(self, place: int) -> _Text: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[_Text]: ...
+    def __getitem__(self, place: int | slice) -> _Text | list[_Text]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        start = int(self.starts[place])
+        here = slice(start, start + int(self.lengths[place]))
+        return self._kind(self.tokens[here], self.numbers[here])
+
+
 class LateInteraction(ABC):
     """An encoder that can compare two texts token by token, which tells more than one vector each
     (Khattab and Zaharia 2020, arXiv:2004.12832). An encoder that can derives from this class."""
@@ -235,10 +284,10 @@ class LateInteraction(ABC):
         """The tokens of each text, at least one."""
 
     @abstractmethod
-    def weigh(self, bags: Sequence[TokenBag]) -> list[WeightedTokens]:
+    def weigh(self, bags: Sequence[TokenBag]) -> Sequence[WeightedTokens]:
         """The tokens of each text with what each counts for."""
 
-    def weighted_tokens(self, texts: Sequence[str]) -> list[WeightedTokens]:
+    def weighted_tokens(self, texts: Sequence[str]) -> Sequence[WeightedTokens]:
         """Each text as its tokens."""
         return self.weigh(self.token_bags(texts))
 

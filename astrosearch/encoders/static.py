@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from astrosearch.encoders.base import (
     EncodedTexts,
     EncoderSpec,
+    Joined,
     LateInteraction,
     TokenBag,
     WeightedTokens,
@@ -86,10 +87,10 @@ class StaticEncoder(LateInteraction):
         token_bags = [_bag(text_ids) for text_ids in ids]
         bags = self.weigh(token_bags)
         pooled = np.zeros((len(texts), self._table.width), dtype=np.float32)
-        if bags:
-            tokens, places = np.unique(
-                np.concatenate([bag.tokens for bag in bags]), return_inverse=True
-            )
+        if len(bags) == 1:
+            pooled[0] = bags.numbers @ self._states(bags.tokens)
+        elif len(bags):
+            tokens, places = np.unique(bags.tokens, return_inverse=True)
             states = self._states(tokens)
             end = 0
             for row, bag in enumerate(bags):
@@ -101,20 +102,14 @@ class StaticEncoder(LateInteraction):
         """The tokens of each text without BOS, unless it has no other."""
         return [_bag(ids) for ids in self._tokenizer.ids(texts)]
 
-    def weigh(self, bags: Sequence[TokenBag]) -> list[WeightedTokens]:
+    def weigh(self, bags: Sequence[TokenBag]) -> Joined[WeightedTokens]:
         """Tokens weighted as in the vectors of their texts."""
-        if not bags:
-            return []
-        # All texts at once: with a hundred, most of the time would go into calls.
-        weights = self._weights.take(np.concatenate([bag.tokens for bag in bags]))
-        weights *= np.sqrt(np.concatenate([bag.counts for bag in bags]), dtype=np.float32)
-        ends = np.cumsum([len(bag.tokens) for bag in bags])
-        starts = np.concatenate([[0], ends[:-1]])
-        weights /= np.repeat(np.add.reduceat(weights, starts), ends - starts)
-        return [
-            WeightedTokens(bag.tokens, weights[start:end])
-            for bag, start, end in zip(bags, starts.tolist(), ends.tolist(), strict=True)
-        ]
+        joined = Joined.of(TokenBag, bags)
+        weights = self._weights.take(joined.tokens)
+        if len(joined):
+            weights *= np.sqrt(joined.numbers, dtype=np.float32)
+            weights /= np.repeat(np.add.reduceat(weights, joined.starts), joined.lengths)
+        return Joined(WeightedTokens, joined.tokens, weights, joined.lengths)
 
     def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
         """(t, at most DIMENSIONS) float32 unit rows, computed when a token is first met."""

@@ -12,13 +12,12 @@ Texts are in the order in which they were encoded; papers with the same text sha
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import TokenBag
+from astrosearch.encoders.base import Joined, TokenBag
 from astrosearch.errors import IndexDamaged
 from astrosearch.index.vectors import load_or_map
 
@@ -55,16 +54,15 @@ class TokenStore:
                 f"the tokens in {folder} are not those of {rows:,} papers", remedy="build-again"
             )
 
-    def bags(self, rows: Rows) -> list[TokenBag]:
+    def bags(self, rows: Rows) -> Joined[TokenBag]:
         """The tokens of (n,) rows; of one whose tokens are not known, none."""
-        spans = self._spans[rows]
-        ends = np.cumsum(spans[:, 1])
+        begins, lengths = self._spans[rows].T
+        ends = np.cumsum(lengths)
         # All at once, since a hundred rows are read for each query.
         places = np.arange(ends[-1] if len(ends) else 0)
-        places += np.repeat(spans[:, 0] - (ends - spans[:, 1]), spans[:, 1])
-        ids, counts = self._ids.take(places).astype(np.int64), self._counts.take(places)
-        begins = [0, *ends.tolist()]
-        return [TokenBag(ids[begin:end], counts[begin:end]) for begin, end in pairwise(begins)]
+        places += np.repeat(begins - (ends - lengths), lengths)
+        tokens = self._ids.take(places).astype(np.int64)
+        return Joined(TokenBag, tokens, self._counts.take(places), lengths)
 
 
 class TokenWriter:
@@ -145,7 +143,7 @@ class SegmentedTokens:
         """Whether any paper has tokens."""
         return any(store is not None for store in self._stores)
 
-    def bags(self, rows: Rows) -> list[TokenBag]:
+    def bags(self, rows: Rows) -> Joined[TokenBag]:
         """The tokens of (n,) rows; of one whose tokens are not known, none."""
         if len(self._stores) == 1 and self._stores[0] is not None:
             return self._stores[0].bags(rows)
@@ -159,4 +157,4 @@ class SegmentedTokens:
                     places.tolist(), store.bags(rows[places] - self._firsts[number]), strict=True
                 ):
                     bags[place] = bag
-        return bags
+        return Joined.of(TokenBag, bags)

@@ -182,14 +182,18 @@ class LocalIndex:
     def cosines(self, vector: Vectors, ids: Sequence[str]) -> Column:
         return np.asarray(self.vectors(ids) @ vector, dtype=np.float64)
 
-    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
-        bags = self._index.tokens.bags(self._rows(ids))
-        missing = [place for place, bag in enumerate(bags) if not len(bag.tokens)]
-        if missing:
-            text_of = self._index.manifest.encoder.text_of
-            texts = [text_of(paper) for paper in self.papers([ids[place] for place in missing])]
-            for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
-                bags[place] = bag
+    def weighted_tokens(
+        self, encoder: LateInteraction, ids: Sequence[str]
+    ) -> Sequence[WeightedTokens]:
+        joined = self._index.tokens.bags(self._rows(ids))
+        missing = np.flatnonzero(joined.lengths == 0).tolist()
+        if not missing:
+            return encoder.weigh(joined)
+        bags = list(joined)
+        text_of = self._index.manifest.encoder.text_of
+        texts = [text_of(paper) for paper in self.papers([ids[place] for place in missing])]
+        for place, bag in zip(missing, encoder.token_bags(texts), strict=True):
+            bags[place] = bag
         return encoder.weigh(bags)
 
     def papers(self, ids: Sequence[str]) -> list[Paper]:

@@ -114,7 +114,9 @@ class PaperIndex(Protocol):
         """(n,) cosines with a (dimension,) unit vector, as `nearest` gives them."""
         ...
 
-    def weighted_tokens(self, encoder: LateInteraction, ids: Sequence[str]) -> list[WeightedTokens]:
+    def weighted_tokens(
+        self, encoder: LateInteraction, ids: Sequence[str]
+    ) -> Sequence[WeightedTokens]:
         """The encoder's weighted tokens of the texts that it reads of papers."""
         ...
 
