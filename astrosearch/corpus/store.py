@@ -547,7 +547,7 @@ def names_from_field(authors: object) -> list[str]:
         ValueError, TypeError: if it is not as it was written.
     """
     names = orjson.loads(str(authors))
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not {str}.issuperset(map(type, names)):
         raise TypeError("the authors are not a list of names")
     return names
 

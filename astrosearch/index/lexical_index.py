@@ -460,7 +460,7 @@ class LexicalIndex:
             return np.zeros(0)
         clauses = [self._holding(term, weights[term]) for _, term in known]
         if among is not None:
-            query = _Q.boolean_query([self._only(among), *clauses])
+            query = self._within(among, clauses)
         else:
             # Papers without any of the rarest terms hold little, and there may be millions of them.
             papers = np.cumsum([papers for papers, _ in known])
@@ -606,22 +606,33 @@ class LexicalIndex:
         """(m,) the sum of the scores of `queries` for each of the (m,) different `rows`."""
         if not queries or not len(rows):
             return np.zeros(len(rows), dtype=np.float32)
-        only, clauses = self._only(rows), [(_SHOULD, query) for query in queries]
-        if self._row_count <= DENSE * len(rows):
-            return self._scores_by(_Q.boolean_query([only, *clauses]), rows)
+        clauses = [(_SHOULD, query) for query in queries]
+        step = len(clauses) if self._is_dense(rows) else DEEPEST
         scores = np.zeros(len(rows), dtype=np.float32)
-        for start in range(0, len(clauses), DEEPEST):
-            _, query = only
-            for clause in clauses[start : start + DEEPEST]:
-                query = _Q.boolean_query([(_MUST, query), clause])
-            scores += self._scores_by(query, rows)
+        for start in range(0, len(clauses), step):
+            scores += self._scores_by(self._within(rows, clauses[start : start + step]), rows)
         return scores
+
+    def _within(self, rows: NDArray[np.int64], clauses: Sequence[Clause]) -> tantivy.Query:
+        """Gives the (m,) rows the sum of the scores of clauses."""
+        only = self._only(rows)
+        if self._is_dense(rows) or len(clauses) > DEEPEST:
+            return _Q.boolean_query([only, *clauses])
+        _, query = only
+        for clause in clauses:
+            query = _Q.boolean_query([(_MUST, query), clause])
+        return query
+
+    def _is_dense(self, rows: NDArray[np.int64]) -> bool:
+        return self._row_count <= DENSE * len(rows)
 
     def _scores_by(self, query: tantivy.Query, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(m,) the scores of the (m,) rows, which are all that a query finds."""
         hits = self._hits(query, len(rows))
-        scores = dict(zip(self._rows(hits).tolist(), (score for score, _ in hits), strict=True))
-        return np.array([scores[row] for row in rows.tolist()], dtype=np.float32)
+        found = np.argsort(self._rows(hits))
+        scores = np.empty(len(rows), dtype=np.float32)
+        scores[np.argsort(rows)] = np.array([score for score, _ in hits], dtype=np.float32)[found]
+        return scores
 
     def _phrase(self, field: str, places: list[str | tuple[int, str]]) -> tantivy.Query:
         return _Q.phrase_query(self._schema, field, places)

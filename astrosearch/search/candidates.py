@@ -183,5 +183,7 @@ def _completed(
 
 def _ranks(ids: Sequence[str], found: Found) -> NDArray[np.int64]:
     """(n,) ranks of papers in a search, from 1; 0 for those that it did not find."""
-    ranks = {paper_id: rank for rank, paper_id in enumerate(found.ids, start=1)}
-    return np.array([ranks.get(paper_id, 0) for paper_id in ids], dtype=np.int64)
+    place = dict(zip(ids, range(len(ids)), strict=True))
+    ranks = np.zeros(len(ids), dtype=np.int64)
+    ranks[[place[paper_id] for paper_id in found.ids]] = np.arange(1, len(found.ids) + 1)
+    return ranks

@@ -8,7 +8,7 @@ that compares no tokens) is its own order.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Literal
 
@@ -77,7 +77,7 @@ class Feature:
         return (column - self.mean) / self.deviation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Weights:
     """A learnt function: a linear one of its features, and a few hidden units beside it. These let
     a title that a paper has word by word be ranked otherwise than a need in other words."""
@@ -102,12 +102,18 @@ class Weights:
 
     def scores_of(self, values: NDArray[np.float64]) -> Column:
         """(n,) as `scores`, of what `values` gives."""
-        linear = np.array([feature.weight for feature in self.features])
+        linear, hidden, biases, outputs = self._arrays
         scores = values @ linear
         if self.outputs:
-            hidden = np.array([feature.hidden for feature in self.features])
-            scores = scores + np.tanh(values @ hidden + self.biases) @ np.array(self.outputs)
+            scores = scores + np.tanh(values @ hidden + biases) @ outputs
         return np.asarray(scores, dtype=np.float64)
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float64], ...]:
+        """Of all features the weights and the hidden weights; the biases and the outputs."""
+        linear = [feature.weight for feature in self.features]
+        hidden = [feature.hidden for feature in self.features]
+        return np.array(linear), np.array(hidden), np.array(self.biases), np.array(self.outputs)
 
     def chances(self, scores: Column, signals: SignalTable) -> Column:
         """(n,) from 0 to 1."""
@@ -267,12 +273,13 @@ def _learnt(
     scores = with_authors(chances, head.signals)
     # Chances near 0 or 1 are equal in their last digits: their scores are not.
     order = np.lexsort((-learnt, -scores))
-    columns = {}
-    for name, column in head.signals.columns.items():
-        columns[name] = np.full(count, np.nan)
-        columns[name][: len(head)] = column[order]
-    for name in candidates.signals.columns:
-        columns[name][len(head) :] = candidates.signals.columns[name][len(head) :]
+    unknown = np.full(count, np.nan)
+    columns = {
+        name: np.concatenate(
+            [column[order], candidates.signals.columns.get(name, unknown)[len(head) :]]
+        )
+        for name, column in head.signals.columns.items()
+    }
     whole = np.concatenate([order, np.arange(len(head), count)])
     candidates = candidates.take(whole)
     candidates = Candidates(
