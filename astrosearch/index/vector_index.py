@@ -326,6 +326,15 @@ class VectorIndex:
         rows[:, : best.shape[1]] = candidates[best]
         return scores, rows
 
+    def _exact_scores_at(
+        self, queries: Vectors, k: int, rows: NDArray[np.int64]
+    ) -> tuple[Vectors, NDArray[np.int64]]:
+        """As `_exact_search`, of a few of the rows, ascending. Copied side by side they are
+        compared in half of the time that FAISS takes to pick them out of all."""
+        near = np.asarray(self._vectors[rows])  # kept as long as its view
+        scores, places = _flat_view(near).search(queries, k)
+        return scores, np.where(places < 0, -1, rows.take(places, mode="clip"))
+
     def _exact_search(
         self, queries: Vectors, k: int, allowed: NDArray[np.int64] | None = None
     ) -> tuple[Vectors, NDArray[np.int64]]:
@@ -374,7 +383,7 @@ class VectorIndex:
                 at = slice(number, number + 1)
                 # A share's lists hold rows of all parts.
                 is_exact = self._may_stay_mapped and self._share.is_whole
-                compared = self._exact_search if is_exact else self._rescore
+                compared = self._exact_scores_at if is_exact else self._rescore
                 scores[at], rows[at] = compared(queries[at], k, candidates)
         return scores, rows
 
