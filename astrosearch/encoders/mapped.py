@@ -73,7 +73,11 @@ class LowRank(NamedTuple):
 
     def of_tokens(self, ids: NDArray[np.int64]) -> Array:
         """(t, out), what is added to the embeddings of (t,) tokens."""
-        return np.asarray(floats(self.down[:, ids]).T @ self.up.T, dtype=np.float32)
+        return self.of_columns(self.down[:, ids])
+
+    def of_columns(self, columns: NDArray[Any]) -> Array:
+        """The same by the tokens' (rank, t) columns of `down`."""
+        return np.asarray(floats(columns).T @ self.up.T, dtype=np.float32)
 
     def of_states(self, states: Array) -> Array:
         """(t, out), what is added to the matrix's products with (t, in) states."""

@@ -65,6 +65,10 @@ class StaticEncoder(LateInteraction):
             matrices = {"embed_tokens": (len(self._table), self._table.width)}
             added = read_lora(adapter, spec.model, matrices, _is_in_a_layer)
             self._added = added["embed_tokens"]
+            # A column is spread over the whole file: those of tokens that were met are kept side by
+            # side.
+            self._columns = np.zeros(self._added.down.shape[::-1], self._added.down.dtype)
+            self._has_column = np.zeros(len(self._columns), dtype=bool)
         self._head = head.linear
         self._weights = head.token_weights
         self._token_head = LinearHead(head.linear.mean, head.linear.projection[:, :DIMENSIONS])
@@ -125,5 +129,9 @@ class StaticEncoder(LateInteraction):
         """(t, width), the embeddings of (t,) tokens as they were trained, behind the norm."""
         embeddings = self._table.embeddings(tokens)
         if self._added:
-            embeddings = embeddings + self._added.of_tokens(tokens)
+            new = tokens[~self._has_column[tokens]]
+            self._columns[new] = self._added.down[:, new].T
+            self._has_column[new] = True
+            columns = np.ascontiguousarray(self._columns[tokens].T)
+            embeddings = embeddings + self._added.of_columns(columns)
         return self._table.norm(embeddings)

@@ -228,9 +228,12 @@ class LocalIndex:
 
     def _found(self, scores: NDArray[np.float32], rows: Rows, k: int, scope: Scope) -> Found:
         """The best `k` that may be found."""
+        ids = self._ids(rows)
+        if not scope.without and (scores[1:] < scores[:-1]).all():  # in order, without a tie
+            return Found(ids[:k], scores[:k].astype(np.float64))
         pairs = [
             (-score, paper_id)
-            for score, paper_id in zip(scores.tolist(), self._ids(rows), strict=True)
+            for score, paper_id in zip(scores.tolist(), ids, strict=True)
             if paper_id not in scope.without
         ]
         pairs = sorted(pairs)[:k]

@@ -65,9 +65,9 @@ def token_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -
         return {}
     documents = papers.weighted_tokens(query.encoder, ids)
     comparisons = [compare(query.encoder, text, documents) for text in query.tokens]
-    mean = Comparison(
-        *(np.mean([each[place] for each in comparisons], axis=0) for place in range(7))
-    )
+    mean = comparisons[0]
+    if len(comparisons) > 1:
+        mean = Comparison(*(np.mean(each, axis=0) for each in zip(*comparisons, strict=True)))
     return {
         "recall": mean.recall,
         "precision": mean.precision,
