@@ -429,15 +429,13 @@ class LexicalIndex:
         """How many papers have the words of a text in one of `fields`; for several words or fields
         a bound that is not too low."""
         terms = analyze(text).terms
-        with self._sound():
-            return sum(
-                min((self._frequency(field, term) for term in terms), default=0) for field in fields
-            )
+        return sum(
+            min((self._frequency(field, term) for term in terms), default=0) for field in fields
+        )
 
     def document_frequency(self, term: str) -> int:
         """How many papers have a term, in the field where most have it."""
-        with self._sound():
-            return max(self._frequency(field, term) for field in FIELDS)
+        return max(self._frequency(field, term) for field in FIELDS)
 
     def best_shares(
         self,
@@ -532,8 +530,7 @@ class LexicalIndex:
         a Dr Young does not make the young stars rare."""
         frequencies = []
         for term, count in counts.items():
-            with self._sound():
-                papers = {field: self._frequency(field, term) for field in fields}
+            papers = {field: self._frequency(field, term) for field in fields}
             if most := max(papers.values()):
                 frequencies.append((most, term, count, papers))
         frequencies.sort(key=lambda frequency: frequency[:2])
@@ -555,7 +552,9 @@ class LexicalIndex:
             # at every call of the engine.
             if len(self._frequencies) >= KEPT_FREQUENCIES:
                 self._frequencies.clear()
-            frequency = int(self._searcher.doc_freq(field, term)) - self._deleted.count(field, term)
+            with self._sound():
+                counted = int(self._searcher.doc_freq(field, term))
+            frequency = counted - self._deleted.count(field, term)
             self._frequencies[field, term] = frequency
         return frequency
 

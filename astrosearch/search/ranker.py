@@ -273,11 +273,10 @@ def _learnt(
     scores = with_authors(chances, head.signals)
     # Chances near 0 or 1 are equal in their last digits: their scores are not.
     order = np.lexsort((-learnt, -scores))
+    rest = slice(len(head), count)
     unknown = np.full(count, np.nan)
     columns = {
-        name: np.concatenate(
-            [column[order], candidates.signals.columns.get(name, unknown)[len(head) :]]
-        )
+        name: np.concatenate([column[order], candidates.signals.columns.get(name, unknown)[rest]])
         for name, column in head.signals.columns.items()
     }
     whole = np.concatenate([order, np.arange(len(head), count)])
