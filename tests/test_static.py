@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrosearch.encoders.base import EncoderSpec, LateInteraction, WeightedTokens
+from astrosearch.encoders.base import (
+    EncoderSpec,
+    Joined,
+    LateInteraction,
+    TokenBag,
+    WeightedTokens,
+)
 from astrosearch.encoders.head import EncoderHead, LinearHead
 from astrosearch.encoders.loading import load_encoder, load_query_encoder
 from astrosearch.encoders.static import DIMENSIONS, StaticEncoder
@@ -79,6 +85,22 @@ def test_the_score_is_the_mean_cosine_of_each_token_with_its_nearest_on_the_othe
         for text, document in zip(texts[1:], documents, strict=True)
     ]
     np.testing.assert_allclose(scores_of(encoder, query, documents), expected, atol=1e-5)
+
+
+def test_joined_texts_are_those_that_were_joined(tiny_llama: Path) -> None:
+    encoder = _encoder(tiny_llama)
+    bags = encoder.token_bags(["dust gas dust", "pulsar", "stars in the Milky Way"])
+    joined = Joined.of(TokenBag, bags)
+    assert Joined.of(TokenBag, joined) is joined
+    assert len(joined) == 3
+    cut = [*joined, joined[-1], *joined[1:]]
+    for one, other in zip(cut, [*bags, bags[-1], *bags[1:]], strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+        assert one.counts.tolist() == other.counts.tolist()
+    together, apart = encoder.weigh(joined), [encoder.weigh([bag])[0] for bag in bags]
+    for text, alone in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(text.weights, alone.weights)
+    assert list(Joined.of(TokenBag, [])) == list(encoder.weigh([])) == []
 
 
 def test_a_token_that_occurs_four_times_weighs_twice_as_much(tiny_llama: Path) -> None:
