@@ -100,7 +100,7 @@ def test_joined_texts_are_those_that_were_joined(tiny_llama: Path) -> None:
     together, apart = encoder.weigh(joined), [encoder.weigh([bag])[0] for bag in bags]
     for text, alone in zip(together, apart, strict=True):
         np.testing.assert_array_equal(text.weights, alone.weights)
-    assert list(Joined.of(TokenBag, [])) == list(encoder.weigh([])) == []
+    assert len(Joined.of(TokenBag, [])) == len(encoder.weigh([])) == 0
 
 
 def test_a_token_that_occurs_four_times_weighs_twice_as_much(tiny_llama: Path) -> None:
