@@ -214,7 +214,7 @@ def test_sentences_that_say_the_same_are_chosen_once() -> None:
 
 def test_a_list_without_an_end_is_no_sentence_to_quote(searcher: Searcher) -> None:
     [hit] = searcher.query("magellanic stream", 1)
-    short, long = "We measure its distance.", f"We find {'gas and ' * 40}dust."
+    short, long = "We measure its distance.", f"We find {'gas and ' * 80}dust."
     paper = replace(hit.paper, abstract=f"{long} {short}")
     assert [each.text for each in sentences_of([replace(hit, paper=paper)])] == [short]
 

@@ -196,4 +196,4 @@ def test_a_client_that_closes_the_pipe_leaves_no_traceback(sampler_home: Path) -
 
 
 def test_a_sentence_that_does_not_end_is_cut() -> None:
-    assert telling_sentence("gas " * 10_000, frozenset()) == "gas " * 80 + "…"
+    assert telling_sentence("gas " * 10_000, frozenset()) == "gas " * 150 + "…"

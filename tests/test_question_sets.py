@@ -30,6 +30,7 @@ def test_questions_about_one_paper_are_read(tmp_path: Path) -> None:
         "1108/1108.0037v2_arXiv.txt": {"question": "How old is it?", "introduction": "Long ago."},
         "0702/astro-ph0702424_arXiv.txt": {"question": "How bright is it?", "introduction": ""},
         "astro-ph/9401008v3": {"question": "How near is it?"},
+        "1509.00858.txt": {"question_intro": "How dusty is it?"},
     }
     path.write_text(json.dumps(entries, indent=4))
     assert read(path) == [
@@ -38,6 +39,7 @@ def test_questions_about_one_paper_are_read(tmp_path: Path) -> None:
         ("How old is it?", {"1108.0037": 1}),
         ("How bright is it?", {"astro-ph/0702424": 1}),
         ("How near is it?", {"astro-ph/9401008": 1}),
+        ("How dusty is it?", {"1509.00858": 1}),
     ]
 
 

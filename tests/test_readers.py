@@ -540,5 +540,5 @@ def test_a_journal_reference_is_kept_without_markup() -> None:
 
 
 def test_what_has_no_width_does_not_get_into_a_title() -> None:
-    text = "super&shy;nova\u200b of\u202e a\ufeff star&nbsp;field"
+    text = "super&shy;nova\u200b\U000e0041\U000e007f of\u202e a\ufeff star&nbsp;field"
     assert paper_from_record(record(title=text)).title == "supernova of a star field"

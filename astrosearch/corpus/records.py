@@ -40,9 +40,11 @@ any work on a paper takes."""
 
 _SPACE = re.compile(r"[\t-\r\x85]")
 _CONTROL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+    "\U000e0000-\U000e007f]"
 )
-"""Control characters, and those that have no width: soft hyphens, directions, byte order marks."""
+"""Control characters, and those that have no width: soft hyphens, directions, byte order marks, and
+tags, in which text can be hidden from people and not from language models."""
 
 
 class WithdrawnError(RecordError):

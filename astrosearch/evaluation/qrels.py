@@ -123,13 +123,17 @@ def _of_questions(path: Path, questions: Mapping[str, Mapping[str, Any]]) -> Ite
             yield Judgement(None, text, {_with_archive(each): 1 for each in answers})
 
 
-_IN_NAME = re.compile(r"(?:.*/)?(?P<archive>[a-z-]*[a-z])?/?(?P<number>[\d.]+)(?:v\d+)?(?:_.*)?")
+_IN_NAME = re.compile(
+    r"(?:.*/)?(?P<archive>[a-z-]*[a-z])?/?(?P<number>\d[\d.]*\d)(?:v\d+)?(?:_.*|\.txt)?"
+)
 
 
 def _paper_of_entry(name: str) -> str:
     """
     >>> _paper_of_entry("0702/astro-ph0702424_arXiv.txt"), _paper_of_entry("1403.0007_6")
     ('astro-ph/0702424', '1403.0007')
+    >>> _paper_of_entry("1509.00858v1.txt")
+    '1509.00858'
     """
     match = _IN_NAME.fullmatch(name)
     if match is None:

@@ -26,9 +26,9 @@ MOST_SENTENCES = 60
 FEWEST_WORDS = 4
 """A shorter sentence is a heading, such as `Results.`"""
 
-MOST_WORDS = 80
-"""A longer one, a list or several that nothing parts, is not quoted: a piece of it would not be a
-sentence. One of 860 sentences on arXiv is as long."""
+LONGEST = 600
+"""Characters of a sentence; a longer one, a list or several that nothing parts, is not quoted: a
+piece of it would not be a sentence. One of 1,400 sentences on arXiv is longer."""
 
 K1, B = 1.2, 0.75
 """Of BM25 (Robertson and Zaragoza 2009, doi:10.1561/1500000019)."""
@@ -84,7 +84,7 @@ def sentences_of(hits: Sequence[Hit]) -> list[Sentence]:
         spans = [
             (start, end)
             for start, end in sentence_spans(hit.paper.abstract)
-            if FEWEST_WORDS <= len(hit.paper.abstract[start:end].split()) <= MOST_WORDS
+            if end - start <= LONGEST and len(hit.paper.abstract[start:end].split()) >= FEWEST_WORDS
         ][:MOST_SENTENCES]
         sentences += [
             Sentence(hit, start, end, place, len(spans)) for place, (start, end) in enumerate(spans)

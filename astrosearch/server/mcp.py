@@ -21,7 +21,7 @@ from astrosearch import __version__
 from astrosearch.errors import AstrosearchError
 from astrosearch.report import Reporter
 from astrosearch.search.searcher import Mode
-from astrosearch.search.sentence_signals import MOST_WORDS
+from astrosearch.search.sentence_signals import LONGEST
 from astrosearch.server import requests
 from astrosearch.server.answers import ANSWERS, index_records
 from astrosearch.server.problems import Problem, invalid, of_error
@@ -273,7 +273,9 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
     @server.tool(annotations=READS)
     async def compare(ids: Pair, index: Index = None) -> dict[str, Any]:
         """How similar two or more papers are, against random pairs of papers."""
-        return await _record(ask, _checked(requests.CompareRequest, id=ids, index=index))
+        record = await _record(ask, _checked(requests.CompareRequest, id=ids, index=index))
+        shortened: dict[str, Any] = _all_shortened(record)
+        return shortened
 
     @server.tool(annotations=READS)
     async def library(
@@ -289,7 +291,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         papers = [
             OwnPaper(
                 id=one["id"],
-                title=_readable(one["title"]),
+                title=_title(one["title"]),
                 year=one["year"],
                 tags=one["tags"],
                 opinion=one["opinion"],
@@ -316,7 +318,7 @@ def create_server(ask: Ask, list_indexes: Callable[[], list[dict[str, Any]]]) ->
         papers = [
             NewPaper(
                 id=hit["id"],
-                title=_readable(hit["title"]),
+                title=_title(hit["title"]),
                 published=hit["published"],
                 authors=_authors(hit["authors"]),
                 why=hit["reasons"],
@@ -438,7 +440,7 @@ async def _whole(ask: Ask, paper_id: str, index: str | None) -> WholePaper:
 def _work(record: dict[str, Any]) -> ShortWork:
     return ShortWork(
         id=record.get("id", record["key"]),
-        title=_readable(record.get("title", "")),
+        title=_title(record.get("title", "")),
         year=record.get("year"),
         authors=_authors(record.get("authors", [])),
         citations=record["citations"],
@@ -450,7 +452,7 @@ def _papers(record: dict[str, Any], query: str) -> Papers:
     papers = [
         ShortPaper(
             id=hit["id"],
-            title=_readable(hit["title"]),
+            title=_title(hit["title"]),
             year=hit["year"],
             authors=_authors(hit["authors"]),
             match=hit["match"],
@@ -468,9 +470,8 @@ def telling_sentence(abstract: str, terms: frozenset[str]) -> str:
     >>> telling_sentence("We look at dust. We find cold gas.", frozenset({"gas"}))
     'We find cold gas.'
     """
-    text = max(sentences(abstract), key=lambda text: len(marked(text, terms)), default="")
-    words = text.split()
-    return text if len(words) <= MOST_WORDS else f"{' '.join(words[:MOST_WORDS])} …"
+    best = max(sentences(abstract), key=lambda text: len(marked(text, terms)), default="")
+    return _shortened(best)
 
 
 def _authors(names: list[str]) -> str:
@@ -481,3 +482,24 @@ def _authors(names: list[str]) -> str:
 
 def _readable(text: str) -> str:
     return one_line(to_unicode(text))
+
+
+def _title(text: str) -> str:
+    return _shortened(_readable(text))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _all_shortened(value: Any) -> Any:
+    """A value of JSON whose texts are short."""
+    match value:
+        case str():
+            return _shortened(value)
+        case list():
+            return [_all_shortened(each) for each in value]
+        case dict():
+            return {name: _all_shortened(each) for name, each in value.items()}
+        case _:
+            return value

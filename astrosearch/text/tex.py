@@ -215,9 +215,10 @@ def is_overgrown(text: str) -> bool:
     return len(text) > LONGEST or len(_SIGNS.findall(text)) > MOST_SIGNS
 
 
-# Tabs and line ends of every kind; other controls, and signs that turn the direction of writing.
+# Tabs and line ends of every kind; other controls, signs that turn the direction of writing, and
+# tags, which nobody sees.
 _BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]+")
 
 
 def one_line(text: str) -> str:
