@@ -148,6 +148,9 @@ def test_years_are_brushed_on_the_histogram(page: Page, server: RunningServer) -
     page.wait_for_url(f"**since={since}&until={until}")
     _wait_for_answer(page)
     _expect_ids(page, _answer(server, q="galaxies", since=since, until=until))
+    page.mouse.dblclick(box["x"] + box["width"] * 0.6, box["y"] + 40)
+    expect(page).to_have_url(re.compile(r"\?q=galaxies$"))
+    expect(page.locator("#since")).to_have_value("")
 
 
 def test_filters_are_in_the_address_which_can_be_shared(
