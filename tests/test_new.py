@@ -129,7 +129,7 @@ class TestWhatIsNew:
         assert seen
         assert ids(run, "--mark-read") == seen
         result = run("new", code=4)
-        assert "is new since" in result.stderr
+        assert "is new to you" in result.stderr
         assert "astrosearch update sampler" in result.stderr
         assert "these again: --again" in result.stderr
         assert not result.stdout

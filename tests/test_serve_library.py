@@ -133,7 +133,7 @@ def test_new_papers_are_those_of_the_command_line_and_are_seen_once(
     assert server.request("POST", "/api/seen", {}).status == 200
     after = server.get("/api/new").json
     assert (after["hits"], after["new"]) == ([], 0)
-    assert "No paper is new" in after["notes"][-1]
+    assert "is new to you" in after["notes"][-1]
     assert server.get("/api/new", again="true").json["hits"]
 
 

@@ -151,8 +151,8 @@ def new_papers(
         newest = searcher.newest_day()
         were_shown = not again and newest >= result.since
         raise NothingFound(
-            f"no paper of index {searcher.name} is new since {result.since}; the newest is of "
-            f"{newest}. To get new ones: astrosearch update {searcher.name}"
+            f"no paper of index {searcher.name} since {result.since} is new to you; the newest is "
+            f"of {newest}. To get new ones: astrosearch update {searcher.name}"
             + ("; to see these again: --again" if were_shown else "")
         )
     return result, problems

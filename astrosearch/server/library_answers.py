@@ -70,7 +70,7 @@ def new(searchers: Searchers, asked: requests.NewRequest) -> Reply:
         return Reply(body, MEDIA_TYPES[asked.format])
     if not found.new:
         problems.append(
-            f"No paper is new since {found.since}; the newest is of {searcher.newest_day()}."
+            f"No paper since {found.since} is new to you; the newest is of {searcher.newest_day()}."
         )
     elif not found.library:
         problems.append("The library is empty, so the newest come first.")
