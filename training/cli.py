@@ -773,6 +773,49 @@ def rerank(
     write(f"Wrote {out}")
 
 
+@train.command()
+@click.argument("name", metavar="INDEX")
+@requests_option
+@click.option(
+    "--fold",
+    type=click.IntRange(0, 4),
+    default=0,
+    show_default=True,
+    help="The fifth of the papers that is not trained on; 1 to 4: its requests are judged.",
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A new file. In the folder of the encoder it has to be query-table.safetensors.",
+)
+def queries(name: str, requests: Path, fold: int, epochs: int, out: Path) -> None:
+    """Train the table by which an encoder reads queries.
+
+    The encoder of INDEX, whose vectors of papers stay as they are, runs no layers. The run may be
+    killed; the same command goes on.
+
+    \b
+    astrosearch train queries astro --requests requests.jsonl --out embed/query-table.safetensors
+    """
+    from astrosearch import open_index
+    from astrosearch.cli.console import write
+    from astrosearch.encoders.static import StaticEncoder
+    from astrosearch.errors import InputError
+    from training.query_table import Settings, train
+
+    reporter = FirstProcess()
+    with open_index(name, reporter=reporter) as searcher:
+        encoder = searcher.encoder
+        if not isinstance(encoder, StaticEncoder):
+            raise InputError(f"the encoder of index {name} runs layers: it has no use for a table")
+        settings = Settings(fold=fold, epochs=epochs)
+        rows = train(searcher.index, encoder, requests, out, settings, reporter)
+    _write_rows(rows, "as documents", "as queries")
+    write(f"Wrote {out}")
+
+
 def _check_compares_tokens(searcher: "Searcher") -> None:
     """
     Raises:

@@ -291,6 +291,16 @@ class LateInteraction(ABC):
         """Each text as its tokens."""
         return self.weigh(self.token_bags(texts))
 
+    def read_as_queries(self, vectors: Vectors, texts: Sequence[WeightedTokens]) -> Vectors:
+        """(n, dimension) float32 unit rows of n texts that ask. They are those of the texts as
+        documents if the encoder has not learnt to tell the two apart.
+
+        Args:
+            vectors: (n, dimension) of the texts as documents.
+            texts: their tokens.
+        """
+        return vectors
+
     @abstractmethod
     def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
         """(t, any) float32 unit rows: a token has the same vector in every text."""

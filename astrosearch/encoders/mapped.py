@@ -19,7 +19,13 @@ from astrosearch.errors import InputError
 
 Array = NDArray[np.float32]
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "I8": np.int8, "F8_E4M3": np.uint8}
+_DTYPES = {
+    "F32": np.float32,
+    "F16": np.float16,
+    "I8": np.int8,
+    "I32": np.int32,
+    "F8_E4M3": np.uint8,
+}
 """Of safetensors, whose own reader for numpy has no float8: those are left as bytes."""
 
 _bytes = np.arange(256, dtype=np.int32)

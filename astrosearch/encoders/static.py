@@ -21,6 +21,7 @@ from astrosearch.encoders.base import (
 )
 from astrosearch.encoders.head import EncoderHead, LinearHead
 from astrosearch.encoders.mapped import Array, read_lora
+from astrosearch.encoders.query_table import QueryTable
 from astrosearch.encoders.token_table import TokenTable
 from astrosearch.encoders.tokenizer import Tokens
 from astrosearch.encoders.vectors import Vectors
@@ -77,6 +78,7 @@ class StaticEncoder(LateInteraction):
         self._token_vectors = np.zeros((len(self._weights), width), np.float32)
         self._filled = np.zeros(len(self._weights), dtype=bool)
         self._filling = threading.Lock()
+        self._query_table = QueryTable.load(adapter, self.dimension) if adapter else None
 
     @property
     def dimension(self) -> int:
@@ -114,6 +116,11 @@ class StaticEncoder(LateInteraction):
             weights *= np.sqrt(joined.numbers, dtype=np.float32)
             weights /= np.repeat(np.add.reduceat(weights, joined.starts), joined.lengths)
         return Joined(WeightedTokens, joined.tokens, weights, joined.lengths)
+
+    def read_as_queries(self, vectors: Vectors, texts: Sequence[WeightedTokens]) -> Vectors:
+        if self._query_table is None or not texts:
+            return vectors
+        return self._query_table(vectors, texts)
 
     def token_vectors(self, tokens: NDArray[np.int64]) -> Vectors:
         """(t, at most DIMENSIONS) float32 unit rows, computed when a token is first met."""

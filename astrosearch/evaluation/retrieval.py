@@ -422,6 +422,9 @@ def _encoded(
             encoded_query = replace(
                 encoded_query, tokens=tokens, encoder=encoder, encode=encoder.encode
             )
+            if query.row is None:
+                [asked] = encoder.read_as_queries(vector[None], tokens)
+                encoded_query = replace(encoded_query, vector=asked, written=vector)
         queries.append(encoded_query)
     return Documents(
         words,

@@ -59,6 +59,9 @@ class EncodedQuery:
     """The text whose words are searched for; None to search by vectors alone."""
     vector: Vectors | None = None
     """(dimension,) float32, unit length; None to search by words alone."""
+    written: Vectors | None = None
+    """(dimension,) float32, unit length: the vector of the text as a document, where an encoder may
+    read what asks otherwise; None if papers ask, or tokens are not compared."""
     tokens: tuple[WeightedTokens, ...] = ()
     """The tokens of each text of the query; empty if tokens are not compared."""
     encoder: LateInteraction | None = None

@@ -251,7 +251,10 @@ def look_at(papers: PaperIndex, query: EncodedQuery, signals: SignalTable) -> No
     columns = signals.columns
     columns |= token_signals(query, papers, signals.ids)
     if "cosine" in columns:
-        columns["neighbourhood"] = neighbourhood(papers.vectors(signals.ids), columns["cosine"])
+        vectors = papers.vectors(signals.ids)
+        columns["neighbourhood"] = neighbourhood(vectors, columns["cosine"])
+        if query.written is not None:
+            columns["written_cosine"] = (vectors @ query.written).astype(np.float64)
     if query.papers:
         columns |= paper_signals(query, papers, signals.ids)
 

@@ -696,9 +696,10 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> list[EncodedQuery]:
         return [EncodedQuery(text, vector) for text, vector in zip(texts, vectors, strict=True)]
     encoded = encoder.encode_counted(texts)
     tokens = encoder.weigh(encoded.bags or encoder.token_bags(texts))
+    asking = encoder.read_as_queries(encoded.vectors, tokens)
     return [
-        EncodedQuery(text, vector, (each,), encoder)
-        for text, vector, each in zip(texts, encoded.vectors, tokens, strict=True)
+        EncodedQuery(text, vector, written, (each,), encoder)
+        for text, vector, written, each in zip(texts, asking, encoded.vectors, tokens, strict=True)
     ]
 
 

@@ -25,7 +25,7 @@ SHARES = tuple(f"share_{number}" for number in range(7))
 
 GROUPS = {
     "words": ("bm25",),
-    "meaning": ("cosine",),
+    "meaning": ("cosine", "written_cosine"),
     "query in paper": ("recall", "plain_recall", "missed", "exact", *SUPPORT),
     "paper in query": ("precision", *SHARES),
     "neighbours": ("neighbourhood",),

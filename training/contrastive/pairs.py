@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus
 from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import read_judgements
@@ -73,7 +74,7 @@ class PairSampler:
 
     def __init__(
         self,
-        corpus: Corpus,
+        corpus: Corpus | SegmentedCorpus,
         related: Mapping[int, Sequence[int]],
         seed: int,
         *,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus
 from astrosearch.errors import IdentifierError, InputError
 from astrosearch.evaluation.split import is_held_out
@@ -32,7 +33,7 @@ class Request:
 
 
 def read_requests(
-    paths: Sequence[Path], corpus: Corpus, reporter: Reporter, fold: int = 0
+    paths: Sequence[Path], corpus: Corpus | SegmentedCorpus, reporter: Reporter, fold: int = 0
 ) -> list[Request]:
     """The requests for training papers, in the order of the files.
 

@@ -38,12 +38,16 @@ _TOKENS = ("recall", "plain_recall", "missed", "exact", *SUPPORT, "precision", *
 SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
     "query": (
         ("cosine", True),
+        ("written_cosine", True),
+        ("written_cosine", False),
         ("bm25", True),
         *((name, False) for name in _TOKENS),
         ("neighbourhood", False),
     ),
     "dense": (
         ("cosine", True),
+        ("written_cosine", True),
+        ("written_cosine", False),
         *((name, False) for name in _TOKENS),
         ("neighbourhood", False),
     ),
