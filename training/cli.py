@@ -812,7 +812,8 @@ def queries(name: str, requests: Path, fold: int, epochs: int, out: Path) -> Non
             raise InputError(f"the encoder of index {name} runs layers: it has no use for a table")
         settings = Settings(fold=fold, epochs=epochs)
         rows = train(searcher.index, encoder, requests, out, settings, reporter)
-    _write_rows(rows, "as documents", "as queries")
+    if rows:
+        _write_rows(rows, "as documents", "as queries")
     write(f"Wrote {out}")
 
 

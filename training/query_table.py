@@ -214,10 +214,13 @@ class _Run:
 def _judged(
     index: Index, encoder: StaticEncoder, requests: Path, settings: Settings, table: QueryTable
 ) -> list[Row]:
-    ids = sorted(each for each in index.corpus.ids() if is_held_out(each, settings.fold))
-    rows = [index.corpus.ids()[each] for each in ids]
-    papers = index.vectors[np.array(rows)].astype(np.float32)
-    place = {paper_id: number for number, paper_id in enumerate(ids)}
+    rows = {
+        paper_id: row
+        for paper_id, row in index.corpus.ids().items()
+        if is_held_out(paper_id, settings.fold)
+    }
+    papers = index.vectors[np.array([*rows.values()])].astype(np.float32)
+    place = {paper_id: number for number, paper_id in enumerate(rows)}
     asked = [each for each in requests_of(requests, settings.fold) if each.id in place]
     encoded = encoder.encode_counted([each.text for each in asked])
     shifted = table(encoded.vectors, encoder.weigh(encoded.bags or []))
