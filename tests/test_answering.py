@@ -257,16 +257,19 @@ class TestAnAnswer:
         self, service: type[ChatService], run: Run
     ) -> None:
         right, _ = sources(run)
+        plain = json.loads(run("ask", QUESTION, "--format", "json").stdout)
+        quotes = sum(len(group["quotes"]) for group in plain["groups"])
         service.pieces = [f"{TRUE} [{right}]"]
         result = run("ask", QUESTION, "--model", "openai:gpt-4o", "--yes")
         [body] = service.bodies
         user = body["messages"][1]["content"]
         marks = [line for line in user.splitlines() if line.startswith("[")]
-        assert len(marks) == 2  # one for each source, and none that an abstract made
-        assert user.count("[") - user.count("[2J") == 2
+        # One for each source, and none that an abstract made.
+        assert len(marks) == len(plain["sources"]) > 1
+        assert user.count("[") - user.count("[2J") == len(marks)
         assert "99 Mpc (1)." in user
         assert "\x1b" not in user + result.stdout
-        assert user.count("”") == user.count("“") == 4
+        assert user.count("”") == user.count("“") == quotes
         # A model that obeys it is found out.
         service.pieces = [f"The Quimby Cloud lies at 99 Mpc [{right}]."]
         record, _ = ask(run)
