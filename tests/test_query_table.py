@@ -1,4 +1,4 @@
-"""The table by which queries are read: its arithmetic, its file, its training."""
+"""The query table: its arithmetic, its file, its training."""
 
 import json
 import shutil
@@ -167,3 +167,48 @@ def test_without_a_request_for_a_training_paper_a_line_says_so(
         "train", "queries", "words", "--requests", file, "--out", tmp_path / "out", code=2
     )
     assert "no request for a training paper" in refused.stderr
+
+
+def test_a_run_does_not_go_on_with_other_requests(
+    words_index: Index, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, out = requests_file(words_index, tmp_path / "requests.jsonl"), tmp_path / "table"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Run, "epoch", stop)
+        run("train", "queries", "words", "--requests", requests, "--out", out, code=130)
+    requests.write_text("".join(requests.read_text().splitlines(keepends=True)[:-3]))
+    refused = run("train", "queries", "words", "--requests", requests, "--out", out, code=2)
+    assert f"{tmp_path / '.table.partial'} holds an unfinished run" in refused.stderr
+    assert not out.exists()
+
+
+def test_a_fold_without_requests_is_refused_before_anything_is_trained(
+    words_index: Index, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    kept = [
+        line
+        for line in requests.read_text().splitlines(keepends=True)
+        if not is_held_out(json.loads(line)["id"], 2)
+    ]
+    requests.write_text("".join(kept))
+    monkeypatch.delattr(training._Run, "epoch")
+    line = ("train", "queries", "words", "--requests", requests, "--out", tmp_path / "table")
+    refused = run(*line, "--fold", 2, code=2)
+    assert "no request is for a paper of fold 2" in refused.stderr
+    assert not list(tmp_path.glob("*table*"))
+
+
+def test_an_encoder_with_layers_gets_no_table(
+    words_index: Index, run: Run, tmp_path: Path, tiny_llama: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text(json.dumps({"id": "2001.00001", "title": "Dust", "abstract": "Stars, gas."}))
+    run("index", "layers", "--corpus", corpus, "--encoder", tiny_llama)
+    line = ("train", "queries", "layers", "--requests", requests, "--out", tmp_path / "table")
+    assert "index layers has layers" in run(*line, code=2).stderr

@@ -791,9 +791,9 @@ def rerank(
     help="A new file. In the folder of the encoder it has to be query-table.safetensors.",
 )
 def queries(name: str, requests: Path, fold: int, epochs: int, out: Path) -> None:
-    """Train the table by which an encoder reads queries.
+    """Train the query table of an encoder.
 
-    The encoder of INDEX, whose vectors of papers stay as they are, runs no layers. The run may be
+    The encoder of INDEX must have no layers. Its vectors of papers stay as they are. The run may be
     killed; the same command goes on.
 
     \b
@@ -809,7 +809,10 @@ def queries(name: str, requests: Path, fold: int, epochs: int, out: Path) -> Non
     with open_index(name, reporter=reporter) as searcher:
         encoder = searcher.encoder
         if not isinstance(encoder, StaticEncoder):
-            raise InputError(f"the encoder of index {name} runs layers: it has no use for a table")
+            raise InputError(
+                f"the encoder of index {name} has layers; only one without layers, as astro-embed, "
+                "can have a query table"
+            )
         settings = Settings(fold=fold, epochs=epochs)
         rows = train(searcher.index, encoder, requests, out, settings, reporter)
     if rows:

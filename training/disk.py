@@ -6,9 +6,11 @@ What becomes OUT is made in `.OUT.partial` beside it and renamed at the end.
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import orjson
 
 from astrosearch import atomic
 from astrosearch.errors import AstrosearchError, InputError
@@ -53,6 +55,27 @@ def locked(out: Path) -> Iterator[Path]:
         finally:
             if work.is_dir() and all(file.name == LOCK for file in work.iterdir()):
                 shutil.rmtree(work)
+
+
+def begin(work: Path, settings: Mapping[str, object]) -> Path:
+    """The file in `work` that says of what settings its run is.
+
+    Raises:
+        InputError: if the unfinished run there is of others.
+    """
+    record, file = orjson.dumps(settings), work / "settings.json"
+    if file.exists() and file.read_bytes() != record:
+        raise InputError(f"{work} holds an unfinished run of other settings: remove it")
+    file.write_bytes(record)
+    return file
+
+
+def save_checkpoint(state: object, file: Path) -> None:
+    """Write what torch can save; the file before it stays until this one is whole."""
+    import torch
+
+    with atomic.whole_file(file) as stream:
+        torch.save(state, stream)
 
 
 def clear(work: Path) -> None:

@@ -1,4 +1,4 @@
-"""Train the table by which an encoder without layers reads queries (`encoders.query_table`).
+"""Train the query table of an encoder without layers (`encoders.query_table`).
 
 Papers keep the vectors that an index has. Each token learns what to add to the vector of a query
 that has it, by a softmax over all training papers of the index: the one that was asked for should
@@ -11,12 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
 import torch
 from numpy.typing import NDArray
 
-from astrosearch.encoders.base import WeightedTokens
-from astrosearch.encoders.query_table import QueryTable
+from astrosearch.encoders.query_table import QueryTable, places_of
 from astrosearch.encoders.static import StaticEncoder
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.errors import InputError
@@ -24,10 +22,10 @@ from astrosearch.evaluation.split import is_held_out
 from astrosearch.index.reader import Index
 from astrosearch.report import Reporter
 from training.contrastive.pairs import PairSampler
-from training.contrastive.requests import Request, read_requests
-from training.disk import locked, out_of_space, rename
+from training.contrastive.requests import Request, digest, read_requests
+from training.disk import begin, locked, out_of_space, rename, save_checkpoint
+from training.ranking import samples
 from training.ranking.fit import Row, paired_rows
-from training.ranking.samples import requests_of
 
 REQUESTS, PARTS = 512, 256
 """Queries in a step: requests, and parts of papers."""
@@ -53,15 +51,6 @@ class Settings:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Queries:
-    """Some queries, and where their papers are among those that are trained on."""
-
-    vectors: Vectors
-    tokens: Sequence[WeightedTokens]
-    papers: NDArray[np.int64]
-
-
 def train(
     index: Index,
     encoder: StaticEncoder,
@@ -80,23 +69,21 @@ def train(
         table and with it; none for fold 0, whose papers have no requests.
 
     Raises:
-        InputError: if an unfinished run has other settings, or no request is for a training paper.
+        InputError: if an unfinished run has other settings or requests, no request is for a
+            training paper, or none is for a paper of the fold.
     """
     with out_of_space(out), locked(out) as work:
-        record = orjson.dumps({**asdict(settings), "index": index.folder.name})
-        begun, checkpoint = work / "settings.json", work / "checkpoint.pt"
-        if begun.exists() and begun.read_bytes() != record:
-            raise InputError(f"{work} holds an unfinished run of other settings: remove it")
-        begun.write_bytes(record)
+        judged = samples.requests_of(requests, settings.fold) if settings.fold else []
         run = _Run(index, encoder, requests, settings, reporter)
+        record = {**asdict(settings), "index": index.folder.name, "requests": run.digest}
+        begun, checkpoint = begin(work, record), work / "checkpoint.pt"
         if checkpoint.exists():
             run.restore(torch.load(checkpoint))
         for epoch in range(run.epochs_done, settings.epochs):
             run.epoch(epoch, reporter)
-            torch.save(run.state(), checkpoint.with_suffix(".partial"))
-            checkpoint.with_suffix(".partial").replace(checkpoint)
+            save_checkpoint(run.state(), checkpoint)
         table = run.table()
-        rows = _judged(index, encoder, requests, settings, table) if settings.fold else []
+        rows = _judged(index, encoder, judged, settings.fold, table) if judged else []
         table.save(work / out.name)
         for rest in (begun, checkpoint):
             rest.unlink()
@@ -131,14 +118,12 @@ class _Run:
         ]
         if not self._requests:
             raise InputError(f"{requests}: no request is for a training paper of the index")
+        self.digest = digest(self._requests)
         self._parts = PairSampler(index.corpus, {}, settings.seed, fold=settings.fold)
         self._steps = -(-len(self._requests) // REQUESTS)
         self.epochs_done = 0
-        tokens = [
-            text.tokens
-            for text in encoder.weighted_tokens([request.text for request in self._requests])
-        ]
-        self._tokens = np.unique(np.concatenate(tokens))
+        bags = encoder.token_bags([request.text for request in self._requests])
+        self._tokens = np.unique(np.concatenate([bag.tokens for bag in bags]))
         shape = len(self._tokens), index.manifest.dimension
         self._shifts = torch.zeros(shape, requires_grad=True)
         self._optimizer = torch.optim.AdamW([self._shifts], lr=LEARNING_RATE, weight_decay=0.0)
@@ -152,7 +137,7 @@ class _Run:
             share = min(1.0, (step + 1) / WARMUP) * max(LAST_SHARE, 1 - step / total)
             self._optimizer.param_groups[0]["lr"] = LEARNING_RATE * share
             chosen = [self._requests[i] for i in shuffled[start : start + REQUESTS]]
-            loss = self._loss(self._queries([*chosen, *self._drawn(step)]), step)
+            loss = self._loss([*chosen, *self._drawn(step)], step)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -165,34 +150,23 @@ class _Run:
         pairs = [self._parts.pair(number) for number in numbers]
         return [Request(pair.rows[0], pair.query) for pair in pairs if pair.rows[0] in self._place]
 
-    def _queries(self, asked: Sequence[Request]) -> _Queries:
+    def _loss(self, asked: Sequence[Request], step: int) -> torch.Tensor:
         encoded = self._encoder.encode_counted([request.text for request in asked])
-        return _Queries(
-            encoded.vectors,
-            self._encoder.weigh(encoded.bags or []),
-            np.array([self._place[request.row] for request in asked]),
-        )
-
-    def _loss(self, queries: _Queries, step: int) -> torch.Tensor:
-        lengths = [len(text.tokens) for text in queries.tokens]
-        tokens = np.concatenate([text.tokens for text in queries.tokens])
-        weights = np.concatenate([text.weights for text in queries.tokens])
-        # Tokens that no request has stay as they are.
-        places = np.searchsorted(self._tokens, tokens).clip(max=len(self._tokens) - 1)
-        weights = weights * (self._tokens[places] == tokens)
-        kept = np.random.default_rng([self._settings.seed, 1, step]).random(len(tokens)) >= DROPOUT
+        texts = self._encoder.weigh(encoded.bags or [])
+        places, has_shift = places_of(self._tokens, texts.tokens)
+        draw = np.random.default_rng([self._settings.seed, 1, step])
+        has_shift &= draw.random(len(places)) >= DROPOUT
         shifts = torch.nn.functional.embedding_bag(
             torch.from_numpy(places),
             self._shifts,
-            torch.from_numpy(np.cumsum([0, *lengths[:-1]])),
+            torch.from_numpy(texts.starts),
             mode="sum",
-            per_sample_weights=torch.from_numpy((weights * kept).astype(np.float32)),
+            per_sample_weights=torch.from_numpy(texts.numbers * has_shift),
         )
-        vectors = torch.nn.functional.normalize(torch.from_numpy(queries.vectors) + shifts, dim=1)
+        vectors = torch.nn.functional.normalize(torch.from_numpy(encoded.vectors) + shifts, dim=1)
         cosines = (vectors.bfloat16() @ self._papers.T).float()
-        return torch.nn.functional.cross_entropy(
-            cosines / TEMPERATURE, torch.from_numpy(queries.papers)
-        )
+        papers = torch.tensor([self._place[request.row] for request in asked])
+        return torch.nn.functional.cross_entropy(cosines / TEMPERATURE, papers)
 
     def table(self) -> QueryTable:
         return QueryTable.of(self._tokens, self._shifts.detach().numpy())
@@ -212,19 +186,21 @@ class _Run:
 
 
 def _judged(
-    index: Index, encoder: StaticEncoder, requests: Path, settings: Settings, table: QueryTable
+    index: Index,
+    encoder: StaticEncoder,
+    requests: Sequence[samples.Request],
+    fold: int,
+    table: QueryTable,
 ) -> list[Row]:
-    rows = {
-        paper_id: row
-        for paper_id, row in index.corpus.ids().items()
-        if is_held_out(paper_id, settings.fold)
-    }
-    papers = index.vectors[np.array([*rows.values()])].astype(np.float32)
-    place = {paper_id: number for number, paper_id in enumerate(rows)}
-    asked = [each for each in requests_of(requests, settings.fold) if each.id in place]
+    """MRR@10 without the table and with it, as `train` returns it."""
+    ids = index.corpus.ids()
+    rows = [row for paper_id, row in ids.items() if is_held_out(paper_id, fold)]
+    papers = index.vectors[np.array(rows)].astype(np.float32)
+    place = {row: number for number, row in enumerate(rows)}
+    asked = [each for each in requests if each.id in ids]
     encoded = encoder.encode_counted([each.text for each in asked])
     shifted = table(encoded.vectors, encoder.weigh(encoded.bags or []))
-    targets = np.array([place[each.id] for each in asked])
+    targets = np.array([place[ids[each.id]] for each in asked])
     values = [_reciprocal_ranks(each, papers, targets) for each in (encoded.vectors, shifted)]
     return paired_rows([each.form for each in asked], np.stack(values, axis=1))
 

@@ -35,7 +35,7 @@ from astrosearch.search.cross_encoder import (
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
 from training.contrastive.requests import FORMS, request_lines
-from training.disk import locked, out_of_space, rename
+from training.disk import begin, locked, out_of_space, rename, save_checkpoint
 from training.ranking.fit import Row, paired_rows
 from training.ranking.logistic import logistic_regression
 
@@ -102,11 +102,7 @@ def train(
         papers of the fold.
     """
     with out_of_space(out), locked(out) as work:
-        record = orjson.dumps({**asdict(settings), "index": searcher.name})
-        begun = work / "settings.json"
-        if begun.exists() and begun.read_bytes() != record:
-            raise InputError(f"{work} holds an unfinished run of other settings: remove it")
-        begun.write_bytes(record)
+        begun = begin(work, {**asdict(settings), "index": searcher.name})
         asked = list(_searched(searcher, requests, settings, work, reporter))
         known = sorted({paper_id for each in asked for paper_id in (each.paper, *each.ids)})
         papers = searcher.papers(known)
@@ -354,8 +350,7 @@ def _fit(
                 "optimizer": optimizer.state_dict(),
                 "step": step + 1,
             }
-            torch.save(state, checkpoint.with_suffix(".partial"))
-            checkpoint.with_suffix(".partial").replace(checkpoint)
+            save_checkpoint(state, checkpoint)
 
 
 def _log_odds(chances: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]:

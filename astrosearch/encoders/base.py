@@ -292,8 +292,8 @@ class LateInteraction(ABC):
         return self.weigh(self.token_bags(texts))
 
     def read_as_queries(self, vectors: Vectors, texts: Sequence[WeightedTokens]) -> Vectors:
-        """(n, dimension) float32 unit rows of n texts that ask. They are those of the texts as
-        documents if the encoder has not learnt to tell the two apart.
+        """(n, dimension) float32 unit rows of n texts as queries: those of the texts as documents,
+        unless the encoder was trained to encode queries in another way.
 
         Args:
             vectors: (n, dimension) of the texts as documents.

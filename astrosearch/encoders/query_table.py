@@ -1,8 +1,8 @@
-"""What a token asks for, beside what it says: a second table of token vectors, for queries alone.
+"""The query table: a second table of token vectors, which are added to the vectors of queries.
 
-A paper says what it found, and a query asks for that in other words. Where no layer is run, one
-vector a token has to serve both. With this table a query's vector is moved towards the papers that
-such words ask for, while documents keep theirs: no index has to be built again for it.
+A paper says what it found, and a query asks for that in other words. Without layers, a token has
+one vector for both. The query table moves a query's vector towards the papers that people look for
+with such words. Documents keep their vectors, so no index has to be built again.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,15 @@ from astrosearch.encoders.mapped import map_safetensors
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.encoders.weights.fingerprint import QUERY_TABLE
 from astrosearch.errors import InputError
+
+
+def places_of(
+    known: NDArray[np.integer], tokens: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(t,) the places of tokens among (m,) known ones, ascending, and (t,) whether they are there:
+    the place of one that is not has no meaning."""
+    places = np.searchsorted(known, tokens).clip(max=len(known) - 1)
+    return places, known[places] == tokens
 
 
 class QueryTable(NamedTuple):
@@ -52,7 +61,7 @@ class QueryTable(NamedTuple):
         with readable(file):
             parts = map_safetensors(file)
             table = cls(*(parts[name] for name in cls._fields))
-        if table.shifts.shape != (len(table.tokens), dimension):
+        if table.shifts.shape != (len(table.tokens), dimension) or not len(table.tokens):
             raise InputError(
                 f"{file} is of another encoder: its vectors have shape {table.shifts.shape}, "
                 f"{(len(table.tokens), dimension)} is needed; make it again: astrosearch train "
@@ -76,7 +85,7 @@ class QueryTable(NamedTuple):
 
     def _shift(self, text: WeightedTokens) -> Vectors:
         """(dimension,) the weighted mean of the shifts of a text's tokens; 0 for unknown ones."""
-        places = np.searchsorted(self.tokens, text.tokens).clip(max=len(self.tokens) - 1)
-        known = self.tokens[places] == text.tokens
-        weights = text.weights[known] * self.scales[places[known]].astype(np.float32)
-        return np.asarray(weights @ self.shifts[places[known]].astype(np.float32))
+        places, is_known = places_of(self.tokens, text.tokens)
+        rows = places[is_known]
+        weights = text.weights[is_known] * self.scales[rows].astype(np.float32)
+        return np.asarray(weights @ self.shifts[rows].astype(np.float32))

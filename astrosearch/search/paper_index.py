@@ -60,8 +60,8 @@ class EncodedQuery:
     vector: Vectors | None = None
     """(dimension,) float32, unit length; None to search by words alone."""
     written: Vectors | None = None
-    """(dimension,) float32, unit length: the vector of the text as a document, where an encoder may
-    read what asks otherwise; None if papers ask, or tokens are not compared."""
+    """(dimension,) float32, unit length: the vector of the text as a document, which may differ
+    from that of the text as a query; None if papers ask, or tokens are not compared."""
     tokens: tuple[WeightedTokens, ...] = ()
     """The tokens of each text of the query; empty if tokens are not compared."""
     encoder: LateInteraction | None = None

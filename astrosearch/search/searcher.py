@@ -245,10 +245,9 @@ class Searcher:
         needs_words = encoded.words is not None
         weakness = _weakness(papers, query.text, hits, needs_words=needs_words) if hits else ""
         meant = _meant(papers, query, needs_words=needs_words)
-        notes = [*query.notes, *filter(None, [weakness])]
-        if hits and meant:
-            notes.append(_did_you_mean(meant))
-        return Answer(hits, tuple(notes), is_weak=bool(weakness), meant=meant)
+        said = _did_you_mean(meant) if hits and meant else ""
+        notes = (*query.notes, *filter(None, (weakness, said)))
+        return Answer(hits, notes, is_weak=bool(weakness), meant=meant)
 
     def _newest(self, query: ParsedQuery, k: int, filters: Filters, among: Among) -> list[Hit]:
         """The newest papers that pass the filters of a query without words."""

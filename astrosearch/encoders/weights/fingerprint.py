@@ -8,7 +8,8 @@ DIGITS = 16
 """Of a digest, as far as a revision shows it."""
 
 QUERY_TABLE = "query-table.safetensors"
-"""In an embedding adapter's folder: by what queries are read (`encoders.query_table`)."""
+"""In an embedding adapter's folder: what is added to the vectors of queries
+(`encoders.query_table`)."""
 
 
 def fingerprint(folder: Path) -> str:
