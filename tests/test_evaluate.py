@@ -277,6 +277,27 @@ def test_a_paper_is_never_its_own_answer(small: Index) -> None:
     assert dict(zip(MEASURES, dense.values[0], strict=True)) == dict.fromkeys(MEASURES, 1.0)
 
 
+def test_a_paper_that_asks_in_words_is_not_an_answer(small: Index, tmp_path: Path) -> None:
+    ids = ids_of(small)
+    words = small.corpus.papers([0])[0].title
+    path = tmp_path / "judged.jsonl"
+    path.write_text(json.dumps({"id": ids[0], "query": words, "relevant": ids[1:3]}) + "\n")
+    judgements = read_judgements(path)
+    assert judgements == [Judgement(ids[0], words, {ids[1]: 1, ids[2]: 1})]
+    everything = Settings((JUDGEMENTS,), pool=len(small))
+    (task,) = sample_tasks(small, everything, judgements)
+    [query] = task.queries
+    assert (query.text, query.row) == (words, None)
+    assert task.rows[query.place] == 0
+    result = report_of(small, everything, judgements).tasks[0].results[0]
+    without = [Judgement(None, words, judgements[0].relevant)]
+    counted = report_of(small, everything, without).tasks[0].results[0]
+    # Its own title finds it first; where it does not count, all others are one place higher.
+    assert result.values[0, MEASURES.index("MRR@10")] > counted.values[0, MEASURES.index("MRR@10")]
+    unknown = [Judgement("2601.16919", words, judgements[0].relevant)]
+    assert sample_tasks(small, everything, unknown)[0].queries[0].place is None
+
+
 def test_unknown_ids_are_counted_and_named_and_fatal_only_if_none_is_left(
     run: Run, small: Index, tmp_path: Path
 ) -> None:

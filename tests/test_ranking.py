@@ -94,6 +94,18 @@ def requests_file(index: Index, path: Path) -> Path:
     return path
 
 
+def cited_file(index: Index, path: Path) -> Path:
+    """Thirty training papers, each with one that it cites."""
+    ids = [paper.id for paper in index.corpus if not is_held_out(paper.id)]
+    path.write_text(
+        "".join(
+            json.dumps({"id": later, "relevant": [earlier]}) + "\n"
+            for earlier, later in zip(ids[:30], ids[30:60], strict=True)
+        )
+    )
+    return path
+
+
 def test_only_requests_for_papers_of_the_fold_are_taken(words_index: Index, tmp_path: Path) -> None:
     requests = requests_of(requests_file(words_index, tmp_path / "requests.jsonl"), 1)
     assert {request.form for request in requests} == {"question", "keywords", "need"}
@@ -105,13 +117,21 @@ def test_weights_are_fitted_on_requests_titles_and_topics(
     words_index: Index, run: Run, tmp_path: Path
 ) -> None:
     requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    cited = cited_file(words_index, tmp_path / "cited.jsonl")
+    reviews = tmp_path / "reviews.jsonl"
+    with reviews.open("w") as file:
+        for number, line in enumerate(map(json.loads, cited.read_text().splitlines()[:20])):
+            file.write(json.dumps(line | {"query": f"what is known of {number}?"}) + "\n")
     out = tmp_path / "query.json"
     options = ("--task", "query", "--requests", requests, "--titles", 12, "--out", out)
-    table = run("train", "rank", "words", *options).stdout.splitlines()
+    pairs = ("--pairs", cited, "--pairs", reviews)
+    table = run("train", "rank", "words", *options, *pairs).stdout.splitlines()
     assert table[0].split() == ["queries", "weighted", "mean", "learnt", "difference"]
-    assert {"question", "keywords", "need", "title", "half"} <= {
-        line.split()[0] for line in table[1:]
-    }
+    rows = {line.split()[0]: line.split()[1] for line in table[1:]}
+    assert {"question", "keywords", "need", "title", "half"} <= rows.keys()
+    assert (rows["cited"], rows["review"]) == ("30", "20")
+    made_by = json.loads(out.read_bytes())["made_by"]
+    assert "--pairs cited.jsonl --pairs reviews.jsonl" in made_by
     weights = read_weights(out.read_bytes())
     assert {"cosine", "bm25", "recall"} <= {feature.signal for feature in weights.features}
     assert len(weights.outputs) == 8
@@ -142,14 +162,7 @@ def test_a_chance_is_fitted_among_all_papers_and_the_order_stays(
 def test_what_papers_cite_is_fitted_on_training_papers(
     words_index: Index, run: Run, tmp_path: Path
 ) -> None:
-    ids = [paper.id for paper in words_index.corpus if not is_held_out(paper.id)]
-    pairs = tmp_path / "cited.jsonl"
-    pairs.write_text(
-        "".join(
-            json.dumps({"id": later, "relevant": [earlier]}) + "\n"
-            for earlier, later in zip(ids[:30], ids[30:60], strict=True)
-        )
-    )
+    pairs = cited_file(words_index, tmp_path / "cited.jsonl")
     out = tmp_path / "cite.json"
     result = run("train", "rank", "words", "--task", "cite", "--pairs", pairs, "--out", out)
     assert result.stdout.splitlines()[1].split()[:2] == ["cite", "30"]
@@ -161,7 +174,10 @@ def test_options_that_do_not_belong_to_a_task_are_refused(
 ) -> None:
     requests = requests_file(words_index, tmp_path / "requests.jsonl")
     out = ("--out", tmp_path / "w.json")
+    reviews = tmp_path / "reviews.jsonl"
+    reviews.write_text('{"id": "2601.16919", "query": "dust", "relevant": ["1905.08667"]}\n')
     for options, said in (
+        (("--task", "cite", "--pairs", reviews), "takes papers that ask, not queries in words"),
         (("--task", "query"), "--task query takes --requests"),
         (("--task", "cite", "--requests", requests), "--task cite takes --pairs"),
         (("--task", "cite", "--pairs", requests, "--fold", 2), "--fold and --titles have no"),

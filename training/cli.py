@@ -476,7 +476,9 @@ def whiten(
 @click.option(
     "--pairs",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='{"id", "relevant"} in each line: what a paper cites, which its title may ask for.',
+    multiple=True,
+    help='{"id", "relevant"} in each line: what a paper cites. For query and dense its title asks, '
+    'or "query". May be repeated.',
 )
 @click.option(
     "--fold",
@@ -502,7 +504,7 @@ def rank(
     name: str,
     task: "Task",
     requests: Path | None,
-    pairs: Path | None,
+    pairs: tuple[Path, ...],
     fold: int,
     titles: int,
     out: Path,
@@ -521,19 +523,18 @@ def rank(
     from training.ranking.fit import as_json, fit
     from training.ranking.samples import (
         Sample,
+        cited_samples,
         paper_samples,
         request_samples,
         requests_of,
-        title_samples,
     )
 
     of_texts = task in ("query", "dense")
     if of_texts != (requests is not None) or not (of_texts or pairs):
-        wanted = "--requests, and --pairs if titles are to ask, too" if of_texts else "--pairs"
+        wanted = "--requests, and --pairs for what papers cite" if of_texts else "--pairs"
         raise click.UsageError(f"--task {task} takes {wanted}")
     if not of_texts and (was_given("fold") or was_given("titles")):
         raise click.UsageError(f"--fold and --titles have no effect with --task {task}")
-    files = {"--requests": requests, "--pairs": pairs}
     with open_index(name, reporter=FirstProcess()) as searcher:
         _check_compares_tokens(searcher)
         index, encoder = searcher.index, searcher.encoder
@@ -545,15 +546,16 @@ def rank(
                 index, encoder, asked, task=task, fold=fold, titles=titles, reporter=reporter
             )
         if pairs:
-            of_pairs = title_samples if of_texts else paper_samples
-            judgements = read_judgements(pairs)
+            of_pairs = cited_samples if of_texts else paper_samples
+            judgements = [each for path in pairs for each in read_judgements(path)]
             samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
     forms = ("question", "keywords", "need", "topic", "related", "cite", "cite+")
     fitted = fit(samples, task, forms, FirstProcess())
     _write_rows(fitted.rows, "weighted mean", "learnt")
     options = [
         f"--task {task}",
-        *(f"{option} {path.name}" for option, path in files.items() if path),
+        *([f"--requests {requests.name}"] if requests else []),
+        *(f"--pairs {path.name}" for path in pairs),
     ]
     if of_texts:
         options += [f"--fold {fold}", f"--titles {titles}"]

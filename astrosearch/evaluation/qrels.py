@@ -41,9 +41,9 @@ class Judgement:
     """A query and the papers that answer it."""
 
     id: str | None
-    """The paper whose abstract is the query, or None."""
+    """The paper that asks, or None. It is not an answer."""
     text: str | None
-    """The query in words, or None."""
+    """The query in words; None if the paper itself is the query."""
     relevant: dict[str, int] = field(default_factory=dict)
     """Identifiers of papers, each with its grade, 1 or more."""
 
@@ -214,21 +214,19 @@ def _json_judgement(line: str, where: str) -> Judgement:
     except orjson.JSONDecodeError as error:
         raise InputError(f"{where}: not JSON ({error})") from None
     expected = 'write {"id": "2601.16919", "relevant": ["1905.08667"]}, or "query" for "id"'
-    if not isinstance(record, dict) or ("id" in record) == ("query" in record):
+    names = {"id", "query"} & record.keys() if isinstance(record, dict) else ()
+    if not names:
         raise InputError(f"{where}: not a judgement: {expected}")
-    query, relevant = record.get("id", record.get("query")), record.get("relevant")
-    if (
-        not isinstance(query, str)
-        or not isinstance(relevant, list)
-        or not all(isinstance(paper_id, str) for paper_id in relevant)
+    relevant = record.get("relevant")
+    if not isinstance(relevant, list) or not all(
+        isinstance(each, str) for each in (*map(record.get, names), *relevant)
     ):
         raise InputError(f"{where}: identifiers and queries are strings: {expected}")
-    grades = {_normal_id(paper_id): 1 for paper_id in relevant}
-    if "id" in record:
-        return Judgement(_normal_id(query), None, grades)
-    if not query.strip():
+    paper_id = _normal_id(record["id"]) if "id" in record else None
+    text = " ".join(record["query"].split()) if "query" in record else None
+    if text == "":
         raise InputError(f"{where}: the query is empty")
-    return Judgement(None, " ".join(query.split()), grades)
+    return Judgement(paper_id, text, {_normal_id(each): 1 for each in relevant})
 
 
 def _qrels_judgement(line: str, where: str, texts: dict[str, str]) -> Judgement:

@@ -54,7 +54,7 @@ class Query:
     row: int | None = None
     """Row of the paper that is the query; None if the query is a text."""
     place: int | None = None
-    """Place of that paper in the pool, if it is there. It does not count as a hit."""
+    """Place in the pool of the paper that asks, if it is there. It does not count as a hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +230,13 @@ def _usable(judgements: Sequence[Judgement], rows: dict[str, int]) -> list[_Usab
             for paper_id, grade in judgement.relevant.items()
             if paper_id in rows and paper_id != judgement.id
         }
-        if relevant and (judgement.id is None or judgement.id in rows):
+        if relevant and (judgement.text is not None or judgement.id in rows):
             usable.append(_UsableJudgement(judgement, relevant))
     return usable
 
 
 def _query_hash(seed: int, judgement: Judgement) -> bytes:
-    return _hash(seed, judgement.id or judgement.text or "")
+    return _hash(seed, judgement.text or judgement.id or "")
 
 
 def _unknown_ids_note(
@@ -271,10 +271,14 @@ def _graded_queries(
     queries = []
     for judged in usable:
         judgement = judged.judgement
-        row = rows[judgement.id] if judgement.id is not None else None
-        text = judgement.text if row is None else index.corpus.papers([row])[0].text
-        graded = {place_of[answer]: grade for answer, grade in judged.relevant.items()}
+        row = rows.get(judgement.id or "")
         place = None if row is None else place_of.get(row)
+        text = judgement.text
+        if text is not None:
+            row = None
+        elif row is not None:
+            text = index.corpus.papers([row])[0].text
+        graded = {place_of[answer]: grade for answer, grade in judged.relevant.items()}
         queries.append(Query(text or "", graded, row, place))
     return queries
 

@@ -183,12 +183,14 @@ def paper_samples(
     other fifths, so that one order does for both.
 
     Raises:
-        InputError: if no judgement is left.
+        InputError: if no judgement is left, or one asks in words.
     """
+    if any(judged.text for judged in judgements):
+        raise InputError(f"--task {task} takes papers that ask, not queries in words")
     usable = _usable(index, judgements)
     graphs = _of_other_fifths(index) if task == "cite" else {}
     samples = []
-    for number, (paper_id, relevant) in enumerate(usable):
+    for number, (paper_id, _, relevant) in enumerate(usable):
         reporter.progress("Signals (citations)", number, len(usable))
         papers = LocalIndex(index)
         query = query_of_papers(papers, [paper_id], encoder)
@@ -224,7 +226,7 @@ def _of_other_fifths(index: Index) -> dict[int, Graph]:
     }
 
 
-def title_samples(
+def cited_samples(
     index: Index,
     encoder: Encoder,
     judgements: Sequence[Judgement],
@@ -232,31 +234,37 @@ def title_samples(
     task: Task,
     reporter: Reporter,
 ) -> list[Sample]:
-    """Titles of papers, as texts that ask for what these papers cite; as `paper_samples`."""
+    """What papers cite, asked for by the text of a judgement, which is of kind `review`, or by the
+    title of the paper that cites, of kind `cited`; as `paper_samples`."""
     usable = _usable(index, judgements)
     samples = []
     mode: Mode = "hybrid" if task == "query" else "dense"
-    for number, (paper_id, relevant) in enumerate(usable):
-        reporter.progress("Signals (titles of citing papers)", number, len(usable))
+    for number, (paper_id, text, relevant) in enumerate(usable):
+        reporter.progress("Signals (what papers cite)", number, len(usable))
         papers = LocalIndex(index)
-        [paper] = papers.papers([paper_id])
-        [query] = encode_queries(encoder, [ParsedQuery(paper.title)], mode)
+        if text is None:
+            [paper] = papers.papers([paper_id])
+        [query] = encode_queries(encoder, [ParsedQuery(text or paper.title)], mode)
         scope = Scope(without=frozenset([paper_id]))
         candidates = find_candidates(papers, query, DEPTH, scope)
-        samples.append(sample("cited", paper_id, papers, query, candidates, relevant))
-    reporter.progress("Signals (titles of citing papers)", 1, 1)
+        kind = "review" if text else "cited"
+        samples.append(sample(kind, paper_id, papers, query, candidates, relevant))
+    reporter.progress("Signals (what papers cite)", 1, 1)
     return samples
 
 
-def _usable(index: Index, judgements: Sequence[Judgement]) -> list[tuple[str, set[str]]]:
-    """Training papers of an index, each with the training papers that it cites.
+def _usable(
+    index: Index, judgements: Sequence[Judgement]
+) -> list[tuple[str, str | None, set[str]]]:
+    """Training papers of an index, each with the text by which it asks, if there is one, and the
+    training papers that it cites.
 
     Raises:
         InputError: if there are none.
     """
     ids = {paper_id for paper_id in index.corpus.ids() if not is_held_out(paper_id)}
     usable = [
-        (judged.id, relevant)
+        (judged.id, judged.text, relevant)
         for judged in judgements
         if judged.id in ids and (relevant := {*judged.relevant} & ids - {judged.id})
     ]
