@@ -477,6 +477,55 @@ def test_what_is_not_http_harms_nobody(server: RunningServer, sent: bytes) -> No
     assert server.get("/api/query", q="dust", k=1).status == 200
 
 
+_POST = b"POST /api/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"X: " + b"y" * 994 + b"\r\n"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"y" * 1_000),
+        (b"GET /", b"y" * 1_000),
+        (_POST + b"Transfer-Encoding: chunked\r\n\r\n1;", b"y" * 1_000),
+        (
+            _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+            b"X: " + b"y" * 994 + b"\r\n",
+        ),
+    ],
+    ids=["headers", "a header", "an address", "an extension of a chunk", "headers after a body"],
+)
+def test_an_endless_head_is_refused(server: RunningServer, begun: bytes, piece: bytes) -> None:
+    answer = b""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=100) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionError):  # it hangs up before all is sent
+            client.sendall(begun)
+            for _ in range(70):
+                client.sendall(piece)
+                time.sleep(0.001)
+        with suppress(ConnectionError):
+            answer = client.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 431"), answer[:200]
+    assert b"content-type: application/problem+json" in answer
+    assert server.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        (b"http://localhost/healthz", b"Host: localhost", 200),
+        (b"/healthz", b"Host: localhost\r\nHost: evil.example", 421),
+        (b"/healthz", b"X: y", 421),
+    ],
+)
+def test_a_request_names_one_host(
+    server: RunningServer, target: bytes, headers: bytes, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=100) as client:
+        client.sendall(b"GET %b HTTP/1.1\r\n%b\r\n\r\n" % (target, headers))
+        assert client.recv(100).startswith(b"HTTP/1.1 %d" % status)
+
+
 @pytest.mark.slow
 def test_clients_that_never_finish_are_cut_off(server: RunningServer) -> None:
     clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]

@@ -191,7 +191,7 @@ def check_extra(command: str) -> None:
     """
     from astrosearch.errors import SetupError
 
-    needed = ("starlette", "uvicorn", "mcp")
+    needed = ("starlette", "uvicorn", "httptools", "mcp")
     missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
         raise SetupError(

@@ -87,12 +87,13 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
-        host = host_name(headers.get("host", ""))
+        names = headers.getlist("host")
+        host = host_name(names[0]) if len(names) == 1 else ""
         if not self._is_ours(host):
             detail = (
                 f"this server is not {host!r}: start it with --public-name {host}"
                 if host
-                else "the request names no host: send the header Host"
+                else "the request has to name one host: send the header Host"
             )
             return problem_response(path, Problem(421, detail, 2))
         origin = headers.get("origin")

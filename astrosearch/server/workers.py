@@ -8,15 +8,14 @@ or dies is replaced; the request of one that died is asked again, once.
 import asyncio
 import multiprocessing
 import os
+import pickle
 import signal
+import socket
 import traceback
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from pydantic import BaseModel
 
@@ -33,6 +32,13 @@ STARTING = 600
 """Seconds in which a worker has to be ready: a large encoder is read for minutes."""
 PATIENCE = 1
 """Seconds after which a client that was turned away may ask again."""
+LONG_WAIT = 0.5
+"""Seconds of waiting after which it is asked whether the client is still there."""
+
+LENGTH = 4
+"""Bytes of a message's length, before it."""
+PIECE = 1 << 18
+"""Bytes that are read at once."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -76,7 +82,7 @@ class Worker:
     """A process with open indexes, seen from the server."""
 
     def __init__(self, context: SpawnContext, offer: Offer) -> None:
-        self._connection, theirs = context.Pipe()
+        self._socket, theirs = socket.socketpair()
         self._process = context.Process(target=_work, args=(theirs, offer), daemon=True)
         self._process.start()
         theirs.close()
@@ -89,12 +95,21 @@ class Worker:
         """
         Raises:
             AstrosearchError: if the default index cannot be searched.
+            TookTooLong, WorkerDied: the worker is of no use then.
         """
-        error = self._receive(STARTING)
+        self._socket.settimeout(STARTING)
+        try:
+            with self._socket.makefile("rb") as stream:
+                error = _read(stream)
+        except TimeoutError:
+            raise TookTooLong from None
+        except (EOFError, OSError):
+            raise WorkerDied from None
         if error is not None:
             raise error
+        self._socket.setblocking(False)
 
-    def ask(
+    async def ask(
         self, asked: BaseModel, seconds: float, *, others_wait: bool
     ) -> tuple[object, list[str]]:
         """A `Reply` or a `Problem`, and lines for whoever runs the server.
@@ -105,25 +120,54 @@ class Worker:
         Raises:
             TookTooLong, WorkerDied: the worker is of no use then.
         """
+        loop = asyncio.get_running_loop()
         try:
-            self._connection.send((asked, others_wait))
-        except OSError:
-            raise WorkerDied from None
-        reply, lines = self._receive(seconds)
-        return reply, lines
-
-    def _receive(self, seconds: float) -> Any:
-        try:
-            if not self._connection.poll(seconds):
-                raise TookTooLong
-            return self._connection.recv()
+            async with asyncio.timeout(seconds):
+                await loop.sock_sendall(self._socket, _message((asked, others_wait)))
+                reply, lines = await self._received(loop)
+        except TimeoutError:
+            raise TookTooLong from None
         except (EOFError, OSError):
             raise WorkerDied from None
+        return reply, lines
+
+    async def _received(self, loop: asyncio.AbstractEventLoop) -> Any:
+        received = bytearray()
+        while len(received) < LENGTH or len(received) < LENGTH + _length(received):
+            piece = await loop.sock_recv(self._socket, PIECE)
+            if not piece:
+                raise EOFError
+            received += piece
+        return pickle.loads(memoryview(received)[LENGTH:])
 
     def stop(self) -> None:
         self._process.kill()
         self._process.join()
-        self._connection.close()
+        self._socket.close()
+
+
+def _message(content: object) -> bytes:
+    """What goes from one process to the other."""
+    pickled = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    return len(pickled).to_bytes(LENGTH) + pickled
+
+
+def _length(message: bytes | bytearray) -> int:
+    """The length of the pickle in a message that has begun."""
+    return int.from_bytes(message[:LENGTH])
+
+
+def _read(stream: BinaryIO) -> Any:
+    """The content of the next message.
+
+    Raises:
+        EOFError: if the other process has ended.
+    """
+    head = stream.read(LENGTH)
+    pickled = stream.read(_length(head))
+    if len(head) < LENGTH or len(pickled) < _length(head):
+        raise EOFError
+    return pickle.loads(pickled)
 
 
 class WorkerPool:
@@ -146,7 +190,6 @@ class WorkerPool:
         self._context = multiprocessing.get_context("spawn")
         self._offer, self._queue, self._seconds, self._reporter = offer, queue, seconds, reporter
         self._workers = [Worker(self._context, offer) for _ in range(count)]
-        self._threads = ThreadPoolExecutor(count)
         self._idle: asyncio.Queue[Worker] = asyncio.Queue()
         for worker in self._workers:
             self._idle.put_nowait(worker)
@@ -178,7 +221,8 @@ class WorkerPool:
         if self._idle.empty() and self.waiting >= self._queue:
             raise Busy
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._seconds
+        start = loop.time()
+        end = start + self._seconds
         self.waiting += 1
         try:
             async with asyncio.timeout_at(end):
@@ -188,7 +232,8 @@ class WorkerPool:
         finally:
             self.waiting -= 1
         try:
-            is_wanted = is_gone is None or not await is_gone()
+            has_waited = loop.time() - start > LONG_WAIT
+            is_wanted = is_gone is None or not has_waited or not await is_gone()
         except BaseException:
             self._idle.put_nowait(worker)
             raise
@@ -205,10 +250,9 @@ class WorkerPool:
             for is_last in (False, True):
                 seconds = max(end - loop.time(), 0)
                 try:
-                    ask = partial(worker.ask, asked, seconds, others_wait=self.waiting > 0)
-                    reply, lines = await loop.run_in_executor(self._threads, ask)
+                    reply, lines = await worker.ask(asked, seconds, others_wait=self.waiting > 0)
                 except (TookTooLong, WorkerDied) as error:
-                    worker = await loop.run_in_executor(self._threads, self._replace, worker)
+                    worker = await asyncio.to_thread(self._replace, worker)
                     if is_last or isinstance(error, TookTooLong):
                         raise
                 else:
@@ -233,31 +277,25 @@ class WorkerPool:
     def close(self) -> None:
         for worker in self._workers:
             worker.stop()
-        self._threads.shutdown(wait=False)
 
 
-def _work(connection: Connection, offer: Offer) -> None:
+def _work(connection: socket.socket, offer: Offer) -> None:
     """What a worker does, until the server closes its end of the connection or is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server
     try:
         answerer = Answerer(offer)
     except AstrosearchError as error:
-        connection.send(error)
+        connection.sendall(_message(error))
         return
-    connection.send(None)
+    connection.sendall(_message(None))
 
     from astrosearch.search import candidates
 
-    while True:
-        try:
-            asked, others_wait = connection.recv()
-        except (EOFError, OSError):
-            return
-        candidates.others_wait.set(others_wait)
-        try:
-            connection.send(answerer.answer(asked))
-        except OSError:
-            return
+    with connection, connection.makefile("rb") as stream, suppress(EOFError, OSError):
+        while True:
+            asked, others_wait = _read(stream)
+            candidates.others_wait.set(others_wait)
+            connection.sendall(_message(answerer.answer(asked)))
 
 
 class Answerer:

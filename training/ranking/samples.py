@@ -185,20 +185,19 @@ def paper_samples(
     Raises:
         InputError: if no judgement is left, or one asks in words.
     """
-    if any(judged.text for judged in judgements):
-        raise InputError(f"--task {task} takes papers that ask, not queries in words")
     usable = _usable(index, judgements)
     graphs = _of_other_fifths(index) if task == "cite" else {}
     samples = []
-    for number, (paper_id, _, relevant) in enumerate(usable):
+    for number, (paper_id, text, relevant) in enumerate(usable):
         reporter.progress("Signals (citations)", number, len(usable))
+        if paper_id is None or text is not None:
+            raise InputError(f"--task {task} takes papers that ask, not queries in words")
         papers = LocalIndex(index)
         query = query_of_papers(papers, [paper_id], encoder)
         if task == "cite":
             papers.graph = None
-            samples.append(
-                sample(task, paper_id, papers, query, citing_candidates(papers, query), relevant)
-            )
+            candidates = _trained_on(citing_candidates(papers, query))
+            samples.append(sample(task, paper_id, papers, query, candidates, relevant))
             if not graphs:
                 continue
             papers.graph = graphs[next(fold for fold in graphs if is_held_out(paper_id, fold))]
@@ -206,7 +205,7 @@ def paper_samples(
         else:
             candidates = find_candidates(papers, query, DEPTH, Scope((), frozenset([paper_id])))
         name = "cite+" if task == "cite" else task
-        samples.append(sample(name, paper_id, papers, query, candidates, relevant))
+        samples.append(sample(name, paper_id, papers, query, _trained_on(candidates), relevant))
     reporter.progress("Signals (citations)", 1, 1)
     return samples
 
@@ -234,30 +233,32 @@ def cited_samples(
     task: Task,
     reporter: Reporter,
 ) -> list[Sample]:
-    """What papers cite, asked for by the text of a judgement, which is of kind `review`, or by the
-    title of the paper that cites, of kind `cited`; as `paper_samples`."""
+    """Queries with several answers: texts of judgements, of kind `review`, and the titles of papers
+    that cite, of kind `cited`; as `paper_samples`."""
     usable = _usable(index, judgements)
     samples = []
     mode: Mode = "hybrid" if task == "query" else "dense"
     for number, (paper_id, text, relevant) in enumerate(usable):
-        reporter.progress("Signals (what papers cite)", number, len(usable))
+        reporter.progress("Signals (several answers)", number, len(usable))
         papers = LocalIndex(index)
+        own = [paper_id] if paper_id else []
         if text is None:
-            [paper] = papers.papers([paper_id])
-        [query] = encode_queries(encoder, [ParsedQuery(text or paper.title)], mode)
-        scope = Scope(without=frozenset([paper_id]))
-        candidates = find_candidates(papers, query, DEPTH, scope)
-        kind = "review" if text else "cited"
-        samples.append(sample(kind, paper_id, papers, query, candidates, relevant))
-    reporter.progress("Signals (what papers cite)", 1, 1)
+            text, kind = papers.papers(own)[0].title, "cited"
+        else:
+            kind = "review"
+        [query] = encode_queries(encoder, [ParsedQuery(text)], mode)
+        candidates = find_candidates(papers, query, DEPTH, Scope(without=frozenset(own)))
+        key = paper_id or text
+        samples.append(sample(kind, key, papers, query, _trained_on(candidates), relevant))
+    reporter.progress("Signals (several answers)", 1, 1)
     return samples
 
 
 def _usable(
     index: Index, judgements: Sequence[Judgement]
-) -> list[tuple[str, str | None, set[str]]]:
-    """Training papers of an index, each with the text by which it asks, if there is one, and the
-    training papers that it cites.
+) -> list[tuple[str | None, str | None, set[str]]]:
+    """Judgements by papers of an index that are not held out, and by texts: the paper, the text,
+    and the relevant papers that are not held out.
 
     Raises:
         InputError: if there are none.
@@ -266,11 +267,18 @@ def _usable(
     usable = [
         (judged.id, judged.text, relevant)
         for judged in judgements
-        if judged.id in ids and (relevant := {*judged.relevant} & ids - {judged.id})
+        if (judged.id is None or judged.id in ids)
+        and (relevant := {*judged.relevant} & ids - {judged.id})
     ]
     if not usable:
-        raise InputError("no citing paper is a training paper of this index")
+        raise InputError("no judgement is of training papers of this index")
     return usable
+
+
+def _trained_on(candidates: Candidates) -> Candidates:
+    """Those that are not held out for good: it is not asked whether these are relevant."""
+    kept = [not is_held_out(paper_id) for paper_id in candidates.signals.ids]
+    return candidates.take(np.flatnonzero(kept))
 
 
 def sample(
