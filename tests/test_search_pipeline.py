@@ -1,6 +1,7 @@
 """Candidates, signals and ranks of five papers written out by hand."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -12,7 +13,7 @@ from astrosearch.encoders.base import LateInteraction, WeightedTokens
 from astrosearch.encoders.vectors import Vectors
 from astrosearch.papers import Paper
 from astrosearch.search.author_names import AuthorName, named_authors
-from astrosearch.search.candidates import find_candidates
+from astrosearch.search.candidates import depths, find_candidates
 from astrosearch.search.conditions import BearsName
 from astrosearch.search.paper_index import (
     EVERYTHING,
@@ -108,13 +109,20 @@ QUERY = EncodedQuery("word", np.array([1.0, 0.0], dtype=np.float32))
 def test_candidates_are_those_of_both_searches_with_both_signals() -> None:
     papers = FivePapers()
     candidates = find_candidates(papers, QUERY, depth=2)
-    assert candidates.signals.ids == [*"0124"]
-    assert candidates.dense_ranks.tolist() == [0, 1, 2, 0]
-    assert candidates.lexical_ranks.tolist() == [1, 0, 0, 2]
-    assert papers.computed == [[*"12"], [*"04"]]
-    cosines = np.cos(np.radians([80, 10, 30, 70]))
+    assert candidates.signals.ids == [*"012"]
+    assert candidates.dense_ranks.tolist() == [0, 1, 2]
+    assert candidates.lexical_ranks.tolist() == [1, 0, 0]
+    assert papers.computed == [[*"12"], [*"0"]]
+    cosines = np.cos(np.radians([80, 10, 30]))
     np.testing.assert_allclose(candidates.signals.columns["cosine"], cosines, atol=1e-6)
-    np.testing.assert_allclose(candidates.signals.columns["bm25"], [9, 0, 2, 5])
+    np.testing.assert_allclose(candidates.signals.columns["bm25"], [9, 0, 2])
+
+
+def test_a_text_gets_a_third_as_many_candidates_by_words_as_by_vectors() -> None:
+    assert [depths(QUERY, depth) for depth in (120, 4, 3)] == [(120, 40), (4, 2), (3, 1)]
+    paper = Paper("2503.14368", "Dust", "Gas.", ("A Lee",), ("astro-ph.GA",), date(2025, 3, 18))
+    assert depths(replace(QUERY, papers=(paper,)), 120) == (120, 120)
+    assert depths(EncodedQuery("word"), 120) == (120, 120)
 
 
 def test_a_query_without_vector_or_words_has_one_signal() -> None:
@@ -130,7 +138,7 @@ def test_papers_of_the_query_are_left_out_and_others_take_their_places() -> None
     candidates = find_candidates(FivePapers(), QUERY, depth=2, scope=Scope(without=frozenset("01")))
     assert candidates.signals.ids == [*"234"]
     assert candidates.dense_ranks.tolist() == [1, 2, 0]
-    assert candidates.lexical_ranks.tolist() == [2, 0, 1]
+    assert candidates.lexical_ranks.tolist() == [0, 0, 1]
 
 
 def test_papers_of_an_author_who_is_named_are_candidates() -> None:

@@ -29,6 +29,11 @@ _Result = TypeVar("_Result")
 
 _NOTHING = Found([], np.zeros(0))
 
+WORDS_SHARE = 3
+"""A text gets a third as many candidates by words as by vectors. (Of the papers that 300 questions
+in other words are about, 120 by vectors and 40 by words have .920 among 56,307, and 100 and 100
+.897; of those that needs describe .943 and .937. Whatever has most of the words is among 40.)"""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -65,8 +70,8 @@ def find_candidates(
     *,
     extra: Sequence[str] = (),
 ) -> Candidates:
-    """The `depth` best papers by vectors, as many by words, and where the query names authors, as
-    many of their papers; in the order of their ids.
+    """The `depth` best papers by vectors, as many by words as `depths` says, and where the query
+    names authors, `depth` of their papers; in the order of their ids.
 
     Args:
         extra: further candidates, found in another way.
@@ -95,6 +100,12 @@ def find_candidates(
     return Candidates(signals, _ranks(ids, dense), _ranks(ids, lexical), is_extra)
 
 
+def depths(query: EncodedQuery, depth: int) -> tuple[int, int]:
+    """How many candidates a query gets by vectors, and by words."""
+    is_text = query.vector is not None and not query.papers
+    return depth, -(-depth // WORDS_SHARE) if is_text else depth
+
+
 def _found(
     papers: PaperIndex, query: EncodedQuery, depth: int, scope: Scope
 ) -> tuple[Found, Found, dict[str, float]]:
@@ -106,8 +117,9 @@ def _found(
         return _NOTHING, lexical, _by_id(lexical.ids, lexical.scores)
     if words is None:
         return papers.nearest(vector, depth, scope), _NOTHING, {}
+    depth, by_words = depths(query, depth)
     with meanwhile(papers.nearest, vector, depth, scope) as nearest:
-        lexical, others = papers.best_words_and(words, depth, scope, lambda: nearest().ids)
+        lexical, others = papers.best_words_and(words, by_words, scope, lambda: nearest().ids)
     dense = nearest()
     bm25 = _by_id(dense.ids, others) | _by_id(lexical.ids, lexical.scores)
     return dense, lexical, bm25

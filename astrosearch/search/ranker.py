@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from astrosearch.search.candidates import Candidates
+from astrosearch.search.candidates import Candidates, depths
 from astrosearch.search.paper_index import Column, EncodedQuery, PaperIndex
 from astrosearch.search.signals import (
     GROUPS,
@@ -48,7 +48,12 @@ AUTHOR_MATCH = 0.6
 the rest of 1. It is high enough that an author named for certain comes first."""
 
 LOOKED_AT = 100
-"""How many of the mean's best papers the learnt order looks at; the others follow."""
+"""How many papers the learnt order looks at, the best by a mean; the others follow."""
+
+LOOK_COSINE = 0.7
+"""Weight of the cosine in that mean for a text: in other words it has few of a paper's. (Of the
+papers that 300 questions are about, .897 are then looked at, .863 with `COSINE`; of those that
+needs describe .933 and .927.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,25 +223,37 @@ def rank(
     compares = query.encoder is not None and bool(query.tokens)
     if not compares and not {"cosine", "bm25"} <= candidates.signals.columns.keys():
         return _by_one_signal(papers, candidates)
-    means = mean_scores(candidates.signals, papers.background)
+    learns = compares and ranker == "learnt"
+    means = (
+        first_scores(papers, query, candidates)
+        if learns
+        else mean_scores(candidates.signals, papers.background)
+    )
     scores = with_authors(means, candidates.signals)
-    order = np.lexsort((-scores, _is_far(candidates, depth)))
+    order = np.lexsort((-scores, _is_far(query, candidates, depth)))
     candidates, scores = candidates.take(order), scores[order]
-    if not compares or ranker == "mean":
+    if not learns:
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
         return Ranking(scores, np.clip(scores, 0, 1), candidates.take(order))
     return _learnt(papers, query, candidates, scores, shipped_weights(task))
 
 
-def _is_far(candidates: Candidates, depth: int | None) -> NDArray[np.bool_]:
+def first_scores(papers: PaperIndex, query: EncodedQuery, candidates: Candidates) -> Column:
+    """(n,) by which it is chosen what the learnt order looks at."""
+    cosine = COSINE if query.papers else LOOK_COSINE
+    return mean_scores(candidates.signals, papers.background, cosine)
+
+
+def _is_far(query: EncodedQuery, candidates: Candidates, depth: int | None) -> NDArray[np.bool_]:
     """(n,) whether neither search has a paper among its first, nor was it found in another way, nor
     its authors are named."""
     if depth is None:
         return np.zeros(len(candidates), dtype=bool)
     is_far = np.ones(len(candidates), dtype=bool)
-    for ranks in (candidates.dense_ranks, candidates.lexical_ranks):
-        is_far &= (ranks == 0) | (ranks > depth)
+    found = (candidates.dense_ranks, candidates.lexical_ranks)
+    for ranks, deepest in zip(found, depths(query, depth), strict=True):
+        is_far &= (ranks == 0) | (ranks > deepest)
     if candidates.is_extra is not None:
         is_far &= ~candidates.is_extra
     if "author_match" in candidates.signals.columns:

@@ -76,8 +76,8 @@ class Expander(Protocol):
 MOST_COMPARED = 8
 """Papers that ask together and are compared token by token: of more, some of them stand for all."""
 
-DEPTH = 100
-"""Candidates that a search gets by vectors, and as many by words; `k` if that is more."""
+DEPTH = 120
+"""Candidates that a search gets (`candidates.depths`); `k` if that is more."""
 
 
 class Searcher:

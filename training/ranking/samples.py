@@ -30,7 +30,7 @@ from astrosearch.search.citing import citing_candidates
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import EncodedQuery, PaperIndex, Scope
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranker import LOOKED_AT, Task, look_at, mean_scores
+from astrosearch.search.ranker import LOOKED_AT, Task, first_scores, look_at, mean_scores
 from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
 from astrosearch.text.analysis import STOP_WORDS
@@ -46,7 +46,7 @@ class Sample:
     key: str
     """What must not be on both sides of a cross-validation: a paper's id."""
     signals: SignalTable
-    """Of the (n,) candidates that the learnt order looks at, in the order of the mean."""
+    """Of the (n,) candidates that the learnt order looks at."""
     relevant: NDArray[np.bool_]
     """(n,)"""
     all_relevant: int
@@ -290,7 +290,7 @@ def sample(
     relevant: set[str],
 ) -> Sample:
     means = mean_scores(candidates.signals, papers.background)
-    order = np.argsort(-means, kind="stable")[:LOOKED_AT]
+    order = np.argsort(-first_scores(papers, query, candidates), kind="stable")[:LOOKED_AT]
     head = candidates.take(order)
     look_at(papers, query, head.signals)
     return Sample(
