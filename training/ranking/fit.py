@@ -33,6 +33,10 @@ HIDDEN: dict[Task, int] = {"query": 8, "dense": 8, "related": 0, "cite": 0, "ans
 ITERATIONS = 200
 """Of L-BFGS, at most."""
 
+COUNTS = {"review": 3.0, "overview": 3.0}
+"""How much a query of some kinds counts, all others 1: of those with several answers there are
+few."""
+
 _TOKENS = ("recall", "plain_recall", "missed", "exact", *SUPPORT, "precision", *SHARES[:-1])
 
 SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
@@ -225,14 +229,19 @@ def _minimum(
     matrices: Sequence[NDArray[np.float64]], samples: Sequence[Sample], units: int, seed: int
 ) -> _Function:
     """The function of the least loss. Queries none of whose relevant papers is a candidate
-    teach nothing; all others count the same."""
+    teach nothing; all others count the same, but for `COUNTS`."""
     used = [number for number, sample in enumerate(samples) if sample.relevant.any()]
     inputs = torch.tensor(np.concatenate([matrices[number] for number in used]))
     sizes = [len(samples[number].relevant) for number in used]
     query = torch.repeat_interleave(torch.arange(len(used)), torch.tensor(sizes))
+    counts = np.array([COUNTS.get(samples[number].name, 1.0) for number in used])
+    counts /= counts.sum()
     relevant = torch.tensor(
         np.concatenate(
-            [samples[number].relevant / samples[number].relevant.sum() for number in used]
+            [
+                count * samples[number].relevant / samples[number].relevant.sum()
+                for count, number in zip(counts, used, strict=True)
+            ]
         )
     )
     function = _Function(inputs.shape[1], units, seed)
@@ -248,7 +257,7 @@ def _minimum(
         sums = torch.zeros(len(used), dtype=torch.float64)
         sums = sums.index_add(0, query, torch.exp(scores - most[query]))
         log_shares = scores - most[query] - torch.log(sums)[query]
-        value = -(relevant * log_shares).sum() / len(used)
+        value = -(relevant * log_shares).sum()
         value = value + RIDGE * sum((each**2).sum() for each in function.parameters)
         value.backward()  # type: ignore[no-untyped-call]
         return value

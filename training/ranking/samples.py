@@ -233,8 +233,9 @@ def cited_samples(
     task: Task,
     reporter: Reporter,
 ) -> list[Sample]:
-    """Queries with several answers: texts of judgements, of kind `review`, and the titles of papers
-    that cite, of kind `cited`; as `paper_samples`."""
+    """Queries with several answers: texts of judgements, of kind `review` if they are of a paper
+    that cites these, otherwise of kind `overview`; and titles of papers that cite, of kind `cited`.
+    As `paper_samples`."""
     usable = _usable(index, judgements)
     samples = []
     mode: Mode = "hybrid" if task == "query" else "dense"
@@ -245,7 +246,7 @@ def cited_samples(
         if text is None:
             text, kind = papers.papers(own)[0].title, "cited"
         else:
-            kind = "review"
+            kind = "review" if paper_id else "overview"
         [query] = encode_queries(encoder, [ParsedQuery(text)], mode)
         candidates = find_candidates(papers, query, DEPTH, Scope(without=frozenset(own)))
         key = paper_id or text
