@@ -549,9 +549,8 @@ def rank(
             of_pairs = cited_samples if of_texts else paper_samples
             judgements = [each for path in pairs for each in read_judgements(path)]
             samples += of_pairs(index, encoder, judgements, task=task, reporter=reporter)
-    forms = ("question", "keywords", "need", "topic", "review", "overview")
-    forms += ("related", "cite", "cite+")
-    fitted = fit(samples, task, forms, FirstProcess())
+    several = ("topic", "review", "overview", "related", "cite", "cite+")
+    fitted = fit(samples, task, ("question", "keywords", "need", *several), FirstProcess())
     _write_rows(fitted.rows, "weighted mean", "learnt")
     options = [
         f"--task {task}",
