@@ -175,7 +175,8 @@ def test_options_that_do_not_belong_to_a_task_are_refused(
     requests = requests_file(words_index, tmp_path / "requests.jsonl")
     out = ("--out", tmp_path / "w.json")
     reviews = tmp_path / "reviews.jsonl"
-    reviews.write_text('{"id": "2601.16919", "query": "dust", "relevant": ["1905.08667"]}\n')
+    cited = cited_file(words_index, tmp_path / "cited.jsonl").read_text().splitlines()[0]
+    reviews.write_text(json.dumps(json.loads(cited) | {"query": "dust"}) + "\n")
     for options, said in (
         (("--task", "cite", "--pairs", reviews), "takes papers that ask, not queries in words"),
         (("--task", "query"), "--task query takes --requests"),

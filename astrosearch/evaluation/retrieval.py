@@ -224,8 +224,7 @@ class DocumentsOfQuery:
         return self._documents.background
 
     def nearest(self, vector: Vectors, k: int, scope: Scope = EVERYTHING) -> Found:
-        places = self._documents.near[self._number]
-        ids = _as_ids(places)
+        ids = _as_ids(self._documents.near[self._number][:k])
         return Found(ids, self.cosines(vector, ids))
 
     def best_words(self, text: str, k: int, scope: Scope = EVERYTHING) -> Found:
@@ -236,8 +235,8 @@ class DocumentsOfQuery:
                 raise TypeError(f"{condition} of a task's query")
             scores, places = words.best_bearing(text, k + 1, condition.names)
             others = places != words.task.queries[self._number].place
-            scores, places = scores[others][:k], places[others][:k]
-        return Found(_as_ids(places), scores)
+            scores, places = scores[others], places[others]
+        return Found(_as_ids(places[:k]), scores[:k])
 
     def best_words_and(
         self, text: str, k: int, scope: Scope, others: Callable[[], Sequence[str]]

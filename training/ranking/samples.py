@@ -30,7 +30,7 @@ from astrosearch.search.citing import citing_candidates
 from astrosearch.search.local_index import LocalIndex
 from astrosearch.search.paper_index import EncodedQuery, PaperIndex, Scope
 from astrosearch.search.query_parser import ParsedQuery
-from astrosearch.search.ranker import LOOKED_AT, Task, first_scores, look_at, mean_scores
+from astrosearch.search.ranker import LOOKED_AT, Task, first_looked_at, look_at, mean_scores
 from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
 from astrosearch.text.analysis import STOP_WORDS
@@ -291,7 +291,7 @@ def sample(
     relevant: set[str],
 ) -> Sample:
     means = mean_scores(candidates.signals, papers.background)
-    order = np.argsort(-first_scores(papers, query, candidates), kind="stable")[:LOOKED_AT]
+    order = first_looked_at(query, candidates, means)[:LOOKED_AT]
     head = candidates.take(order)
     look_at(papers, query, head.signals)
     return Sample(
