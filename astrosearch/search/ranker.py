@@ -50,6 +50,9 @@ the rest of 1. It is high enough that an author named for certain comes first.""
 LOOKED_AT = 100
 """How many papers the learnt order looks at; the others follow."""
 
+LOOK_COSINE = 0.7
+"""Weight of the cosine in the mean that chooses them, beside what was found by words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -220,7 +223,7 @@ def rank(
         return _by_one_signal(papers, candidates)
     means = with_authors(mean_scores(candidates.signals, papers.background), candidates.signals)
     if compares and ranker == "learnt":
-        order = first_looked_at(query, candidates, means, depth)
+        order = first_looked_at(papers, query, candidates, means, depth)
         weights = shipped_weights(task)
         return _learnt(papers, query, candidates.take(order), means[order], weights)
     order = np.argsort(-means, kind="stable")
@@ -229,12 +232,16 @@ def rank(
 
 
 def first_looked_at(
-    query: EncodedQuery, candidates: Candidates, means: Column, depth: int | None = None
+    papers: PaperIndex,
+    query: EncodedQuery,
+    candidates: Candidates,
+    means: Column,
+    depth: int | None = None,
 ) -> NDArray[np.int64]:
     """(n,) candidates in the order in which the learnt one looks at them, the others by their
-    means. A text: what was found by words, then the nearest. In a mean of both, a request in other
-    words would lose half of its score, and a topic that titles have the other half. Papers: the
-    best means.
+    means. A text: what was found by words, and the best of a mean in which the cosine weighs more.
+    If both weighed the same, a request in other words would lose half of its score; without the
+    former, a topic would lose that titles have word by word. Papers: the best means.
 
     Args:
         depth: as in `rank`.
@@ -247,7 +254,8 @@ def first_looked_at(
     deepest = depths(query, depth)[1] if depth else len(candidates)
     is_found = (candidates.lexical_ranks > 0) & (candidates.lexical_ranks <= deepest)
     authors = columns.get("author_match", np.zeros(len(candidates)))
-    first = np.lexsort((-columns["cosine"], ~is_found, -authors, is_far))[:LOOKED_AT]
+    nearer = mean_scores(candidates.signals, papers.background, LOOK_COSINE)
+    first = np.lexsort((-nearer, ~is_found, -authors, is_far))[:LOOKED_AT]
     return np.concatenate([first, by_means[~np.isin(by_means, first)]])
 
 

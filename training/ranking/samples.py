@@ -291,7 +291,7 @@ def sample(
     relevant: set[str],
 ) -> Sample:
     means = mean_scores(candidates.signals, papers.background)
-    order = first_looked_at(query, candidates, means)[:LOOKED_AT]
+    order = first_looked_at(papers, query, candidates, means)[:LOOKED_AT]
     head = candidates.take(order)
     look_at(papers, query, head.signals)
     return Sample(
