@@ -55,7 +55,7 @@ def test_what_is_not_a_question_is_refused(searcher: Searcher, question: str) ->
 
 
 def test_a_question_that_no_paper_answers_ends_with_4(searcher: Searcher) -> None:
-    result = CliRunner().invoke(main, ["ask", "best recipe for sourdough bread"])
+    result = CliRunner().invoke(main, ["ask", "who won the football world cup"])
     assert result.exit_code == 4
     assert result.stdout == ""
     assert "No abstract is likely to answer this" in result.stderr

@@ -1078,7 +1078,7 @@ class TestQuotes:
         ("question", "told"),
         [
             ("", "Type a question first"),
-            ("best recipe for sourdough bread", "No abstract is likely to answer"),
+            ("who won the football world cup", "No abstract is likely to answer"),
             ("year:2016", "no question beside the filters"),
         ],
     )
