@@ -174,7 +174,9 @@ def test_answers_are_written_as_csl_json(run: Run, home: Path) -> None:
 
 def test_answers_are_written_as_markdown(run: Run, home: Path) -> None:
     text = run(*SEARCH, "--format", "markdown").stdout
-    assert text.startswith("1. [The Origin of the Magellanic Stream](https://arxiv.org/abs/")
+    assert text.startswith(
+        "1. [The Origin of the Magellanic Stream](https://arxiv.org/abs/astro-ph/9401008)  "
+    )
     assert text.count("](https://arxiv.org/abs/") == 3
     first, *_ = run("show", "astro-ph/9401008", "--format", "markdown").stdout.split("\n\n")
     with_abstracts = run(*SEARCH, "--format", "markdown", "--abstracts")

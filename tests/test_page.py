@@ -272,7 +272,7 @@ def test_names_that_are_written_from_right_to_left_stay_before_the_year(
     page.route("**/api/query?*", answer)
     _ask(page, "magellanic stream")
     facts = page.locator(".hit .facts").first
-    expect(facts).to_contain_text(re.compile(r"محمد علي · (19|20)\d\d"))
+    expect(facts).to_contain_text("محمد علي · 1994")
     assert facts.evaluate(
         """(facts) => {
             const year = document.createRange();

@@ -277,7 +277,8 @@ def _usable(
 
 
 def _trained_on(candidates: Candidates) -> Candidates:
-    """Those that are not held out for good: it is not asked whether these are relevant."""
+    """The candidates that are not held out for good: of the others it is not asked whether they
+    are relevant."""
     kept = [not is_held_out(paper_id) for paper_id in candidates.signals.ids]
     return candidates.take(np.flatnonzero(kept))
 
