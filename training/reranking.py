@@ -151,19 +151,28 @@ def _searched(
         learnt = [each for each in lines if not is_held_out(each[0], settings.fold)]
         if not learnt or not judged:
             raise InputError(f"{requests}: requests for papers within and without the fold needed")
-        jobs = [(each, Among(of_fold)) for each in judged[: settings.judged]]
-        jobs += [(each, ALL) for each in learnt]
+        wanted = [
+            (paper_id, form, text)
+            for number, (paper_id, texts) in enumerate(learnt)
+            for form, text in texts.items()
+            if form != "keywords" or number % 3 == 0  # which find their paper as it is
+        ]
+        random.Random(settings.seed).shuffle(wanted)
+        jobs = [
+            (paper_id, form, text, Among(of_fold))
+            for paper_id, texts in judged[: settings.judged]
+            for form, text in texts.items()
+        ]
+        jobs += [(*each, ALL) for each in wanted[: settings.steps * settings.lists]]
         with kept.with_suffix(".partial").open("wb") as stream:
-            for number, ((paper_id, texts), among) in enumerate(jobs):
+            for number, (paper_id, form, text, among) in enumerate(jobs):
                 reporter.progress("Searching", number, len(jobs))
-                forms = FORMS if among != ALL or number % 3 == 0 else ("question", "need")
-                for form in forms:
-                    [answer] = searcher.answers([ParsedQuery(texts[form])], READ, among=among)
-                    ids = [hit.paper.id for hit in answer.hits]
-                    chances = [hit.score for hit in answer.hits]
-                    if len(ids) > 1:
-                        each = Asked(paper_id, form, texts[form], ids, chances)
-                        stream.write(orjson.dumps(asdict(each)) + b"\n")
+                [answer] = searcher.answers([ParsedQuery(text)], READ, among=among)
+                ids = [hit.paper.id for hit in answer.hits]
+                chances = [hit.score for hit in answer.hits]
+                if len(ids) > 1:
+                    asked = Asked(paper_id, form, text, ids, chances)
+                    stream.write(orjson.dumps(asdict(asked)) + b"\n")
         kept.with_suffix(".partial").replace(kept)
     for line in kept.read_bytes().splitlines():
         yield Asked(**orjson.loads(line))
