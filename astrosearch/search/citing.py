@@ -162,14 +162,14 @@ def of_others(
     Args:
         find: the candidates of a search that goes so deep.
     """
-    own = {key for paper in query.papers for key in author_keys(paper)}
+    own = {key for paper in query.papers for key in author_keys(paper, None)}
     depth, before = max(DEPTH, k), -1
     while True:
         candidates = find(depth)
         others = [
             place
             for place, paper in enumerate(papers.papers(candidates.signals.ids))
-            if own.isdisjoint(author_keys(paper))
+            if own.isdisjoint(author_keys(paper, None))
         ]
         if len(others) >= k or len(candidates) == before:
             return candidates.take(np.array(others, dtype=np.int64))

@@ -176,10 +176,14 @@ def paper_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -
     return columns
 
 
-def author_keys(paper: Paper) -> dict[str, str]:
-    """A paper's authors by family name and first initial, each with the family name alone."""
+def author_keys(paper: Paper, most: int | None = MOST_AUTHORS) -> dict[str, str]:
+    """A paper's authors by family name and first initial, each with the family name alone.
+
+    Args:
+        most: only so many authors, the first; None for all.
+    """
     keys = {}
-    for author in paper.authors[:MOST_AUTHORS]:
+    for author in paper.authors[:most]:
         if not is_group(author):
             name = split_name(author)
             family = " ".join(name_words(name.surname))
