@@ -550,7 +550,7 @@ def test_what_a_paper_of_the_index_cites_already_is_left_out_or_marked(
     run("citations", "import", written(*OWN))
     result = run("cite", "1404.0004", "--format", "ids")
     assert result.stdout.split() == ["1303.0003"]
-    assert "2 of 3 references are papers of index papers, and left out" in result.stderr
+    assert "3 references: 2 are in index papers and are left out" in result.stderr
     marked = json.loads(run("cite", "1404.0004", "--mark-cited", "--format", "json").stdout)
     cited = {hit["id"] for hit in marked["hits"] if hit["is_cited"]}
     assert cited == {"1101.0001", "1202.0002"}

@@ -407,6 +407,23 @@ class TestSlips:
         said = run("query", "gas", option, "5", code=2).stderr
         assert f"There is no option {option!r}. Did you mean {meant!r}?" in said
 
+    @pytest.mark.parametrize(
+        ("line", "word", "quoted"),
+        [
+            (("dark", "matter", "-axion"), "-axion", "dark matter -axion"),
+            (("dark matter", "-axion", "--mode", "dense"), "-axion", "dark matter -axion"),
+            (("gas", "-author:putman", "-halo"), "-author:putman", "gas -author:putman -halo"),
+            (("-k", 5, "gas", "-axion"), "-axion", "dark matter -axion"),
+        ],
+    )
+    def test_an_excluded_word_is_said_to_need_quotation_marks(
+        self, run: Run, line: tuple[object, ...], word: str, quoted: str
+    ) -> None:
+        assert run("query", *line, code=2).stderr == (
+            f"astrosearch: a query with {word} has to be in quotation marks: "
+            f'astrosearch query "{quoted}"\n'
+        )
+
     def test_an_option_that_nothing_resembles_gets_no_suggestion(self, run: Run) -> None:
         said = run("query", "gas", "--zzz", code=2).stderr
         assert said == (

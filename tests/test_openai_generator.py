@@ -207,10 +207,114 @@ def test_an_order_with_mistakes_is_mended_and_what_is_not_an_order_is_refused(
     service: type[ChatService], monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(home))
-    with pytest.raises(AstrosearchError, match="its answer names 1 of 4"):
+    with pytest.raises(AstrosearchError, match="its answer orders 0 of 4"):
         ordered(service, "The best is paper 2. Papers 77 and 0 are good, too.", monkeypatch)
+    with pytest.raises(AstrosearchError, match="its answer orders 1 of 4"):
+        ordered(service, "The best is paper [2], then there is [2].", monkeypatch)
     mended = ordered(service, "4 > 4 > 2 > 9", monkeypatch)
     assert mended == ["Paper 4", "Paper 2", "Paper 1", "Paper 3"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[4] > [3] > [1] > [2]",
+        "4, 3, 1, 2",
+        "[4, 3, 1, 2]",
+        "1. [4]\n2. [3]\n3. [1]\n4. [2]",
+        "1. 4\n2. 3\n3. 1\n4. 2",
+        "| 1 | [4] |\n| 2 | [3] |\n| 3 | [1] |\n| 4 | [2] |",
+        "best of the 4 papers is 2, at z = 1. [4] > [3] > [1] > [2]",
+        "<think>[1] > [2] > [3] > [4]? No.</think>[4] > [3] > [1] > [2]",
+        "[1] > [2] > [3] > [4]? No.</think>\n[4] > [3] > [1] > [2]",
+        "Papers [1] and [2] seem off. [4] > [3] > [1] > [2]",
+        "[1] > [2] > [3] > [4]\n[4] > [3] > [1] > [2]",
+        "[4] > [3] >\n[1] > [2]\n\nPaper [2] is the worst.",
+    ],
+)
+def test_the_order_is_read_and_not_the_numbers_beside_it(
+    service: type[ChatService], answer: str, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    expected = ["Paper 4", "Paper 3", "Paper 1", "Paper 2"]
+    assert ordered(service, answer, monkeypatch) == expected
+
+
+def test_papers_that_a_chat_model_left_out_are_told(
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr(service, "pieces", ["[3] > [2]"])
+    hits = [Hit(rank, 0.5, paper(rank), 50) for rank in range(1, 5)]
+    for _ in range(2):  # asked, and from the cache
+        lines = Lines()
+        reranked = ChatReranker("openai:gpt-4o", lines).rerank("cold gas", hits)
+        assert [hit.paper.title[-1] for hit in reranked] == ["3", "2", "1", "4"]
+        assert lines[-1] == (
+            "openai:gpt-4o ordered 2 of 4 papers; the others follow in their old order"
+        )
+    assert len(service.bodies) == 1
+
+
+def test_a_model_has_room_to_think_and_a_cut_order_is_refused_and_not_kept(
+    service: type[ChatService], monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    with monkeypatch.context() as patched:
+        patched.setattr(ChatService, "reason", "length")
+        with pytest.raises(AstrosearchError, match="its answer was cut off at 2,048 tokens"):
+            ordered(service, "[1] > [2] > [3]", monkeypatch)
+    assert service.bodies[0]["max_completion_tokens"] == 2048
+    assert ordered(service, "[4] > [3] > [1] > [2]", monkeypatch)[0] == "Paper 4"
+
+
+def test_what_fails_at_one_line_of_a_batch_is_the_error_of_that_line(
+    service: type[ChatService],
+    run: Run,
+    words_index: object,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    order = " > ".join(f"[{number}]" for number in range(30, 0, -1))
+    service.answers.extend([[order], ["I cannot say."], [order]])
+    service.faults.extend([None, None, None, 400])
+    lines = tuple("gas stream|black hole|lens mass|disc wind|year:soon".split("|"))
+    line = ("query", "--batch", "-", "--rerank", "openai:gpt-4o", "--yes", "-k", 30)
+    file = home / "questions.txt"
+    file.write_text("\n".join(lines))
+    for source, stdin in ((file, None), ("-", "\n".join(lines))):
+        answered = run(*line[:2], source, *line[3:], stdin=stdin).stdout.splitlines()
+        records = [json.loads(each) for each in answered]
+        assert [record["query"] for record in records] == list(lines)
+        assert [len(record["hits"]) for record in records] == [30, 0, 30, 0, 0]
+        assert "did not put the papers in order" in records[1]["error"]
+        assert "400" in records[3]["error"]
+        assert "year:soon" in records[4]["error"]
+        # The first and the third answer are in the cache now.
+        service.answers.append(["I cannot say."])
+        service.faults.extend([None, 400])
+    plain = json.loads(run("query", "gas stream", "-k", 30, "--format", "json").stdout)["hits"]
+    ids = [hit["id"] for hit in plain]
+    assert [hit["id"] for hit in records[0]["hits"]] == ids[::-1]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert "OPENAI_API_KEY is not set" in run(*line, stdin="gas", code=3).stderr
+
+
+def test_what_a_chat_model_ordered_is_not_explained_by_another_order(
+    service: type[ChatService],
+    run: Run,
+    words_index: object,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    command = ("query", "gas stream", "--explain", "-k", 3)
+    assert "A signed number" in run(*command).stderr
+    service.pieces = [" > ".join(f"[{number}]" for number in range(1, 31))]
+    told = run(*command, "--rerank", "openai:gpt-4o", "--yes")
+    assert "A signed number" not in told.stderr
+    assert "+" not in told.stdout
 
 
 def test_a_made_up_abstract_is_searched_with_and_asked_for_once(

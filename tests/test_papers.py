@@ -6,6 +6,7 @@ import pytest
 
 from astrosearch.errors import IdentifierError, InputError
 from astrosearch.papers import ArxivId, in_category, month_of_id, normal_category, parse_id
+from astrosearch.search.identifiers import identifiers_in
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,11 @@ def test_a_category_without_its_archive_is_named_whole() -> None:
         with pytest.raises(InputError, match=f"'{text}' is not a category; astro-ph.CO is one"):
             normal_category(text)
     assert normal_category("cs") == "cs"
+
+
+def test_brackets_within_a_doi_belong_to_it_and_those_behind_it_do_not() -> None:
+    inner = f"10.1000/a{')' * 40}b"
+    found = [
+        each.text for each in identifiers_in(f"https://doi.org/{inner} https://doi.org/10.1000/c))")
+    ]
+    assert found == [inner, "10.1000/c"]

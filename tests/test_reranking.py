@@ -225,8 +225,14 @@ def test_what_cannot_be_reranked_is_told(
     sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
-    result = run("query", "tidal tails", "--mode", "lexical", "--rerank", code=2)
-    assert "adds to the learnt order" in result.stderr
+    for option in ("--mode lexical", "--ranker mean"):
+        for line in (("tidal tails",), ("--batch", "-"), ("--index", "none", "tidal tails")):
+            result = run("query", *line, *option.split(), "--rerank", stdin="dust\n", code=2)
+            assert result.stdout == ""
+            assert (
+                f"--rerank adds to the learnt order of hits, which {option} does not have: leave "
+                f"{option} out, or --rerank"
+            ) in result.stderr
     result = run("query", "--rerank", "tidal tails", code=2)
     assert "write --rerank alone behind the text" in result.stderr
 
@@ -246,6 +252,25 @@ def test_an_encoder_that_compares_no_tokens_makes_a_ranker_without_effect(
 ) -> None:
     said = run("query", "dust", "--ranker", "mean").stderr
     assert "--ranker has no effect on index main" in said
+    refused = run("query", "dust", "--rerank", code=2).stderr
+    assert "which index main does not have" in refused
+    assert "leave --rerank out" in refused
+
+
+def test_filters_alone_are_said_to_be_listed_by_date(
+    sampler_home: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROSEARCH_HOME", str(sampler_home))
+    for options, given in (
+        ("--mode lexical --ranker mean", "--mode lexical and --ranker mean have"),
+        ("--mode dense", "--mode dense has"),
+        ("--ranker mean", "--ranker mean has"),
+    ):
+        said = run("query", "year:2024", *options.split()).stderr
+        assert f"{given} no effect on filters alone: the newest papers come first" in said
+        assert "BM25" not in said
+    assert "no effect" not in run("query", "year:2024").stderr
+    assert "no effect" not in run("query", "2503.14368", "--mode", "dense").stderr
 
 
 def test_reranking_without_words_is_told_to_have_no_effect(

@@ -1,5 +1,6 @@
 """Texts compared token by token, with an encoder that runs no layers."""
 
+import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +206,44 @@ def test_without_what_was_learnt_hits_are_ordered_by_their_cosines(index: Index)
             hits = searcher.query(ParsedQuery(text), k=20, mode="dense")
             assert [hit.dense_rank for hit in hits] == list(range(1, 21))
             assert not any(hit.contributions for hit in hits)
+
+
+@pytest.mark.parametrize("mode", ["dense", "lexical"])
+def test_an_identifier_is_searched_by_its_mode(index: Index, run: Run, mode: str) -> None:
+    [paper] = index.corpus.papers([3])
+    line = ("--mode", mode, "--format", "json")
+    found = json.loads(run("query", paper.id, *line, "-k", 6).stdout)["hits"]
+    like_it = json.loads(run("similar", paper.id, *line, "-k", 5).stdout)["hits"]
+    assert found[0]["id"] == paper.id
+    assert [hit["id"] for hit in found[1:]] == [hit["id"] for hit in like_it]
+    unknown = "bm25" if mode == "dense" else "cosine"
+    assert all(hit[unknown] is None for hit in found)
+    hybrid = json.loads(run("query", paper.id, "--format", "json", "-k", 6).stdout)["hits"]
+    assert all(hit["bm25"] is not None and hit["cosine"] is not None for hit in hybrid[1:])
+
+
+def test_groups_whose_signals_nobody_knows_are_not_explained(index: Index, run: Run) -> None:
+    [paper] = index.corpus.papers([3])
+    for command, unknown in (
+        (("similar", paper.id, "--mode", "dense"), "words"),
+        (("cite", paper.id), "citations"),
+    ):
+        hits = json.loads(run(*command, "--format", "json").stdout)["hits"]
+        assert "meaning" in hits[0]["contributions"]
+        assert unknown not in hits[0]["contributions"]
+    whole = json.loads(run("similar", paper.id, "--format", "json").stdout)["hits"]
+    assert "words" in whole[0]["contributions"]
+
+
+def test_what_signed_numbers_are_is_said_and_what_match_is_where_an_author_is_named(
+    index: Index, run: Run
+) -> None:
+    said = run("query", "gas stream", "--explain").stderr
+    assert "need not add up to the score" in said
+    assert "author" not in said
+    [paper] = index.corpus.papers([3])
+    named = run("query", f"gas by {paper.authors[0]}", "--explain", "-k", 3).stderr
+    assert "60% of match is how well a paper's authors fit" in named
 
 
 def test_similar_compares_tokens_with_each_paper_and_falls_back_to_vectors_with_a_notice(

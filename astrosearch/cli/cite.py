@@ -65,8 +65,9 @@ def cite(
     from standard input; a first line that an empty line follows is its title.
 
     What the draft cites already is left out: what \\cite, \\bibitem and the files of \\bibliography
-    name by arXiv identifier, DOI, bibcode or title. Files of \\input and \\include are read, too.
-    Nothing later than the draft is proposed.
+    name by arXiv identifier, DOI, bibcode or title; of a \\bibitem, a title in quotation marks or
+    italics. Where a file of \\bibliography is missing, draft.bbl is read. Files of \\input and
+    \\include are read, too. Nothing later than the draft is proposed.
 
     \b
     astrosearch cite 2503.14368
@@ -86,7 +87,7 @@ def cite(
 
     option_filters = Filters(**filters)
     draft = _draft(what)
-    _check(what, draft, no_self=no_self, mark_cited=mark_cited)
+    _check(draft, no_self=no_self, mark_cited=mark_cited)
     reporter = Terminal(yes=yes)
     with open_index(index_name, reporter=reporter) as searcher:
         notes: list[str] = []
@@ -145,15 +146,17 @@ def _draft(what: str) -> "Draft | None":
     return read_draft(name, content, today=date.today(), folder=folder)
 
 
-def _check(what: str, draft: "Draft | None", *, no_self: bool, mark_cited: bool) -> None:
+def _check(draft: "Draft | None", *, no_self: bool, mark_cited: bool) -> None:
     """
     Raises:
         UsageError: if an option has nothing to act on.
     """
     if mark_cited and draft is not None and not draft.references:
-        raise _nothing_to_mark(what)
+        raise _nothing_to_mark("the draft")
     if no_self and draft is not None and not (draft.paper and draft.paper.authors):
-        raise click.UsageError(f"--no-self has nothing to leave out: {draft.name} names no authors")
+        raise click.UsageError(
+            f"--no-self has nothing to leave out: {draft.name} does not say who writes the draft"
+        )
 
 
 def _nothing_to_mark(what: str) -> click.UsageError:
@@ -176,11 +179,19 @@ def _cited_by_paper(
         if mark_cited:
             raise _nothing_to_mark(paper.id)
         return Cited(), []
+    cited = Cited(ids, len(works), len(ids))
+    return cited, [_said_of(cited, searcher.name, mark_cited=mark_cited)]
+
+
+def _said_of(cited: "Cited", index: str, *, mark_cited: bool) -> str:
+    """`2 references: 1 is in index astro and is left out`"""
+    is_one = cited.references == 1
+    references = "1 reference" if is_one else f"{cited.references:,} references"
+    if not cited.known:
+        return f"{references}: {'it is not' if is_one else 'none is'} known to be in index {index}"
+    these, be = "it" if is_one else f"{cited.known:,}", "is" if cited.known == 1 else "are"
     done = "marked" if mark_cited else "left out"
-    note = (
-        f"{len(ids):,} of {len(works):,} references are papers of index {searcher.name}, and {done}"
-    )
-    return Cited(ids, len(works), len(ids)), [note]
+    return f"{references}: {these} {be} in index {index} and {be} {done}"
 
 
 def _paper(what: str, searcher: "Searcher") -> "Paper":
@@ -222,13 +233,7 @@ def _cited(
     cited = cited_by(draft, searcher, reporter)
     notes = list(draft.notes)
     if draft.paper is None and not cited.ids:
-        raise NothingFound(
-            f"none of the {cited.references:,} papers of {draft.name} is in index {searcher.name}"
-        )
+        raise NothingFound(f"no paper of {draft.name} is known to be in index {searcher.name}")
     if cited.references:
-        done = "marked" if mark_cited else "left out"
-        notes.append(
-            f"{cited.known:,} of {cited.references:,} references are papers of index "
-            f"{searcher.name}, as far as they tell, and {done}"
-        )
+        notes.append(_said_of(cited, searcher.name, mark_cited=mark_cited))
     return cited, notes

@@ -1,7 +1,9 @@
 """`astrosearch query` and `astrosearch similar`."""
 
 import os
+import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,7 +41,33 @@ if TYPE_CHECKING:
     from astrosearch.text.bibtex import KeyStyle
 
 
-@click.command()
+class QueryCommand(click.Command):
+    """A command whose text may have a word with a minus sign: then it must be quoted."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        typed = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            letter = error.option_name.removeprefix("-")
+            excluded = [word for word in typed if _EXCLUDED.match(word)]
+            if not any(letter in word for word in excluded) or letter.startswith("-"):
+                raise
+            words = takewhile(lambda word: word in excluded or word[:1] != "-", typed)
+            text = " ".join(words)
+            if text in ("", *excluded) or '"' in text:
+                text = f"dark matter {excluded[0]}"
+            raise click.UsageError(
+                f"a query with {excluded[0]} has to be in quotation marks: "
+                f'astrosearch query "{text}"',
+                ctx,
+            ) from None
+
+
+_EXCLUDED = re.compile(r"-[^\W\d][\w:]")
+
+
+@click.command(cls=QueryCommand)
 @click.argument("text", nargs=-1)
 @click.option(
     "--batch",
@@ -237,11 +265,19 @@ def open_ordering(
         ranker: None if nothing was said.
 
     Raises:
+        InputError: if the cross-encoder is to add to an order that is not the learnt one.
         SetupError: if the key of a service is missing.
         IndexMissing, IndexDamaged: as `open_index` does.
     """
+    from astrosearch.errors import InputError
     from astrosearch.search.searcher import open_index
 
+    if rerank == CROSS_ENCODER and (mode == "lexical" or ranker == "mean"):
+        other = "--mode lexical" if mode == "lexical" else "--ranker mean"
+        raise InputError(
+            f"--rerank adds to the learnt order of hits, which {other} does not have: leave "
+            f"{other} out, or --rerank"
+        )
     searcher = open_index(
         index_name,
         reporter=reporter,
@@ -249,6 +285,22 @@ def open_ordering(
         reranker=_reranker_of(rerank, reporter) if rerank else None,
         expander=_expander_of(expand, mode, query, reporter),
     )
+    if query is not None and not query.text and query.identifier is None:
+        given = [f"--mode {mode}"] if mode != "hybrid" else []
+        given += [f"--ranker {ranker}"] if ranker else []
+        if given:
+            have = "has" if len(given) == 1 else "have"
+            notify(
+                f"{' and '.join(given)} {have} no effect on filters alone: the newest papers come "
+                "first"
+            )
+        return searcher
+    if rerank == CROSS_ENCODER and not searcher.index.manifest.encoder.is_static:
+        with searcher:
+            raise InputError(
+                f"--rerank adds to the learnt order of hits, which index {searcher.name} does not "
+                "have, because its encoder compares no tokens: leave --rerank out"
+            )
     check_ranker(mode, searcher, is_given=ranker is not None)
     return searcher
 

@@ -2,11 +2,12 @@ r"""Drafts: what a LaTeX file, a BibTeX file or a text tells of the paper that i
 what it cites already.
 
 Of LaTeX that is `\title`, the abstract, `\author` and `\date`; the keys in `\cite` and `\bibitem`,
-and the entries that these keys have in the files of `\bibliography`. The files that it reads in
-belong to it.
+and the entries that these keys have in the files of `\bibliography`, or where one of these is
+missing, in the `.bbl` beside the draft. The files that it reads in belong to it.
 """
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -32,20 +33,39 @@ LARGEST = 20_000_000
 """Bytes of a LaTeX file or a text; a thesis has some 2 MB."""
 
 _LATEX = re.compile(r"\\documentclass|\\begin\s*\{abstract\}|\\title\s*[\[{]")
+_LIKE_LATEX = re.compile(r"\\begin\s*\{|\\section(?![A-Za-z])")
+"""What an abstract in BibTeX may have, too."""
 _BESIDE_NAMES = (
     "thanks|footnote|inst|altaffilmark|altaffiliation|affiliation|affil|email|orcid|orcidlink"
     "|orcidID|ORCID|textsuperscript|fnmsep|corref|fnref|ref|label|collaboration|nocollaboration"
 )
 _BESIDE_TEXT = r"[A-Za-z]*[cC]ite[A-Za-z]*|footnote|thanks|label|keywords|ref|newline"
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_IN_DATE = re.compile(
-    rf"""(?P<year>\d{{4}})[-/](?P<number>\d\d?)(?:[-/](?P<day>\d\d?))?(?!\d)
-       | (?P<first>\d{{4}})\s*(?P<second>{"|".join(_MONTHS)})[a-z]*\.?(?:\s*(?P<third>\d\d?)(?!\d))?
-       | (?:(?P<before>\d\d?)(?:st|nd|rd|th)?\.?\s+)?(?P<month>{"|".join(_MONTHS)})[a-z]*\.?
-         (?:\s+(?P<after>\d\d?)(?:st|nd|rd|th)?(?!\d))?,?\s+(?P<of>\d{{4}})
-       | (?P<alone>(?:19|20)\d\d)""",
-    re.IGNORECASE | re.VERBOSE | re.ASCII,
+_NAME = (
+    "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    "|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
+_DAY, _MONTH = r"(?:[12]\d|3[01]|0?[1-9])", r"(?:1[0-2]|0?[1-9])"
+_FORMS = (
+    rf"(?P<year>\d{{4}})-(?P<month>{_MONTH})(?:-(?P<day>{_DAY}))?",
+    rf"(?P<year>\d{{4}})/(?P<month>{_MONTH})(?:/(?P<day>{_DAY}))?",
+    rf"(?P<year>\d{{4}})(?P<month>{_MONTH})(?P<day>{_DAY})",
+    rf"(?:(?P<day>{_DAY})\. ?)?(?P<month>{_MONTH})\. ?(?P<year>\d{{4}})",
+    rf"(?P<year>\d{{4}}),?[ -](?P<month>{_NAME})\.?(?:,?[ -](?P<day>{_DAY}))?",
+    rf"(?:(?P<day>{_DAY}) ?(?:st|nd|rd|th)?\.?(?: of)?[ -])?(?P<month>{_NAME})\.?,?[ -]"
+    r"(?P<year>\d{4})",
+    rf"(?P<month>{_NAME})\.? (?P<day>{_DAY}) ?(?:st|nd|rd|th)?,? (?P<year>\d{{4}})",
+    # Of 03/12/2017 nobody knows what is the month, and 2015/2016 are years.
+    r"(?:\d\d?[/-]){0,2}(?:\d{4}(?:/|--?))?(?P<year>\d{4})",
+)
+_ANY_FORM = "|".join(
+    re.sub("P<([a-z]+)>", rf"P<\g<1>{number}>", form) for number, form in enumerate(_FORMS)
+)
+_IN_DATE = re.compile(rf"(?<![\w./-])(?:{_ANY_FORM})(?![\w/-]|\.\d)", re.IGNORECASE | re.ASCII)
+"""A date in one of these forms; no word or number goes on before or behind it."""
+
+_FIRST_YEAR = 1990
+"""Before it there was no arXiv: what looks like an earlier year is another number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +140,7 @@ def cited_by(draft: Draft, searcher: "Searcher", reporter: Reporter = SILENT) ->
 
 def _by_identifier(searcher: "Searcher", entry: Entry) -> str | None:
     """The paper that a key or the text of a `\\bibitem` names."""
-    if "title" in entry.fields:  # an entry of BibTeX, whose fields were looked at
+    if entry.raw:  # an entry of BibTeX, whose fields were looked at
         return None
     key = read_identifier(entry.key)
     identifiers: list[Identifier] = [
@@ -137,7 +157,9 @@ def _kind(name: str, text: str) -> str:
         return suffix[1:]
     if _LATEX.search(text):
         return "tex"
-    return "bib" if bibtex_text.looks_like_bibtex(text) else "txt"
+    if bibtex_text.looks_like_bibtex(text):
+        return "bib"
+    return "tex" if _LIKE_LATEX.search(text) or latex_source.cited_keys(text) else "txt"
 
 
 def _decoded(content: bytes, name: str) -> tuple[str, tuple[str, ...]]:
@@ -209,25 +231,36 @@ def _of_latex(name: str, text: str, today: date, folder: Path) -> Draft:
         if known is None and dates[0].strip():
             notes.append(f"the \\date of {name} is not understood: today's is taken")
         day = known or today
-    references, told_of_files = _references(source, folder)
+    references, told_of_files = _references(source, (folder / name).with_suffix(".bbl"))
     paper = _paper(title, abstract, _authors(source, macros), day)
     return Draft(name, paper, tuple(references), (*notes, *told_of_files))
 
 
 def _latest(text: str, today: date) -> date | None:
     """The latest of the dates in a text, of which there may be those of submission and acceptance;
-    of a month or a year its first day. None if there is none."""
+    of a month or a year its last day. None if there is none."""
     days = [today] if r"\today" in text else []
-    for match in _IN_DATE.finditer(text.replace("~", " ")):
-        year = match["year"] or match["first"] or match["of"] or match["alone"]
-        named = match["month"] or match["second"]
-        month = _MONTHS.index(named.lower()) + 1 if named else int(match["number"] or 1)
-        try:
-            number = match["day"] or match["before"] or match["after"] or match["third"] or 1
-            days.append(date(int(year), month, int(number)))
-        except ValueError:
-            continue
+    plain = _folded(re.sub(r"\\(?:[A-Za-z]+|.)|[~{}$^]", " ", text))
+    for match in _IN_DATE.finditer(plain):
+        parts = {
+            name.rstrip("0123456789"): part for name, part in match.groupdict().items() if part
+        }
+        if day := _day(parts, today.year + 1):
+            days.append(day)
     return max(days, default=None)
+
+
+def _day(parts: dict[str, str], last_year: int) -> date | None:
+    """The last day of what a date tells; None if there is no such day, or not in the years that
+    count."""
+    year, month = int(parts["year"]), 12
+    if not _FIRST_YEAR <= year <= last_year:
+        return None
+    if name := parts.get("month"):
+        month = int(name) if name.isdigit() else _MONTHS.index(name[:3].lower()) + 1
+    last = monthrange(year, month)[1]
+    day = int(parts.get("day") or last)
+    return date(year, month, day) if day <= last else None
 
 
 def _authors(source: str, macros: dict[str, str]) -> tuple[str, ...]:
@@ -242,11 +275,24 @@ def _authors(source: str, macros: dict[str, str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
-    """The references of a source, and what has to be said of the files that have them."""
+def _references(source: str, bbl: Path) -> tuple[list[Entry], list[str]]:
+    """The references of a source, and what has to be said of the files that have them.
+
+    Args:
+        bbl: what BibTeX makes of these files, which need not be there.
+    """
     entries: dict[str, Entry] = {}
-    notes = []
-    for file in (folder / name for name in latex_source.bibliographies(source)):
+    items: dict[str, str] = {}
+    notes: list[str] = []
+    files = [bbl.parent / name for name in latex_source.bibliographies(source)]
+    shown = re.search(r"\\printbibliography(?![A-Za-z])", source)
+    lacking = [file for file in files if not file.exists()]
+    if (lacking or (shown and not files)) and bbl.is_file():
+        text, told = _decoded(bbl.read_bytes(), bbl.name)
+        items = latex_source.bbl_items(latex_source.without_comments(text))
+        notes += [*told, *(f"{file} is not there: {bbl.name} is read" for file in lacking)]
+        files = [file for file in files if file not in lacking]
+    for file in files:
         try:
             text, told = _decoded(file.read_bytes(), file.name)
         except OSError as error:
@@ -255,13 +301,19 @@ def _references(source: str, folder: Path) -> tuple[list[Entry], list[str]]:
         bib = bibtex_text.parse(text)
         notes += [*told, *_problems(file.name, bib)]
         entries = {entry.key: entry for entry in bib.entries} | entries
-    items = latex_source.bibitems(source)
+    items |= latex_source.bibitems(source)
     keys = dict.fromkeys(latex_source.cited_keys(source))
     if "*" in keys:
         keys = dict.fromkeys([*keys, *entries])
     references = [
-        entries.get(key) or Entry("misc", key, {"note": items[key]} if key in items else {}, "")
+        entries.get(key) or Entry("misc", key, _fields(items.get(key, "")), raw="")
         for key in dict.fromkeys([*keys, *items])
         if key != "*"
     ]
     return references, notes
+
+
+def _fields(item: str) -> dict[str, str]:
+    """What the text of a `\\bibitem` tells."""
+    fields = {"note": item, "title": latex_source.title_of_item(item)}
+    return {name: value for name, value in fields.items() if value}

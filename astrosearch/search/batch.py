@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from astrosearch.corpus.filters import Filters
-from astrosearch.errors import InputError, NothingFound
+from astrosearch.errors import (
+    AstrosearchError,
+    EncoderMismatch,
+    IndexDamaged,
+    InputError,
+    NothingFound,
+    SetupError,
+)
 from astrosearch.search.hits import Answer
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.searcher import Mode, Searcher
@@ -13,7 +20,28 @@ def answer_records(
     searcher: Searcher, texts: Sequence[str], k: int, filters: Filters, mode: Mode = "hybrid"
 ) -> Iterator[dict[str, object]]:
     """The answer to each text for JSON, in order: `query`, the fields of `Answer.as_record`, and
-    `error` where a query is bad or has no hits. All texts are encoded together."""
+    `error` where a query is bad or has no hits. All texts are encoded together; but where each is
+    read by a reranker or an expander, one is answered after the other, and what fails at it is its
+    `error`.
+
+    Raises:
+        AstrosearchError: what fails for every text.
+    """
+    if not searcher.reads_each_query:
+        yield from _records(searcher, texts, k, filters, mode)
+        return
+    for text in texts:
+        try:
+            yield from list(_records(searcher, [text], k, filters, mode))
+        except (SetupError, IndexDamaged, EncoderMismatch):
+            raise
+        except AstrosearchError as error:
+            yield {"query": text, **Answer([]).as_record(), "error": str(error)}
+
+
+def _records(
+    searcher: Searcher, texts: Sequence[str], k: int, filters: Filters, mode: Mode
+) -> Iterator[dict[str, object]]:
     queries: dict[int, ParsedQuery] = {}
     errors: dict[int, str] = {}
     for place, text in enumerate(texts):

@@ -56,7 +56,7 @@ _IN_ADDRESS = re.compile(
     re.VERBOSE,
 )
 _BEHIND_DOI = re.compile(
-    r"(?:/(?:pdf|epdf|full|html|abstract|meta|references|citations|fulltext)|\.pdf|\)+)+$",
+    r"(?:/(?:pdf|epdf|full|html|abstract|meta|references|citations|fulltext)|\.pdf|\))+$",
     re.IGNORECASE,
 )
 

@@ -40,6 +40,7 @@ from astrosearch.search.paper_index import (
 )
 from astrosearch.search.query_parser import ParsedQuery, parse
 from astrosearch.search.ranker import Ranker, Ranking, rank, task_of
+from astrosearch.search.signals import GROUPS
 from astrosearch.text.analysis import STOP_WORDS, analyze
 
 if TYPE_CHECKING:
@@ -138,6 +139,11 @@ class Searcher:
         """
         return self._snapshot()[1]
 
+    @property
+    def reads_each_query(self) -> bool:
+        """Whether a reranker or an expander is given each query by itself, and may fail at it."""
+        return self._reranker is not None or self._expander is not None
+
     def __len__(self) -> int:
         """The number of papers."""
         return len(self.index)
@@ -199,7 +205,7 @@ class Searcher:
         answers = iter(self._ranked(ranked, k, filters, mode, among) if ranked else ())
         unread = (NOTHING_TO_READ,) if self._reranker else ()
         return [
-            Answer(self._of_identifier(query.identifier, k, filters, among), unread)
+            Answer(self._of_identifier(query.identifier, k, filters, mode, among), unread)
             if query.identifier
             else next(answers)
             if query.text
@@ -268,7 +274,7 @@ class Searcher:
         return self._ask(answer, with_encoder=False)
 
     def _of_identifier(
-        self, identifier: Identifier, k: int, filters: Filters, among: Among
+        self, identifier: Identifier, k: int, filters: Filters, mode: Mode, among: Among
     ) -> list[Hit]:
         """The paper of an identifier, and those like it.
 
@@ -286,7 +292,7 @@ class Searcher:
             return _counted(papers, [Hit(rank=1, score=1.0, paper=paper, match=100)])[0]
 
         first = self._ask(answer, with_encoder=False)
-        others = self.similar([first.paper.id], k - 1, filters, among=among) if k > 1 else []
+        others = self.similar([first.paper.id], k - 1, filters, mode, among) if k > 1 else []
         return [first, *(replace(hit, rank=hit.rank + 1) for hit in others)]
 
     def similar(
@@ -785,8 +791,13 @@ SHOWN = ("cosine", "bm25", "recall", "precision", "author_match")
 def hits_of(papers: PaperIndex, ranking: Ranking, k: int) -> list[Hit]:
     """The first `k` papers of a ranking, with their signals."""
     candidates = ranking.candidates.take(np.arange(min(k, len(ranking.scores))))
-    signals = _by_paper(candidates.signals.columns, SHOWN, len(candidates))
-    given = ranking.given(len(candidates))
+    columns = candidates.signals.columns
+    signals = _by_paper(columns, SHOWN, len(candidates))
+    given = {
+        group: column
+        for group, column in ranking.given(len(candidates)).items()
+        if not columns.keys().isdisjoint(GROUPS[group])  # what is not known tells nothing
+    }
     contributions = _by_paper(given, given, len(candidates))
     hits = []
     for place, paper in enumerate(papers.papers(candidates.signals.ids)):

@@ -98,13 +98,22 @@ def write_hits(
                 write("\t".join(_plain_fields(hit, abstracts=abstracts, explain=explain)))
     if explain and format == "table" and any(hit.contributions for hit in hits):
         notify(HOW_TO_READ)
+        if any(hit.author_match is not None for hit in hits):
+            from astrosearch.search.ranker import AUTHOR_MATCH
+
+            notify(OF_AUTHORS.format(share=AUTHOR_MATCH))
     for line in footer:
         notify(line)
 
 
 HOW_TO_READ = (
-    "match: the chance that the paper is relevant, in percent. It grows with the sum of the signed "
-    "numbers: what meaning, words and so on add, compared with an average candidate"
+    "match: the chance that the paper is relevant, in percent. A signed number: by how much the "
+    "score behind it would be lower if these signals were those of an average candidate; they need "
+    "not add up to the score"
+)
+OF_AUTHORS = (
+    "As an author is named, {share:.0%} of match is how well a paper's authors fit, and the rest "
+    "that chance"
 )
 
 
