@@ -18,10 +18,13 @@ from astrosearch.completion.generators import openai as openai_generator
 from astrosearch.completion.generators.base import GenerationStats, GeneratorSpec, Sampling
 from astrosearch.completion.generators.loading import load_generator
 from astrosearch.completion.generators.local import LocalGenerator, _first_paragraph
+from astrosearch.errors import InputError
+from astrosearch.index.reader import Index
 from astrosearch.search.searcher import open_index
 from tests.conftest import Run, kaggle_line, make_llama
 from tests.reporters import Lines
 from tests.servers import ChatService, chat_service
+from training.ranking.answers import Judged, _answerable, read_judged
 
 QUESTION = "how far away is the Quimby Cloud?"
 HOSTILE = (
@@ -416,3 +419,50 @@ class TestAModelOfThisMachine:
         pieces = ["\n\n", "It is", " cold.\n", "\nQuestion:", " why?"]
         assert "".join(_first_paragraph(iter(pieces), stats)).strip() == "It is cold."
         assert stats.stopped == "end"
+
+
+# What answers are fitted on
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("5", ":1: not a judged question: write"),
+        ("no JSON", ":1: not JSON"),
+        ("\n{}", ':2: "id" and "form" have to be strings'),
+        ('{"id": "2601.16919", "form": "question"}', ':1: "sentences" has to be a list'),
+        ('{"id": "2601.16919", "form": "question", "sentences": "1"}', ':1: "sentences" has'),
+        ('{"id": "2601.16919", "form": "question", "sentences": [-1]}', ':1: "sentences" has'),
+        ('{"id": "2601.16919", "form": "question", "sentences": []}', ':1: "sentences" has'),
+        ('{"id": "banana", "form": "question", "sentences": [1]}', ":1: .*banana"),
+        ('{"id": "2601.16919", "form": "poem", "sentences": [1]}', ":1: .* has no poem for 2601"),
+        ("", " is empty: write"),
+    ],
+)
+def test_a_line_that_judges_no_question_is_refused_by_its_number(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    judged, requests = tmp_path / "judged.jsonl", tmp_path / "requests.jsonl"
+    judged.write_text(text)
+    forms = dict.fromkeys(("question", "keywords", "need"), "gas")
+    requests.write_text(json.dumps({"id": "2601.16919", **forms}))
+    with pytest.raises(InputError, match=f"judged.jsonl{said}"):
+        read_judged(judged, requests)
+
+
+def test_judged_papers_that_an_index_lacks_and_sentences_that_a_paper_lacks_are_told(
+    words_index: Index,
+) -> None:
+    paper_id = next(iter(words_index.corpus.ids()))
+    here, lacking = Judged(paper_id, "gas?", (0,)), Judged("9901.00001", "gas?", (0,))
+    with open_index("words") as searcher:
+        said = Lines()
+        assert _answerable(searcher, [here, lacking], said) == [here]
+        assert said == [
+            "Of 2 judged questions, 1 are of papers that index words lacks: those are left out."
+        ]
+        with pytest.raises(InputError, match="index words has none of the judged papers"):
+            _answerable(searcher, [lacking], said)
+        beyond = Judged(paper_id, "gas?", (99,))
+        with pytest.raises(InputError, match=f"sentence 99 was judged of {paper_id}, which has"):
+            _answerable(searcher, [beyond], said)

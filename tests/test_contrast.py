@@ -136,6 +136,48 @@ def test_relations_hold_both_ways_and_only_between_training_papers(
     assert all(second in found[first] for first, second in pairs)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("5", ":1: not a judgement"),
+        ("null", ":1: not a judgement"),
+        ('{"members": [1, 2]}', ":1: not a series of papers: write"),
+        ('{"members": "1605.01938"}', ":1: not a series of papers: write"),
+        ('{"members": ["1605.01938", "banana"]}', ":1: .*banana.* not an arXiv identifier"),
+        ('{"members": ["1605.01938"]}\n5', ":2: not a series of papers: write"),
+    ],
+)
+def test_a_line_that_is_no_relation_is_refused_by_its_number(
+    corpus: Corpus, tmp_path: Path, line: str, said: str
+) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f"{line}\n")
+    with pytest.raises(InputError, match=f"pairs.jsonl{said}"):
+        read_relations([path], corpus)
+
+
+def test_papers_that_relations_leave_out_are_counted_and_blank_lines_are_none(
+    corpus: Corpus, tmp_path: Path
+) -> None:
+    ids = [paper.id for paper in corpus]
+    held_out = next(paper_id for paper_id in ids if is_held_out(paper_id))
+    a, b, *_ = (paper_id for paper_id in ids if not is_held_out(paper_id))
+    unknown = next(f"9901.{n:05}" for n in range(1, 99) if not is_held_out(f"9901.{n:05}"))
+    series, words = tmp_path / "series.jsonl", tmp_path / "words.jsonl"
+    said = Lines()
+    series.write_text("\n" + json.dumps({"members": [a, b]}) + "\n \n")
+    assert len(read_relations([series], corpus, reporter=said)) == 2
+    assert not said
+    series.write_text(json.dumps({"members": [a, b, held_out, unknown]}) + "\n")
+    words.write_text(json.dumps({"query": "dust", "relevant": [a]}) + "\n")
+    assert len(read_relations([series, words], corpus, reporter=said)) == 2
+    [line] = said
+    assert line == (
+        "Of 4 papers in the pairs, 1 are held out and 1 are not in the corpus; 1 queries are "
+        "words: those are left out."
+    )
+
+
 def requests_line(paper_id: str, **changes: object) -> str:
     """The requests for a paper, which differ from those for all others."""
     record = {form: f"{form} for {paper_id}" for form in ("question", "keywords", "need")}

@@ -441,6 +441,24 @@ def test_a_gate_needs_the_same_sample_and_its_error_says_what_to_do(
         assert "is not a report in the format astrosearch-eval-1" in error
 
 
+def test_a_gate_is_refused_if_a_saved_mode_was_not_measured(
+    run: Run, small: Index, tmp_path: Path
+) -> None:
+    saved = tmp_path / "before.json"
+    options = ("eval", "small", "--task", "title", "--queries", 10)
+    run(*options, "--save", saved)
+    whole = saved.read_bytes()
+    for mode, advice in (("rerank", "measure with --rerank, too"), ("mean", "same options")):
+        record = orjson.loads(whole)
+        results = record["tasks"][0]["results"]
+        results.append(results[-1] | {"mode": mode})
+        saved.write_bytes(orjson.dumps(record))
+        result = run(*options, "--gate", saved, code=2)
+        assert f"has {mode} for task title, this run does not" in result.stderr
+        assert advice in result.stderr
+        assert "Not worse" not in result.stderr
+
+
 def test_a_damaged_report_is_refused(run: Run, small: Index, tmp_path: Path) -> None:
     saved = tmp_path / "before.json"
     run("eval", "small", "--task", "title", "--queries", 10, "--save", saved)

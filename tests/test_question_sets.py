@@ -134,7 +134,7 @@ def test_a_file_that_is_no_question_set_costs_one_line(tmp_path: Path) -> None:
         ("set.json", '{"2101.00001_1": {"question": "x", "arxiv": "y"}}', "not a list"),
         ("set.json", '{"1": {"question": "x"}, "2": "y"}', "'2' is not an object with a question"),
         ("set.csv", "a,b\n1,2\n", "has the columns a, b: one has to be called question"),
-        ("set.csv", "question,paper\n,2101.00001\n", "row 1 has no question"),
+        ("set.csv", "question,paper\n,2101.00001\n", "set.csv:2 has no question"),
         ("set.csv", "question,paper\n", "it has no judgements"),
         ("set.parquet", "no parquet", "set.parquet cannot be read"),
     ):
@@ -146,3 +146,91 @@ def test_a_file_that_is_no_question_set_costs_one_line(tmp_path: Path) -> None:
     (tmp_path / "latin.csv").write_bytes("question,paper\nWas für?,1".encode("latin-1"))
     with pytest.raises(InputError, match="not text in UTF-8"):
         read_judgements(tmp_path / "latin.csv")
+
+
+def refusal(path: Path, text: str, topics: Path | None = None) -> str:
+    """What is said of a file of this text, which has to be one line."""
+    path.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_judgements(path, topics)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_name_that_is_there_twice_in_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    said = "set.json: '2101.00001' is there 2 times in one object"
+    assert said in refusal(
+        path, '{"2101.00001": {"question": "x"}, "2101.00001": {"question": "y"}}'
+    )
+    said = "'question' is there 2 times"
+    assert said in refusal(path, '{"2101.00001": {"question": "x", "question": "y"}}')
+    line = '{"query": "x", "relevant": ["2101.00001"]}\n'
+    said = "set.json:2: 'relevant' is there 2 times"
+    assert said in refusal(path, line + '{"query": "y", "relevant": [], "relevant": []}\n')
+
+
+def test_only_the_question_of_an_entry_asks(tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    path.write_text('{"2101.00001": {"Question": "How thin?", "question_type": "single"}}')
+    assert read(path) == [("How thin?", {"2101.00001": 1})]
+    assert "has no question" in refusal(path, '{"2101.00001": {"question_type": "single"}}')
+
+
+def test_a_row_with_more_cells_than_columns_is_refused_with_its_line(tmp_path: Path) -> None:
+    text = "question,paper\nWhy?,2101.00001,\nWhat?,2101.00001,2101.00002\n"
+    assert "set.csv:3 has 3 cells, the table 2 columns" in refusal(tmp_path / "set.csv", text)
+
+
+def test_columns_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.csv"
+    text = "question,paper,paper\nWhat?,2101.00001,2101.00002\n"
+    assert "2 columns called paper: give each its own name" in refusal(path, text)
+    text = "question,Question ,paper\nWhat?,Why?,2101.00001\n"
+    assert "2 columns called question" in refusal(path, text)
+    path.write_text("question,note,note,paper\nWhat?,,,2101.00001\n")  # no one reads the notes
+    assert read(path) == [("What?", {"2101.00001": 1})]
+
+
+def test_semicolons_between_columns_are_named_as_the_fault(tmp_path: Path) -> None:
+    text = "Question; answer;paper\nWhat, then?;a;2101.00001\n"
+    assert "separator has to be a comma" in refusal(tmp_path / "set.csv", text)
+
+
+def test_cells_without_an_identifier_are_counted_in_a_note(
+    run: Run, tmp_path: Path, tiny_llama: Path
+) -> None:
+    source = tmp_path / "papers.json"
+    source.write_text("\n".join(kaggle_line(number) for number in range(30)))
+    run("index", "--corpus", source, "--encoder", tiny_llama)
+    paper = json.loads(kaggle_line(7))["id"]
+    path = tmp_path / "set.csv"
+    rows = (f"What?,{paper},see text", f"What?,,Roe (2006) and {paper}", "Why?,10.1000/x,")
+    path.write_text("\n".join(("question,paper 1,paper 2", *rows)))
+    options = ("eval", "--task", "judgements", "--judgements", path)
+    assert "2 cells hold no arXiv identifier" in run(*options).stderr
+    path.write_text("question,paper\nWhy?,2101.0001\n")
+    (error,) = run(*options, code=2).stderr.splitlines()
+    assert error.endswith("1 cell holds no arXiv identifier")
+
+
+def test_a_topic_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    topics = tmp_path / "topics.tsv"
+    topics.write_text("1\tdust\n1 \tgas\n")
+    said = refusal(tmp_path / "set.qrels", "1 0 2101.00001 1\n", topics)
+    assert "topics.tsv:2: topic 1 is there twice" in said
+
+
+def test_numbers_of_queries_without_topics_are_refused(tmp_path: Path) -> None:
+    said = refusal(tmp_path / "set.qrels", "2101.00002 0 2101.00001 1\n1 0 2101.00001 1\n")
+    assert "set.qrels:2: query 1 is no arXiv identifier" in said
+    assert "give the topics' texts by --topics FILE" in said
+
+
+def test_what_is_wrong_with_a_line_of_json_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    assert ':1: "relevant" is missing: write' in refusal(path, '{"query": "x"}')
+    judgements = [{"query": "x", "relevant": ["2101.00001"]}]
+    for text in (json.dumps(judgements, indent=1), json.dumps(judgements, indent=1)[:-5]):
+        assert "each line has to be one JSON object" in refusal(path, text)
+    assert "not a judgement: write in each line" in refusal(path, json.dumps(judgements))

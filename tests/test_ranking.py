@@ -1,19 +1,23 @@
 """How the order of hits is learnt: samples, the fit, the file that it writes."""
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from astrosearch.errors import InputError
+from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.index.reader import Index
 from astrosearch.search.ranker import read_weights
 from astrosearch.search.signals import SignalTable
 from tests.conftest import Run
+from tests.reporters import Lines
 from training.ranking.fit import as_json, fit
-from training.ranking.samples import FEW, MANY, Sample, requests_of, topics_of
+from training.ranking.samples import FEW, MANY, Sample, _usable, requests_of, topics_of
 
 
 def made_up(count: int, *, relevant: int = 1, seed: int = 0) -> list[Sample]:
@@ -156,7 +160,70 @@ def test_a_chance_is_fitted_among_all_papers_and_the_order_stays(
         json.dumps(dict.fromkeys(("question", "keywords", "need"), "a") | {"id": "9901.00001"})
     )
     refused = run(*line[:-1], unknown, "--out", tmp_path / "none", code=2)
-    assert "has no request for a paper of index words" in refused.stderr
+    assert "has no request for a training paper of index words" in refused.stderr
+
+
+def test_a_chance_is_not_fitted_on_held_out_papers_and_a_notice_counts_them(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    lines = requests.read_text().splitlines()
+    held_out = [line for line in lines if is_held_out(json.loads(line)["id"])]
+    asked = ("train", "chance", "words", "--task", "query", "--topics", 0, "--requests")
+    said = run(*asked, requests, "--out", tmp_path / "all.json").stderr
+    count = f"Of {len(lines)} papers with requests, {len(held_out)} are held out and 0 are not in"
+    assert count in " ".join(said.split())
+    others = tmp_path / "others.jsonl"
+    others.write_text("\n".join(line for line in lines if line not in held_out))
+    assert "held out" not in run(*asked, others, "--out", tmp_path / "others.json").stderr
+    chances = [
+        json.loads((tmp_path / name).read_bytes())["chance"] for name in ("all.json", "others.json")
+    ]
+    assert chances[0] == chances[1]
+    requests.write_text("\n".join(held_out))
+    refused = run(*asked, requests, "--out", tmp_path / "none", code=2)
+    assert "has no request for a training paper of index words" in refused.stderr
+
+
+def test_weights_of_another_task_or_of_no_task_are_refused(
+    words_index: Index, run: Run, tmp_path: Path
+) -> None:
+    requests = requests_file(words_index, tmp_path / "requests.jsonl")
+    weights, out = tmp_path / "weights.json", tmp_path / "out.json"
+    dense = files("astrosearch.search").joinpath("rankers/dense.json").read_text()
+    for text, said in (
+        ("no JSON", "is not a file of `train rank`: give one that `train rank --task query` wrote"),
+        ("[5]", "is not a file of `train rank`"),
+        ("{}", "is not a file of `train rank`"),
+        (dense, "was made for --task dense: give one that `train rank --task query` wrote"),
+    ):
+        weights.write_text(text)
+        line = ("train", "chance", "words", "--task", "query", "--requests", requests)
+        refused = run(*line, "--weights", weights, "--out", out, code=2)
+        assert said in refused.stderr
+    assert not out.exists()
+
+
+def test_too_few_queries_for_a_cross_validation_are_one_line() -> None:
+    for samples in (made_up(3), [replace(each, key="1") for each in made_up(8)]):
+        with pytest.raises(InputError, match=r"needs 5 queries or more .* there are [13]: give"):
+            fit(samples, "related", ["related"])
+
+
+def test_judgements_that_are_left_out_are_counted(words_index: Index, tmp_path: Path) -> None:
+    ids = list(words_index.corpus.ids())
+    held_out = next(each for each in ids if is_held_out(each))
+    one, other = [each for each in ids if not is_held_out(each)][:2]
+    unknown = next(f"9901.{n:05}" for n in range(1, 99) if not is_held_out(f"9901.{n:05}"))
+    pairs = [(one, other), (held_out, one), (unknown, one), (unknown, other), (other, held_out)]
+    judgements = [Judgement(paper_id, None, {cited: 1}) for paper_id, cited in pairs]
+    said = Lines()
+    assert _usable(words_index, judgements, said) == [(one, None, {other})]
+    [line] = said
+    assert line == (
+        "Of 5 judgements, 1 are of held-out papers, 2 of papers that the index lacks, and 1 have "
+        "no relevant training paper in it: those are left out."
+    )
 
 
 def test_what_papers_cite_is_fitted_on_training_papers(

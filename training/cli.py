@@ -599,28 +599,45 @@ def chance(
       --out query.json
     """
     from astrosearch import open_index
+    from astrosearch.errors import InputError
     from astrosearch.evaluation.qrels import Judgement
+    from astrosearch.evaluation.split import is_held_out
     from training.contrastive.requests import request_lines
+    from training.ranking.chances import check_weights
     from training.ranking.samples import topics_of
 
     if weights and weights.is_dir() != (task == "rerank"):
         kind = "the folder of a cross-encoder" if task == "rerank" else "a file of `train rank`"
         raise click.UsageError(f"--weights {weights} is not {kind}, which --task {task} takes")
+    if weights and task != "rerank":
+        check_weights(weights, task)
     command = (
         f"astrosearch train chance {name} --task {task} --requests {requests.name} "
         f"--topics {topics}"
     )
     with open_index(name, reporter=FirstProcess()) as searcher:
         _check_compares_tokens(searcher)
-        known = searcher.papers_known([paper_id for _, paper_id, _ in request_lines(requests)])
+        asked = [(paper_id, texts) for _, paper_id, texts in request_lines(requests)]
+        ids = {paper_id for paper_id, _ in asked}
+        # Quality is measured on the held-out papers, so nothing is fitted on them.
+        trainable = {paper_id for paper_id in ids if not is_held_out(paper_id)}
+        known = searcher.papers_known(trainable)
+        if known != ids:
+            notify(
+                f"Of {len(ids):,} papers with requests, {len(ids - trainable):,} are held out and "
+                f"{len(trainable - known):,} are not in the index: those are left out."
+            )
         judgements = [
             Judgement(None, text, {paper_id: 1})
-            for _, paper_id, texts in request_lines(requests)
+            for paper_id, texts in asked
             if paper_id in known
             for text in texts
         ]
         if not judgements:
-            raise click.UsageError(f"{requests} has no request for a paper of index {name}")
+            raise InputError(
+                f"{requests} has no request for a training paper of index {name}: give requests "
+                "for papers that it has and that are not held out"
+            )
         judgements += topics_of(searcher.index, None, topics)
         fitted = _with_chances(task, weights, searcher, judgements, command)
     _write_file(out, fitted)

@@ -112,8 +112,25 @@ class SavedReport:
 
         The measure is nDCG@10. With so many tasks and modes, one would often fail by chance. So
         the intervals hold at 95 % together, not each (Bonferroni).
+
+        Raises:
+            InputError: if the saved report has a mode that this one lacks: nothing tells whether
+                that got worse.
         """
         saved_results = {task["task"]: task["results"] for task in self.record["tasks"]}
+        for task_report in report.tasks:
+            measured = {result.mode for result in task_report.results if not result.differences}
+            for saved in saved_results[task_report.task.name]:
+                if (mode := saved["mode"]) not in measured and not saved["differences"]:
+                    raise InputError(
+                        f"{self.path} has {mode} for task {task_report.task.name}, this run does "
+                        "not: "
+                        + (
+                            "measure with --rerank, too"
+                            if mode == "rerank"
+                            else "measure with the same options, or save a new report"
+                        )
+                    )
         # The results of the index's own encoder, and of words, have no differences.
         pairs = [
             (task_report.task.name, result, saved)

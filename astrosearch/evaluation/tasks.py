@@ -198,11 +198,11 @@ def _judged_task(
     """A task whose relevant papers are those of judgements."""
     where = "among the papers held out" if settings.held_out else "in the index"
     usable = _usable(judgements, rows)
-    notes = _unknown_ids_note(judgements, rows, where)
+    notes = [*_cells_note(judgements), *_unknown_ids_note(judgements, rows, where)]
     if not usable:
         raise InputError(
             f"no judgement can be used: none has its query and a relevant paper {where} "
-            f"({index.folder.name}, {len(rows):,} papers){': ' if notes else ''}{''.join(notes)}"
+            f"({index.folder.name}, {len(rows):,} papers){': ' if notes else ''}{'; '.join(notes)}"
         )
     if len(usable) < len(judgements):
         notes.append(
@@ -237,6 +237,13 @@ def _usable(judgements: Sequence[Judgement], rows: dict[str, int]) -> list[_Usab
 
 def _query_hash(seed: int, judgement: Judgement) -> bytes:
     return _hash(seed, judgement.text or judgement.id or "")
+
+
+def _cells_note(judgements: Sequence[Judgement]) -> list[str]:
+    cells = sum(judgement.cells_without_id for judgement in judgements)
+    if not cells:
+        return []
+    return [f"{cells:,} cell{'s hold' if cells > 1 else ' holds'} no arXiv identifier"]
 
 
 def _unknown_ids_note(

@@ -313,7 +313,8 @@ def any_of(words: Iterable[str]) -> str:
 
 
 # Words with a capital, and initials, before a family name of one word: none of them a particle, a
-# suffix or a title, or anything of the name of a group.
+# suffix or a title, or anything of the name of a group. Groups are not repeated possessively: Python
+# before 3.11.5 sometimes fails to match those that hold a choice.
 _NOT_PLAIN = tuple(
     word.title()
     for word in (
@@ -329,15 +330,15 @@ _NOT_FAMILY_WORD = rf"{any_of(_OF_A_GROUP)}|{any_of(_NOT_PLAIN)}(?:\t|$)"
 _CAPITAL, _SMALL = "[A-ZÀ-ÖØ-ÞĀ-ſ]", "[a-zß-öø-ÿĀ-ſ]"
 _PLAIN_PART = rf"(?!{any_of(_OF_A_GROUP)}){_CAPITAL}{_SMALL}++"
 _PLAIN_WORD = (
-    rf"(?:{_CAPITAL}{_SMALL}++(?:-{_PLAIN_PART})*+|(?:Ma?c|[DO]'){_PLAIN_PART}(?:-{_PLAIN_PART})*+)"
+    rf"(?:{_CAPITAL}{_SMALL}++(?:-{_PLAIN_PART})*|(?:Ma?c|[DO]'){_PLAIN_PART}(?:-{_PLAIN_PART})*)"
 )
 _PLAIN_GIVEN = (
-    rf"(?!{_NOT_GIVEN_WORD})(?:{_CAPITAL}(?:\.(?:-?{_CAPITAL}\.)*+)?|{_PLAIN_WORD})(?=[ \t])"
+    rf"(?!{_NOT_GIVEN_WORD})(?:{_CAPITAL}(?:\.(?:-?{_CAPITAL}\.)*)?|{_PLAIN_WORD})(?=[ \t])"
 )
 _PLAIN_FAMILY = rf"(?!{_NOT_FAMILY_WORD}){_PLAIN_WORD}"
-_PLAIN_NAME = re.compile(rf"(?:{_PLAIN_GIVEN} )++{_PLAIN_FAMILY}")
-_PLAIN_LINE = rf"{_PLAIN_FAMILY}\t{_PLAIN_GIVEN}(?: {_PLAIN_GIVEN})*+\t"
-_PLAIN_LINES = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*+")
+_PLAIN_NAME = re.compile(rf"(?:{_PLAIN_GIVEN} )+{_PLAIN_FAMILY}")
+_PLAIN_LINE = rf"{_PLAIN_FAMILY}\t{_PLAIN_GIVEN}(?: {_PLAIN_GIVEN})*\t"
+_PLAIN_LINES = re.compile(rf"{_PLAIN_LINE}(?:\n{_PLAIN_LINE})*")
 """Family name, given names and no suffix, with a tab behind the first two."""
 
 # --- texts of names ---

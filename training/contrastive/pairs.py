@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus
-from astrosearch.errors import InputError
+from astrosearch.errors import IdentifierError, InputError
 from astrosearch.evaluation.qrels import read_judgements
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper, parse_id
@@ -219,7 +219,8 @@ def read_relations(
 ) -> dict[int, list[int]]:
     """Rows of training papers to the rows of the training papers related to them.
 
-    If a is related to b, b is related to a, but for neighbours.
+    If a is related to b, b is related to a, but for neighbours. A line to the reporter has the
+    numbers of the papers and lines of files that are left out.
 
     Args:
         paths: JSON Lines; each line is `{"id", "relevant": [ids]}` or `{"members": [ids]}`. Or the
@@ -235,6 +236,8 @@ def read_relations(
         paper_id: row for paper_id, row in corpus.ids().items() if not is_held_out(paper_id, fold)
     }
     related: dict[int, set[int]] = defaultdict(set)
+    named: set[str] = set()
+    in_words = 0
     for path in paths:
         if path.is_dir():
             found = related_rows(graph_of(path), corpus, fold, neighbours, reporter)
@@ -243,35 +246,61 @@ def read_relations(
                 for other in [] if neighbours else near.tolist():
                     related[other].add(row)
             continue
-        for first, *others in _groups(path):
+        groups, of_words = _groups(path)
+        in_words += of_words
+        for first, *others in groups:
+            named.update((first, *others))
             if first not in rows:
                 continue
             for row in [rows[other] for other in others if other in rows]:
                 related[rows[first]].add(row)
                 related[row].add(rows[first])
+    held_out = sum(is_held_out(paper_id, fold) for paper_id in named)
+    unknown = len(named - rows.keys()) - held_out
+    if held_out or unknown or in_words:
+        reporter.notify(
+            f"Of {len(named):,} papers in the pairs, {held_out:,} are held out and {unknown:,} are "
+            f"not in the corpus; {in_words:,} queries are words: those are left out."
+        )
     return {row: sorted(others - {row}) for row, others in related.items() if others - {row}}
 
 
-def _groups(path: Path) -> list[list[str]]:
-    """Lists of identifiers whose first is related to all the others."""
-    with path.open("rb") as stream:
-        first = stream.readline()
-    try:
-        is_series = "members" in orjson.loads(first or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{path}:1: not JSON ({error})") from None
-    if not is_series:
-        return [
-            [judgement.id, *judgement.relevant]
-            for judgement in read_judgements(path)
-            if judgement.id
-        ]
+def _groups(path: Path) -> tuple[list[list[str]], int]:
+    """Lists of identifiers whose first is related to all the others, and how many queries are words
+    of no paper."""
+    lines = [
+        (f"{path}:{number}", line)
+        for number, line in enumerate(path.read_bytes().splitlines(), start=1)
+        if line.strip()
+    ]
+    first = _record(*lines[0]) if lines else None
+    if not isinstance(first, dict) or "members" not in first:
+        judgements = read_judgements(path)
+        groups = [[each.id, *each.relevant] for each in judgements if each.id]
+        return groups, len(judgements) - len(groups)
     groups = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            members = [parse_id(text).id for text in orjson.loads(line)["members"]]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{path}:{number}: not a series of papers ({error})") from None
+    for place, line in lines:
+        members = _members(_record(place, line), place)
         # The members of a series are related to each other.
         groups += [members[i:] for i in range(len(members) - 1)]
-    return groups
+    return groups, 0
+
+
+def _record(place: str, line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{place}: not JSON ({error})") from None
+
+
+def _members(record: object, place: str) -> list[str]:
+    """The normalised identifiers of a series."""
+    members = record.get("members") if isinstance(record, dict) else None
+    if not isinstance(members, list) or not all(isinstance(each, str) for each in members):
+        raise InputError(
+            f'{place}: not a series of papers: write {{"members": ["2601.16919", "1905.08667"]}}'
+        )
+    try:
+        return [parse_id(each).id for each in members]
+    except IdentifierError as error:
+        raise InputError(f"{place}: {error}") from None

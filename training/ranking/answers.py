@@ -6,7 +6,6 @@ Whether papers answer at all is a logistic regression on questions that are aske
 whole index, and without the paper that they are about.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import InputError
+from astrosearch.errors import IdentifierError, InputError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
+from astrosearch.papers import parse_id
 from astrosearch.report import Reporter
 from astrosearch.search.conditions import Among
 from astrosearch.search.hits import Hit
@@ -27,7 +27,7 @@ from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.quoting import PAPERS, answer_signals, choose
 from astrosearch.search.ranker import Weights
 from astrosearch.search.searcher import Searcher, encode_queries
-from astrosearch.search.sentence_signals import SentenceTable, sentence_table
+from astrosearch.search.sentence_signals import SentenceTable, sentence_table, sentences_of
 from training.contrastive.requests import FORMS, request_lines
 from training.ranking.fit import as_json, fit
 from training.ranking.logistic import logistic_regression
@@ -84,7 +84,8 @@ def read_judged(path: Path, requests: Path) -> list[Judged]:
         requests: the requests that were judged.
 
     Raises:
-        InputError: if one of them is not among the requests.
+        InputError: if a line is not a judged question, one of them is not among the requests, or
+            there are none.
     """
     texts = {
         (paper_id, form): text
@@ -92,13 +93,69 @@ def read_judged(path: Path, requests: Path) -> list[Judged]:
         for form, text in zip(FORMS, lines, strict=True)
     }
     judged = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        key = record["id"], record["form"]
-        if key not in texts:
-            raise InputError(f"{path}: {requests} has no {key[1]} for {key[0]}")
-        judged.append(Judged(key[0], texts[key], tuple(record["sentences"])))
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        paper_id, form, sentences = _judged_line(line, place)
+        if (paper_id, form) not in texts:
+            raise InputError(f"{place}: {requests} has no {form} for {paper_id}")
+        judged.append(Judged(paper_id, texts[paper_id, form], sentences))
+    if not judged:
+        raise InputError(f"{path} is empty: {_EXPECTED}")
     return judged
+
+
+_EXPECTED = 'write {"id": "2601.16919", "form": "question", "sentences": [1, 0]}'
+
+
+def _judged_line(line: bytes, place: str) -> tuple[str, str, tuple[int, ...]]:
+    """Paper, form and sentences of a line."""
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{place}: not JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{place}: not a judged question: {_EXPECTED}")
+    paper_id, form, sentences = map(record.get, ("id", "form", "sentences"))
+    if not isinstance(paper_id, str) or not isinstance(form, str):
+        raise InputError(f'{place}: "id" and "form" have to be strings: {_EXPECTED}')
+    # `True` is an int, too.
+    is_list = isinstance(sentences, list) and all(type(each) is int for each in sentences)
+    if not is_list or not sentences or min(sentences) < 0:
+        raise InputError(
+            f'{place}: "sentences" has to be a list of one or more numbers from 0: {_EXPECTED}'
+        )
+    try:
+        return parse_id(paper_id).id, form, tuple(sentences)
+    except IdentifierError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
+def _answerable(searcher: Searcher, judged: Sequence[Judged], reporter: Reporter) -> list[Judged]:
+    """The judged questions whose papers the index has; a line to the reporter counts the others.
+
+    Raises:
+        InputError: if none is left, or one was judged by a sentence that its paper does not have.
+    """
+    known = searcher.papers_known({each.id for each in judged})
+    left = [each for each in judged if each.id in known]
+    if len(left) < len(judged):
+        reporter.notify(
+            f"Of {len(judged):,} judged questions, {len(judged) - len(left):,} are of papers that "
+            f"index {searcher.name} lacks: those are left out."
+        )
+    if not left:
+        raise InputError(f"index {searcher.name} has none of the judged papers: give one that has")
+    papers = LocalIndex(searcher.index).papers([each.id for each in left])
+    for each, paper in zip(left, papers, strict=True):
+        count = len(sentences_of([Hit(1, 0.0, paper)]))
+        if max(each.sentences) >= count:
+            raise InputError(
+                f"sentence {max(each.sentences)} was judged of {each.id}, which has {count:,} in "
+                f"index {searcher.name}, counted from 0: correct that line of the judged questions"
+            )
+    return left
 
 
 def ask(searcher: Searcher, judged: Judged, *, without: bool) -> Asked:
@@ -125,6 +182,7 @@ def fitted_answers(
         against: names and encoders; the sentences that are nearest by their vectors are judged,
             too.
     """
+    judged = _answerable(searcher, judged, reporter)
     there, absent = [], []
     for number, each in enumerate(judged):
         reporter.progress("Sentences", number, len(judged))

@@ -6,9 +6,11 @@ order stays as it is.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import orjson
 
+from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import Judgement
 from astrosearch.report import Reporter
 from astrosearch.search.candidates import find_candidates
@@ -18,6 +20,22 @@ from astrosearch.search.ranker import Task, read_weights
 from astrosearch.search.searcher import DEPTH, Searcher, encode_queries
 from training.ranking.fit import fitted_chance
 from training.ranking.samples import sample
+
+
+def check_weights(path: Path, task: Task) -> None:
+    """
+    Raises:
+        InputError: if a file is not one that `train rank` wrote for a task.
+    """
+    expected = f"give one that `train rank --task {task}` wrote"
+    try:
+        text = path.read_bytes()
+        read_weights(text)
+        made_for = orjson.loads(text)["task"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise InputError(f"{path} is not a file of `train rank`: {expected}") from None
+    if made_for != task:
+        raise InputError(f"{path} was made for --task {made_for}: {expected}")
 
 
 def with_chances(

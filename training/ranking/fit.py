@@ -14,6 +14,7 @@ import orjson
 import torch
 from numpy.typing import NDArray
 
+from astrosearch.errors import InputError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
 from astrosearch.report import SILENT, Reporter
 from astrosearch.search.ranker import Feature, Task, Weights, chance_terms
@@ -119,7 +120,16 @@ def fit(
     Args:
         chance_of: names of the samples that the chance of being relevant is fitted on.
         cross_validated: gets each sample's scores by weights that have not seen it.
+
+    Raises:
+        InputError: if too few samples have something relevant to be cross-validated.
     """
+    telling = {sample.key for sample in samples if sample.relevant.any()}
+    if len(telling) < PARTS or len({_part(key) for key in telling}) < 2:
+        raise InputError(
+            f"the fit needs {PARTS} queries or more that find something relevant, of papers in two "
+            f"fifths or more; there are {len(telling):,}: give more of them"
+        )
     features = _standardised(samples, task)
     matrices = [
         np.stack([feature.values(sample.signals) for feature in features], axis=1)

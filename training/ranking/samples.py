@@ -185,7 +185,7 @@ def paper_samples(
     Raises:
         InputError: if no judgement is left, or one asks in words.
     """
-    usable = _usable(index, judgements)
+    usable = _usable(index, judgements, reporter)
     graphs = _of_other_fifths(index) if task == "cite" else {}
     samples = []
     for number, (paper_id, text, relevant) in enumerate(usable):
@@ -236,7 +236,7 @@ def cited_samples(
     """Queries with several answers: texts of judgements, of kind `review` if they are of a paper
     that cites these, otherwise of kind `overview`; and titles of papers that cite, of kind `cited`.
     As `paper_samples`."""
-    usable = _usable(index, judgements)
+    usable = _usable(index, judgements, reporter)
     samples = []
     mode: Mode = "hybrid" if task == "query" else "dense"
     for number, (paper_id, text, relevant) in enumerate(usable):
@@ -256,21 +256,32 @@ def cited_samples(
 
 
 def _usable(
-    index: Index, judgements: Sequence[Judgement]
+    index: Index, judgements: Sequence[Judgement], reporter: Reporter
 ) -> list[tuple[str | None, str | None, set[str]]]:
     """Judgements by papers of an index that are not held out, and by texts: the paper, the text,
-    and the relevant papers that are not held out.
+    and the relevant papers that are not held out. A line to the reporter has the numbers of those
+    that are left out.
 
     Raises:
         InputError: if there are none.
     """
     ids = {paper_id for paper_id in index.corpus.ids() if not is_held_out(paper_id)}
+    askers = [judged.id for judged in judgements if judged.id is not None]
+    held_out = sum(map(is_held_out, askers))
+    unknown = sum(each not in ids for each in askers) - held_out
     usable = [
         (judged.id, judged.text, relevant)
         for judged in judgements
         if (judged.id is None or judged.id in ids)
         and (relevant := {*judged.relevant} & ids - {judged.id})
     ]
+    if len(usable) < len(judgements):
+        reporter.notify(
+            f"Of {len(judgements):,} judgements, {held_out:,} are of held-out papers, {unknown:,} "
+            "of papers that the index lacks, and "
+            f"{len(judgements) - len(usable) - held_out - unknown:,} have no relevant training "
+            "paper in it: those are left out."
+        )
     if not usable:
         raise InputError("no judgement is of training papers of this index")
     return usable
