@@ -313,8 +313,8 @@ def any_of(words: Iterable[str]) -> str:
 
 
 # Words with a capital, and initials, before a family name of one word: none of them a particle, a
-# suffix or a title, or anything of the name of a group. Groups are not repeated possessively: Python
-# before 3.11.5 sometimes fails to match those that hold a choice.
+# suffix or a title, or anything of the name of a group. Groups are not repeated possessively:
+# Python before 3.11.5 sometimes fails to match those that hold a choice.
 _NOT_PLAIN = tuple(
     word.title()
     for word in (
