@@ -223,7 +223,7 @@ def test_a_topic_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_of_queries_without_topics_are_refused(tmp_path: Path) -> None:
     said = refusal(tmp_path / "set.qrels", "2101.00002 0 2101.00001 1\n1 0 2101.00001 1\n")
-    assert "set.qrels:2: query 1 is no arXiv identifier" in said
+    assert "set.qrels:2: query 1 is not an arXiv identifier" in said
     assert "give the topics' texts by --topics FILE" in said
 
 

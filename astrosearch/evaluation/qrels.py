@@ -337,8 +337,8 @@ def _qrels_judgement(line: str, where: str, texts: dict[str, str]) -> Judgement:
     text = texts.get(query)
     if not texts and not _is_id(query):
         raise InputError(
-            f"{where}: query {query} is no arXiv identifier: give the topics' texts by --topics "
-            "FILE"
+            f"{where}: query {query} is not an arXiv identifier: give the topics' texts by "
+            "--topics FILE"
         )
     relevant = {_normal_id(document): grade} if grade > 0 else {}
     return Judgement(None if text else _normal_id(query), text, relevant)

@@ -55,7 +55,7 @@ _FORMS = (
     rf"(?:(?P<day>{_DAY}) ?(?:st|nd|rd|th)?\.?(?: of)?[ -])?(?P<month>{_NAME})\.?,?[ -]"
     r"(?P<year>\d{4})",
     rf"(?P<month>{_NAME})\.? (?P<day>{_DAY}) ?(?:st|nd|rd|th)?,? (?P<year>\d{{4}})",
-    # Of 03/12/2017 nobody knows what is the month, and 2015/2016 are years.
+    # In 03/12/2017 either number may be the month, and 2015/2016 are years.
     r"(?:\d\d?[/-]){0,2}(?:\d{4}(?:/|--?))?(?P<year>\d{4})",
 )
 _ANY_FORM = "|".join(

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from astrosearch.corpus.segments import SegmentedCorpus
 from astrosearch.corpus.store import Corpus
-from astrosearch.errors import IdentifierError, InputError
+from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import read_judgements
 from astrosearch.evaluation.split import is_held_out
-from astrosearch.papers import Paper, parse_id
+from astrosearch.papers import Paper
 from astrosearch.report import SILENT, Reporter
 from astrosearch.text.analysis import STOP_WORDS
 from astrosearch.text.sentences import halves, sentences
 from training.contrastive.citation_pairs import graph_of, related_rows
 from training.contrastive.requests import Request
+from training.json_lines import normal_id, numbered_lines, record_of
 
 SHARES = {"title": 0.35, "half": 0.25, "sentence": 0.15, "span": 0.2, "related": 0.05}
 """How often each kind but `request` is drawn of the pairs that are no requests. For a paper without
@@ -268,29 +268,18 @@ def read_relations(
 def _groups(path: Path) -> tuple[list[list[str]], int]:
     """Lists of identifiers whose first is related to all the others, and how many queries are words
     of no paper."""
-    lines = [
-        (f"{path}:{number}", line)
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1)
-        if line.strip()
-    ]
-    first = _record(*lines[0]) if lines else None
+    lines = list(numbered_lines(path))
+    first = record_of(lines[0][1], lines[0][0]) if lines else None
     if not isinstance(first, dict) or "members" not in first:
         judgements = read_judgements(path)
         groups = [[each.id, *each.relevant] for each in judgements if each.id]
         return groups, len(judgements) - len(groups)
     groups = []
     for place, line in lines:
-        members = _members(_record(place, line), place)
+        members = _members(record_of(line, place), place)
         # The members of a series are related to each other.
         groups += [members[i:] for i in range(len(members) - 1)]
     return groups, 0
-
-
-def _record(place: str, line: bytes) -> object:
-    try:
-        return orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{place}: not JSON ({error})") from None
 
 
 def _members(record: object, place: str) -> list[str]:
@@ -300,7 +289,4 @@ def _members(record: object, place: str) -> list[str]:
         raise InputError(
             f'{place}: not a series of papers: write {{"members": ["2601.16919", "1905.08667"]}}'
         )
-    try:
-        return [parse_id(each).id for each in members]
-    except IdentifierError as error:
-        raise InputError(f"{place}: {error}") from None
+    return [normal_id(each, place) for each in members]

@@ -18,6 +18,7 @@ from astrosearch.errors import IdentifierError, InputError
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import parse_id
 from astrosearch.report import Reporter
+from training.json_lines import numbered_lines
 
 FORMS = ("question", "keywords", "need")
 """The forms in which each paper is asked for."""
@@ -82,10 +83,7 @@ def digest(requests: Sequence[Request]) -> str:
 
 def request_lines(path: Path) -> Iterator[tuple[str, str, list[str]]]:
     """Place, paper and requests of each line."""
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
+    for place, line in numbered_lines(path):
         try:
             record = orjson.loads(line)
             texts = [" ".join(record[form].split()) for form in FORMS]

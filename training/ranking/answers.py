@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from astrosearch.encoders.base import Encoder
 from astrosearch.encoders.vectors import unit_rows
-from astrosearch.errors import IdentifierError, InputError
+from astrosearch.errors import InputError
 from astrosearch.evaluation.bootstrap import Estimate, interval, resampled_means
-from astrosearch.papers import parse_id
 from astrosearch.report import Reporter
 from astrosearch.search.conditions import Among
 from astrosearch.search.hits import Hit
@@ -29,6 +28,7 @@ from astrosearch.search.ranker import Weights
 from astrosearch.search.searcher import Searcher, encode_queries
 from astrosearch.search.sentence_signals import SentenceTable, sentence_table, sentences_of
 from training.contrastive.requests import FORMS, request_lines
+from training.json_lines import normal_id, numbered_lines, record_of
 from training.ranking.fit import as_json, fit
 from training.ranking.logistic import logistic_regression
 from training.ranking.samples import Sample
@@ -93,10 +93,7 @@ def read_judged(path: Path, requests: Path) -> list[Judged]:
         for form, text in zip(FORMS, lines, strict=True)
     }
     judged = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
+    for place, line in numbered_lines(path):
         paper_id, form, sentences = _judged_line(line, place)
         if (paper_id, form) not in texts:
             raise InputError(f"{place}: {requests} has no {form} for {paper_id}")
@@ -111,10 +108,7 @@ _EXPECTED = 'write {"id": "2601.16919", "form": "question", "sentences": [1, 0]}
 
 def _judged_line(line: bytes, place: str) -> tuple[str, str, tuple[int, ...]]:
     """Paper, form and sentences of a line."""
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{place}: not JSON ({error})") from None
+    record = record_of(line, place)
     if not isinstance(record, dict):
         raise InputError(f"{place}: not a judged question: {_EXPECTED}")
     paper_id, form, sentences = map(record.get, ("id", "form", "sentences"))
@@ -126,10 +120,7 @@ def _judged_line(line: bytes, place: str) -> tuple[str, str, tuple[int, ...]]:
         raise InputError(
             f'{place}: "sentences" has to be a list of one or more numbers from 0: {_EXPECTED}'
         )
-    try:
-        return parse_id(paper_id).id, form, tuple(sentences)
-    except IdentifierError as error:
-        raise InputError(f"{place}: {error}") from None
+    return normal_id(paper_id, place), form, tuple(sentences)
 
 
 def _answerable(searcher: Searcher, judged: Sequence[Judged], reporter: Reporter) -> list[Judged]:
