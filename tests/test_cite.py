@@ -221,6 +221,14 @@ def test_options_without_anything_to_act_on_are_refused(run: Run, written: Writt
         ((written("Dust.", "note.txt"), "--no-self"), "does not say who writes the draft"),
         ((written("Dust.", "note.txt"), "--mark-cited"), "no references of the draft are known"),
         ((bib, "--mark-cited", "--format", "ids"), "cannot be seen"),
+        (
+            ("1505.00005", "--since", 2016),
+            "is proposed for 1505.00005",
+        ),
+        (
+            ("1505.00005", "--since", 2013, "--before", 2012),
+            "--since 2013-01-01 leaves nothing: no paper later than 2012-12-31",
+        ),
     ):
         error = run("cite", *arguments, code=2).stderr
         assert said in error

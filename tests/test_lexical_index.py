@@ -131,6 +131,46 @@ def test_without_pairs_words_count_the_same_wherever_they_stand(tmp_path: Path) 
         assert nothing == []
 
 
+@pytest.mark.parametrize("repeat", [1, 500])
+def test_what_a_row_has_of_the_pairs_and_names_of_a_question_is_a_share(
+    tmp_path: Path, repeat: int
+) -> None:
+    """With few papers, and with so many for each row that clauses are put one around the other."""
+    papers = [
+        ("The GD-1 stream", "a gap is in GD-1", ["G. Gap"]),
+        ("A white dwarf", "GD 1400 has 1 gap", []),
+        ("Gaps in streams", "of NGC 1068 and GD1", []),
+        ("Tidal", "stream of stars", []),
+    ]
+    index = written(tmp_path / "words", papers * repeat)
+    rows = np.array([3, 0, 2, 1])
+
+    def shares(question: str, *fields: str) -> list[list[float] | None]:
+        chosen = fields or ("title", "abstract", "authors")
+        both = index.pair_shares(question, rows, chosen), index.name_shares(question, rows, chosen)
+        return [None if each is None else each.round(4).tolist() for each in both]
+
+    def rarity(papers: int) -> float:
+        return float(np.log(1 + ((4 - papers) * repeat + 0.5) / (papers * repeat + 0.5)))
+
+    # Three papers have gd and 1, two have gap in the abstract, one has ngc1068.
+    name, gap = 2 * rarity(3), rarity(3) + rarity(2)
+    share = name / (name + gap)
+    pairs, names = shares("GD-1 gap")
+    assert pairs == pytest.approx([0, share, share, 1 - share], abs=1e-4)
+    assert names == [0, 1, 1, 0]
+    share = rarity(2) / (rarity(1) + rarity(2))
+    assert shares("NGC 1068 and GD-1")[1] == pytest.approx([0, share, 1, 0], abs=1e-4)
+    # What no paper has counts nothing.
+    assert shares("GD-1 and NGC 9999")[1] == [0, 1, 1, 0]
+    # Function words may stand between two neighbours, in both texts as far apart.
+    assert shares("stream of the stars")[0] == [0, 0, 0, 0]
+    assert shares("streams of stars")[0] == [1, 0, 0, 0]
+    assert shares("GD-1", "abstract") == [[0, 1, 1, 0], [0, 1, 1, 0]]
+    assert shares("gap") == shares("quasar jets of 3C 273") == shares("") == [None, None]
+    assert index.pair_shares("GD-1 gap", rows[:0]).tolist() == []
+
+
 def test_fields_are_searched_as_asked(tmp_path: Path) -> None:
     index = written(
         tmp_path / "words",

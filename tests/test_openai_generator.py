@@ -32,6 +32,7 @@ def _written(stats: GenerationStats, abstracts: list[str]) -> str:
     generator = load_generator(GeneratorSpec("openai:gpt-4o"), lines)
     text = "".join(generator.generate("We map", abstracts, Sampling(seed=7), stats))
     assert "tokens to 127.0.0.1" in lines[0]
+    assert lines[0].endswith("for openai:gpt-4o, which may answer with 1,024")
     return text
 
 

@@ -101,6 +101,12 @@ def cite(
             cited, notes = _cited(draft, searcher, reporter, mark_cited=mark_cited)
             asking = draft.paper or list(cited.ids)
         day = before or (paper.published if paper else date.today())
+        if option_filters.since and option_filters.since > day:
+            raise click.UsageError(
+                f"--since {option_filters.since} leaves nothing: no paper later than {day} is "
+                f"proposed for {draft.name if draft else what}; give an earlier day, or a later "
+                "--before"
+            )
         without = () if mark_cited else cited.ids
         hits = searcher.cite(
             asking,

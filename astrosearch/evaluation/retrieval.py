@@ -123,6 +123,12 @@ class _WordedTask:
         scores = self._lexical.scores(text, rows, fields=self.task.searched)
         return scores.astype(np.float64)
 
+    def pair_shares(self, text: str, rows: Rows) -> Column | None:
+        return self._lexical.pair_shares(text, rows, fields=self.task.searched)
+
+    def name_shares(self, text: str, rows: Rows) -> Column | None:
+        return self._lexical.name_shares(text, rows, fields=self.task.searched)
+
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._lexical.frequency(word, fields)
 
@@ -245,6 +251,12 @@ class DocumentsOfQuery:
 
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._documents.words.bm25(text, _places(ids))
+
+    def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        return self._documents.words.pair_shares(text, _places(ids))
+
+    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        return self._documents.words.name_shares(text, _places(ids))
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._documents.vectors[_places(ids)])

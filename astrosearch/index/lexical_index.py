@@ -244,6 +244,20 @@ def _terms(text: str) -> list[str]:
     return terms + compounds
 
 
+def _neighbours(words: Sequence[str], wanted: Set[tuple[str, str]]) -> list[tuple[str, str, int]]:
+    """Each two neighbours among the words that are wanted in some field, and their distance: up to
+    two other words may stand between them."""
+    terms = {term for term, _ in wanted}
+    places = [(place, word) for place, word in enumerate(words) if word in terms]
+    return sorted(
+        {
+            (left, right, end - start)
+            for (start, left), (end, right) in pairwise(places)
+            if end - start <= 3
+        }
+    )
+
+
 def _share(earlier: Path, folder: Path) -> None:
     """Put all files of a folder into another one too, as links if that can be. The engine replaces
     files, and never writes into one that is there."""
@@ -390,6 +404,71 @@ class LexicalIndex:
         distinct, inverse = np.unique(rows, return_inverse=True)
         scores: NDArray[np.float32] = self._scores_of([*terms, *pairs], distinct)[inverse]
         return scores
+
+    def pair_shares(
+        self, question: str, rows: NDArray[np.int64], fields: Sequence[str] = tuple(FIELDS)
+    ) -> NDArray[np.float64] | None:
+        """(n,) from 0 to 1, how much of the question's pairs of neighbours each of (n,) different
+        rows has as neighbours, too. A pair counts as much as its words are rare. None if the
+        question has no pair of words that papers have.
+
+        Args:
+            fields: as in `search`.
+        """
+        words = analyze(question).terms
+        wanted = self._weights({word: 1.0 for word in words if word not in STOP_WORDS}, fields)
+        pairs = []
+        for left, right, distance in _neighbours(words, wanted.keys()):
+            phrases = [
+                self._phrase(field, [(0, left), (distance, right)])
+                for field in fields
+                if (left, field) in wanted and (right, field) in wanted
+            ]
+            pairs.append((phrases, self._rarity(left, fields) + self._rarity(right, fields)))
+        return self._shares(pairs, rows)
+
+    def name_shares(
+        self, question: str, rows: NDArray[np.int64], fields: Sequence[str] = tuple(FIELDS)
+    ) -> NDArray[np.float64] | None:
+        """(n,) from 0 to 1, how much of the question's designations (NGC 1068, z = 7: letters in
+        front of a number) each of (n,) different rows has. One counts as much as it is rare. None
+        if the question has none that papers have.
+
+        Args:
+            fields: as in `search`.
+        """
+        compounds = analyze(question).compounds
+        names = {name: 1.0 for name in compounds if name[0].isalpha() and not name.isalpha()}
+        wanted = self._weights(names, fields)
+        return self._shares(
+            [
+                (
+                    [
+                        _Q.term_query(self._schema, field, name)
+                        for field in fields
+                        if (name, field) in wanted
+                    ],
+                    self._rarity(name, fields),
+                )
+                for name in names
+            ],
+            rows,
+        )
+
+    def _shares(
+        self, parts: Sequence[tuple[Sequence[tantivy.Query], float]], rows: NDArray[np.int64]
+    ) -> NDArray[np.float64] | None:
+        """(n,) of the weight of all parts, what (n,) different rows have: a part if one of its
+        queries finds the row. None if no part has a query."""
+        parts = [(queries, weight) for queries, weight in parts if queries]
+        if not parts:
+            return None
+        clauses = [
+            _Q.const_score_query(_Q.boolean_query([(_SHOULD, each) for each in queries]), weight)
+            for queries, weight in parts
+        ]
+        total = sum(weight for _, weight in parts)
+        return self._scores_of(clauses, rows).astype(np.float64) / total
 
     def rows_matching_phrase(
         self, phrase: str, fields: Sequence[str] = ("title", "abstract")
@@ -562,6 +641,10 @@ class LexicalIndex:
         """The weight of a term that `papers` papers have (Robertson and Zaragoza 2009)."""
         return log(1 + (len(self) - papers + 0.5) / (papers + 0.5))
 
+    def _rarity(self, term: str, fields: Sequence[str]) -> float:
+        """The weight of a term in the field where it is commonest."""
+        return self._idf(max(self._frequency(field, term) for field in fields))
+
     def _engine_idf(self, field: str, term: str, papers: int) -> float:
         """The weight that the engine gives a term that `papers` papers have: by the same formula,
         with the deleted papers among all and among those, and the fillers among all."""
@@ -582,19 +665,12 @@ class LexicalIndex:
     ) -> list[tantivy.Query]:
         """A query for each two neighbours of the question, in the fields that hold both; up to two
         function words may stand between them."""
-        terms = {term for term, _ in wanted}
-        places = [(place, word) for place, word in enumerate(words) if word in terms]
-        pairs = {
-            (left, right, end - start)
-            for (start, left), (end, right) in pairwise(places)
-            if end - start <= 3
-        }
         return [
             _Q.boost_query(
                 self._phrase(field, [(0, left), (distance, right)]),
                 PAIRS * FIELDS[field] * self._pair_weight(field, (left, right)),
             )
-            for left, right, distance in sorted(pairs)
+            for left, right, distance in _neighbours(words, wanted)
             for field in fields
             if (left, field) in wanted and (right, field) in wanted
         ]

@@ -176,6 +176,12 @@ class LocalIndex:
     def bm25(self, text: str, ids: Sequence[str]) -> Column:
         return self._index.lexical.scores(text, self._rows(ids)).astype(np.float64)
 
+    def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        return self._index.lexical.pair_shares(text, self._rows(ids))
+
+    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        return self._index.lexical.name_shares(text, self._rows(ids))
+
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])
 

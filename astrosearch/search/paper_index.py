@@ -109,6 +109,16 @@ class PaperIndex(Protocol):
         """(n,) BM25 of a text's words; 0 where a paper has none of them."""
         ...
 
+    def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        """(n,) from 0 to 1, how much of a text's pairs of neighbouring words papers have as
+        neighbours, too; None if there is no pair of words that papers have."""
+        ...
+
+    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        """(n,) from 0 to 1, how much of a text's designations, such as NGC 1068, papers have; None
+        if there is none that papers have."""
+        ...
+
     def vectors(self, ids: Sequence[str]) -> Vectors:
         """(n, dimension) float32 unit rows."""
         ...

@@ -24,6 +24,7 @@ from astrosearch.search.signals import (
     neighbourhood,
     paper_signals,
     token_signals,
+    word_signals,
 )
 
 Task = Literal["query", "dense", "related", "cite", "answers"]
@@ -281,6 +282,7 @@ def look_at(papers: PaperIndex, query: EncodedQuery, signals: SignalTable) -> No
         return
     columns = signals.columns
     columns |= token_signals(query, papers, signals.ids)
+    columns |= word_signals(query, papers, signals.ids)
     if "cosine" in columns:
         vectors = papers.vectors(signals.ids)
         columns["neighbourhood"] = neighbourhood(vectors, columns["cosine"])

@@ -114,7 +114,10 @@ class OpenAIGenerator:
                 the service still fails after its retries.
         """
         tokens = len((task + prompt).encode()) // BYTES_A_TOKEN
-        job = f"about {tokens:,} tokens to {service.host()} for {self.name}"
+        job = (
+            f"about {tokens:,} tokens to {service.host()} for {self.name}, which may answer with "
+            f"{sampling.max_new_tokens:,}"
+        )
         if self._has_consent:
             self._reporter.notify(f"Sending {job}")
         elif not self._reporter.confirm(job):
