@@ -182,6 +182,18 @@ def test_a_row_with_more_cells_than_columns_is_refused_with_its_line(tmp_path: P
     assert "set.csv:3 has 3 cells, the table 2 columns" in refusal(tmp_path / "set.csv", text)
 
 
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [('Why?,2101.00001\n"What?,2101.00002\nWhen?,2101.00003\n', 2), ('"What" is it?,2101.1\n', 1)],
+)
+def test_a_quotation_mark_that_swallows_rows_is_refused(
+    tmp_path: Path, rows: str, line: int
+) -> None:
+    said = refusal(tmp_path / "set.csv", "question,paper\n" + rows)
+    assert "set.csv is not a table" in said
+    assert said.endswith(f"look at the quotation marks behind line {line}")
+
+
 def test_columns_of_the_same_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "set.csv"
     text = "question,paper,paper\nWhat?,2101.00001,2101.00002\n"

@@ -60,6 +60,12 @@ class FivePapers:
         self.computed.append(list(ids))
         return self._bm25[[int(each) for each in ids]]
 
+    def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        raise AssertionError("nothing here compares tokens")
+
+    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+        raise AssertionError("nothing here compares tokens")
+
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return self._vectors[[int(each) for each in ids]]
 

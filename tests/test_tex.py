@@ -179,6 +179,7 @@ def test_a_tilde_that_ties_words_becomes_a_space(tex: str, text: str) -> None:
         (r"it costs US$5 at $z\sim 1$", "it costs US$5 at z∼1"),
         (r"between $3 million and $5 million, $x_1$", "between $3 million and $5 million, x₁"),
         (r"(about $1000) for $H_0$", "(about $1000) for H₀"),
+        (r"at $5, or so, $H_0$", "at $5, or so, H₀"),
         (r"the value $H_0 = 70", "the value H₀ = 70"),
         (r"{\rm unclosed and }closed} and {open", "unclosed and closed and open"),
         (r"cut in $10^{-3", "cut in 10⁻³"),

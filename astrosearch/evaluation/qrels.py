@@ -226,17 +226,25 @@ def _parquet_table(path: Path) -> tuple[list[str], Iterator[_Row]]:
 def _text_table(path: Path, suffix: str) -> tuple[list[str], Iterator[_Row]]:
     """The names of the columns, and the rows."""
     csv.field_size_limit(_LARGEST_CELL)
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, delimiter="\t" if suffix == ".tsv" else ",")
+            # Otherwise a quotation mark that is not closed would swallow the rows behind it.
+            separator = "\t" if suffix == ".tsv" else ","
+            reader = csv.DictReader(stream, delimiter=separator, strict=True)
             names = list(reader.fieldnames or ())
-            rows = [(f"{path}:{reader.line_num}", row) for row in reader]
+            rows = []
+            for row in reader:
+                line = reader.line_num
+                rows.append((f"{path}:{line}", row))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not text in UTF-8") from None
     except csv.Error as error:
-        raise InputError(f"{path} is not a table: {error}") from None
+        raise InputError(
+            f"{path} is not a table ({error}): look at the quotation marks behind line {line}"
+        ) from None
     return names, (_whole_row(where, row, len(names)) for where, row in rows)
 
 

@@ -122,7 +122,8 @@ def _ordinary_list(
         first: the class of what a word begins with.
         capital, small: classes of letters that show whether a word is in capitals.
     """
-    word = rf"{letters}(?:\.(?!{letter}{{2}}){letters})*+"
+    # Not possessive: Python before 3.11.5 goes on behind the dot where such a group fails.
+    word = rf"{letters}(?:\.(?!{letter}{{2}}){letters})*"
     # The last word is a family name: not initials, not in capitals.
     name = rf"{first}(?!{capital}){word} (?:{letter}{word} )*{first}{letters}(?<={small})"
     return re.compile(rf"{name}(?:, {name})*")

@@ -282,7 +282,10 @@ _PAIRING = re.compile(r"\\.|[{}$]", re.DOTALL)
 _BOX = re.compile(r"\\(?:[mh]box|text\w*)\s*$")
 # The dollar of money: where it can be nothing else, and where a dollar too many needs an excuse.
 _CLEAR_MONEY = re.compile(r"(?<=US)\$(?=\d)|(?<![^\s(~])\$(?=\d[\d.,]*\s*(?:million|billion|USD))")
-_MONEY = re.compile(r"(?<![^\s(~])\$(?=\d++(?:[.,]\d++)*+[kMB]?(?:[.,;)]|\s+[A-Za-z(]|$))")
+# Python before 3.11.5 goes on behind what a possessive group read before it failed: the lookahead
+# lets it fail first.
+_AMOUNT = r"\d++(?:(?=[.,]\d)[.,]\d++)*+[kMB]?"
+_MONEY = re.compile(rf"(?<![^\s(~])\$(?={_AMOUNT}(?:[.,;)]|\s+[A-Za-z(]|$))")
 
 
 def paired(text: str) -> str:

@@ -22,8 +22,9 @@ from astrosearch.search.signals import SHARES, SUPPORT
 from training.ranking.logistic import logistic_regression
 from training.ranking.samples import Sample
 
-RIDGE = 1e-4
-"""Weight of the sum of squared weights in the loss."""
+RIDGE, RIDGE_OF_HIDDEN = 1e-4, 3e-4
+"""Weight of the sum of squared weights in the loss, of a linear function and of one that has hidden
+units."""
 
 PARTS = 5
 """Of the cross-validation: a paper is in one part with all that asks for it."""
@@ -46,6 +47,8 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
         ("written_cosine", True),
         ("written_cosine", False),
         ("bm25", True),
+        ("pairs", False),
+        ("names", False),
         *((name, False) for name in _TOKENS),
         ("neighbourhood", False),
     ),
@@ -255,6 +258,7 @@ def _minimum(
         )
     )
     function = _Function(inputs.shape[1], units, seed)
+    ridge = RIDGE_OF_HIDDEN if units else RIDGE
     optimizer = torch.optim.LBFGS(
         function.parameters, max_iter=ITERATIONS, line_search_fn="strong_wolfe"
     )
@@ -268,7 +272,7 @@ def _minimum(
         sums = sums.index_add(0, query, torch.exp(scores - most[query]))
         log_shares = scores - most[query] - torch.log(sums)[query]
         value = -(relevant * log_shares).sum()
-        value = value + RIDGE * sum((each**2).sum() for each in function.parameters)
+        value = value + ridge * sum((each**2).sum() for each in function.parameters)
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
