@@ -1,6 +1,7 @@
 """How the order of hits is learnt: samples, the fit, the file that it writes."""
 
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -8,16 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from astrosearch import paths
 from astrosearch.errors import InputError
 from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.index.reader import Index
+from astrosearch.search.local_index import LocalIndex
+from astrosearch.search.paper_index import EncodedQuery
 from astrosearch.search.ranker import read_weights
-from astrosearch.search.signals import SignalTable
+from astrosearch.search.signals import SignalTable, word_signals
 from tests.conftest import Run
 from tests.reporters import Lines
 from training.ranking.fit import as_json, fit
-from training.ranking.samples import FEW, MANY, Sample, _usable, requests_of, topics_of
+from training.ranking.samples import (
+    FEW,
+    MANY,
+    Sample,
+    _usable,
+    named_topics_of,
+    requests_of,
+    topics_of,
+)
 
 
 def made_up(count: int, *, relevant: int = 1, seed: int = 0) -> list[Sample]:
@@ -84,6 +96,53 @@ def test_topics_are_pieces_of_titles_that_several_papers_of_the_fold_have(
             assert is_held_out(paper_id, 1)
             assert topic.text in papers[paper_id].title.lower()
     assert topics_of(words_index, 1, 20) == topics
+
+
+def test_a_designation_of_a_title_is_asked_for_with_a_word_of_the_abstract(
+    run: Run, trained: Path, tmp_path: Path
+) -> None:
+    ids = [name for name in (f"2401.{number:05}" for number in range(400)) if is_held_out(name, 1)]
+    lines = [
+        {
+            "id": name,
+            "title": f"What GD-{number % 4} and others are (paper {number})",
+            "abstract": f"Gaps in GD-{number} and tidal {'streams' if number % 8 else 'clouds'}.",
+        }
+        for number, name in enumerate(ids[:30])
+    ]
+    source = tmp_path / "papers.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run("index", "named", "--corpus", source, "--encoder", trained / "embed")
+    index = Index(paths.existing_index("named"))
+    judgements = named_topics_of(index, 1, 20)
+    papers = {line["id"]: line for line in lines}
+    assert len(judgements) == 20
+    for judgement in judgements:
+        [name] = re.findall(r"GD-\d", judgement.text or "")
+        word = (judgement.text or "").replace(name, "").strip()
+        assert word in {"gaps", "tidal", "streams"}  # fewer papers than RAREST have clouds
+        assert set(judgement.relevant) == {
+            paper_id
+            for paper_id, paper in papers.items()
+            if f"{name} " in paper["title"] and word in paper["abstract"].lower()
+        }
+    assert {(judgement.text or "").startswith("GD") for judgement in judgements} == {True, False}
+    assert named_topics_of(index, 1, 5) == judgements[:5]
+    assert named_topics_of(index, 2, 5) == []
+
+    local = LocalIndex(index)
+    signals = word_signals(EncodedQuery("tidal gaps in GD-3"), local, [*papers])
+    in_title = ["GD-3 " in each["title"] for each in lines]
+    anywhere = ["GD-3 " in each["title"] + each["abstract"] for each in lines]
+    np.testing.assert_allclose(signals["title_names"], in_title)
+    np.testing.assert_allclose(signals["names"], anywhere)
+    # All have gaps in GD, no one tidal gaps; GD-3 is in the title or the abstract.
+    pairs = signals["pairs"]
+    assert 0 < pairs[4] < pairs[3] == pairs[7] < 1
+    assert word_signals(EncodedQuery("gaps"), local, [*papers]) == {}
+    assert word_signals(EncodedQuery(), local, [*papers]) == {}
+    [paper] = local.papers([ids[3]])
+    assert word_signals(EncodedQuery("GD-3", papers=(paper,)), local, [*papers]) == {}
 
 
 def requests_file(index: Index, path: Path) -> Path:

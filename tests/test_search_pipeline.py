@@ -63,7 +63,9 @@ class FivePapers:
     def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
         raise AssertionError("nothing here compares tokens")
 
-    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
+    def name_shares(
+        self, text: str, ids: Sequence[str], fields: Sequence[str] = ()
+    ) -> Column | None:
         raise AssertionError("nothing here compares tokens")
 
     def vectors(self, ids: Sequence[str]) -> Vectors:

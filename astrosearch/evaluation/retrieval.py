@@ -126,8 +126,9 @@ class _WordedTask:
     def pair_shares(self, text: str, rows: Rows) -> Column | None:
         return self._lexical.pair_shares(text, rows, fields=self.task.searched)
 
-    def name_shares(self, text: str, rows: Rows) -> Column | None:
-        return self._lexical.name_shares(text, rows, fields=self.task.searched)
+    def name_shares(self, text: str, rows: Rows, fields: Sequence[str]) -> Column | None:
+        searched = [field for field in fields if field in self.task.searched]
+        return self._lexical.name_shares(text, rows, searched) if searched else None
 
     def frequency(self, word: str, fields: Sequence[str]) -> int:
         return self._lexical.frequency(word, fields)
@@ -255,8 +256,10 @@ class DocumentsOfQuery:
     def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
         return self._documents.words.pair_shares(text, _places(ids))
 
-    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
-        return self._documents.words.name_shares(text, _places(ids))
+    def name_shares(
+        self, text: str, ids: Sequence[str], fields: Sequence[str] = ("title", "abstract")
+    ) -> Column | None:
+        return self._documents.words.name_shares(text, _places(ids), fields)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._documents.vectors[_places(ids)])

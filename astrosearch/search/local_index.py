@@ -179,8 +179,10 @@ class LocalIndex:
     def pair_shares(self, text: str, ids: Sequence[str]) -> Column | None:
         return self._index.lexical.pair_shares(text, self._rows(ids))
 
-    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
-        return self._index.lexical.name_shares(text, self._rows(ids))
+    def name_shares(
+        self, text: str, ids: Sequence[str], fields: Sequence[str] = ("title", "abstract")
+    ) -> Column | None:
+        return self._index.lexical.name_shares(text, self._rows(ids), fields)
 
     def vectors(self, ids: Sequence[str]) -> Vectors:
         return unit_rows(self._index.vectors[self._rows(ids)])

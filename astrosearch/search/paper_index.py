@@ -114,9 +114,11 @@ class PaperIndex(Protocol):
         neighbours, too; None if there is no pair of words that papers have."""
         ...
 
-    def name_shares(self, text: str, ids: Sequence[str]) -> Column | None:
-        """(n,) from 0 to 1, how much of a text's designations, such as NGC 1068, papers have; None
-        if there is none that papers have."""
+    def name_shares(
+        self, text: str, ids: Sequence[str], fields: Sequence[str] = ("title", "abstract")
+    ) -> Column | None:
+        """(n,) from 0 to 1, how much of a text's designations, such as NGC 1068, papers have in
+        some fields; None if there is none that papers have there."""
         ...
 
     def vectors(self, ids: Sequence[str]) -> Vectors:

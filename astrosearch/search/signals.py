@@ -24,7 +24,7 @@ SUPPORT = tuple(f"support_{round(10 * centre)}" for centre, _ in KERNELS)
 SHARES = tuple(f"share_{number}" for number in range(7))
 
 GROUPS = {
-    "words": ("bm25", "pairs", "names"),
+    "words": ("bm25", "pairs", "names", "title_names"),
     "meaning": ("cosine", "written_cosine"),
     "query in paper": ("recall", "plain_recall", "missed", "exact", *SUPPORT),
     "paper in query": ("precision", *SHARES),
@@ -80,13 +80,14 @@ def token_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -
 
 
 def word_signals(query: EncodedQuery, papers: PaperIndex, ids: Sequence[str]) -> dict[str, Column]:
-    """How much of a text's neighbouring words, and of its designations, papers have. What it has
-    none of has no column."""
+    """How much of a text's neighbouring words, and of its designations, papers have. What no paper
+    has has no column."""
     if query.words is None or query.papers:
         return {}
     columns = {
         "pairs": papers.pair_shares(query.words, ids),
         "names": papers.name_shares(query.words, ids),
+        "title_names": papers.name_shares(query.words, ids, ("title",)),
     }
     return {name: column for name, column in columns.items() if column is not None}
 

@@ -49,6 +49,7 @@ SIGNALS: dict[Task, tuple[tuple[str, bool], ...]] = {
         ("bm25", True),
         ("pairs", False),
         ("names", False),
+        ("title_names", False),
         *((name, False) for name in _TOKENS),
         ("neighbourhood", False),
     ),

@@ -6,7 +6,8 @@ to them do harm.
 """
 
 import hashlib
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.ranker import LOOKED_AT, Task, first_looked_at, look_at, mean_scores
 from astrosearch.search.searcher import DEPTH, Mode, encode_queries, query_of_papers
 from astrosearch.search.signals import SignalTable
-from astrosearch.text.analysis import STOP_WORDS
+from astrosearch.text.analysis import STOP_WORDS, analyze
 from training.contrastive.requests import FORMS, request_lines
 
 
@@ -92,7 +93,7 @@ def topics_of(index: Index, fold: int | None, count: int) -> list[Judgement]:
     papers: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for paper in index.corpus:
         if not is_held_out(paper.id) if fold is None else is_held_out(paper.id, fold):
-            words = [word.strip(_EDGES).lower() for word in paper.title.split()]
+            words = [_bare(word) for word in paper.title.split()]
             for length in (2, 3):
                 for start in range(len(words) - length + 1):
                     piece = tuple(words[start : start + length])
@@ -104,6 +105,79 @@ def topics_of(index: Index, fold: int | None, count: int) -> list[Judgement]:
         Judgement(None, " ".join(piece), dict.fromkeys(sorted(papers[piece]), 1))
         for piece in topics[:count]
     ]
+
+
+RAREST, COMMONEST = 5, 500
+"""Papers of the fold that must have a word that is asked for beside a designation."""
+
+
+SHORTEST = 4
+"""Letters of that word: shorter ones are mostly abbreviations."""
+
+_DESIGNATION = re.compile(r"[A-Z][\w+./-]*(?: [\w+./-]+)?(?<=\w)")
+
+
+def named_topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
+    """Designations, such as GD-1, of titles of one fold, each with a word of that paper's abstract
+    before or behind it. Papers with the designation in the title and the word are relevant: it says
+    more than the word does."""
+    texts: dict[str, tuple[str, str]] = {}
+    terms: dict[str, frozenset[str]] = {}
+    titled: dict[str, set[str]] = defaultdict(set)
+    papers_with: Counter[str] = Counter()
+    for paper in index.corpus:
+        if is_held_out(paper.id, fold):
+            texts[paper.id] = paper.title, paper.abstract
+            terms[paper.id] = frozenset(analyze(f"{paper.title} {paper.abstract}").terms)
+            papers_with.update(terms[paper.id])
+            for name in analyze(paper.title).compounds:
+                titled[name].add(paper.id)
+    judgements = []
+    for paper_id in sorted(texts, key=lambda paper_id: hashlib.sha256(paper_id.encode()).digest()):
+        title, abstract = texts[paper_id]
+        of_title = analyze(title).terms
+        words = {
+            word: term
+            for word in map(_bare, abstract.split())
+            if _is_telling(word) and word.isalpha() and len(word) >= SHORTEST
+            for term in analyze(word).terms
+            if RAREST <= papers_with[term] <= COMMONEST and term not in of_title
+        }
+        designations = _designations(title)
+        if not words or not designations:
+            continue
+        digest = hashlib.sha256(paper_id.encode()).digest()
+        word = sorted(words)[digest[0] % len(words)]
+        designation = sorted(designations)[digest[1] % len(designations)]
+        text = f"{designation} {word}" if digest[2] % 2 else f"{word} {designation}"
+        with_name = titled[designations[designation]]
+        relevant = sorted(each for each in with_name if words[word] in terms[each])
+        judgements.append(Judgement(None, text, dict.fromkeys(relevant, 1)))
+        if len(judgements) == count:
+            break
+    return judgements
+
+
+def _designations(title: str) -> dict[str, str]:
+    """The designations in a title, as written, and as compounds of `text.analysis`.
+
+    >>> _designations("A gap in GD-1, and NGC 1068 in X-rays")
+    {'GD-1': 'gd1', 'NGC 1068': 'ngc1068'}
+    """
+    words = title.split()
+    found = {}
+    for length in (1, 2):
+        for start in range(len(words) - length + 1):
+            text = " ".join(words[start : start + length]).strip(_EDGES)
+            terms, compounds = analyze(text)
+            name = "".join(terms)
+            if name in compounds and _DESIGNATION.fullmatch(text) and not name.isalpha():
+                found[text] = name
+    return found
+
+
+def _bare(word: str) -> str:
+    return word.strip(_EDGES).lower()
 
 
 _EDGES = ".,;:!?()[]{}\"'“”‘’`$"
@@ -128,7 +202,8 @@ def request_samples(
 
     Args:
         task: "query", or "dense" to search by vectors alone.
-        titles: how many papers give a title and two halves each, and how many topics there are.
+        titles: how many papers give a title and two halves each, and how many topics there are;
+            of those with a designation there are half as many.
 
     """
     samples: list[Sample] = []
@@ -139,9 +214,11 @@ def request_samples(
     )
     known_items = Settings(tasks=(TITLE, HALF), queries=titles, pool=8000, held_out=True, fold=fold)
     topics = topics_of(index, fold, titles)
+    named = named_topics_of(index, fold, titles // 2)
     tasks = {
         "request": sample_tasks(index, settings, judgements),
         "topic": sample_tasks(index, settings, topics) if topics else [],
+        "named": sample_tasks(index, settings, named) if named else [],
         "": sample_tasks(index, known_items),
     }
     for kind, sampled in ((kind, sampled) for kind, each in tasks.items() for sampled in each):
