@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import orjson
 import torch
-from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from astrosearch.corpus.filters import Filters
@@ -29,13 +28,13 @@ from astrosearch.search.cross_encoder import (
     PAPER_TOKENS,
     QUERY_TOKENS,
     READ,
-    SCALE,
     CrossEncoder,
 )
 from astrosearch.search.query_parser import ParsedQuery
 from astrosearch.search.searcher import Searcher
 from training.contrastive.requests import FORMS, request_lines
 from training.disk import begin, locked, out_of_space, rename, save_checkpoint
+from training.onnx_graph import cross_encoder_graph
 from training.ranking.fit import Row, paired_rows
 from training.ranking.logistic import logistic_regression
 
@@ -441,31 +440,18 @@ def _reciprocal_rank(asked: Asked, scores: np.ndarray[Any, Any]) -> float:
 def _write(
     model: Model, base: Path, settings: Settings, mixture: tuple[float, float, float], out: Path
 ) -> None:
-    """Matrices in 8 bits with a scale for each row, all else in float16."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for name, tensor in model.state_dict().items():
-        name = name.removeprefix("body.")
-        array = tensor.float().numpy()
-        if name.startswith("pooler") or name.endswith("position_ids"):
-            continue
-        if "position_embeddings" in name:
-            array = array[:POSITIONS]
-        if array.ndim == 2 and len(array) > 8:
-            scale = np.maximum(np.abs(array).max(axis=1, keepdims=True) / 127, 6e-8)
-            scale = scale.astype(np.float16)
-            whole = np.rint(array / scale.astype(np.float32)).clip(-127, 127)
-            arrays[name], arrays[name + SCALE] = whole.astype(np.int8), scale
-        else:
-            arrays[name] = array.astype(np.float16)
-    save_file(
-        {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-        out / "model.safetensors",
-    )
+    weights = {
+        name.removeprefix("body."): tensor.float().numpy()
+        for name, tensor in model.state_dict().items()
+    }
+    positions = "embeddings.position_embeddings.weight"
+    weights[positions] = weights[positions][:POSITIONS]
+    heads = model.body.config.num_attention_heads
+    graph = cross_encoder_graph(weights, layers=settings.layers, heads=heads)
+    (out / "model.onnx").write_bytes(graph)
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     record = {
         "base": BASE,
-        "layers": settings.layers,
-        "heads": model.body.config.num_attention_heads,
         "mixture": mixture,
         "settings": asdict(settings),
     }

@@ -53,7 +53,10 @@ def doctor(output: str) -> None:
         raise SetupError(f"{len(missing)} missing: {', '.join(missing)}")
 
 
-_NEEDED = ("torch", "transformers", "faiss-cpu", "tantivy", "tokenizers", "peft", "openai")
+_NEEDED = (
+    *("torch", "transformers", "faiss-cpu", "tantivy", "tokenizers", "onnxruntime"),
+    *("peft", "openai"),
+)
 
 
 def _versions() -> dict[str, str | None]:

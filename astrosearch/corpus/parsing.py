@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
+from astrosearch.cores import available_cores
 from astrosearch.corpus.json_lines import parsed
 from astrosearch.corpus.records import WithdrawnError, paper_from_record
 from astrosearch.errors import AstrosearchError, RecordError
@@ -113,13 +114,6 @@ def row_in(line: bytes, selection: "Selection") -> Outcome:
     """`paper_in` with the row of the paper."""
     paper = paper_in(line, selection)
     return row_of(paper) if isinstance(paper, Paper) else paper
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Parser:

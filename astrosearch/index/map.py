@@ -8,7 +8,6 @@ moves. `map.npz` in the index folder keeps it; indexes/README.md documents the b
 
 import json
 import math
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrosearch import atomic
+from astrosearch.cores import available_cores
 from astrosearch.encoders.vectors import Vectors, unit_rows
 from astrosearch.errors import AstrosearchError, IndexDamaged, NothingFound, SetupError
 from astrosearch.index.reader import Index
@@ -412,7 +412,7 @@ def _embedded(
     import openTSNE
 
     # For few papers, threads wait for each other longer than they work.
-    threads = 1 if len(points) <= EXACT else _cores()
+    threads = 1 if len(points) <= EXACT else available_cores()
     graph = openTSNE.affinity.Uniform(
         None,
         k_neighbors=neighbours[0].shape[1],
@@ -444,13 +444,6 @@ def _embedded(
         before += steps
     reporter.progress("Laying out the map", total, total)
     return np.asarray(layout, dtype=np.float64)
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _scaled(points: NDArray[np.float64]) -> Places:

@@ -4,24 +4,27 @@ The signals of the learnt order compare tokens that know nothing of their neighb
 reads words in their context, at a price: nothing can be computed before the query is known. So it
 reads the first papers of an answer alone.
 
-The model is the beginning of a BERT (Devlin et al. 2019, arXiv:1810.04805), some layers in numpy:
-importing torch would take longer than the reading.
+The model is the beginning of a BERT (Devlin et al. 2019, arXiv:1810.04805), some layers that ONNX
+Runtime computes in 8 bits: importing torch would take longer than the reading.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import orjson
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from astrosearch.cores import available_cores
 from astrosearch.errors import InputError
 from astrosearch.papers import Paper
+from astrosearch.search.candidates import others_wait
 from astrosearch.search.hits import Hit
 from astrosearch.search.ranker import AUTHOR_MATCH
 
@@ -29,11 +32,6 @@ Array = NDArray[np.float32]
 
 READ = 30
 """How many of an answer's first papers are read."""
-
-UNDIVIDED = 2**18
-"""Multiplications of a matrix product that OpenBLAS does not divide among threads. These wait for
-each other without sleeping: on a machine that has other work, thousands of small products that are
-divided take ten seconds instead of one."""
 
 QUERY_TOKENS, PAPER_TOKENS = 48, 160
 """What is read of each text; a title and most of an abstract fit into the second."""
@@ -46,8 +44,6 @@ GROUP = "context"
 class Settings:
     """What `config.json` says beside the weights."""
 
-    layers: int
-    heads: int
     mixture: tuple[float, float, float]
     """The chance that a paper is relevant is the logistic function of these times: the log-odds
     that the learnt order gives it, how far the cross-encoder's score is above the mean of all that
@@ -55,17 +51,21 @@ class Settings:
 
 
 class CrossEncoder:
-    """A trained model of a folder: `config.json`, `model.safetensors`, `tokenizer.json`."""
+    """A trained model of a folder: `config.json`, `model.onnx`, `tokenizer.json`."""
 
     depth = READ
 
     def __init__(self, folder: Path) -> None:
+        """
+        Raises:
+            InputError: if `model.onnx` does not hold a model.
+        """
         record = orjson.loads((folder / "config.json").read_bytes())
-        self.settings = Settings(record["layers"], record["heads"], tuple(record["mixture"]))
+        self.settings = Settings(tuple(record["mixture"]))
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._weights = _read(folder / "model.safetensors")
+        self._session = _session(folder / "model.onnx")
 
     def rerank(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """The same hits, the first `READ` of them ordered by what the learnt order and the
@@ -119,7 +119,13 @@ class CrossEncoder:
         texts = [self._ids(f"{paper.title}. {paper.abstract}")[:PAPER_TOKENS] for paper in papers]
         first = [self._special("[CLS]"), *asked, self._special("[SEP]")]
         pairs = [np.array([*first, *ids, self._special("[SEP]")]) for ids in texts]
-        return self._forward(pairs, len(first))
+        # Each pair is read by one thread: several would wait for each other at every product.
+        threads = 1 if others_wait.get() else min(available_cores(), len(pairs))
+        if threads <= 1:
+            return np.array([self._score(pair, len(first)) for pair in pairs], dtype=np.float32)
+        with ThreadPoolExecutor(threads) as pool:
+            scores = list(pool.map(self._score, pairs, [len(first)] * len(pairs)))
+        return np.array(scores, dtype=np.float32)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -131,69 +137,21 @@ class CrossEncoder:
             raise InputError(f"the cross-encoder's tokenizer has no {token}")
         return number
 
-    def _forward(self, pairs: Sequence[NDArray[np.int64]], query_length: int) -> Array:
-        """(n,) scores of n pairs of texts.
+    def _score(self, ids: NDArray[np.int64], query_length: int) -> float:
+        """The score of a pair of texts.
 
         Args:
-            pairs: token ids; the first `query_length` are the query's.
+            ids: (n,) its tokens; the first `query_length` are the query's.
         """
-        weights = self._weights
-        # All pairs lie in one matrix, without padding; only attention looks at each by itself.
-        ends = np.cumsum([len(pair) for pair in pairs])
-        starts = ends - [len(pair) for pair in pairs]
-        places = np.concatenate([np.arange(len(pair)) for pair in pairs])
-        is_paper = (places >= query_length).astype(np.int64)
-        states = _normed(
-            weights["embeddings.word_embeddings.weight"][np.concatenate(pairs)]
-            + weights["embeddings.position_embeddings.weight"][places]
-            + weights["embeddings.token_type_embeddings.weight"][is_paper],
-            weights,
-            "embeddings.LayerNorm",
-        )
-        for number in range(self.settings.layers):
-            states = self._layer(states, f"encoder.layer.{number}", starts, ends)
-        pooled = np.stack(
-            [
-                np.concatenate(
-                    [
-                        states[start],
-                        states[start : start + query_length].mean(axis=0),
-                        states[start + query_length : end].mean(axis=0),
-                    ]
-                )
-                for start, end in zip(starts, ends, strict=True)
-            ]
-        )
-        hidden = np.tanh(_linear(pooled, weights, "hidden"))
-        return _linear(hidden, weights, "output")[:, 0]
-
-    def _layer(
-        self, states: Array, name: str, starts: NDArray[np.int64], ends: NDArray[np.int64]
-    ) -> Array:
-        weights, heads = self._weights, self.settings.heads
-        width = states.shape[1] // heads
-        query, key, value = (
-            _linear(states, weights, f"{name}.attention.self.{part}").reshape(-1, heads, width)
-            for part in ("query", "key", "value")
-        )
-        query = query * np.float32(width**-0.5)
-        mixed = np.empty_like(query)
-        for start, end in zip(starts, ends, strict=True):
-            keys = key[start:end].transpose(1, 2, 0)
-            values = value[start:end].transpose(1, 0, 2)
-            rows = max(1, UNDIVIDED // (width * (end - start)))
-            for first in range(start, end, rows):
-                part = slice(first, min(first + rows, end))
-                attention = query[part].transpose(1, 0, 2) @ keys
-                attention -= attention.max(axis=2, keepdims=True)
-                np.exp(attention, out=attention)
-                attention /= attention.sum(axis=2, keepdims=True)
-                mixed[part] = (attention @ values).transpose(1, 0, 2)
-        output = _linear(mixed.reshape(states.shape), weights, f"{name}.attention.output.dense")
-        states = _normed(states + output, weights, f"{name}.attention.output.LayerNorm")
-        inner = _gelu(_linear(states, weights, f"{name}.intermediate.dense"))
-        output = _linear(inner, weights, f"{name}.output.dense")
-        return _normed(states + output, weights, f"{name}.output.LayerNorm")
+        is_paper = np.arange(len(ids)) >= query_length
+        # What is pooled: the first token, and the means of both texts.
+        parts = np.zeros((3, len(ids)), dtype=np.float32)
+        parts[0, 0] = 1
+        parts[1, ~is_paper] = 1 / query_length
+        parts[2, is_paper] = 1 / (len(ids) - query_length)
+        inputs = {"ids": ids, "is_paper": is_paper.astype(np.int64), "parts": parts}
+        [score] = self._session.run(["score"], inputs)
+        return float(score[0, 0])
 
 
 SHIPPED = Path(str(files("astrosearch"))) / "adapters" / "astro-rerank"
@@ -205,44 +163,18 @@ def shipped_cross_encoder() -> CrossEncoder:
     return CrossEncoder(SHIPPED)
 
 
-SCALE = ".scale"
-"""Ends the name of the (rows, 1) float16 scales of a matrix whose (rows, columns) are 8 bits."""
+def _session(file: Path) -> onnxruntime.InferenceSession:
+    """The model, computed by the thread that asks.
 
-
-def _read(file: Path) -> dict[str, Array]:
-    """Weights as float32: matrices are kept in 8 bits, one scale for each row."""
-    arrays = load_file(file)
-    return {
-        name: array.astype(np.float32) * arrays[name + SCALE].astype(np.float32)
-        if name + SCALE in arrays
-        else array.astype(np.float32)
-        for name, array in arrays.items()
-        if not name.endswith(SCALE)
-    }
-
-
-def _linear(states: Array, weights: dict[str, Array], name: str) -> Array:
-    return states @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-
-
-def _normed(states: Array, weights: dict[str, Array], name: str) -> Array:
-    """Layer norm (Ba et al. 2016, arXiv:1607.06450), with BERT's epsilon."""
-    states = states - states.mean(axis=1, keepdims=True)
-    variance = np.einsum("ij,ij->i", states, states)[:, None] / np.float32(states.shape[1])
-    states /= np.sqrt(variance + np.float32(1e-12))
-    return states * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-
-
-def _gelu(values: Array) -> Array:
-    """Hendrycks and Gimpel 2016 (arXiv:1606.08415), by their approximation with tanh: numpy has no
-    error function."""
-    inner = values * values
-    inner *= np.float32(0.044715)
-    inner += 1
-    inner *= values
-    inner *= np.float32(0.7978845608)
-    np.tanh(inner, out=inner)
-    inner += 1
-    inner *= values
-    inner *= np.float32(0.5)
-    return inner
+    Raises:
+        InputError: if the file does not hold one.
+    """
+    onnxruntime.set_default_logger_severity(3)  # errors: it warns of machines without a GPU
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    content = file.read_bytes()
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base of their own
+        reason = " ".join(str(error).split())
+        raise InputError(f"{file} is not a model that can be run: {reason}") from None
