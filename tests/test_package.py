@@ -15,7 +15,7 @@ from tests.conftest import Run
 ROOT = Path(__file__).parents[1]
 HEAVY = (
     "torch transformers faiss peft datasets openai bitsandbytes numpy rich orjson httpx2 tantivy "
-    "Stemmer ray textual"
+    "Stemmer ray textual onnxruntime onnx"
 )
 
 
@@ -140,12 +140,18 @@ def test_a_query_of_a_llama_imports_neither_torch_nor_what_builds_need(built: Pa
 
 @pytest.mark.usefixtures("default_model")
 def test_the_first_commands_of_a_new_user_import_no_torch(home: Path) -> None:
-    for arguments in (["index"], ["query", "magellanic stream"]):
+    query = ["query", "magellanic stream"]
+    not_before_reading = ("torch", "transformers", "onnxruntime")
+    for arguments, names in (
+        (["index"], not_before_reading),
+        (query, not_before_reading),
+        ([*query, "--rerank"], ("torch", "transformers", "onnx")),
+    ):
         program = (
             "import sys\n"
             "from astrosearch.cli import main\n"
             f"main({arguments!r}, standalone_mode=False)\n"
-            "print([name for name in ('torch', 'transformers') if name in sys.modules])\n"
+            f"print([name for name in {names!r} if name in sys.modules])\n"
         )
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -89,27 +89,6 @@ def test_how_much_reading_counts_is_fitted_among_all_papers(
     assert before == after
 
 
-def test_what_match_is_after_reading_is_fitted_among_all_papers_and_the_order_stays(
-    trained_folder: Path, words_index: Index, run: Run, tmp_path: Path
-) -> None:
-    requests = requests_file(words_index, tmp_path / "requests.jsonl")
-    out = tmp_path / "config.json"
-    line = ("train", "chance", "words", "--requests", requests, "--topics", 3, "--out", out)
-    run(*line, "--task", "rerank", "--weights", trained_folder)
-    before = json.loads((trained_folder / "config.json").read_bytes())
-    after = json.loads(out.read_bytes())
-    of_order, of_text, one = before.pop("mixture")
-    again = after.pop("mixture")
-    assert again[1] / again[0] == pytest.approx(of_text / of_order, rel=1e-2)
-    assert again != [of_order, of_text, one]
-    assert after.pop("chance_made_by").startswith("astrosearch train chance words --task rerank")
-    assert before == after
-    refused = run(*line, "--task", "query", "--weights", trained_folder, code=2)
-    assert "is not a file of `train rank`" in refused.stderr
-    refused = run(*line, "--task", "rerank", "--weights", out, code=2)
-    assert "is not the folder of a cross-encoder" in refused.stderr
-
-
 def test_what_was_trained_gives_the_same_scores_without_torch(
     trained_folder: Path, base: Path, words_index: Index
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,6 @@ from training.settings import ContrastSettings, FinetuneSettings
 if TYPE_CHECKING:
     import torch
 
-    from astrosearch.evaluation.qrels import Judgement
     from astrosearch.search.ranker import Task
     from astrosearch.search.searcher import Searcher
     from training.ranking.fit import Row
@@ -565,7 +564,7 @@ def rank(
 
 @train.command()
 @click.argument("name", metavar="INDEX")
-@click.option("--task", type=click.Choice(["query", "dense", "rerank"]), required=True)
+@click.option("--task", type=click.Choice(["query", "dense"]), required=True)
 @requests_option
 @click.option(
     "--topics",
@@ -576,15 +575,15 @@ def rank(
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, path_type=Path),
-    help="The file of `train rank`, or the folder of `train rerank`; by default what ships.",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file of `train rank`; by default what ships.",
 )
 @click.option(
     "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="A JSON file."
 )
 def chance(
     name: str,
-    task: 'Task | Literal["rerank"]',
+    task: "Task",
     requests: Path,
     topics: int,
     weights: Path | None,
@@ -598,18 +597,17 @@ def chance(
     astrosearch train chance astro --task query --requests development.jsonl \\
       --out query.json
     """
+    from importlib.resources import files
+
     from astrosearch import open_index
     from astrosearch.errors import InputError
     from astrosearch.evaluation.qrels import Judgement
     from astrosearch.evaluation.split import is_held_out
     from training.contrastive.requests import request_lines
-    from training.ranking.chances import check_weights
+    from training.ranking.chances import check_weights, with_chances
     from training.ranking.samples import topics_of
 
-    if weights and weights.is_dir() != (task == "rerank"):
-        kind = "the folder of a cross-encoder" if task == "rerank" else "a file of `train rank`"
-        raise click.UsageError(f"--weights {weights} is not {kind}, which --task {task} takes")
-    if weights and task != "rerank":
+    if weights:
         check_weights(weights, task)
     command = (
         f"astrosearch train chance {name} --task {task} --requests {requests.name} "
@@ -639,31 +637,11 @@ def chance(
                 "for papers that it has and that are not held out"
             )
         judgements += topics_of(searcher.index, None, topics)
-        fitted = _with_chances(task, weights, searcher, judgements, command)
-    _write_file(out, fitted)
-
-
-def _with_chances(
-    task: 'Task | Literal["rerank"]',
-    weights: Path | None,
-    searcher: "Searcher",
-    judgements: "Sequence[Judgement]",
-    command: str,
-) -> bytes:
-    """A file of weights, by default the one that ships, with its chance fitted anew."""
-    from importlib.resources import files
-
-    if task == "rerank":
-        from astrosearch.search.cross_encoder import SHIPPED
-        from training import reranking
-
-        return reranking.with_chances(
-            searcher, judgements, weights or SHIPPED, command, FirstProcess()
+        file = weights or files("astrosearch.search").joinpath(f"rankers/{task}.json")
+        fitted = with_chances(
+            file.read_bytes(), searcher, judgements, task, command, FirstProcess()
         )
-    from training.ranking.chances import with_chances
-
-    file = weights or files("astrosearch.search").joinpath(f"rankers/{task}.json")
-    return with_chances(file.read_bytes(), searcher, judgements, task, command, FirstProcess())
+    _write_file(out, fitted)
 
 
 @train.command()

@@ -19,7 +19,6 @@ from tokenizers import Tokenizer
 from astrosearch.corpus.filters import Filters
 from astrosearch.encoders.weights.locate import locate
 from astrosearch.errors import InputError
-from astrosearch.evaluation.qrels import Judgement
 from astrosearch.evaluation.split import is_held_out
 from astrosearch.papers import Paper
 from astrosearch.report import Reporter
@@ -208,41 +207,8 @@ def refitted(
     mixture = _mixture(asked, read)
     record = orjson.loads((folder / "config.json").read_bytes())
     record["mixture"] = mixture
-    record.pop("chance_made_by", None)
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(record, option=options), _rows(asked, read, mixture)
-
-
-def with_chances(
-    searcher: Searcher,
-    judgements: Sequence[Judgement],
-    folder: Path,
-    command: str,
-    reporter: Reporter,
-) -> bytes:
-    """The `config.json` of a cross-encoder whose mixture gives the same order, and chances that
-    hold for texts that are put to a whole index.
-
-    Args:
-        searcher: of an index whose encoder has not trained on the texts of the judgements.
-        judgements: texts, with the papers that answer them.
-        folder: of the cross-encoder, which has not seen them either.
-    """
-    reader = CrossEncoder(folder)
-    inputs, relevant = [], []
-    for number, judgement in enumerate(judgements):
-        reporter.progress("Reading", number, len(judgements))
-        text = judgement.text or ""
-        [answer] = searcher.answers([ParsedQuery(text)], READ)
-        if answer.hits:
-            read = reader.scores(text, [hit.paper for hit in answer.hits]).astype(np.float64)
-            inputs.append(_inputs([hit.score for hit in answer.hits], read))
-            relevant.append(np.array([hit.paper.id in judgement.relevant for hit in answer.hits]))
-    reporter.progress("Reading", len(judgements), len(judgements))
-    record = orjson.loads((folder / "config.json").read_bytes())
-    record["mixture"] = _as_chance(reader.settings.mixture[:2], inputs, relevant)
-    record["chance_made_by"] = command
-    return orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 class Model(torch.nn.Module):
