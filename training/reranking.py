@@ -335,9 +335,9 @@ def _log_odds(chances: Sequence[float]) -> np.ndarray[Any, np.dtype[np.float64]]
 def _mixture(
     judged: Sequence[Asked], read: Sequence[np.ndarray[Any, np.dtype[np.float64]]]
 ) -> tuple[float, float, float]:
-    """`search.cross_encoder.Settings.mixture`. How much the reading counts is fitted listwise, as
-    it was trained: its scores of two requests cannot be compared. What turns the sum into a chance
-    is a logistic regression."""
+    """`CrossEncoder.mixture`. How much the reading counts is fitted listwise, as it was trained:
+    its scores of two requests cannot be compared. What turns the sum into a chance is a logistic
+    regression."""
     inputs = [_inputs(each.chances, scores) for each, scores in zip(judged, read, strict=True)]
     relevant = [np.array(each.ids) == each.paper for each in judged]
     lists = [

@@ -54,8 +54,14 @@ def doctor(output: str) -> None:
 
 
 _NEEDED = (
-    *("torch", "transformers", "faiss-cpu", "tantivy", "tokenizers", "onnxruntime"),
-    *("peft", "openai"),
+    "torch",
+    "transformers",
+    "faiss-cpu",
+    "tantivy",
+    "tokenizers",
+    "onnxruntime",
+    "peft",
+    "openai",
 )
 
 

@@ -244,6 +244,11 @@ def _terms(text: str) -> list[str]:
     return terms + compounds
 
 
+def _any_of(queries: Sequence[tantivy.Query], score: float) -> tantivy.Query:
+    """Gives what any of some queries finds a score."""
+    return _Q.const_score_query(_Q.boolean_query([(_SHOULD, each) for each in queries]), score)
+
+
 def _neighbours(words: Sequence[str], wanted: Set[tuple[str, str]]) -> list[tuple[str, str, int]]:
     """Each two neighbours among the words that are wanted in some field, and their distance: up to
     two other words may stand between them."""
@@ -463,10 +468,7 @@ class LexicalIndex:
         parts = [(queries, weight) for queries, weight in parts if queries]
         if not parts:
             return None
-        clauses = [
-            _Q.const_score_query(_Q.boolean_query([(_SHOULD, each) for each in queries]), weight)
-            for queries, weight in parts
-        ]
+        clauses = [_any_of(queries, weight) for queries, weight in parts]
         total = sum(weight for _, weight in parts)
         return self._scores_of(clauses, rows).astype(np.float64) / total
 
@@ -557,8 +559,7 @@ class LexicalIndex:
 
     def _holding(self, term: str, score: float) -> Clause:
         """Gives papers that have a term in any field a score."""
-        fields = [(_SHOULD, _Q.term_query(self._schema, field, term)) for field in FIELDS]
-        return _SHOULD, _Q.const_score_query(_Q.boolean_query(fields), score)
+        return _SHOULD, _any_of([_Q.term_query(self._schema, each, term) for each in FIELDS], score)
 
     def knows(self, text: str) -> bool:
         """Whether a paper has a word of a text, function words aside if it has others."""

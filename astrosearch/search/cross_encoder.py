@@ -10,7 +10,7 @@ Runtime computes in 8 bits: importing torch would take longer than the reading.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -40,16 +40,6 @@ GROUP = "context"
 """The name of what it adds, among `Hit.contributions`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `config.json` says beside the weights."""
-
-    mixture: tuple[float, float, float]
-    """The chance that a paper is relevant is the logistic function of these times: the log-odds
-    that the learnt order gives it, how far the cross-encoder's score is above the mean of all that
-    were read, and 1."""
-
-
 class CrossEncoder:
     """A trained model of a folder: `config.json`, `model.onnx`, `tokenizer.json`."""
 
@@ -61,7 +51,10 @@ class CrossEncoder:
             InputError: if `model.onnx` does not hold a model.
         """
         record = orjson.loads((folder / "config.json").read_bytes())
-        self.settings = Settings(tuple(record["mixture"]))
+        self.mixture: tuple[float, float, float] = tuple(record["mixture"])
+        """The chance that a paper is relevant is the logistic function of these times: the log-odds
+        that the learnt order gives it, how far the cross-encoder's score is above the mean of all
+        that were read, and 1."""
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -87,7 +80,7 @@ class CrossEncoder:
         share = AUTHOR_MATCH if head[0].author_match is not None else 0.0
         chances = (np.array([hit.score for hit in head]) - share * authors) / (1 - share)
         chances = np.clip(chances, 1e-9, 1 - 1e-9)
-        of_order, of_text, one = self.settings.mixture
+        of_order, of_text, one = self.mixture
         odds = of_order * np.log(chances / (1 - chances)) + of_text * read + one
         scores = (1 - share) / (1 + np.exp(-odds)) + share * authors
         order = np.lexsort((-odds, -scores)).tolist()

@@ -110,7 +110,6 @@ def topics_of(index: Index, fold: int | None, count: int) -> list[Judgement]:
 RAREST, COMMONEST = 5, 500
 """Papers of the fold that must have a word that is asked for beside a designation."""
 
-
 SHORTEST = 4
 """Letters of that word: shorter ones are mostly abbreviations."""
 
@@ -133,8 +132,12 @@ def named_topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
             for name in analyze(paper.title).compounds:
                 titled[name].add(paper.id)
     judgements = []
-    for paper_id in sorted(texts, key=lambda paper_id: hashlib.sha256(paper_id.encode()).digest()):
+    drawn = sorted((hashlib.sha256(paper_id.encode()).digest(), paper_id) for paper_id in texts)
+    for digest, paper_id in drawn:
         title, abstract = texts[paper_id]
+        designations = _designations(title)
+        if not designations:
+            continue
         of_title = analyze(title).terms
         words = {
             word: term
@@ -143,10 +146,8 @@ def named_topics_of(index: Index, fold: int, count: int) -> list[Judgement]:
             for term in analyze(word).terms
             if RAREST <= papers_with[term] <= COMMONEST and term not in of_title
         }
-        designations = _designations(title)
-        if not words or not designations:
+        if not words:
             continue
-        digest = hashlib.sha256(paper_id.encode()).digest()
         word = sorted(words)[digest[0] % len(words)]
         designation = sorted(designations)[digest[1] % len(designations)]
         text = f"{designation} {word}" if digest[2] % 2 else f"{word} {designation}"
